@@ -1,0 +1,19 @@
+//! The typed values that pass between the stages, each also a JSON file in the output folder.
+//!
+//! Rooms of one floor do not see each other; what one stage hands to the next is a type of
+//! this room (or the `Plan` of `spec`). Nothing here computes anything beyond reading and
+//! writing these values and hashing files.
+
+mod artefact;
+mod effective;
+mod finding;
+mod proof;
+mod store;
+
+pub use artefact::{Artefact, Artefacts, ImageRecord, KeyMark, PartitionRecord, Role};
+pub use effective::{EffectiveSymbol, SymbolState};
+pub use finding::{Finding, Stage, Verdict};
+pub use proof::{
+    AttackOutcome, AttackResult, BootRecord, ConsoleLine, Milestone, SelfcheckEvent, SelfcheckVerdict,
+};
+pub use store::{read_json, sha256_file, sha256_hex, write_json_atomic};

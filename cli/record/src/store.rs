@@ -1,0 +1,97 @@
+//! Reading, writing and hashing, atomically.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+
+use diag::{ExitStatus, Failure, Outcome};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of bytes, lower-case hexadecimal.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// SHA-256 and size of a file, read in pieces of 1 MiB.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256_file(path: &Path) -> Outcome<(String, u64)> {
+    let mut file = File::open(path).map_err(|e| Failure::io("read", path, &e))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0u8; 1 << 20];
+    let mut bytes = 0u64;
+    loop {
+        let count = file.read(&mut buffer).map_err(|e| Failure::io("read", path, &e))?;
+        if count == 0 {
+            return Ok((hex(&hasher.finalize()), bytes));
+        }
+        hasher.update(&buffer[..count]);
+        bytes += count as u64;
+    }
+}
+
+/// Writes a value as indented JSON: into a neighbouring file first, then renamed over `path`.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_json_atomic<T: Serialize>(path: &Path, value: &T) -> Outcome<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| {
+        Failure::error(
+            ExitStatus::Internal,
+            "json",
+            format!("cannot express `{}` as JSON: {e}", path.display()),
+        )
+    })?;
+    text.push(b'\n');
+    let part = path.with_extension("part");
+    let mut file = File::create(&part).map_err(|e| Failure::io("write", &part, &e))?;
+    file.write_all(&text).map_err(|e| Failure::io("write", &part, &e))?;
+    drop(file);
+    fs::rename(&part, path).map_err(|e| Failure::io("write", path, &e))
+}
+
+/// Reads a value that [`write_json_atomic`] wrote.
+///
+/// # Errors
+/// When the file cannot be read or does not have the expected shape.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Outcome<T> {
+    let text = fs::read(path).map_err(|e| Failure::io("read", path, &e))?;
+    serde_json::from_slice(&text).map_err(|e| {
+        Failure::error(
+            ExitStatus::Input,
+            "json",
+            format!("`{}` is not a record of this version of fastness: {e}", path.display()),
+        )
+        .hint("make it again with `fastness build`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hash_of_nothing_is_the_known_value() {
+        // FIPS 180-4 example.
+        assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn a_missing_record_says_which_file() {
+        let failure = read_json::<u32>(Path::new("no/such.json")).unwrap_err();
+        assert_eq!(failure.status, ExitStatus::Environment);
+        assert!(failure.diagnostics[0].message.contains("no/such.json"));
+    }
+}

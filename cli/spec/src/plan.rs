@@ -1,0 +1,402 @@
+//! The plan: product × board × layers, fully resolved.
+//!
+//! Every value carries who asked for it, where and why ([`Asked`]), so that `fastness
+//! explain` and every later error can say it. The plan is plain data: it is written as
+//! `plan.json`, and every later stage works from it alone. Maps are ordered, so that the
+//! same inputs give the same bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Who asked for a value, where, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// `product`, `board NAME` or `layer NAME`.
+    pub who: String,
+    /// File as the user would name it (`layers/ssh/layer.yaml`).
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// The reason given there.
+    pub reason: String,
+}
+
+/// A value with everybody who asked for it. All of them asked for the same value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked<T> {
+    /// The value.
+    pub value: T,
+    /// Who asked; at least one.
+    pub origins: Vec<Origin>,
+}
+
+/// Product × board × layers, fully resolved (`plan.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this record's shape; now 1.
+    pub schema_version: u32,
+    /// What the device is.
+    pub product: ProductFacts,
+    /// What it runs on.
+    pub board: BoardFacts,
+    /// Suite, packages and sources for the Debian backend.
+    pub debian: DebianFacts,
+    /// U-Boot's configuration.
+    pub uboot: KconfigPlan,
+    /// The kernel's configuration.
+    pub linux: KconfigPlan,
+    /// Kernel command line, in order, without the verity and root arguments that assembly adds.
+    pub cmdline: Vec<Asked<String>>,
+    /// Packages by generic name; a backend translates names by its own table where they differ.
+    pub packages: BTreeMap<String, Asked<PackagePlan>>,
+    /// Files, folders and links that are written over the packages' files, by absolute path.
+    pub files: BTreeMap<String, Asked<FilePlan>>,
+    /// Paths (with `*` and `**`) that are taken out of the packages' files before `files` is written.
+    pub removals: BTreeMap<String, Asked<()>>,
+    /// Users by name.
+    pub users: BTreeMap<String, Asked<UserPlan>>,
+    /// Groups by name.
+    pub groups: BTreeMap<String, Asked<GroupPlan>>,
+    /// systemd units by name.
+    pub units: BTreeMap<String, Asked<UnitState>>,
+    /// sysctl keys; the `base` layer's template writes them as one file.
+    pub sysctl: BTreeMap<String, Asked<String>>,
+    /// Modes of packaged files that differ from what the package ships, by absolute path (octal text).
+    pub modes: BTreeMap<String, Asked<String>>,
+    /// Network facts, for the firewall, the report's picture and the checks.
+    pub network: NetworkFacts,
+    /// How the boot chain is signed.
+    pub signing: SigningPlan,
+    /// Disk layout.
+    pub storage: StoragePlan,
+    /// Checks by id.
+    pub checks: BTreeMap<String, Asked<CheckPlan>>,
+    /// Waivers by what they waive: a check id, `linux:SYMBOL` or `uboot:SYMBOL`.
+    pub waivers: BTreeMap<String, Asked<()>>,
+    /// Layers in order of application, with title and resolved parameters.
+    pub layers: Vec<LayerFacts>,
+}
+
+/// Facts of the product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductFacts {
+    /// Name (lower case, digits, hyphens).
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// One line for people.
+    pub description: String,
+    /// IEC 62443-4-2 component type: `SAR`, `EDR`, `HDR` or `NDR`.
+    pub component_type: String,
+    /// Target capability security level, 1 to 4.
+    pub security_level: u8,
+    /// SOURCE_DATE_EPOCH in seconds: the time stamp of everything that is built.
+    pub epoch: u64,
+    /// Host name of the device.
+    pub hostname: String,
+}
+
+/// Facts of the board.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardFacts {
+    /// Name: the folder's name.
+    pub name: String,
+    /// One line for people.
+    pub title: String,
+    /// Debian architecture name, such as `arm64`.
+    pub architecture: String,
+    /// Kernel architecture (`ARCH=`), such as `arm64`.
+    pub kernel_arch: String,
+    /// Prefix of the cross tools (`CROSS_COMPILE=`), such as `aarch64-linux-gnu-`.
+    pub cross_compile: String,
+    /// Console device and speed for the kernel, such as `ttyAMA0`.
+    pub console: String,
+    /// Network interface names that this board has.
+    pub interfaces: Vec<String>,
+    /// Boot addresses.
+    pub boot: BootFacts,
+    /// Signature algorithms its U-Boot verifies, as U-Boot spells them.
+    pub algorithms: Vec<String>,
+    /// Paddings its U-Boot verifies.
+    pub paddings: Vec<String>,
+    /// Root of trust, in words for the report.
+    pub root_of_trust: String,
+    /// QEMU machine, if it has one.
+    pub qemu: Option<QemuFacts>,
+}
+
+/// Where things are loaded, physical addresses in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootFacts {
+    /// Where U-Boot reads the FIT to.
+    pub fit_address: u64,
+    /// Bytes that U-Boot reads: a fixed bound, never the partition's claimed size.
+    pub fit_bytes: u64,
+    /// Where the kernel is put and entered.
+    pub kernel_address: u64,
+    /// Where the kernel's FDT is put.
+    pub fdt_address: u64,
+    /// U-Boot block interface, such as `virtio`.
+    pub block_interface: String,
+    /// Size of the boot flash in bytes, for boards that boot from one.
+    pub flash_bytes: u64,
+}
+
+/// The QEMU machine of a board.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QemuFacts {
+    /// Program, such as `qemu-system-aarch64`.
+    pub program: String,
+    /// Value of `-machine`, without `dumpdtb`.
+    pub machine: String,
+    /// Value of `-cpu`.
+    pub cpu: String,
+    /// Number of processors.
+    pub cpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+}
+
+impl QemuFacts {
+    /// The arguments that decide the device tree; the same for `dumpdtb` and for a run.
+    #[must_use]
+    pub fn machine_arguments(&self) -> Vec<String> {
+        [
+            "-machine",
+            &self.machine,
+            "-cpu",
+            &self.cpu,
+            "-smp",
+            &self.cpus.to_string(),
+            "-m",
+            &self.memory_mib.to_string(),
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+}
+
+/// Facts for the Debian backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DebianFacts {
+    /// Suite, such as `trixie`.
+    pub suite: String,
+    /// Mirror; none: the host's own apt configuration says which.
+    pub mirror: Option<String>,
+    /// Source package of U-Boot.
+    pub uboot_source: String,
+    /// Source package of Linux.
+    pub linux_source: String,
+}
+
+/// A Kconfig: where to start and what must hold at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KconfigPlan {
+    /// Base target, such as `qemu_arm64_defconfig` or `allnoconfig`.
+    pub base: String,
+    /// Symbols without `CONFIG_`, with the value as a `.config` has it (`y`, `n`, `"text"`, `42`, `0x10`).
+    pub symbols: BTreeMap<String, Asked<String>>,
+}
+
+/// A package that the device needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagePlan {}
+
+/// What a path in the image is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum FilePlan {
+    /// A regular file with its whole content (UTF-8).
+    File {
+        /// Octal mode as text, such as `0644`.
+        mode: String,
+        /// Owner by name.
+        owner: String,
+        /// Group by name.
+        group: String,
+        /// Whole content.
+        content: String,
+    },
+    /// A folder.
+    Directory {
+        /// Octal mode as text.
+        mode: String,
+        /// Owner by name.
+        owner: String,
+        /// Group by name.
+        group: String,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Target, as stored.
+        target: String,
+    },
+}
+
+/// A user account. None has a password that works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPlan {
+    /// Fixed numeric id; the same on every build.
+    pub uid: u32,
+    /// Primary group by name.
+    pub group: String,
+    /// Further groups.
+    pub groups: Vec<String>,
+    /// Home folder.
+    pub home: String,
+    /// Shell; `/usr/sbin/nologin` for services.
+    pub shell: String,
+    /// Comment (GECOS).
+    pub comment: String,
+    /// Whether a person logs in with it.
+    pub person: bool,
+    /// OpenSSH public keys (whole lines) of a person.
+    pub ssh_keys: Vec<String>,
+}
+
+/// A group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupPlan {
+    /// Fixed numeric id.
+    pub gid: u32,
+}
+
+/// State of a unit in the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitState {
+    /// Started at boot: the `[Install]` section's links are made.
+    Enabled,
+    /// Not started by itself.
+    Disabled,
+    /// Linked to `/dev/null`.
+    Masked,
+}
+
+/// Zones, interfaces and flows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkFacts {
+    /// Zones by name.
+    pub zones: BTreeMap<String, ZoneFacts>,
+    /// Interfaces by name.
+    pub interfaces: BTreeMap<String, InterfaceFacts>,
+    /// Allowed flows, in the product's order; everything else is denied.
+    pub flows: Vec<Flow>,
+}
+
+/// A zone (IEC 62443-3-2: a group of assets with common security needs).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneFacts {
+    /// One line for people.
+    pub description: String,
+    /// Interfaces in it.
+    pub interfaces: Vec<String>,
+}
+
+/// A network interface with static addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceFacts {
+    /// Zone it belongs to.
+    pub zone: String,
+    /// Addresses with prefix length.
+    pub addresses: Vec<String>,
+    /// Default gateway, if it has one.
+    pub gateway: Option<String>,
+}
+
+/// One allowed flow of a conduit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Name, unique: `ssh-from-service`.
+    pub name: String,
+    /// Direction seen from the device: `in` or `out`.
+    pub direction: String,
+    /// The zone on the other side.
+    pub zone: String,
+    /// Interfaces of that zone.
+    pub interfaces: Vec<String>,
+    /// Service name.
+    pub service: String,
+    /// `tcp` or `udp`.
+    pub transport: String,
+    /// Destination port.
+    pub port: u16,
+    /// The other side's IPv4 prefixes (sources of `in`, destinations of `out`); empty: no IPv4.
+    pub peers_v4: Vec<String>,
+    /// The other side's IPv6 prefixes.
+    pub peers_v6: Vec<String>,
+    /// New connections allowed, as nftables writes a rate (`6/minute`).
+    pub rate: String,
+    /// Why it is allowed, from the product.
+    pub reason: String,
+}
+
+/// How images are signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningPlan {
+    /// As U-Boot spells it: `sha256,rsa3072`.
+    pub algorithm: String,
+    /// `pkcs-1.5` or `pss`.
+    pub padding: String,
+    /// Key name: the FIT's `key-name-hint`, the file's stem in the key store.
+    pub key: String,
+    /// Whether this is a release build, which refuses development keys.
+    pub release: bool,
+}
+
+/// The disk, sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoragePlan {
+    /// Size of each of the two FIT partitions.
+    pub fit_bytes: u64,
+    /// Size of each of the two root partitions.
+    pub root_bytes: u64,
+    /// Size of the data partition.
+    pub data_bytes: u64,
+    /// zstd level of the squashfs.
+    pub zstd_level: u32,
+}
+
+/// A check: what to look at and what must hold. `kind` and `with` are understood by `evidence`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckPlan {
+    /// What the check asserts, as a sentence.
+    pub title: String,
+    /// Layer that brought it.
+    pub layer: String,
+    /// Kind, such as `file-mode`; a kind is one Rust file in `evidence`.
+    pub kind: String,
+    /// The kind's own parameters.
+    pub with: serde_json::Value,
+    /// Requirement ids it serves.
+    pub requirements: Vec<String>,
+}
+
+/// A layer as applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerFacts {
+    /// Name: the folder's name.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// Requirement ids it serves.
+    pub requirements: Vec<String>,
+    /// Resolved parameters.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Plan {
+    /// The plan as JSON, always the same bytes for the same plan.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A plan holds only maps with string keys, so that this cannot fail.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// SHA-256 of [`Plan::to_json`].
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        record::sha256_hex(self.to_json().as_bytes())
+    }
+}
