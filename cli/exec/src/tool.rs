@@ -1,0 +1,135 @@
+//! External tools as data.
+
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+
+/// A program of the host that Fastness may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// Program name, looked up in `PATH` and the `sbin` folders.
+    pub program: &'static str,
+    /// What Fastness does with it.
+    pub purpose: &'static str,
+    /// Debian package that brings it.
+    pub package: &'static str,
+}
+
+/// Every tool, sorted by program. `ci/setup` installs their packages.
+pub const TOOLS: &[Tool] = &[
+    Tool {
+        program: "aarch64-linux-gnu-gcc",
+        purpose: "compiles U-Boot and Linux",
+        package: "gcc-aarch64-linux-gnu",
+    },
+    Tool { program: "apt-get", purpose: "resolves, fetches and verifies packages", package: "apt" },
+    Tool { program: "bc", purpose: "Linux's build", package: "bc" },
+    Tool { program: "bison", purpose: "Kconfig's parser", package: "bison" },
+    Tool { program: "dpkg-deb", purpose: "unpacks packages", package: "dpkg" },
+    Tool { program: "dtc", purpose: "U-Boot's build", package: "device-tree-compiler" },
+    Tool { program: "flex", purpose: "Kconfig's lexer", package: "flex" },
+    Tool { program: "gcc", purpose: "host programs of U-Boot and Linux", package: "gcc" },
+    Tool { program: "make", purpose: "drives U-Boot's and Linux's build", package: "make" },
+    Tool { program: "mke2fs", purpose: "makes the data partition", package: "e2fsprogs" },
+    Tool {
+        program: "nft",
+        purpose: "loads the ruleset in a private network namespace and reads it back",
+        package: "nftables",
+    },
+    Tool { program: "patch", purpose: "applies the suite's patches to its sources", package: "patch" },
+    Tool {
+        program: "qemu-system-aarch64",
+        purpose: "dumps the device tree, boots and attacks",
+        package: "qemu-system-arm",
+    },
+    Tool { program: "sqfstar", purpose: "makes the root file system", package: "squashfs-tools" },
+    Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
+    Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
+];
+
+/// The tool of that name.
+///
+/// # Errors
+/// When the program is not in [`TOOLS`]: a definition names a tool that Fastness does not start.
+pub fn tool(program: &str) -> Outcome<Tool> {
+    TOOLS.iter().find(|tool| tool.program == program).copied().ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "unknown-tool",
+            format!("`{program}` is not a tool that fastness starts"),
+        )
+        .hint("tools are listed in cli/exec/src/tool.rs")
+    })
+}
+
+/// Where the tool's program is.
+///
+/// # Errors
+/// When it is not installed; the hint names the package.
+pub fn find(tool: &Tool) -> Outcome<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // An ordinary user's PATH lacks the sbin folders in which nft and mke2fs live.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    find_in(tool, folders)
+}
+
+fn find_in(tool: &Tool, folders: impl Iterator<Item = PathBuf>) -> Outcome<PathBuf> {
+    folders.map(|folder| folder.join(tool.program)).find(|path| is_program(path)).ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Environment,
+            "missing-tool",
+            format!("the host tool `{}` is not installed; it {}", tool.program, tool.purpose),
+        )
+        .hint(format!(
+            "install the package `{}` (apt install {}), or run `ci/setup`",
+            tool.package, tool.package
+        ))
+    })
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The tools of `programs` that are not installed, as one failure that names them all.
+///
+/// # Errors
+/// When at least one is missing.
+pub fn missing(programs: &[&str]) -> Outcome<()> {
+    let mut diagnostics = Vec::new();
+    for program in programs {
+        if let Err(failure) = tool(program).and_then(|tool| find(&tool)) {
+            diagnostics.extend(failure.diagnostics);
+        }
+    }
+    if diagnostics.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure { status: ExitStatus::Environment, diagnostics })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_are_sorted_and_unique() {
+        assert!(TOOLS.windows(2).all(|pair| pair[0].program < pair[1].program));
+    }
+
+    #[test]
+    fn a_missing_tool_names_its_package() {
+        let failure = find_in(&TOOLS[0], [PathBuf::from("/nonexistent")].into_iter()).unwrap_err();
+        assert_eq!(failure.status, ExitStatus::Environment);
+        let text = failure.to_string();
+        assert!(text.contains("`aarch64-linux-gnu-gcc` is not installed"), "{text}");
+        assert!(text.contains("apt install gcc-aarch64-linux-gnu"), "{text}");
+    }
+
+    #[test]
+    fn an_unlisted_tool_is_refused() {
+        assert_eq!(tool("rm").unwrap_err().diagnostics[0].code, "unknown-tool");
+    }
+}
