@@ -1,1 +1,56 @@
-//! Placeholder while the room is furnished.
+//! Backends: a plan becomes artefacts (bootloader, kernel, device tree, root file system).
+//!
+//! A backend renders the plan in a build system's own form ([`generate`]) and drives that
+//! build system ([`build`]). What it hands back is the same for all of them, so that
+//! signing, inspection and proof exist once. No key ever comes here.
+
+mod cache;
+pub mod debian;
+pub mod kconfig;
+mod progress;
+
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use record::Artefacts;
+use spec::plan::Plan;
+
+pub use cache::{Cache, key_of};
+pub use progress::{NoProgress, Progress, step};
+
+/// What a build may use and where it puts things.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Downloads, sources and finished stages, shared by all products.
+    pub cache: PathBuf,
+    /// The board's output folder (`out/BOARD`).
+    pub out: PathBuf,
+    /// The product's lock file.
+    pub lock: PathBuf,
+    /// Parallel jobs of `make`.
+    pub jobs: usize,
+    /// Use only what the cache holds.
+    pub offline: bool,
+    /// Resolve packages anew and rewrite the lock.
+    pub update_lock: bool,
+}
+
+/// Writes the backend's own form of the plan into `folder` (replaced as a whole).
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
+    debian::generate(plan, folder)
+}
+
+/// Builds everything that the plan asks for and records it as `artefacts.json`.
+///
+/// # Errors
+/// When a tool or package is missing, a symbol did not survive, or a build fails.
+pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
+    debian::build(plan, options, progress)
+}
+
+pub(crate) fn internal(message: impl Into<String>) -> Failure {
+    Failure::error(ExitStatus::Internal, "internal", message)
+}

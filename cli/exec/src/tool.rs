@@ -23,6 +23,7 @@ pub const TOOLS: &[Tool] = &[
         package: "gcc-aarch64-linux-gnu",
     },
     Tool { program: "apt-get", purpose: "resolves, fetches and verifies packages", package: "apt" },
+    Tool { program: "apt-helper", purpose: "fetches and verifies one file", package: "apt" },
     Tool { program: "bc", purpose: "Linux's build", package: "bc" },
     Tool { program: "bison", purpose: "Kconfig's parser", package: "bison" },
     Tool { program: "dpkg-deb", purpose: "unpacks packages", package: "dpkg" },
@@ -68,8 +69,8 @@ pub fn tool(program: &str) -> Outcome<Tool> {
 /// When it is not installed; the hint names the package.
 pub fn find(tool: &Tool) -> Outcome<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // An ordinary user's PATH lacks the sbin folders in which nft and mke2fs live.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    // An ordinary user's PATH lacks the sbin folders of nft and mke2fs, and apt's helper is in none.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/lib/apt"].map(PathBuf::from));
     find_in(tool, folders)
 }
 

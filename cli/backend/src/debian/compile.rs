@@ -1,0 +1,273 @@
+//! U-Boot and Linux from the suite's sources with the plan's symbols.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use record::EffectiveSymbol;
+use spec::plan::{KconfigPlan, Plan};
+
+use crate::kconfig::{DependencyIndex, compare, dropped_failure, fragment, parse_config};
+use crate::{Cache, key_of};
+
+const BUILD_LIMIT: Duration = Duration::from_secs(3 * 3600);
+/// Raised when the way of building changes, so that old results are not taken.
+const RECIPE: &str = "2";
+
+/// What one compilation made.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The binary.
+    pub binary: PathBuf,
+    /// The final `.config`.
+    pub config: PathBuf,
+    /// Asked against effective.
+    pub effective: Vec<EffectiveSymbol>,
+    /// Whether it came from the cache.
+    pub cached: bool,
+}
+
+/// What differs between U-Boot and Linux.
+#[derive(Clone, Copy, Debug)]
+pub struct Component {
+    /// `uboot` or `linux`, as in waivers and records.
+    pub name: &'static str,
+    /// Target of `make` that makes the binary.
+    pub target: &'static str,
+    /// The binary below the build folder.
+    pub binary: &'static str,
+}
+
+/// U-Boot without control FDT: the assembler puts the keyed one behind it.
+pub const UBOOT: Component =
+    Component { name: "uboot", target: "u-boot-nodtb.bin", binary: "u-boot-nodtb.bin" };
+
+/// The arm64 kernel image.
+pub const LINUX_ARM64: Component =
+    Component { name: "linux", target: "Image", binary: "arch/arm64/boot/Image" };
+
+/// Everything that a compilation works with.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The plan's symbols for this component.
+    pub asked: &'a KconfigPlan,
+    /// The cache.
+    pub cache: &'a Cache,
+    /// Hash of the source.
+    pub source_key: &'a str,
+    /// Parallel jobs.
+    pub jobs: usize,
+    /// Log file.
+    pub log: &'a Path,
+}
+
+/// Compiles `component`, or finds it in the cache. `source` is called only when it must be
+/// unpacked.
+///
+/// # Errors
+/// When a symbol does not survive (before anything is compiled), or the build fails.
+pub fn compile(
+    work: &Work<'_>,
+    component: Component,
+    source: impl Fn() -> Outcome<PathBuf>,
+) -> Outcome<Compiled> {
+    let compiler = compiler_version(&work.plan.board.cross_compile)?;
+    let asked = asked_text(work.asked);
+    let key = key_of(&[
+        RECIPE,
+        work.source_key,
+        &work.asked.base,
+        &asked,
+        &compiler,
+        &work.plan.board.kernel_arch,
+        &work.plan.product.epoch.to_string(),
+        &waived_text(work.plan, component.name),
+    ]);
+    let (folder, cached) = work.cache.stage(component.name, &key, |part| {
+        let tree = source()?;
+        build_in(work, component, &tree, part)
+    })?;
+    let config = folder.join("config");
+    let effective: Vec<EffectiveSymbol> = record::read_json(&folder.join("effective.json"))?;
+    // The plan that asked may have moved its lines since; what was found has not changed.
+    let effective = refresh_origins(effective, work.asked);
+    Ok(Compiled { binary: folder.join("binary"), config, effective, cached })
+}
+
+fn refresh_origins(mut effective: Vec<EffectiveSymbol>, asked: &KconfigPlan) -> Vec<EffectiveSymbol> {
+    for symbol in &mut effective {
+        if let Some(origin) = asked.symbols.get(&symbol.symbol).and_then(|a| a.origins.first()) {
+            symbol.asked_by.clone_from(&origin.who);
+            symbol.asked_at = format!("{}:{}", origin.file, origin.line);
+        }
+    }
+    effective
+}
+
+fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> Outcome<()> {
+    let objects = part.join("objects");
+    fs::create_dir_all(&objects).map_err(|e| Failure::io("make", &objects, &e))?;
+    let asked = asked_text(work.asked);
+    write(&objects.join("fastness.config"), &asked)?;
+    if component.name == "uboot" {
+        write(&objects.join("fastness.env"), &uboot_environment(work.asked))?;
+    }
+    let make = |arguments: &[&str]| -> Outcome<Call> {
+        let epoch = work.plan.product.epoch;
+        let map = format!("-ffile-prefix-map={}/= -ffile-prefix-map={}/=", tree.display(), objects.display());
+        Ok(Call::new(tool("make")?)
+            .arg("--silent")
+            .arg("--directory")
+            .arg(tree)
+            .arg(format!("O={}", objects.display()))
+            .arg(format!(
+                "ARCH={}",
+                if component.name == "uboot" { "arm" } else { &work.plan.board.kernel_arch }
+            ))
+            .arg(format!("CROSS_COMPILE={}", work.plan.board.cross_compile))
+            .arg(format!("KCFLAGS={map}"))
+            .arg(format!("-j{}", work.jobs))
+            .args(arguments)
+            .env("SOURCE_DATE_EPOCH", epoch.to_string())
+            .env("KBUILD_BUILD_TIMESTAMP", format!("@{epoch}"))
+            .env("KBUILD_BUILD_USER", "fastness")
+            .env("KBUILD_BUILD_HOST", "fastness")
+            .env("KBUILD_BUILD_VERSION", "1")
+            .env("TZ", "UTC")
+            .log(work.log)
+            .limit(BUILD_LIMIT))
+    };
+    make(&[&work.asked.base])?.env("KCONFIG_ALLCONFIG", objects.join("fastness.config")).run()?;
+    // The last word on a symbol wins: first drop what the base said of it.
+    let config_path = objects.join(".config");
+    let base = read(&config_path)?;
+    write(&config_path, &overridden(&base, work.asked, &asked))?;
+    make(&["olddefconfig"])?.run()?;
+    check(work, component, tree, &config_path)?;
+    make(&[component.target])?.run()?;
+    // Building may touch the configuration again (syncconfig): what counts is what it was built with.
+    let effective = check(work, component, tree, &config_path)?;
+    copy(&objects.join(component.binary), &part.join("binary"))?;
+    copy(&config_path, &part.join("config"))?;
+    record::write_json_atomic(&part.join("effective.json"), &effective)?;
+    crate::cache::remove_tree(&objects)
+}
+
+fn check(work: &Work<'_>, component: Component, tree: &Path, config: &Path) -> Outcome<Vec<EffectiveSymbol>> {
+    let config = parse_config(&read(config)?);
+    let arch = if component.name == "uboot" { "arm" } else { &work.plan.board.kernel_arch };
+    let effective =
+        compare(work.plan, component.name, work.asked, &config, || DependencyIndex::load(tree, arch));
+    match dropped_failure(&effective) {
+        Some(failure) => Err(failure),
+        None => Ok(effective),
+    }
+}
+
+fn asked_text(asked: &KconfigPlan) -> String {
+    fragment(asked.symbols.iter().map(|(symbol, asked)| (symbol.as_str(), asked.value.as_str())))
+}
+
+fn waived_text(plan: &Plan, component: &str) -> String {
+    let prefix = format!("{component}:");
+    plan.waivers.keys().filter(|name| name.starts_with(&prefix)).cloned().collect::<Vec<_>>().join(" ")
+}
+
+fn overridden(base: &str, asked: &KconfigPlan, text: &str) -> String {
+    let named = |line: &str| {
+        let symbol = line
+            .strip_prefix("CONFIG_")
+            .and_then(|rest| rest.split('=').next())
+            .or_else(|| line.strip_prefix("# CONFIG_").and_then(|rest| rest.split(' ').next()));
+        symbol.is_some_and(|symbol| asked.symbols.contains_key(symbol))
+    };
+    let mut out: String = base.lines().filter(|line| !named(line)).map(|line| format!("{line}\n")).collect();
+    out.push_str(text);
+    out
+}
+
+/// U-Boot's whole environment, as `DEFAULT_ENV_FILE` wants it: the plan's delay and command,
+/// and no other variable. Source: U-Boot `doc/usage/environment.rst`.
+fn uboot_environment(asked: &KconfigPlan) -> String {
+    let value = |symbol: &str| asked.symbols.get(symbol).map(|a| a.value.trim_matches('"').to_owned());
+    let mut out = String::new();
+    for (name, symbol) in [("bootdelay", "BOOTDELAY"), ("bootcmd", "BOOTCOMMAND")] {
+        if let Some(value) = value(symbol) {
+            out.push_str(&format!("{name}={value}\n"));
+        }
+    }
+    out
+}
+
+fn compiler_version(prefix: &str) -> Outcome<String> {
+    let output = Call::new(tool(&format!("{prefix}gcc"))?).arg("--version").output()?;
+    Ok(String::from_utf8_lossy(&output).lines().next().unwrap_or_default().to_owned())
+}
+
+fn read(path: &Path) -> Outcome<String> {
+    fs::read_to_string(path).map_err(|e| Failure::io("read", path, &e))
+}
+
+fn write(path: &Path, text: &str) -> Outcome<()> {
+    fs::write(path, text).map_err(|e| Failure::io("write", path, &e))
+}
+
+fn copy(from: &Path, to: &Path) -> Outcome<()> {
+    fs::copy(from, to).map(|_| ()).map_err(|e| {
+        if e.kind() == std::io::ErrorKind::NotFound {
+            Failure::error(
+                ExitStatus::Build,
+                "no-output",
+                format!("the build ended well but left no `{}`", from.display()),
+            )
+        } else {
+            Failure::io("copy", from, &e)
+        }
+    })
+}
+
+/// Facts of the compiler and sources for the record.
+///
+/// # Errors
+/// When the compiler is missing.
+pub fn provenance(plan: &Plan) -> Outcome<BTreeMap<String, String>> {
+    Ok(BTreeMap::from([("compiler".to_owned(), compiler_version(&plan.board.cross_compile)?)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spec::plan::{Asked, Origin};
+
+    fn asked(pairs: &[(&str, &str)]) -> KconfigPlan {
+        let origin =
+            Origin { who: "layer x".into(), file: "layers/x/layer.yaml".into(), line: 3, reason: "r".into() };
+        KconfigPlan {
+            base: "allnoconfig".into(),
+            symbols: pairs
+                .iter()
+                .map(|(k, v)| {
+                    ((*k).to_owned(), Asked { value: (*v).to_owned(), origins: vec![origin.clone()] })
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_plan_has_the_last_word_on_its_symbols_only() {
+        let plan = asked(&[("A", "n"), ("B", "y")]);
+        let text = overridden("CONFIG_A=y\nCONFIG_AB=y\n# CONFIG_B is not set\n", &plan, &asked_text(&plan));
+        assert_eq!(text, "CONFIG_AB=y\n# CONFIG_A is not set\nCONFIG_B=y\n");
+    }
+
+    #[test]
+    fn the_environment_is_delay_and_command() {
+        let plan = asked(&[("BOOTCOMMAND", "\"bootm 1; reset\""), ("BOOTDELAY", "-2"), ("FIT", "y")]);
+        assert_eq!(uboot_environment(&plan), "bootdelay=-2\nbootcmd=bootm 1; reset\n");
+    }
+}

@@ -1,0 +1,200 @@
+//! The Debian backend, the embedded default: packages from the archive, U-Boot and Linux
+//! from the suite's own sources, no root, no foreign code run.
+
+pub mod accounts;
+pub mod apt;
+mod compile;
+mod fetch;
+mod generate;
+pub mod lock;
+mod rootfs;
+mod source;
+pub mod tree;
+mod units;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use record::{Artefact, Artefacts, Role};
+use spec::plan::Plan;
+
+use crate::{BuildOptions, Cache, Progress, key_of, step};
+use compile::{Compiled, LINUX_ARM64, UBOOT, Work, compile};
+pub use generate::generate;
+
+/// Builds everything that the plan asks for.
+///
+/// # Errors
+/// See [`crate::build`].
+pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
+    require_arm64(plan)?;
+    fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
+    let root = options.cache.canonicalize().map_err(|e| Failure::io("open", &options.cache, &e))?;
+    let cache = Cache::new(&root);
+    let log = |name: &str| options.out.join("logs").join(format!("{name}.log"));
+    let fetched = step(progress, "fetch packages and sources", Some(&log("fetch")), || {
+        let fetched = fetch::fetch_all(plan, options, &cache, &log("fetch"))?;
+        let cached = fetched.cached;
+        Ok((fetched, cached))
+    })?;
+    let tree = step(progress, "device tree", Some(&log("dtb")), || device_tree(plan, &cache, &log("dtb")))?;
+    let uboot = step(progress, "build U-Boot", Some(&log("uboot")), || {
+        let source_key = files_key(&fetched.uboot);
+        let work = Work {
+            plan,
+            asked: &plan.uboot,
+            cache: &cache,
+            source_key: &source_key,
+            jobs: options.jobs,
+            log: &log("uboot"),
+        };
+        let built = compile(&work, UBOOT, || {
+            let key = key_of(&["uboot", &source_key]);
+            let (folder, _) = cache
+                .stage("sources", &key, |part| source::unpack_quilt(&fetched.uboot, part, &log("uboot")))?;
+            Ok(folder)
+        })?;
+        let cached = built.cached;
+        Ok((built, cached))
+    })?;
+    let linux = step(progress, "build Linux", Some(&log("linux")), || {
+        let source_key = files_key(std::slice::from_ref(&fetched.linux));
+        let work = Work {
+            plan,
+            asked: &plan.linux,
+            cache: &cache,
+            source_key: &source_key,
+            jobs: options.jobs,
+            log: &log("linux"),
+        };
+        let built = compile(&work, LINUX_ARM64, || {
+            let key = key_of(&["linux", &source_key]);
+            let (folder, _) = cache
+                .stage("sources", &key, |part| source::unpack_linux(&fetched.linux, part, &log("linux")))?;
+            Ok(folder)
+        })?;
+        let cached = built.cached;
+        Ok((built, cached))
+    })?;
+    let base = step(progress, "merge packages", Some(&log("packages")), || {
+        rootfs::base(plan, &fetched, &cache, &log("packages"))
+    })?;
+    let squashfs = step(progress, "root file system", Some(&log("rootfs")), || {
+        rootfs::squashfs(plan, &base, &cache, &log("rootfs"))
+    })?;
+    step(progress, "record artefacts", None, || {
+        let artefacts = hand_over(plan, options, &fetched, &uboot, &linux, &tree, &squashfs)?;
+        Ok((artefacts, false))
+    })
+}
+
+fn require_arm64(plan: &Plan) -> Outcome<()> {
+    if plan.board.kernel_arch == "arm64" {
+        return Ok(());
+    }
+    Err(Failure::error(
+        ExitStatus::Input,
+        "unsupported-architecture",
+        format!(
+            "the Debian backend builds `arm64` boards; the board `{}` is `{}`",
+            plan.board.name, plan.board.kernel_arch
+        ),
+    ))
+}
+
+/// The cache's names hold the hashes of their contents.
+fn files_key(files: &[PathBuf]) -> String {
+    files
+        .iter()
+        .map(|f| f.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// QEMU's own device tree for exactly the machine that the board describes.
+fn device_tree(plan: &Plan, cache: &Cache, log: &Path) -> Outcome<(PathBuf, bool)> {
+    let qemu = plan.board.qemu.as_ref().ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-device-tree",
+            format!("the board `{}` has no QEMU machine to take its device tree from", plan.board.name),
+        )
+        .hint("boards with a device tree of their own are not supported by this backend yet")
+    })?;
+    let program = tool(&qemu.program)?;
+    let version = Call::new(program).arg("--version").output()?;
+    let mut arguments = qemu.machine_arguments();
+    let key = key_of(&[&qemu.program, &arguments.join(" "), &String::from_utf8_lossy(&version)]);
+    let (folder, cached) = cache.stage("dtb", &key, |part| {
+        if let Some(machine) = arguments.get_mut(1) {
+            machine.push_str(&format!(",dumpdtb={}", part.join("board.dtb").display()));
+        }
+        Call::new(program).args(&arguments).args(["-display", "none", "-nodefaults"]).log(log).run()
+    })?;
+    Ok((folder.join("board.dtb"), cached))
+}
+
+#[allow(clippy::too_many_arguments, reason = "one call, one place: the pieces of the record")]
+fn hand_over(
+    plan: &Plan,
+    options: &BuildOptions,
+    fetched: &fetch::Fetched,
+    uboot: &Compiled,
+    linux: &Compiled,
+    tree: &Path,
+    squashfs: &Path,
+) -> Outcome<Artefacts> {
+    let folder = options.out.join("artefacts");
+    fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
+    rootfs::write_manifest(fetched, &folder.join("packages.json"))?;
+    let mut files = BTreeMap::new();
+    for (role, from, name) in [
+        (Role::UbootNodtb, uboot.binary.as_path(), "u-boot-nodtb.bin"),
+        (Role::UbootConfig, &uboot.config, "u-boot.config"),
+        (Role::DeviceTree, tree, "board.dtb"),
+        (Role::Kernel, &linux.binary, "Image"),
+        (Role::KernelConfig, &linux.config, "linux.config"),
+        (Role::Rootfs, squashfs, "rootfs.squashfs"),
+    ] {
+        let to = folder.join(name);
+        place(from, &to)?;
+        files.insert(role, artefact(&to, name)?);
+    }
+    files.insert(Role::PackageManifest, artefact(&folder.join("packages.json"), "packages.json")?);
+    let mut effective = uboot.effective.clone();
+    effective.extend(linux.effective.iter().cloned());
+    let artefacts = Artefacts {
+        schema_version: 1,
+        product: plan.product.name.clone(),
+        board: plan.board.name.clone(),
+        backend: "debian".to_owned(),
+        plan_sha256: plan.sha256(),
+        files,
+        effective,
+        provenance: compile::provenance(plan)?,
+    };
+    record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
+    Ok(artefacts)
+}
+
+/// Puts a cached file into the output folder: as a hard link where the file system allows,
+/// else as a copy. The cache's file keeps its bytes; nothing writes into artefacts.
+fn place(from: &Path, to: &Path) -> Outcome<()> {
+    let part = to.with_extension("part");
+    let _ = fs::remove_file(&part);
+    if fs::hard_link(from, &part).is_err() {
+        fs::copy(from, &part).map_err(|e| Failure::io("copy", from, &e))?;
+    }
+    fs::rename(&part, to).map_err(|e| Failure::io("write", to, &e))?;
+    // Renaming one hard link over another of the same file leaves both names.
+    let _ = fs::remove_file(&part);
+    Ok(())
+}
+
+fn artefact(path: &Path, name: &str) -> Outcome<Artefact> {
+    let (sha256, bytes) = record::sha256_file(path)?;
+    Ok(Artefact { path: PathBuf::from("artefacts").join(name), sha256, bytes })
+}

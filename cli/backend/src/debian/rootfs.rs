@@ -1,0 +1,222 @@
+//! The root file system: packages' files, then everything that the plan says, as squashfs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use serde::Serialize;
+use spec::plan::{FilePlan, Plan, UnitState};
+
+use super::accounts::Accounts;
+use super::fetch::{Fetched, verify_cached};
+use super::tree::{PutEntry, Tree};
+use super::units;
+use crate::{Cache, internal, key_of};
+
+const RECIPE: &str = "3";
+
+/// The packages' files merged into one archive, without what the plan removes.
+///
+/// # Errors
+/// When a package is damaged or two packages disagree.
+pub fn base(plan: &Plan, fetched: &Fetched, cache: &Cache, log: &Path) -> Outcome<(PathBuf, bool)> {
+    let removals: Vec<&str> = plan.removals.keys().map(String::as_str).collect();
+    let packages = fetched.target.packages_key();
+    let key = key_of(&[RECIPE, &packages, &removals.join("\n")]);
+    let (folder, cached) = cache.stage("packages", &key, |part| {
+        let mut tree = Tree::new(&part.join("spool"))?;
+        // base-files first: it brings the links of the merged /usr.
+        let mut order: Vec<(&String, &PathBuf)> = fetched.packages.iter().collect();
+        order.sort_by_key(|(name, _)| (name.as_str() != "base-files", name.as_str()));
+        for (name, path) in order {
+            if let Some(pin) = fetched.target.packages.get(name) {
+                verify_cached(path, pin)?;
+            }
+            add_package(&mut tree, name, path, log)?;
+        }
+        tree.follow_folder_links()?;
+        for (pattern, asked) in &plan.removals {
+            if tree.remove(pattern) == 0 {
+                return Err(nothing_to_remove(pattern, &asked.origins));
+            }
+        }
+        tree.write_tar(&part.join("base.tar"), 0)?;
+        fs::remove_file(part.join("spool")).map_err(|e| Failure::io("remove", part, &e))
+    })?;
+    Ok((folder.join("base.tar"), cached))
+}
+
+fn nothing_to_remove(pattern: &str, origins: &[spec::plan::Origin]) -> Failure {
+    let by = origins.first().map(|o| format!("{} ({}:{})", o.who, o.file, o.line)).unwrap_or_default();
+    Failure::error(
+        ExitStatus::Build,
+        "nothing-to-remove",
+        format!("{by} removes `{pattern}`, but no package brings such a path"),
+    )
+    .hint("the package changed or the pattern has a slip; a removal that removes nothing protects nothing")
+}
+
+fn add_package(tree: &mut Tree, name: &str, path: &Path, log: &Path) -> Outcome<()> {
+    let call = Call::new(tool("dpkg-deb")?).arg("--fsys-tarfile").arg(path).log(log);
+    let mut running = call.spawn_reading()?;
+    let pipe = running.child.stdout.take().ok_or_else(|| internal("a pipe is missing"))?;
+    tree.add_archive(name, std::io::BufReader::with_capacity(1 << 20, pipe))?;
+    let status = running.child.wait().map_err(|e| Failure::io("wait for", path, &e))?;
+    call.judge(status)
+}
+
+/// Makes the squashfs from the base archive and the plan.
+///
+/// # Errors
+/// When an owner or unit is unknown, or `sqfstar` fails.
+pub fn squashfs(plan: &Plan, base: &Path, cache: &Cache, log: &Path) -> Outcome<(PathBuf, bool)> {
+    let wanted = serde_json::to_string(&(
+        &plan.files,
+        &plan.users,
+        &plan.groups,
+        &plan.units,
+        &plan.modes,
+        plan.product.epoch,
+        plan.storage.zstd_level,
+    ))
+    .map_err(|e| internal(format!("the plan cannot be written: {e}")))?;
+    let key = key_of(&[RECIPE, &base.to_string_lossy(), &wanted]);
+    let (folder, cached) = cache.stage("rootfs", &key, |part| {
+        let mut tree = Tree::new(&part.join("spool"))?;
+        let archive = File::open(base).map_err(|e| Failure::io("read", base, &e))?;
+        tree.add_archive("the merged packages", std::io::BufReader::with_capacity(1 << 20, archive))?;
+        finish(plan, &mut tree)?;
+        let tar = part.join("rootfs.tar");
+        tree.write_tar(&tar, plan.product.epoch)?;
+        let image = part.join("rootfs.squashfs");
+        Call::new(tool("sqfstar")?)
+            .args(["-comp", "zstd", "-Xcompression-level", &plan.storage.zstd_level.to_string()])
+            .args(["-b", "128K", "-no-xattrs", "-quiet", "-no-progress"])
+            .arg(&image)
+            .env("SOURCE_DATE_EPOCH", plan.product.epoch.to_string())
+            .input(&tar)
+            .log(log)
+            .run()?;
+        for leftover in [tar, part.join("spool")] {
+            fs::remove_file(&leftover).map_err(|e| Failure::io("remove", &leftover, &e))?;
+        }
+        Ok(())
+    })?;
+    Ok((folder.join("rootfs.squashfs"), cached))
+}
+
+/// Everything that the packages' own scripts would have done, and the plan's files.
+fn finish(plan: &Plan, tree: &mut Tree) -> Outcome<()> {
+    let accounts = collect_accounts(plan, tree)?;
+    for (path, text, mode, group) in [
+        ("/etc/passwd", accounts.passwd(), 0o644, "root"),
+        ("/etc/group", accounts.group(), 0o644, "root"),
+        ("/etc/shadow", accounts.shadow(), 0o640, "shadow"),
+        ("/etc/gshadow", accounts.gshadow(), 0o640, "shadow"),
+    ] {
+        tree.put(path, PutEntry::File(text.as_bytes()), mode, 0, accounts.gid(group)?)?;
+    }
+    for (path, asked) in &plan.files {
+        match &asked.value {
+            FilePlan::File { mode, owner, group, content } => tree.put(
+                path,
+                PutEntry::File(content.as_bytes()),
+                octal(mode)?,
+                accounts.uid(owner)?,
+                accounts.gid(group)?,
+            )?,
+            FilePlan::Directory { mode, owner, group } => {
+                tree.put(
+                    path,
+                    PutEntry::Directory,
+                    octal(mode)?,
+                    accounts.uid(owner)?,
+                    accounts.gid(group)?,
+                )?;
+            }
+            FilePlan::Symlink { target } => tree.put(path, PutEntry::Symlink(target), 0, 0, 0)?,
+        }
+    }
+    for (path, asked) in &plan.modes {
+        if !tree.set_mode(path, octal(&asked.value)?) {
+            let by = asked
+                .origins
+                .first()
+                .map(|o| format!("{} ({}:{})", o.who, o.file, o.line))
+                .unwrap_or_default();
+            return Err(Failure::error(
+                ExitStatus::Build,
+                "no-such-file",
+                format!("{by} sets the mode of `{path}`, but no package brings it"),
+            ));
+        }
+    }
+    // Masks and removals last, so that an alias of an enabled unit cannot undo them.
+    let order = |state: &UnitState| *state != UnitState::Enabled;
+    let mut states: Vec<(&String, UnitState)> =
+        plan.units.iter().map(|(unit, asked)| (unit, asked.value)).collect();
+    states.sort_by_key(|(unit, state)| (order(state), (*unit).clone()));
+    for (unit, state) in states {
+        units::apply(tree, unit, state)?;
+    }
+    Ok(())
+}
+
+fn collect_accounts(plan: &Plan, tree: &mut Tree) -> Outcome<Accounts> {
+    let mut text = |path: &str| -> Outcome<String> {
+        let bytes = tree.read(path)?.ok_or_else(|| {
+            Failure::error(ExitStatus::Build, "no-base-passwd", format!("no package brings `{path}`"))
+                .hint("a layer must ask for the package `base-passwd`, and none may remove that path")
+        })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let passwd = text("/usr/share/base-passwd/passwd.master")?;
+    let group = text("/usr/share/base-passwd/group.master")?;
+    let names: Vec<String> = tree
+        .entries()
+        .keys()
+        .filter(|path| path.starts_with("/usr/lib/sysusers.d/") && path.ends_with(".conf"))
+        .cloned()
+        .collect();
+    let mut sysusers = Vec::new();
+    for name in names {
+        if let Some(bytes) = tree.read(&name)? {
+            sysusers.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+    Accounts::collect(&passwd, &group, &sysusers, plan)
+}
+
+fn octal(mode: &str) -> Outcome<u32> {
+    u32::from_str_radix(mode, 8)
+        .map_err(|_| internal(format!("the plan holds the mode `{mode}`, which is not octal")))
+}
+
+/// One package of the manifest.
+#[derive(Debug, Serialize)]
+struct ManifestEntry<'a> {
+    version: &'a str,
+    file: &'a str,
+    sha256: &'a str,
+}
+
+/// The packages of the image, as JSON.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_manifest(fetched: &Fetched, path: &Path) -> Outcome<()> {
+    let entries: BTreeMap<&str, ManifestEntry<'_>> = fetched
+        .packages
+        .keys()
+        .filter_map(|name| {
+            let pin = fetched.target.packages.get(name)?;
+            Some((
+                name.as_str(),
+                ManifestEntry { version: &pin.version, file: &pin.file, sha256: &pin.sha256 },
+            ))
+        })
+        .collect();
+    record::write_json_atomic(path, &entries)
+}
