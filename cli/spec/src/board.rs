@@ -1,0 +1,158 @@
+//! `board.yaml`: what the hardware is and how it boots.
+
+use crate::decode::{Spanned, model};
+use crate::plan::{BoardFacts, BootFacts, QemuFacts};
+use crate::product::Padding;
+use crate::types::{
+    Algorithm, Argument, ConfigTarget, Count, InterfaceName, KconfigSymbol, KconfigValue, Reason, Size,
+    TemplatePath, Templated, Text, Word,
+};
+
+model! {
+    /// A board: what the hardware is and how it boots.
+    pub struct Board {
+        /// One line for people.
+        title: Text,
+        /// Debian architecture name, such as `arm64`.
+        architecture: Word,
+        /// Kernel architecture (`ARCH=`), such as `arm64`.
+        kernel_arch: Word,
+        /// Prefix of the cross tools (`CROSS_COMPILE=`), such as `aarch64-linux-gnu-`.
+        cross_compile: Word,
+        /// Console device for the kernel, such as `ttyAMA0`.
+        console: Word,
+        /// Network interface names that this board has.
+        interfaces: Vec<InterfaceName>,
+        /// Boot addresses.
+        boot: Boot,
+        /// Signature algorithms that its U-Boot verifies; the first is the default.
+        algorithms: Vec<Spanned<Algorithm>>,
+        /// Paddings that its U-Boot verifies; the first is the default.
+        paddings: Vec<Spanned<Padding>>,
+        /// Root of trust, in words for the report.
+        root_of_trust: Text,
+        /// QEMU machine, if it has one.
+        qemu: Option<Qemu> = None,
+        /// What it asks of U-Boot.
+        uboot: Kconfig,
+        /// What it asks of the kernel.
+        linux: Kconfig,
+        /// Kernel arguments.
+        cmdline: Vec<KernelArgument> = Vec::new(),
+        /// Sizes on the disk.
+        storage: BoardStorage,
+    }
+}
+
+model! {
+    /// Where things are loaded: physical addresses, written in hexadecimal.
+    pub struct Boot {
+        /// Where U-Boot reads the FIT to.
+        fit_address: Size,
+        /// Bytes that U-Boot reads: a fixed bound.
+        fit_bytes: Size,
+        /// Where the kernel is put and entered.
+        kernel_address: Size,
+        /// Where the kernel's FDT is put.
+        fdt_address: Size,
+        /// U-Boot block interface, such as `virtio`.
+        block_interface: Word,
+        /// Size of the boot flash, for boards that boot from one.
+        flash_bytes: Size,
+    }
+}
+
+model! {
+    /// The QEMU machine of a board.
+    pub struct Qemu {
+        /// Program, such as `qemu-system-aarch64`.
+        program: Word,
+        /// Value of `-machine`.
+        machine: Word,
+        /// Value of `-cpu`.
+        cpu: Word,
+        /// Number of processors.
+        cpus: Count,
+        /// Memory in MiB.
+        memory_mib: Count,
+    }
+}
+
+model! {
+    /// A Kconfig: where to start and what must hold at the end.
+    pub struct Kconfig {
+        /// Base target, such as `allnoconfig`.
+        base: ConfigTarget,
+        /// Symbols that must hold at the end.
+        symbols: Vec<SymbolAsk> = Vec::new(),
+    }
+}
+
+model! {
+    /// A Kconfig symbol that must have a value at the end.
+    pub struct SymbolAsk {
+        /// The symbol without `CONFIG_`.
+        symbol: Spanned<KconfigSymbol>,
+        /// The value; `n` means "is not set".
+        value: Option<Templated<KconfigValue>> = None,
+        /// Template of a string value, instead of `value`; its lines are joined with spaces.
+        template: Option<Spanned<TemplatePath>> = None,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// An argument of the kernel command line.
+    pub struct KernelArgument {
+        /// The argument.
+        argument: Spanned<Templated<Argument>>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// Sizes on the disk that the board decides.
+    pub struct BoardStorage {
+        /// Size of each of the two FIT partitions.
+        fit: Size,
+        /// Size of each of the two root partitions.
+        root: Size,
+    }
+}
+
+impl Board {
+    /// The board's facts for the plan.
+    #[must_use]
+    pub fn facts(&self, name: &str) -> BoardFacts {
+        let words = |list: &[Spanned<Algorithm>]| list.iter().map(|a| a.as_str().to_owned()).collect();
+        BoardFacts {
+            name: name.to_owned(),
+            title: self.title.as_str().to_owned(),
+            architecture: self.architecture.as_str().to_owned(),
+            kernel_arch: self.kernel_arch.as_str().to_owned(),
+            cross_compile: self.cross_compile.as_str().to_owned(),
+            console: self.console.as_str().to_owned(),
+            interfaces: self.interfaces.iter().map(|i| i.as_str().to_owned()).collect(),
+            boot: BootFacts {
+                fit_address: self.boot.fit_address.0,
+                fit_bytes: self.boot.fit_bytes.0,
+                kernel_address: self.boot.kernel_address.0,
+                fdt_address: self.boot.fdt_address.0,
+                block_interface: self.boot.block_interface.as_str().to_owned(),
+                flash_bytes: self.boot.flash_bytes.0,
+            },
+            algorithms: words(&self.algorithms),
+            paddings: self.paddings.iter().map(|p| p.as_str().to_owned()).collect(),
+            root_of_trust: self.root_of_trust.as_str().to_owned(),
+            qemu: self.qemu.as_ref().map(|qemu| QemuFacts {
+                program: qemu.program.as_str().to_owned(),
+                machine: qemu.machine.as_str().to_owned(),
+                cpu: qemu.cpu.as_str().to_owned(),
+                cpus: qemu.cpus.0,
+                memory_mib: qemu.memory_mib.0,
+            }),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `layer.yaml`: one hardening capability.
+
+use crate::board::{KernelArgument, SymbolAsk};
+use crate::decode::{Map, Raw, Spanned, choice, model};
+use crate::product::Waiver;
+use crate::types::{
+    AbsPath, CheckId, CheckKind, Count, Flag, Glob, LinkTarget, Mode, Name, PackageName, ParameterName,
+    Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName, UserName,
+};
+
+model! {
+    /// A layer: one hardening capability, what it asks for and how that is proved.
+    pub struct Layer {
+        /// One line.
+        title: Text,
+        /// What it does, for people.
+        description: Reason,
+        /// Layers that must be applied too.
+        needs: Vec<Spanned<Name>> = Vec::new(),
+        /// Requirements that it serves.
+        requirements: Vec<Spanned<RequirementId>> = Vec::new(),
+        /// Parameters by name.
+        parameters: Map<ParameterName, Parameter> = Map::new(),
+        /// Symbols of U-Boot.
+        uboot: Vec<SymbolAsk> = Vec::new(),
+        /// Symbols of the kernel.
+        linux: Vec<SymbolAsk> = Vec::new(),
+        /// Kernel arguments.
+        cmdline: Vec<KernelArgument> = Vec::new(),
+        /// Packages.
+        packages: Vec<PackageAsk> = Vec::new(),
+        /// Paths that are taken out of the packages' files.
+        remove: Vec<RemoveAsk> = Vec::new(),
+        /// Files, folders and links.
+        files: Vec<FileAsk> = Vec::new(),
+        /// Accounts of services: locked, without a shell.
+        users: Vec<UserAsk> = Vec::new(),
+        /// Groups.
+        groups: Vec<GroupAsk> = Vec::new(),
+        /// States of systemd units.
+        units: Vec<UnitAsk> = Vec::new(),
+        /// sysctl values.
+        sysctl: Vec<SysctlAsk> = Vec::new(),
+        /// Modes of packaged files that differ from what the package ships.
+        modes: Vec<ModeAsk> = Vec::new(),
+        /// Checks that prove it.
+        checks: Vec<CheckAsk> = Vec::new(),
+        /// Checks that the device runs on itself at boot.
+        selfcheck: Vec<SelfCheckAsk> = Vec::new(),
+        /// What may stay unmet.
+        waivers: Vec<Waiver> = Vec::new(),
+    }
+}
+
+model! {
+    /// A parameter of a layer.
+    pub struct Parameter {
+        /// Its type.
+        r#type: crate::parameter::ParameterType,
+        /// Whether it is a list of such values.
+        list: Flag = Flag(false),
+        /// The only values allowed.
+        choices: Vec<Raw> = Vec::new(),
+        /// Default; a parameter without one must be given.
+        default: Option<Raw> = None,
+        /// What it does.
+        description: Reason,
+    }
+}
+
+model! {
+    /// A package.
+    pub struct PackageAsk {
+        /// Its name.
+        name: Spanned<PackageName>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// Paths that are taken out.
+    pub struct RemoveAsk {
+        /// Path with `*` and `**`.
+        path: Spanned<Glob>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+choice! {
+    /// What a file is made for, once each.
+    pub enum ForEach {
+        /// Every person; the path may hold `{{user.name}}`.
+        Users = "users",
+        /// Every interface; the path may hold `{{interface.name}}`.
+        Interfaces = "interfaces",
+    }
+}
+
+model! {
+    /// A file (`template`), a folder (`directory: true`) or a link (`symlink`).
+    pub struct FileAsk {
+        /// Where it is.
+        path: Spanned<Templated<AbsPath>>,
+        /// Template of its content.
+        template: Option<Spanned<TemplatePath>> = None,
+        /// Target of a symbolic link.
+        symlink: Option<LinkTarget> = None,
+        /// Whether it is a folder.
+        directory: Flag = Flag(false),
+        /// Octal mode; default `0644`, and `0755` for a folder.
+        mode: Option<Mode> = None,
+        /// Owner; default `root`.
+        owner: Option<Spanned<Templated<UserName>>> = None,
+        /// Group; default `root`.
+        group: Option<Spanned<Templated<UserName>>> = None,
+        /// Makes it once for each.
+        for_each: Option<ForEach> = None,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// An account of a service.
+    pub struct UserAsk {
+        /// Its name.
+        name: Spanned<UserName>,
+        /// Fixed numeric id, below 1000 or 65534.
+        uid: Spanned<Count>,
+        /// Primary group; default: one of the same name.
+        group: Option<Spanned<UserName>> = None,
+        /// Further groups.
+        groups: Vec<Spanned<UserName>> = Vec::new(),
+        /// Home folder; default `/nonexistent`.
+        home: Option<AbsPath> = None,
+        /// Comment (GECOS).
+        comment: Option<Text> = None,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A group.
+    pub struct GroupAsk {
+        /// Its name.
+        name: Spanned<UserName>,
+        /// Fixed numeric id.
+        gid: Spanned<Count>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+choice! {
+    /// State of a unit.
+    pub enum StateWord {
+        /// Started at boot.
+        Enabled = "enabled",
+        /// Not started by itself.
+        Disabled = "disabled",
+        /// Cannot be started.
+        Masked = "masked",
+    }
+}
+
+model! {
+    /// State of a systemd unit.
+    pub struct UnitAsk {
+        /// Its whole name.
+        name: Spanned<UnitName>,
+        /// Its state.
+        state: StateWord,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A sysctl value.
+    pub struct SysctlAsk {
+        /// The key.
+        key: Spanned<SysctlKey>,
+        /// The value.
+        value: Templated<SysctlValue>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// The mode of a packaged file.
+    pub struct ModeAsk {
+        /// Its path.
+        path: Spanned<AbsPath>,
+        /// Octal mode.
+        mode: Mode,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A check of a kind that the `evidence` room knows.
+    pub struct CheckAsk {
+        /// Its id.
+        id: Spanned<CheckId>,
+        /// What it asserts, as a sentence.
+        title: Text,
+        /// Its kind.
+        kind: CheckKind,
+        /// The kind's own parameters; a text may hold `{{…}}`, and `{{json …}}` alone keeps its type.
+        with: Option<Spanned<Raw>> = None,
+        /// Requirements that it serves.
+        requirements: Vec<Spanned<RequirementId>> = Vec::new(),
+        /// Why, where the title does not say it.
+        reason: Option<Spanned<Reason>> = None,
+    }
+}
+
+model! {
+    /// A check that the device runs on itself at boot.
+    pub struct SelfCheckAsk {
+        /// Its id, and the script's file name.
+        id: Spanned<CheckId>,
+        /// What it asserts, as a sentence.
+        title: Text,
+        /// Template of the script.
+        script: Spanned<TemplatePath>,
+        /// Requirements that it serves.
+        requirements: Vec<Spanned<RequirementId>> = Vec::new(),
+    }
+}

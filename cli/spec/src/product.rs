@@ -1,0 +1,280 @@
+//! `product.yaml`: what the device is and who may talk to it.
+
+use crate::decode::{Map, Raw, Spanned, choice, model};
+use crate::types::{
+    AbsPath, Address, Algorithm, Banner, Count, Flag, HostName, Integer, InterfaceAddress, InterfaceName,
+    KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate, Reason, Size, SshPublicKey, Text,
+    UserName, Version, WaiverTarget, Word,
+};
+
+/// Layers that are on unless a product says `without` and why.
+pub const DEFAULT_LAYERS: [&str; 9] = [
+    "base",
+    "kernel-hardening",
+    "verified-boot",
+    "verity-root",
+    "firewall",
+    "ssh",
+    "audit",
+    "time",
+    "selfcheck",
+];
+
+/// The default time stamp of everything that is built: 2025-12-01T00:00:00Z.
+pub const DEFAULT_EPOCH: u64 = 1_764_547_200;
+
+model! {
+    /// A product: what the device is and who may talk to it.
+    pub struct Product {
+        /// Name of the product.
+        name: Spanned<Name>,
+        /// Version of the product.
+        version: Spanned<Version>,
+        /// One line for people.
+        description: Spanned<Text>,
+        /// IEC 62443-4-2 component type.
+        component_type: ComponentType,
+        /// Target capability security level (IEC 62443-4-2), 1 to 4.
+        security_level: Spanned<Integer>,
+        /// Boards it is built for; the first is the default.
+        boards: Vec<Spanned<Name>>,
+        /// Host name of the device; default: the product's name.
+        hostname: Option<Spanned<HostName>> = None,
+        /// SOURCE_DATE_EPOCH in seconds: the time stamp of everything that is built.
+        epoch: Option<Integer> = None,
+        /// Build system that makes the parts; default `debian`.
+        backend: Backend = Backend::Debian,
+        /// Settings of the Debian backend.
+        debian: Option<Debian> = None,
+        /// How the boot chain is signed; defaults come from the board.
+        signing: Option<Signing> = None,
+        /// Parameters by layer. A layer that is named here is applied.
+        layers: Map<Name, Map<ParameterName, Raw>> = Map::new(),
+        /// Default layers that are left out, each with a reason that the report prints.
+        without: Vec<Without> = Vec::new(),
+        /// Zones by name (IEC 62443-3-2).
+        zones: Map<Name, Zone> = Map::new(),
+        /// Interfaces by name, with their addresses.
+        interfaces: Map<InterfaceName, Interface> = Map::new(),
+        /// Services by name.
+        services: Map<Name, Service> = Map::new(),
+        /// Allowed flows between the device and a zone; everything else is denied.
+        conduits: Vec<Conduit> = Vec::new(),
+        /// People who log in, by account name.
+        users: Map<UserName, Person> = Map::new(),
+        /// Facts for the ssh layer.
+        ssh: Option<Ssh> = None,
+        /// Where the time comes from.
+        time: Option<Time> = None,
+        /// Sizes on the disk.
+        storage: Option<Storage> = None,
+        /// What is shown before a login.
+        banner: Option<Banner> = None,
+        /// Checks and symbols that may stay unmet, each with a reason that the report prints.
+        waivers: Vec<Waiver> = Vec::new(),
+    }
+}
+
+choice! {
+    /// IEC 62443-4-2 component types.
+    pub enum ComponentType {
+        /// Software application.
+        Sar = "SAR",
+        /// Embedded device.
+        Edr = "EDR",
+        /// Host device.
+        Hdr = "HDR",
+        /// Network device.
+        Ndr = "NDR",
+    }
+}
+
+choice! {
+    /// Build systems that can make the parts.
+    pub enum Backend {
+        /// Debian packages.
+        Debian = "debian",
+    }
+}
+
+choice! {
+    /// Transports of a service.
+    pub enum Transport {
+        /// TCP.
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+    }
+}
+
+choice! {
+    /// RSA signature paddings, as U-Boot spells them.
+    pub enum Padding {
+        /// RSASSA-PKCS1-v1_5.
+        Pkcs15 = "pkcs-1.5",
+        /// RSASSA-PSS.
+        Pss = "pss",
+    }
+}
+
+model! {
+    /// Settings of the Debian backend.
+    pub struct Debian {
+        /// Suite.
+        suite: Word = default_suite(),
+        /// Mirror; nothing: the host's own apt configuration says which.
+        mirror: Option<Mirror> = None,
+        /// Source package of U-Boot; default `u-boot`.
+        uboot_source: Option<PackageName> = None,
+        /// Source package of Linux; default `linux`.
+        linux_source: Option<PackageName> = None,
+    }
+}
+
+/// The suite that is built when none is named.
+#[must_use]
+pub fn default_suite() -> Word {
+    // A constant of the type's own alphabet; the other arm cannot be reached.
+    match <Word as crate::types::Scalar>::parse("trixie", true) {
+        Ok(word) => word,
+        Err(_) => unreachable!("`trixie` is a word"),
+    }
+}
+
+model! {
+    /// How the boot chain is signed.
+    pub struct Signing {
+        /// Signature algorithm; one that the board's U-Boot verifies.
+        algorithm: Option<Spanned<Algorithm>> = None,
+        /// Padding; one that the board's U-Boot verifies.
+        padding: Option<Spanned<Padding>> = None,
+        /// Key name in the key store; default: the product's name and `-dev`.
+        key: Option<Spanned<KeyName>> = None,
+        /// Whether this is a release, which refuses development keys.
+        release: Flag = Flag(false),
+    }
+}
+
+model! {
+    /// A default layer that is left out.
+    pub struct Without {
+        /// The layer.
+        layer: Spanned<Name>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A zone: assets with common security needs.
+    pub struct Zone {
+        /// One line for people.
+        description: Text,
+        /// Interfaces of the device that lead into it.
+        interfaces: Vec<Spanned<InterfaceName>>,
+    }
+}
+
+model! {
+    /// A network interface with static addresses.
+    pub struct Interface {
+        /// Addresses with prefix length.
+        addresses: Vec<Spanned<InterfaceAddress>>,
+        /// Default gateway.
+        gateway: Option<Spanned<Address>> = None,
+    }
+}
+
+model! {
+    /// A service: what is spoken, and where.
+    pub struct Service {
+        /// Transport.
+        transport: Transport,
+        /// Destination port.
+        port: Port,
+    }
+}
+
+model! {
+    /// An allowed flow between the device and a zone.
+    pub struct Conduit {
+        /// Its name, unique.
+        name: Spanned<Name>,
+        /// Who opens the connection: a zone, or `device`.
+        from: Spanned<Name>,
+        /// Who answers: a zone, or `device`.
+        to: Spanned<Name>,
+        /// The service.
+        service: Spanned<Name>,
+        /// The other side's networks; default: the whole networks of the zone's interfaces.
+        peers: Option<Spanned<Vec<Spanned<Prefix>>>> = None,
+        /// New connections allowed; default `60/minute`.
+        rate: Option<Rate> = None,
+        /// Why it is allowed.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A person who logs in. There is no password that works.
+    pub struct Person {
+        /// Fixed numeric id, 1000 to 59999.
+        uid: Spanned<Count>,
+        /// Comment (GECOS), such as the role.
+        comment: Option<Text> = None,
+        /// OpenSSH public keys, whole lines.
+        ssh_keys: Vec<SshPublicKey> = Vec::new(),
+        /// Further groups.
+        groups: Vec<Spanned<UserName>> = Vec::new(),
+        /// Home folder; default `/home/NAME`.
+        home: Option<AbsPath> = None,
+        /// Login shell; default `/bin/sh`.
+        shell: Option<AbsPath> = None,
+    }
+}
+
+model! {
+    /// Facts for the ssh layer.
+    pub struct Ssh {
+        /// Certificate authorities whose user certificates are accepted.
+        user_ca: Vec<SshPublicKey> = Vec::new(),
+    }
+}
+
+model! {
+    /// Where the time comes from.
+    pub struct Time {
+        /// Servers in order of preference.
+        servers: Vec<TimeServer>,
+    }
+}
+
+model! {
+    /// A time server.
+    pub struct TimeServer {
+        /// Its address.
+        address: Address,
+        /// Whether it speaks Network Time Security (RFC 8915).
+        nts: Flag = Flag(false),
+    }
+}
+
+model! {
+    /// Sizes on the disk that are the product's choice.
+    pub struct Storage {
+        /// Size of the data partition; default `64MiB`.
+        data: Option<Size> = None,
+        /// zstd level of the root file system, 1 to 22; default 19.
+        zstd_level: Option<Spanned<Integer>> = None,
+    }
+}
+
+model! {
+    /// Something that may stay unmet.
+    pub struct Waiver {
+        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL` or `kernel-hardening-checker:NAME`.
+        waives: Spanned<WaiverTarget>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
