@@ -5,13 +5,80 @@
 
 pub mod board;
 pub mod decode;
+mod diff;
+mod explain;
 mod formats;
 pub mod layer;
 pub mod library;
+mod listing;
 pub mod parameter;
 pub mod plan;
 pub mod product;
 pub mod render;
+mod resolve;
+mod scaffold;
 pub mod source;
 pub mod types;
 pub mod yaml;
+
+use std::path::Path;
+
+use diag::Outcome;
+use serde_json::{Value, json};
+
+use decode::Decode;
+use library::Library;
+use plan::Plan;
+
+pub use diff::{Change, diff};
+pub use explain::{Explanation, explain};
+pub use listing::{BoardSummary, LayerSummary, ParameterSummary, boards, layers};
+pub use scaffold::scaffold;
+
+/// The plan of the product in a file, for one of its boards (none: its first).
+///
+/// # Errors
+/// Everything that is wrong with the product, its board, its layers and their templates, each
+/// with its place; the status is [`diag::ExitStatus::Input`].
+pub fn load(product: &Path, board: Option<&str>) -> Outcome<Plan> {
+    load_with(&Library::built_in(Some(folder_of(product))), product, board)
+}
+
+/// As [`load`], with the definitions of a library.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(library: &Library, product: &Path, board: Option<&str>) -> Outcome<Plan> {
+    let name = product.file_name().map_or_else(|| "product.yaml".into(), |name| name.to_string_lossy());
+    let source = library::read_file(product, &name)?;
+    resolve::resolve(library, &source, board)
+}
+
+/// The folder in which a product's own layers, boards and templates are searched.
+#[must_use]
+pub fn folder_of(product: &Path) -> &Path {
+    match product.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// JSON Schemas (draft 2020-12) of the files that people write, by name.
+#[must_use]
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    let whole = |name: &str, schema: Value| {
+        let mut out = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": format!("Fastness {name}"),
+        });
+        if let (Value::Object(out), Value::Object(schema)) = (&mut out, schema) {
+            out.extend(schema);
+        }
+        out
+    };
+    vec![
+        ("product", whole("product", product::Product::schema())),
+        ("board", whole("board", board::Board::schema())),
+        ("layer", whole("layer", layer::Layer::schema())),
+    ]
+}

@@ -207,7 +207,12 @@ pub fn known_requirements(library: &Library) -> Outcome<Option<BTreeSet<String>>
         return Err(Failure { status: ExitStatus::Input, diagnostics });
     };
     let mut ids = BTreeSet::new();
-    collect_ids(&node, &mut ids);
+    // The file may list sources and checks with ids of their own beside the requirements.
+    let list = match &node.kind {
+        yaml::Kind::Map(entries) => entries.iter().find(|e| e.key == "requirements").map(|e| &e.value),
+        _ => None,
+    };
+    collect_ids(list.unwrap_or(&node), &mut ids);
     Ok((!ids.is_empty()).then_some(ids))
 }
 

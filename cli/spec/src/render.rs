@@ -38,6 +38,12 @@ impl Renderer {
         }
     }
 
+    /// A fact at the top of the context; null when there is none.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Value {
+        self.context.data().get(name).cloned().unwrap_or_default()
+    }
+
     /// Takes a fact out again, so that a template that should not see it cannot.
     pub fn unset(&mut self, name: &str) {
         if let Value::Object(map) = self.context.data_mut() {

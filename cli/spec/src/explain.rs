@@ -1,0 +1,113 @@
+//! Where does this come from: who asked for a value of the plan, where and why.
+
+use diag::did_you_mean;
+use serde::Serialize;
+
+use crate::plan::{Asked, FilePlan, Origin, Plan};
+
+/// One value of the plan and everybody who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// What it is: `linux symbol`, `file`, `package`, `unit`, `check`, `sysctl`, `user`, …; or
+    /// `suggestion` when nothing has the name asked for.
+    pub what: String,
+    /// Its name.
+    pub name: String,
+    /// Its value in words.
+    pub value: String,
+    /// Who asked.
+    pub origins: Vec<Origin>,
+}
+
+/// Everything in the plan that has this name. With `CONFIG_` or without, with the plan's other
+/// names as they are. Nothing found: one `suggestion` with the nearest name, if one is near.
+#[must_use]
+pub fn explain(plan: &Plan, query: &str) -> Vec<Explanation> {
+    let symbol = query.strip_prefix("CONFIG_").unwrap_or(query);
+    let all = everything(plan);
+    let found: Vec<Explanation> = all
+        .iter()
+        .filter(|e| {
+            e.name == query || (e.what.ends_with(" symbol") && e.name == symbol) || is_argument(e, query)
+        })
+        .cloned()
+        .collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let near = did_you_mean(query, all.iter().map(|e| e.name.as_str()))
+        .or_else(|| did_you_mean(symbol, all.iter().map(|e| e.name.as_str())));
+    near.map(|name| Explanation {
+        what: "suggestion".to_owned(),
+        name: name.to_owned(),
+        value: format!("nothing in the plan is named `{query}`; did you mean `{name}`?"),
+        origins: Vec::new(),
+    })
+    .into_iter()
+    .collect()
+}
+
+fn is_argument(explanation: &Explanation, query: &str) -> bool {
+    explanation.what == "kernel argument" && explanation.name.split('=').next() == Some(query)
+}
+
+fn everything(plan: &Plan) -> Vec<Explanation> {
+    let mut all = Vec::new();
+    let mut add = |what: &str, name: &str, value: String, origins: &[Origin]| {
+        all.push(Explanation { what: what.into(), name: name.into(), value, origins: origins.to_vec() });
+    };
+    for (what, kconfig) in [("uboot symbol", &plan.uboot), ("linux symbol", &plan.linux)] {
+        for (name, asked) in &kconfig.symbols {
+            let value = if asked.value == "n" { "is not set".to_owned() } else { asked.value.clone() };
+            add(what, name, value, &asked.origins);
+        }
+    }
+    for asked in &plan.cmdline {
+        add("kernel argument", &asked.value, asked.value.clone(), &asked.origins);
+    }
+    for (name, asked) in &plan.packages {
+        add("package", name, "installed".to_owned(), &asked.origins);
+    }
+    for (path, asked) in &plan.files {
+        add("file", path, file(asked), &asked.origins);
+    }
+    for (path, asked) in &plan.removals {
+        add("removal", path, "taken out of the packages' files".to_owned(), &asked.origins);
+    }
+    for (name, asked) in &plan.users {
+        let user = &asked.value;
+        let value =
+            format!("uid {}, group {}, home {}, shell {}", user.uid, user.group, user.home, user.shell);
+        add("user", name, value, &asked.origins);
+    }
+    for (name, asked) in &plan.groups {
+        add("group", name, format!("gid {}", asked.value.gid), &asked.origins);
+    }
+    for (name, asked) in &plan.units {
+        add("unit", name, format!("{:?}", asked.value).to_lowercase(), &asked.origins);
+    }
+    for (what, map) in [("sysctl", &plan.sysctl), ("mode", &plan.modes)] {
+        for (name, asked) in map {
+            add(what, name, asked.value.clone(), &asked.origins);
+        }
+    }
+    for (id, asked) in &plan.checks {
+        let check = &asked.value;
+        let requirements = check.requirements.join(", ");
+        add("check", id, format!("{} ({}; serves {requirements})", check.title, check.kind), &asked.origins);
+    }
+    for (target, asked) in &plan.waivers {
+        add("waiver", target, "may stay unmet".to_owned(), &asked.origins);
+    }
+    all
+}
+
+fn file(asked: &Asked<FilePlan>) -> String {
+    match &asked.value {
+        FilePlan::File { mode, owner, group, content } => {
+            format!("file, mode {mode}, {owner}:{group}, {} bytes", content.len())
+        }
+        FilePlan::Directory { mode, owner, group } => format!("folder, mode {mode}, {owner}:{group}"),
+        FilePlan::Symlink { target } => format!("link to {target}"),
+    }
+}

@@ -1,0 +1,439 @@
+//! Product × board × layers: merged, checked and rendered into the plan.
+//!
+//! Two passes over the layers: the first collects what they ask, the second renders files and
+//! checks, so that a file such as the one of all sysctl keys sees everything that was asked.
+
+mod accounts;
+mod asks;
+mod context;
+mod files;
+mod kconfig;
+mod layers;
+mod network;
+mod waivers;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use diag::{Diagnostic, ExitStatus, Failure, Outcome};
+
+use crate::board::{Board, KernelArgument};
+use crate::decode::{Spanned, suggestion};
+use crate::library::{Area, Library, known_requirements, read_model};
+use crate::plan::{
+    Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, Plan,
+    ProductFacts, SigningPlan, StoragePlan, UnitState,
+};
+use crate::product::{DEFAULT_EPOCH, Padding, Product, default_suite};
+use crate::render::Renderer;
+use crate::source::Source;
+use crate::types::{RequirementId, Scalar, Templated};
+use accounts::Accounts;
+use asks::{Asker, Asks};
+use kconfig::KconfigAsks;
+use layers::Applied;
+
+/// Size of the data partition when the product does not say: 64 MiB.
+const DEFAULT_DATA_BYTES: u64 = 64 << 20;
+/// zstd level of the root file system when the product does not say.
+const DEFAULT_ZSTD_LEVEL: u32 = 19;
+
+/// The plan of a product on one of its boards.
+///
+/// # Errors
+/// Everything that is wrong with the product, its board, its layers and their templates.
+pub fn resolve(library: &Library, source: &Arc<Source>, board: Option<&str>) -> Outcome<Plan> {
+    let mut trouble = Vec::new();
+    let product: Product =
+        read_model(source, &mut trouble).ok_or_else(|| input(std::mem::take(&mut trouble)))?;
+    let board = choose_board(library, &product, board, &mut trouble)?;
+    let facts = board.as_ref().map(|board| board.model.facts(&board.name));
+    let network = network::resolve(&product, facts.as_ref(), &mut trouble);
+    let layers = layers::choose(library, &product, source, &mut trouble)?;
+    let product_facts = product_facts(&product, &mut trouble);
+    // Without a board nothing can be rendered; what was found so far is said.
+    let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };
+    let signing = signing(&product, &board, &mut trouble);
+    let storage = storage(&product, &board, &mut trouble);
+    let resolver = Resolver {
+        library,
+        product: &product,
+        requirements: known_requirements(library)?,
+        renderer: Renderer::new(serde_json::Value::Object(serde_json::Map::new())),
+        accounts: Accounts::of(&product, &mut trouble),
+        asked: Everything::new(),
+        trouble,
+    };
+    resolver.finish(
+        &board,
+        Fixed { product: product_facts, board: facts, network, signing, storage },
+        &layers,
+    )
+}
+
+fn input(diagnostics: Vec<Diagnostic>) -> Failure {
+    Failure { status: ExitStatus::Input, diagnostics }
+}
+
+/// A board with its name and file.
+struct NamedBoard {
+    name: String,
+    model: Board,
+}
+
+fn choose_board(
+    library: &Library,
+    product: &Product,
+    wanted: Option<&str>,
+    trouble: &mut Vec<Diagnostic>,
+) -> Outcome<Option<NamedBoard>> {
+    let listed = || product.boards.iter().map(|board| board.as_str());
+    let Some(first) = product.boards.first() else {
+        let message = "expected at least one board, found an empty list";
+        trouble.push(Diagnostic::error("no-board", message).at(product.name.at.location()));
+        return Ok(None);
+    };
+    let names = library.names(Area::Boards)?;
+    let mut seen = BTreeSet::new();
+    for board in &product.boards {
+        if !seen.insert(board.as_str()) {
+            let message = format!("the board `{}` is listed twice", board.as_str());
+            trouble.push(Diagnostic::error("duplicate-name", message).at(board.at.location()));
+        }
+        if library.read(Area::Boards, &format!("{}/board.yaml", board.as_str()))?.is_none() {
+            let message =
+                format!("expected a board, found `{0}`: there is no `boards/{0}/board.yaml`", board.as_str());
+            let hint = suggestion(board.as_str(), names.iter().map(String::as_str));
+            trouble.push(Diagnostic::error("unknown-board", message).at(board.at.location()).hint(hint));
+        }
+    }
+    let name = wanted.unwrap_or(first.as_str());
+    if !listed().any(|board| board == name) {
+        let message = format!("the product is not built for the board `{name}`");
+        let hint = suggestion(name, listed().collect::<Vec<_>>());
+        trouble.push(Diagnostic::error("unknown-board", message).at(first.at.location()).hint(hint));
+        return Ok(None);
+    }
+    let Some(source) = library.read(Area::Boards, &format!("{name}/board.yaml"))? else { return Ok(None) };
+    Ok(read_model::<Board>(&source, trouble).map(|model| NamedBoard { name: name.to_owned(), model }))
+}
+
+fn product_facts(product: &Product, trouble: &mut Vec<Diagnostic>) -> ProductFacts {
+    let level = product.security_level.0;
+    if !(1..=4).contains(&level) {
+        let message = format!("expected a security level from 1 to 4, found `{level}`");
+        trouble.push(Diagnostic::error("wrong-type", message).at(product.security_level.at.location()));
+    }
+    ProductFacts {
+        name: product.name.as_str().to_owned(),
+        version: product.version.as_str().to_owned(),
+        description: product.description.as_str().to_owned(),
+        component_type: product.component_type.as_str().to_owned(),
+        security_level: u8::try_from(level).unwrap_or(u8::MAX),
+        epoch: product.epoch.map_or(DEFAULT_EPOCH, |epoch| epoch.0),
+        hostname: product.hostname.as_ref().map_or(product.name.as_str(), |name| name.as_str()).to_owned(),
+    }
+}
+
+fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>) -> SigningPlan {
+    let asked = product.signing.as_ref();
+    let mut pick = |what: &str, asked: Option<(&str, diag::Location)>, has: Vec<&str>| -> String {
+        match asked {
+            Some((name, at)) if !has.contains(&name) => {
+                let message =
+                    format!("the U-Boot of the board `{}` cannot verify the {what} `{name}`", board.name);
+                let hint = format!("it verifies `{}`", has.join("`, `"));
+                trouble.push(Diagnostic::error(&format!("unknown-{what}"), message).at(at).hint(hint));
+                name.to_owned()
+            }
+            Some((name, _)) => name.to_owned(),
+            None => has.first().copied().unwrap_or_default().to_owned(),
+        }
+    };
+    let algorithm = asked.and_then(|s| s.algorithm.as_ref()).map(|a| (a.as_str(), a.at.location()));
+    let padding = asked.and_then(|s| s.padding.as_ref()).map(|p| (p.as_str(), p.at.location()));
+    let algorithms = board.model.algorithms.iter().map(|a| a.as_str()).collect();
+    let paddings = board.model.paddings.iter().map(|p: &Spanned<Padding>| p.as_str()).collect();
+    SigningPlan {
+        algorithm: pick("algorithm", algorithm, algorithms),
+        padding: pick("padding", padding, paddings),
+        key: asked
+            .and_then(|s| s.key.as_ref())
+            .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
+        release: asked.is_some_and(|s| s.release.0),
+    }
+}
+
+fn storage(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>) -> StoragePlan {
+    let asked = product.storage.as_ref();
+    let level = asked.and_then(|s| s.zstd_level.as_ref());
+    if let Some(level) = level.filter(|level| !(1..=22).contains(&level.0)) {
+        let message = format!("expected a zstd level from 1 to 22, found `{}`", level.0);
+        trouble.push(Diagnostic::error("wrong-type", message).at(level.at.location()));
+    }
+    StoragePlan {
+        fit_bytes: board.model.storage.fit.0,
+        root_bytes: board.model.storage.root.0,
+        data_bytes: asked.and_then(|s| s.data).map_or(DEFAULT_DATA_BYTES, |size| size.0),
+        zstd_level: level.and_then(|l| u32::try_from(l.0).ok()).unwrap_or(DEFAULT_ZSTD_LEVEL),
+    }
+}
+
+/// Facts that no layer changes.
+struct Fixed {
+    product: ProductFacts,
+    board: BoardFacts,
+    network: NetworkFacts,
+    signing: SigningPlan,
+    storage: StoragePlan,
+}
+
+/// Everything that layers ask.
+struct Everything {
+    uboot: KconfigAsks,
+    linux: KconfigAsks,
+    cmdline: Vec<(String, Vec<Asker>)>,
+    packages: Asks<PackagePlan>,
+    files: Asks<FilePlan>,
+    removals: Asks<()>,
+    units: Asks<UnitState>,
+    sysctl: Asks<String>,
+    modes: Asks<String>,
+    checks: Asks<CheckPlan>,
+    waivers: Asks<()>,
+}
+
+impl Everything {
+    fn new() -> Self {
+        Self {
+            uboot: KconfigAsks::new("U-Boot symbol"),
+            linux: KconfigAsks::new("Linux symbol"),
+            cmdline: Vec::new(),
+            packages: Asks::new("package", |_| String::new()),
+            files: Asks::new("file", files::show),
+            removals: Asks::new("removal", |()| String::new()),
+            units: Asks::new("unit", |state| format!("`{}`", format!("{state:?}").to_lowercase())),
+            sysctl: Asks::new("sysctl key", |value| format!("`{value}`")),
+            modes: Asks::new("mode of", |mode| format!("`{mode}`")),
+            checks: Asks::new("check", |check| format!("`{}` with {}", check.kind, check.with)),
+            waivers: Asks::new("waiver", |()| String::new()),
+        }
+    }
+}
+
+struct Resolver<'a> {
+    library: &'a Library,
+    product: &'a Product,
+    requirements: Option<BTreeSet<String>>,
+    renderer: Renderer,
+    accounts: Accounts,
+    asked: Everything,
+    trouble: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn finish(mut self, board: &NamedBoard, fixed: Fixed, layers: &[Applied]) -> Outcome<Plan> {
+        for (name, value) in context::fixed(self.product, &fixed, layers) {
+            self.renderer.set(&name, value);
+        }
+        self.board_asks(board);
+        for layer in layers {
+            self.renderer.set("parameters", layer.parameters.clone().into());
+            self.layer_asks(layer);
+        }
+        self.accounts.finish(&mut self.trouble);
+        for (name, value) in context::resolved(&self.asked, &self.accounts, layers) {
+            self.renderer.set(&name, value);
+        }
+        // A template's mistakes are worth reading only when what it sees is right.
+        if self.trouble.is_empty() {
+            for layer in layers {
+                self.renderer.set("parameters", layer.parameters.clone().into());
+                self.layer_files(layer);
+                self.layer_checks(layer);
+            }
+            self.reject_bad_files();
+        }
+        self.waivers(layers);
+        if !self.trouble.is_empty() {
+            return Err(input(self.trouble));
+        }
+        Ok(self.into_plan(board, fixed, layers))
+    }
+
+    fn board_asks(&mut self, board: &NamedBoard) {
+        let who = format!("board {}", board.name);
+        self.renderer.set("parameters", serde_json::Value::Object(serde_json::Map::new()));
+        self.symbols(&who, &board.model.uboot.symbols, &board.model.linux.symbols);
+        self.arguments(&who, &board.model.cmdline);
+    }
+
+    fn layer_asks(&mut self, layer: &Applied) {
+        let (who, model) = (layer.who(), &layer.model);
+        self.known_requirements(&model.requirements);
+        self.symbols(&who, &model.uboot, &model.linux);
+        self.arguments(&who, &model.cmdline);
+        let trouble = &mut self.trouble;
+        for ask in &model.packages {
+            let asker = Asker::new(&who, &ask.name.at, &ask.reason);
+            self.asked.packages.ask(ask.name.as_str(), PackagePlan {}, asker, trouble);
+        }
+        for ask in &model.remove {
+            self.asked.removals.ask(
+                ask.path.as_str(),
+                (),
+                Asker::new(&who, &ask.path.at, &ask.reason),
+                trouble,
+            );
+        }
+        for ask in &model.groups {
+            let group = crate::plan::GroupPlan { gid: ask.gid.0 };
+            let asker = Asker::new(&who, &ask.name.at, &ask.reason);
+            self.accounts.groups.ask(ask.name.as_str(), group, asker, trouble);
+        }
+        for ask in &model.users {
+            self.accounts.service(&who, ask, trouble);
+        }
+        for ask in &model.units {
+            let state = match ask.state {
+                crate::layer::StateWord::Enabled => UnitState::Enabled,
+                crate::layer::StateWord::Disabled => UnitState::Disabled,
+                crate::layer::StateWord::Masked => UnitState::Masked,
+            };
+            self.asked.units.ask(
+                ask.name.as_str(),
+                state,
+                Asker::new(&who, &ask.name.at, &ask.reason),
+                trouble,
+            );
+        }
+        for ask in &model.modes {
+            let asker = Asker::new(&who, &ask.path.at, &ask.reason);
+            self.asked.modes.ask(ask.path.as_str(), ask.mode.as_str().to_owned(), asker, trouble);
+        }
+        for ask in &model.sysctl {
+            if let Some(value) = self.templated(&ask.value, &ask.key.at) {
+                let asker = Asker::new(&who, &ask.key.at, &ask.reason);
+                self.asked.sysctl.ask(ask.key.as_str(), value.as_str().to_owned(), asker, &mut self.trouble);
+            }
+        }
+    }
+
+    /// Kernel arguments: equal ones join, one name with two values is a conflict unless the
+    /// kernel lets it repeat.
+    fn arguments(&mut self, who: &str, asks: &[KernelArgument]) {
+        const REPEATABLE: [&str; 4] = ["console", "earlycon", "initcall_blacklist", "module_blacklist"];
+        for ask in asks {
+            let Some(argument) = self.templated(&ask.argument.value, &ask.argument.at) else { continue };
+            let text = argument.as_str();
+            let asker = Asker::new(who, &ask.argument.at, &ask.reason);
+            let name = text.split('=').next().unwrap_or(text);
+            let same = |other: &str| other == text;
+            let rival = |other: &str| other.split('=').next() == Some(name) && !REPEATABLE.contains(&name);
+            match self.asked.cmdline.iter_mut().find(|(other, _)| same(other) || rival(other)) {
+                Some((other, askers)) if same(other) => askers.push(asker),
+                Some((other, askers)) => {
+                    let first = &askers[0];
+                    let message = format!(
+                        "{} and {who} disagree about the kernel argument `{name}`: `{other}` and `{text}`",
+                        first.who
+                    );
+                    self.trouble.push(
+                        Diagnostic::error("conflict", message)
+                            .at(asker.at.location())
+                            .note(
+                                format!("{} asks for `{other}`: {}", first.who, first.reason),
+                                Some(first.at.location()),
+                            )
+                            .hint("change one of the two, or leave one of the layers out"),
+                    );
+                }
+                None => self.asked.cmdline.push((text.to_owned(), vec![asker])),
+            }
+        }
+    }
+
+    /// A value that may hold `{{…}}`, rendered and read as its type.
+    fn templated<T: Scalar + Clone>(&mut self, value: &Templated<T>, at: &crate::source::At) -> Option<T> {
+        if let Some(ready) = &value.ready {
+            return Some(ready.clone());
+        }
+        let text = match self.renderer.inline(&value.text, at) {
+            Ok(text) => text,
+            Err(problem) => {
+                self.trouble.push(*problem);
+                return None;
+            }
+        };
+        match T::parse(&text, true) {
+            Ok(parsed) => Some(parsed),
+            Err(why) => {
+                let message =
+                    format!("expected {}, found `{text}` after rendering {}", T::EXPECTED, why.reason);
+                let mut problem = Diagnostic::error("wrong-type", message.trim_end()).at(at.location());
+                problem.hint = why.hint;
+                self.trouble.push(problem);
+                None
+            }
+        }
+    }
+
+    fn known_requirements(&mut self, ids: &[Spanned<RequirementId>]) {
+        let Some(known) = &self.requirements else { return };
+        for id in ids.iter().filter(|id| !known.contains(id.as_str())) {
+            let message =
+                format!("expected a requirement of `standards/requirements.yaml`, found `{}`", id.as_str());
+            let hint = suggestion(id.as_str(), known.iter().map(String::as_str));
+            self.trouble
+                .push(Diagnostic::error("unknown-requirement", message).at(id.at.location()).hint(hint));
+        }
+    }
+
+    fn into_plan(self, board: &NamedBoard, fixed: Fixed, layers: &[Applied]) -> Plan {
+        let debian = self.product.debian.as_ref();
+        let source = |name: Option<&crate::types::PackageName>, default: &str| {
+            name.map_or(default, |name| name.as_str()).to_owned()
+        };
+        Plan {
+            schema_version: 1,
+            product: fixed.product,
+            board: fixed.board,
+            debian: DebianFacts {
+                suite: debian.map_or_else(default_suite, |d| d.suite.clone()).as_str().to_owned(),
+                mirror: debian.and_then(|d| d.mirror.as_ref()).map(|mirror| mirror.as_str().to_owned()),
+                uboot_source: source(debian.and_then(|d| d.uboot_source.as_ref()), "u-boot"),
+                linux_source: source(debian.and_then(|d| d.linux_source.as_ref()), "linux"),
+            },
+            uboot: self.asked.uboot.into_plan(board.model.uboot.base.as_str()),
+            linux: self.asked.linux.into_plan(board.model.linux.base.as_str()),
+            cmdline: self
+                .asked
+                .cmdline
+                .into_iter()
+                .map(|(value, askers)| Asked { value, origins: askers.iter().map(Asker::origin).collect() })
+                .collect(),
+            packages: self.asked.packages.into_plan(),
+            files: self.asked.files.into_plan(),
+            removals: self.asked.removals.into_plan(),
+            users: self.accounts.users.into_plan(),
+            groups: self.accounts.groups.into_plan(),
+            units: self.asked.units.into_plan(),
+            sysctl: self.asked.sysctl.into_plan(),
+            modes: self.asked.modes.into_plan(),
+            network: fixed.network,
+            signing: fixed.signing,
+            storage: fixed.storage,
+            checks: self.asked.checks.into_plan(),
+            waivers: self.asked.waivers.into_plan(),
+            layers: layers
+                .iter()
+                .map(|layer| LayerFacts {
+                    name: layer.name.clone(),
+                    title: layer.model.title.as_str().to_owned(),
+                    requirements: layer.model.requirements.iter().map(|id| id.as_str().to_owned()).collect(),
+                    parameters: layer.parameters.clone(),
+                })
+                .collect(),
+        }
+    }
+}

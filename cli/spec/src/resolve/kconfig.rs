@@ -1,0 +1,68 @@
+//! Symbols of U-Boot and of the kernel.
+
+use diag::Diagnostic;
+
+use super::Resolver;
+use super::asks::{Asker, Asks};
+use crate::board::SymbolAsk;
+use crate::decode::Spanned;
+use crate::library::Area;
+use crate::plan::KconfigPlan;
+use crate::types::{KconfigSymbol, KconfigValue};
+
+/// Symbols asked of one Kconfig.
+pub struct KconfigAsks(pub Asks<String>);
+
+impl KconfigAsks {
+    /// Nothing asked yet.
+    pub fn new(what: &'static str) -> Self {
+        Self(Asks::new(what, |value| format!("`{value}`")))
+    }
+
+    /// The plan's part.
+    pub fn into_plan(self, base: &str) -> KconfigPlan {
+        KconfigPlan { base: base.to_owned(), symbols: self.0.into_plan() }
+    }
+}
+
+impl Resolver<'_> {
+    /// What a board or a layer asks of both.
+    pub(super) fn symbols(&mut self, who: &str, uboot: &[SymbolAsk], linux: &[SymbolAsk]) {
+        for (ask, of_uboot) in uboot.iter().map(|ask| (ask, true)).chain(linux.iter().map(|ask| (ask, false)))
+        {
+            let Some(value) = self.symbol_value(ask) else { continue };
+            let asker = Asker::new(who, &ask.symbol.at, &ask.reason);
+            let asks = if of_uboot { &mut self.asked.uboot.0 } else { &mut self.asked.linux.0 };
+            asks.ask(ask.symbol.as_str(), value.as_str().to_owned(), asker, &mut self.trouble);
+        }
+    }
+
+    fn symbol_value(&mut self, ask: &SymbolAsk) -> Option<KconfigValue> {
+        match (&ask.value, &ask.template) {
+            (Some(value), None) => self.templated(value, &ask.symbol.at),
+            (None, Some(template)) => {
+                let text = self.template_file(Area::Templates, template.as_str(), &template.at)?;
+                self.joined(&ask.symbol, &text)
+            }
+            _ => {
+                let message = format!("expected either `value` or `template` for `{}`", ask.symbol.as_str());
+                self.trouble.push(Diagnostic::error("symbol-value", message).at(ask.symbol.at.location()));
+                None
+            }
+        }
+    }
+
+    /// A string value on one line: the template's lines, trimmed, with single spaces between.
+    fn joined(&mut self, symbol: &Spanned<KconfigSymbol>, text: &str) -> Option<KconfigValue> {
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        match KconfigValue::string(&lines.join(" ")) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let message =
+                    format!("the template of `{}` gives no string: {}", symbol.as_str(), why.reason);
+                self.trouble.push(Diagnostic::error("symbol-value", message).at(symbol.at.location()));
+                None
+            }
+        }
+    }
+}

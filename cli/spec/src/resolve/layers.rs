@@ -1,0 +1,208 @@
+//! Which layers apply, in which order, with which parameters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use diag::{Diagnostic, Outcome};
+use serde_json::{Map as JsonMap, Value};
+
+use crate::decode::{Decoder, suggestion};
+use crate::layer::Layer;
+use crate::library::{Area, Library, read_model};
+use crate::parameter;
+use crate::product::{DEFAULT_LAYERS, Product};
+use crate::source::{At, Source};
+
+/// A layer that applies.
+pub struct Applied {
+    /// Its name.
+    pub name: String,
+    /// What it asks.
+    pub model: Layer,
+    /// Its parameters.
+    pub parameters: JsonMap<String, Value>,
+}
+
+impl Applied {
+    /// As origins name it.
+    pub fn who(&self) -> String {
+        format!("layer {}", self.name)
+    }
+}
+
+/// The layers of a product, each after those it needs.
+pub fn choose(
+    library: &Library,
+    product: &Product,
+    product_source: &Arc<Source>,
+    trouble: &mut Vec<Diagnostic>,
+) -> Outcome<Vec<Applied>> {
+    let mut loaded = BTreeMap::new();
+    let mut order = Vec::new();
+    for (name, at) in wanted(library, product, trouble)? {
+        let Some(source) = library.read(Area::Layers, &format!("{name}/layer.yaml"))? else {
+            let message = format!("expected the layer `{name}`, found no `layers/{name}/layer.yaml`");
+            let names = library.names(Area::Layers)?;
+            let hint = suggestion(&name, names.iter().map(String::as_str));
+            trouble.push(Diagnostic::error("unknown-layer", message).at(at.location()).hint(hint));
+            continue;
+        };
+        if let Some(model) = read_model::<Layer>(&source, trouble) {
+            let parameters = parameters(&name, &model, &source, product, product_source, trouble);
+            order.push(name.clone());
+            loaded.insert(name.clone(), Applied { name, model, parameters });
+        }
+    }
+    reject_unmet_needs(&loaded, trouble);
+    Ok(in_order(&order, loaded, trouble))
+}
+
+/// Names of the layers with the place that asks for them.
+fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -> Outcome<Vec<(String, At)>> {
+    let mut without = BTreeMap::new();
+    for left_out in &product.without {
+        let name = left_out.layer.as_str();
+        if !DEFAULT_LAYERS.contains(&name) {
+            let known = library.names(Area::Layers)?.contains(name);
+            let why = if known { "is not on by itself" } else { "does not exist" };
+            let message = format!("expected a default layer to leave out, found `{name}`, which {why}");
+            let hint = suggestion(name, DEFAULT_LAYERS);
+            trouble.push(
+                Diagnostic::error("unknown-layer", message).at(left_out.layer.at.location()).hint(hint),
+            );
+        }
+        if let Some(first) = without.insert(name, &left_out.layer.at) {
+            trouble.push(
+                Diagnostic::error("duplicate-name", format!("the layer `{name}` is left out twice"))
+                    .at(left_out.layer.at.location())
+                    .note("the first time is here", Some(first.location())),
+            );
+        }
+    }
+    let mut wanted: Vec<(String, At)> = Vec::new();
+    for name in DEFAULT_LAYERS.iter().filter(|name| !without.contains_key(**name)) {
+        wanted.push(((*name).to_owned(), product.name.at.clone()));
+    }
+    for (name, _) in product.layers.iter() {
+        let text = name.as_str();
+        if let Some(at) = without.get(text) {
+            trouble.push(
+                Diagnostic::error("conflict", format!("the layer `{text}` has parameters and is left out"))
+                    .at(name.at.location())
+                    .note("it is left out here", Some(at.location()))
+                    .hint("take one of the two away"),
+            );
+        } else if let Some(default) = wanted.iter_mut().find(|(wanted, _)| wanted == text) {
+            default.1 = name.at.clone();
+        } else {
+            wanted.push((text.to_owned(), name.at.clone()));
+        }
+    }
+    Ok(wanted)
+}
+
+fn parameters(
+    name: &str,
+    layer: &Layer,
+    layer_source: &Arc<Source>,
+    product: &Product,
+    product_source: &Arc<Source>,
+    trouble: &mut Vec<Diagnostic>,
+) -> JsonMap<String, Value> {
+    let given = product.layers.iter().find(|(layer, _)| layer.as_str() == name);
+    let mut from_product = Decoder::new(Arc::clone(product_source));
+    let mut from_layer = Decoder::new(Arc::clone(layer_source));
+    let mut out = JsonMap::new();
+    for (key, declared) in layer.parameters.iter() {
+        let ask = given.and_then(|(_, map)| map.iter().find(|(given, _)| given.as_str() == key.as_str()));
+        // The default is read even when it is not used, so that a wrong one is found.
+        let default =
+            declared.default.as_ref().map(|raw| parameter::value(declared, &raw.0, &mut from_layer));
+        let value = match (ask, default) {
+            (Some((_, raw)), _) => parameter::value(declared, &raw.0, &mut from_product),
+            (None, Some(default)) => default,
+            (None, None) => {
+                let at = given.map_or(&product.name.at, |(name, _)| &name.at);
+                let kind = declared.r#type.as_str();
+                let message = format!(
+                    "expected the parameter `{key}` ({kind}) of the layer `{name}`, found none",
+                    key = key.as_str()
+                );
+                let hint =
+                    format!("add `layers: {{{name}: {{{}: …}}}}` ({})", key.as_str(), declared.description.0);
+                trouble.push(Diagnostic::error("missing-parameter", message).at(at.location()).hint(hint));
+                None
+            }
+        };
+        if let Some(value) = value {
+            out.insert(key.as_str().to_owned(), value);
+        }
+    }
+    for (key, _) in given.into_iter().flat_map(|(_, map)| map.iter()) {
+        let known = layer.parameters.iter().map(|(name, _)| name.as_str());
+        if !known.clone().any(|name| name == key.as_str()) {
+            let message = format!("the layer `{name}` has no parameter `{}`", key.as_str());
+            let hint = suggestion(key.as_str(), known);
+            trouble.push(Diagnostic::error("unknown-parameter", message).at(key.at.location()).hint(hint));
+        }
+    }
+    trouble.append(&mut from_product.diagnostics);
+    trouble.append(&mut from_layer.diagnostics);
+    out
+}
+
+fn reject_unmet_needs(loaded: &BTreeMap<String, Applied>, trouble: &mut Vec<Diagnostic>) {
+    for layer in loaded.values() {
+        for need in layer.model.needs.iter().filter(|need| !loaded.contains_key(need.as_str())) {
+            let message = format!(
+                "the layer `{}` needs the layer `{}`, which is not applied",
+                layer.name,
+                need.as_str()
+            );
+            let hint =
+                format!("add `{}:` to the product's `layers`, or leave `{}` out", need.as_str(), layer.name);
+            trouble.push(Diagnostic::error("unmet-need", message).at(need.at.location()).hint(hint));
+        }
+    }
+}
+
+/// Each layer after those it needs, otherwise in the order asked; a circle is an error.
+fn in_order(
+    order: &[String],
+    mut loaded: BTreeMap<String, Applied>,
+    trouble: &mut Vec<Diagnostic>,
+) -> Vec<Applied> {
+    let mut sorted = Vec::new();
+    let mut done = BTreeSet::new();
+    let mut waiting: Vec<&String> = order.iter().collect();
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        waiting.retain(|name| {
+            let ready = loaded.get(*name).is_none_or(|layer| {
+                // A need that is not applied was reported already.
+                layer
+                    .model
+                    .needs
+                    .iter()
+                    .all(|need| done.contains(need.as_str()) || !order.iter().any(|n| n == need.as_str()))
+            });
+            if ready && done.insert((*name).clone()) {
+                sorted.push((*name).clone());
+            }
+            !ready
+        });
+        if waiting.len() == before {
+            let names: Vec<&str> = waiting.iter().map(|name| name.as_str()).collect();
+            let message = format!("the layers `{}` need each other in a circle", names.join("`, `"));
+            let at = loaded
+                .get(names[0])
+                .and_then(|layer| layer.model.needs.first())
+                .map(|need| need.at.location());
+            let mut diagnostic = Diagnostic::error("unmet-need", message).hint("take one `needs` away");
+            diagnostic.location = at;
+            trouble.push(diagnostic);
+            break;
+        }
+    }
+    sorted.iter().filter_map(|name| loaded.remove(name)).collect()
+}

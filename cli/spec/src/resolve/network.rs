@@ -1,0 +1,257 @@
+//! Zones, interfaces and conduits of a product, checked and turned into flows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diag::Diagnostic;
+
+use crate::decode::suggestion;
+use crate::plan::{BoardFacts, Flow, InterfaceFacts, NetworkFacts, ZoneFacts};
+use crate::product::{Conduit, Product, Service};
+use crate::source::At;
+use crate::types::Prefix;
+
+/// The word for the device itself as an end of a conduit.
+const DEVICE: &str = "device";
+/// New connections that a conduit allows when it says nothing.
+const DEFAULT_RATE: &str = "60/minute";
+
+/// Zones, interfaces and flows of a product on a board.
+pub fn resolve(product: &Product, board: Option<&BoardFacts>, trouble: &mut Vec<Diagnostic>) -> NetworkFacts {
+    let mut network = NetworkFacts { zones: BTreeMap::new(), interfaces: BTreeMap::new(), flows: Vec::new() };
+    let homes = zones(product, board, &mut network, trouble);
+    let networks = interfaces(product, board, &homes, &mut network, trouble);
+    reject_overlaps(&networks, trouble);
+    let mut zone_networks: HashMap<&str, Vec<Prefix>> = HashMap::new();
+    for (name, prefix, _) in &networks {
+        if let Some((zone, _)) = homes.get(name) {
+            zone_networks.entry(zone).or_default().push(*prefix);
+        }
+    }
+    flows(product, &zone_networks, &mut network, trouble);
+    network
+}
+
+/// Zone and place of each interface that is in one.
+type Homes<'p> = HashMap<&'p str, (&'p str, &'p At)>;
+
+fn zones<'p>(
+    product: &'p Product,
+    board: Option<&BoardFacts>,
+    network: &mut NetworkFacts,
+    trouble: &mut Vec<Diagnostic>,
+) -> Homes<'p> {
+    let mut homes: Homes = HashMap::new();
+    for (name, zone) in product.zones.iter() {
+        if name.as_str() == DEVICE {
+            let message = "expected the name of a zone, found `device`, which is the device itself";
+            trouble.push(
+                Diagnostic::error("reserved-name", message)
+                    .at(name.at.location())
+                    .hint("choose another name"),
+            );
+        }
+        for interface in &zone.interfaces {
+            require_on_board(interface.as_str(), &interface.at, board, trouble);
+            if let Some((other, at)) = homes.insert(interface.as_str(), (name.as_str(), &interface.at)) {
+                let message = format!(
+                    "the interface `{}` is in two zones, `{other}` and `{}`",
+                    interface.as_str(),
+                    name.as_str()
+                );
+                trouble.push(
+                    Diagnostic::error("interface-in-two-zones", message)
+                        .at(interface.at.location())
+                        .note(format!("it is in `{other}` here"), Some(at.location()))
+                        .hint("an interface leads into one zone"),
+                );
+            }
+        }
+        let interfaces = zone.interfaces.iter().map(|i| i.as_str().to_owned()).collect();
+        let facts = ZoneFacts { description: zone.description.as_str().to_owned(), interfaces };
+        network.zones.insert(name.as_str().to_owned(), facts);
+    }
+    for (interface, (zone, _)) in &homes {
+        let facts = InterfaceFacts { zone: (*zone).to_owned(), addresses: Vec::new(), gateway: None };
+        network.interfaces.insert((*interface).to_owned(), facts);
+    }
+    homes
+}
+
+fn require_on_board(name: &str, at: &At, board: Option<&BoardFacts>, trouble: &mut Vec<Diagnostic>) {
+    let Some(board) = board else { return };
+    if !board.interfaces.iter().any(|known| known == name) {
+        let message = format!("the board `{}` has no interface `{name}`", board.name);
+        let hint = suggestion(name, board.interfaces.iter().map(String::as_str));
+        trouble.push(Diagnostic::error("unknown-interface", message).at(at.location()).hint(hint));
+    }
+}
+
+/// Fills in addresses and gateways; gives each interface's networks with their places.
+fn interfaces<'p>(
+    product: &'p Product,
+    board: Option<&BoardFacts>,
+    homes: &Homes<'p>,
+    network: &mut NetworkFacts,
+    trouble: &mut Vec<Diagnostic>,
+) -> Vec<(&'p str, Prefix, &'p At)> {
+    let mut networks = Vec::new();
+    let mut owners: HashMap<std::net::IpAddr, &At> = HashMap::new();
+    for (name, interface) in product.interfaces.iter() {
+        if homes.contains_key(name.as_str()) {
+            // Reported with the zone already, when the board lacks it.
+        } else {
+            require_on_board(name.as_str(), &name.at, board, trouble);
+            let message = format!("the interface `{}` is in no zone", name.as_str());
+            let hint = "add it to a zone's `interfaces`; what is in no zone may not talk to anybody";
+            trouble
+                .push(Diagnostic::error("interface-in-no-zone", message).at(name.at.location()).hint(hint));
+        }
+        for address in &interface.addresses {
+            if let Some(first) = owners.insert(address.address, &address.at) {
+                let message = format!("the address `{}` is given twice", address.address);
+                trouble.push(
+                    Diagnostic::error("duplicate-address", message)
+                        .at(address.at.location())
+                        .note("the first time is here", Some(first.location())),
+                );
+            }
+            networks.push((name.as_str(), address.network(), &address.at));
+        }
+        let gateway = interface.gateway.as_ref().map(|gateway| {
+            let reachable = interface.addresses.iter().any(|own| own.network().contains(gateway.0));
+            let own = interface.addresses.iter().any(|own| own.address == gateway.0);
+            if !reachable || own {
+                let problem =
+                    if own { "is the interface's own address" } else { "is in none of its networks" };
+                let list: Vec<String> = interface.addresses.iter().map(|a| a.network().to_string()).collect();
+                let message = format!("the gateway `{}` of `{}` {problem}", gateway.0, name.as_str());
+                let hint = format!("expected another address in `{}`", list.join("`, `"));
+                trouble.push(
+                    Diagnostic::error("unreachable-gateway", message).at(gateway.at.location()).hint(hint),
+                );
+            }
+            gateway.0.to_string()
+        });
+        if let Some(facts) = network.interfaces.get_mut(name.as_str()) {
+            facts.addresses = interface.addresses.iter().map(|a| a.value.to_string()).collect();
+            facts.gateway = gateway;
+        }
+    }
+    networks
+}
+
+/// Networks sorted by start: two prefixes overlap only when one holds the other's start.
+fn reject_overlaps(networks: &[(&str, Prefix, &At)], trouble: &mut Vec<Diagnostic>) {
+    let mut sorted: Vec<&(&str, Prefix, &At)> = networks.iter().collect();
+    sorted.sort_by_key(|(name, prefix, _)| (*prefix, *name));
+    let mut open: Vec<&(&str, Prefix, &At)> = Vec::new();
+    for entry in sorted {
+        open.retain(|outer| outer.1.overlaps(&entry.1));
+        if let Some(outer) = open.iter().find(|outer| outer.0 != entry.0) {
+            let message = format!(
+                "the networks of `{}` and `{}` overlap: `{}` and `{}`",
+                outer.0, entry.0, outer.1, entry.1
+            );
+            trouble.push(
+                Diagnostic::error("overlapping-networks", message)
+                    .at(entry.2.location())
+                    .note(format!("`{}` is here", outer.1), Some(outer.2.location()))
+                    .hint("a packet could leave by the wrong interface; give each its own network"),
+            );
+        }
+        open.push(entry);
+    }
+}
+
+fn flows(
+    product: &Product,
+    zone_networks: &HashMap<&str, Vec<Prefix>>,
+    network: &mut NetworkFacts,
+    trouble: &mut Vec<Diagnostic>,
+) {
+    let services: HashMap<&str, &Service> =
+        product.services.iter().map(|(name, service)| (name.as_str(), service)).collect();
+    let mut names: HashMap<&str, &At> = HashMap::new();
+    for conduit in &product.conduits {
+        if let Some(first) = names.insert(conduit.name.as_str(), &conduit.name.at) {
+            let message = format!("two conduits are named `{}`", conduit.name.as_str());
+            trouble.push(
+                Diagnostic::error("duplicate-name", message)
+                    .at(conduit.name.at.location())
+                    .note("the first one is here", Some(first.location())),
+            );
+        }
+        let service = services.get(conduit.service.as_str());
+        if service.is_none() {
+            let message = format!("expected a service, found `{}`, which is none", conduit.service.as_str());
+            let hint =
+                suggestion(conduit.service.as_str(), product.services.iter().map(|(name, _)| name.as_str()));
+            let diagnostic = Diagnostic::error("unknown-service", message);
+            trouble.push(diagnostic.at(conduit.service.at.location()).hint(hint));
+        }
+        let Some((direction, zone)) = ends(conduit, network, trouble) else { continue };
+        let peers = peers(conduit, zone, zone_networks, trouble);
+        let (Some(service), Some(facts)) = (service, network.zones.get(zone)) else { continue };
+        let of = |v4: bool| peers.iter().filter(|p| p.is_v4() == v4).map(Prefix::to_string).collect();
+        network.flows.push(Flow {
+            name: conduit.name.as_str().to_owned(),
+            direction: direction.to_owned(),
+            zone: zone.to_owned(),
+            interfaces: facts.interfaces.clone(),
+            service: conduit.service.as_str().to_owned(),
+            transport: service.transport.as_str().to_owned(),
+            port: service.port.0,
+            peers_v4: of(true),
+            peers_v6: of(false),
+            rate: conduit.rate.as_ref().map_or(DEFAULT_RATE, |rate| rate.as_str()).to_owned(),
+            reason: conduit.reason.0.clone(),
+        });
+    }
+}
+
+/// Direction seen from the device, and the zone on the other side.
+fn ends<'p>(
+    conduit: &'p Conduit,
+    network: &NetworkFacts,
+    trouble: &mut Vec<Diagnostic>,
+) -> Option<(&'static str, &'p str)> {
+    let (from, to) = (&conduit.from, &conduit.to);
+    let (direction, other) = match (from.as_str() == DEVICE, to.as_str() == DEVICE) {
+        (false, true) => ("in", from),
+        (true, false) => ("out", to),
+        (both, _) => {
+            let found = if both { "both ends are" } else { "neither end is" };
+            let message = format!("expected a conduit between `device` and a zone, but {found} `device`");
+            let hint =
+                "write `from: ZONE, to: device` or `from: device, to: ZONE`; the device does not forward";
+            trouble.push(Diagnostic::error("conduit-ends", message).at(from.at.location()).hint(hint));
+            return None;
+        }
+    };
+    if !network.zones.contains_key(other.as_str()) {
+        let message = format!("expected a zone, found `{}`, which is none", other.as_str());
+        let hint = suggestion(other.as_str(), network.zones.keys().map(String::as_str));
+        trouble.push(Diagnostic::error("unknown-zone", message).at(other.at.location()).hint(hint));
+        return None;
+    }
+    Some((direction, other.as_str()))
+}
+
+/// The peers given, or the whole networks of the zone's interfaces.
+fn peers(
+    conduit: &Conduit,
+    zone: &str,
+    zone_networks: &HashMap<&str, Vec<Prefix>>,
+    trouble: &mut Vec<Diagnostic>,
+) -> Vec<Prefix> {
+    let (peers, at): (Vec<Prefix>, &At) = match &conduit.peers {
+        Some(given) => (given.iter().map(|peer| peer.value).collect(), &given.at),
+        None => (zone_networks.get(zone).cloned().unwrap_or_default(), &conduit.name.at),
+    };
+    if peers.is_empty() {
+        let message = format!("the conduit `{}` allows nobody: it has no peers", conduit.name.as_str());
+        let hint = "list the networks in `peers`, or give the zone's interfaces addresses";
+        trouble.push(Diagnostic::error("no-peers", message).at(at.location()).hint(hint));
+    }
+    peers
+}
