@@ -459,6 +459,7 @@ mod tests {
         assert_eq!(diagnostics, []);
         let thing = thing.expect("a thing");
         assert_eq!((thing.port.0, thing.r#type, thing.others.len()), (80, Some(Colour::Red), 0));
+        assert_eq!(Colour::Green.as_str(), "green");
         assert_eq!((thing.name.as_str(), thing.name.at.span.column), ("lamp", 7));
     }
 

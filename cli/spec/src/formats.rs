@@ -15,6 +15,17 @@ type Hold = fn(&str) -> Option<String>;
 const FORMATS: [(&str, Hold); 6] =
     [("nft", nft), ("nftstring", nft_string), ("sh", sh), ("kconfig", kconfig), ("ini", ini), ("conf", conf)];
 
+/// What a number is for a template; none: it cannot be expressed so.
+type Convert = fn(u64) -> Option<Value>;
+
+const NUMBERS: [(&str, Convert); 3] = [
+    // U-Boot's commands take numbers in hexadecimal, without a prefix.
+    ("hex", |n| Some(format!("{n:x}").into())),
+    // Sectors of 512 bytes, as block commands count.
+    ("blocks", |n| (n % 512 == 0).then(|| (n / 512).into())),
+    ("mebibytes", |n| (n >> 20 > 0 && n % (1 << 20) == 0).then(|| (n >> 20).into())),
+];
+
 type Decide = fn(&[&Value]) -> bool;
 
 const LOGIC: [(&str, Decide); 5] = [
@@ -31,6 +42,7 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
         .iter()
         .map(|(name, _)| *name)
         .chain(LOGIC.iter().map(|(name, _)| *name))
+        .chain(NUMBERS.iter().map(|(name, _)| *name))
         .chain(["json", "join", "if", "unless", "each", "with", "lookup", "len"])
 }
 
@@ -38,6 +50,9 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
 pub fn register(registry: &mut Handlebars<'static>) {
     for (name, hold) in FORMATS {
         registry.register_helper(name, Box::new(Format { name, hold }));
+    }
+    for (name, convert) in NUMBERS {
+        registry.register_helper(name, Box::new(Number { name, convert }));
     }
     for (name, decide) in LOGIC {
         registry.register_helper(name, Box::new(Logic { name, decide }));
@@ -127,6 +142,27 @@ impl HelperDef for Format {
         match (self.hold)(&text) {
             Some(held) => Ok(ScopedJson::Derived(held.into())),
             None => Err(problem(format!("`{}` cannot hold the value {}", self.name, Value::from(text)))),
+        }
+    }
+}
+
+struct Number {
+    name: &'static str,
+    convert: Convert,
+}
+
+impl HelperDef for Number {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let value = present(helper, 0)?.value();
+        match value.as_u64().and_then(self.convert) {
+            Some(converted) => Ok(ScopedJson::Derived(converted)),
+            None => Err(problem(format!("`{}` cannot express {value}", self.name))),
         }
     }
 }

@@ -187,6 +187,17 @@ mod tests {
     }
 
     #[test]
+    fn numbers_take_the_form_that_is_asked_and_come_out_even() {
+        assert_eq!(
+            render("{{hex 4096}} {{hex (blocks 4096)}} {{mebibytes 8388608}}").as_deref(),
+            Ok("1000 8 8")
+        );
+        for text in ["{{blocks 513}}", "{{mebibytes 5}}", "{{hex name}}", "{{hex nmae}}"] {
+            assert!(render(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_in_a_template_point_into_it() {
         let problem = render("ok\n{{#if name}}").expect_err("not closed");
         assert_eq!(problem.code, "template-syntax");

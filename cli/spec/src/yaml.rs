@@ -161,11 +161,12 @@ impl Reader<'_> {
                 let marker = error.marker();
                 let span = span_of(marker.line(), marker.col(), 1);
                 let message = format!("expected YAML, found a mistake in its form: {}", error.info());
-                Box::new(
-                    Diagnostic::error("yaml-syntax", message)
-                        .at(source.location(span))
-                        .hint("look at the indentation and the quotes here and on the line before"),
-                )
+                let hint = if source.line(span.line).contains("{{") {
+                    "a value that holds `{{…}}` must be in quotes"
+                } else {
+                    "look at the indentation and the quotes here and on the line before"
+                };
+                Box::new(Diagnostic::error("yaml-syntax", message).at(source.location(span)).hint(hint))
             })?;
             self.event(event, convert(span))?;
         }

@@ -39,6 +39,8 @@ pub fn choose(
 ) -> Outcome<Vec<Applied>> {
     let mut loaded = BTreeMap::new();
     let mut order = Vec::new();
+    // A layer that is there but wrong is reported for what is wrong with it, not as missing.
+    let mut present = BTreeSet::new();
     for (name, at) in wanted(library, product, trouble)? {
         let Some(source) = library.read(Area::Layers, &format!("{name}/layer.yaml"))? else {
             let message = format!("expected the layer `{name}`, found no `layers/{name}/layer.yaml`");
@@ -47,13 +49,14 @@ pub fn choose(
             trouble.push(Diagnostic::error("unknown-layer", message).at(at.location()).hint(hint));
             continue;
         };
+        present.insert(name.clone());
         if let Some(model) = read_model::<Layer>(&source, trouble) {
             let parameters = parameters(&name, &model, &source, product, product_source, trouble);
             order.push(name.clone());
             loaded.insert(name.clone(), Applied { name, model, parameters });
         }
     }
-    reject_unmet_needs(&loaded, trouble);
+    reject_unmet_needs(&loaded, &present, trouble);
     Ok(in_order(&order, loaded, trouble))
 }
 
@@ -151,9 +154,13 @@ fn parameters(
     out
 }
 
-fn reject_unmet_needs(loaded: &BTreeMap<String, Applied>, trouble: &mut Vec<Diagnostic>) {
+fn reject_unmet_needs(
+    loaded: &BTreeMap<String, Applied>,
+    present: &BTreeSet<String>,
+    trouble: &mut Vec<Diagnostic>,
+) {
     for layer in loaded.values() {
-        for need in layer.model.needs.iter().filter(|need| !loaded.contains_key(need.as_str())) {
+        for need in layer.model.needs.iter().filter(|need| !present.contains(need.as_str())) {
             let message = format!(
                 "the layer `{}` needs the layer `{}`, which is not applied",
                 layer.name,

@@ -52,7 +52,7 @@ fn zones<'p>(
         }
         for interface in &zone.interfaces {
             require_on_board(interface.as_str(), &interface.at, board, trouble);
-            if let Some((other, at)) = homes.insert(interface.as_str(), (name.as_str(), &interface.at)) {
+            if let Some((other, at)) = homes.get(interface.as_str()) {
                 let message = format!(
                     "the interface `{}` is in two zones, `{other}` and `{}`",
                     interface.as_str(),
@@ -64,6 +64,8 @@ fn zones<'p>(
                         .note(format!("it is in `{other}` here"), Some(at.location()))
                         .hint("an interface leads into one zone"),
                 );
+            } else {
+                homes.insert(interface.as_str(), (name.as_str(), &interface.at));
             }
         }
         let interfaces = zone.interfaces.iter().map(|i| i.as_str().to_owned()).collect();
@@ -144,6 +146,8 @@ fn interfaces<'p>(
 fn reject_overlaps(networks: &[(&str, Prefix, &At)], trouble: &mut Vec<Diagnostic>) {
     let mut sorted: Vec<&(&str, Prefix, &At)> = networks.iter().collect();
     sorted.sort_by_key(|(name, prefix, _)| (*prefix, *name));
+    // Two addresses of one interface in one network are one network.
+    sorted.dedup_by_key(|(name, prefix, _)| (*prefix, *name));
     let mut open: Vec<&(&str, Prefix, &At)> = Vec::new();
     for entry in sorted {
         open.retain(|outer| outer.1.overlaps(&entry.1));

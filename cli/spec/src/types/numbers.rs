@@ -131,22 +131,21 @@ impl Scalar for Size {
 pub struct Duration(pub u64);
 
 impl Scalar for Duration {
-    const EXPECTED: &'static str = "a duration (`30s`, `5min`, `2h` or `1d`)";
+    const EXPECTED: &'static str = "a duration (`30s`, `5min` or `5m`, `2h` or `1d`)";
     fn parse(text: &str, _: bool) -> Result<Self, Why> {
         let split =
             text.find(|c: char| !c.is_ascii_digit()).ok_or_else(|| Why::from("the unit is missing"))?;
         let factor = match &text[split..] {
             "s" => 1,
-            "min" => 60,
+            "min" | "m" => 60,
             "h" => 3_600,
             "d" => 86_400,
-            "m" => return Err("minutes are written `min`".into()),
             _ => return Err(Why::default()),
         };
         decimal(&text[..split], true)?.checked_mul(factor).map(Self).ok_or_else(|| "too long".into())
     }
     fn schema() -> Value {
-        json!({"type": "string", "pattern": "^(0|[1-9][0-9]*)(s|min|h|d)$"})
+        json!({"type": "string", "pattern": "^(0|[1-9][0-9]*)(s|min|m|h|d)$"})
     }
     fn to_json(&self) -> Value {
         self.0.into()
@@ -168,7 +167,7 @@ mod tests {
         {
             assert!(Size::parse(bad, true).is_err(), "{bad}");
         }
-        for bad in ["30", "5m", "1w", "", "s", "-1s", "01s"] {
+        for bad in ["30", "5M", "1w", "", "s", "-1s", "01s"] {
             assert!(Duration::parse(bad, true).is_err(), "{bad}");
         }
         for bad in ["101%", "5", "%", "1.5%"] {
