@@ -1,0 +1,202 @@
+//! What findings come to: exit status, findings of a boot and of attacks, published keys.
+
+use std::sync::OnceLock;
+
+use diag::ExitStatus;
+use record::{AttackOutcome, AttackResult, BootRecord, Finding, SelfcheckVerdict, Stage, Verdict};
+use spec::plan::{CheckPlan, Origin, Plan};
+
+/// The exit status that results mean: an attack or a boot that went wrong weighs most.
+#[must_use]
+pub fn exit_status(findings: &[Finding], boot: Option<&BootRecord>, attacks: &[AttackResult]) -> ExitStatus {
+    let bad = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::CouldNotRun);
+    let proof = boot.is_some_and(|boot| !boot.passed)
+        || attacks.iter().any(|attack| attack.outcome != AttackOutcome::Refused)
+        || findings.iter().filter(bad).any(|f| matches!(f.stage, Stage::Boot | Stage::Attack));
+    if proof {
+        ExitStatus::Proof
+    } else if findings.iter().any(|finding| bad(&finding)) {
+        ExitStatus::Check
+    } else {
+        ExitStatus::Success
+    }
+}
+
+/// File and line of a definition.
+pub(crate) fn defined_at(origins: &[Origin]) -> String {
+    origins.first().map(|origin| format!("{}:{}", origin.file, origin.line)).unwrap_or_default()
+}
+
+/// A finding of a check before it has a conclusion.
+pub(crate) fn blank(id: &str, check: &CheckPlan, stage: Stage, origins: &[Origin]) -> Finding {
+    Finding {
+        check: id.to_owned(),
+        title: check.title.clone(),
+        layer: check.layer.clone(),
+        requirements: check.requirements.clone(),
+        stage,
+        verdict: Verdict::CouldNotRun,
+        expected: String::new(),
+        seen: String::new(),
+        artefact_sha256: String::new(),
+        waiver: None,
+        defined_at: defined_at(origins),
+    }
+}
+
+/// The plan's waiver turns a failure, and only a failure, into a waived finding with its reason.
+pub(crate) fn waive(mut finding: Finding, plan: &Plan) -> Finding {
+    if finding.verdict == Verdict::Fail
+        && let Some(waiver) = plan.waivers.get(&finding.check)
+    {
+        finding.verdict = Verdict::Waived;
+        let reasons: Vec<&str> = waiver.origins.iter().map(|origin| origin.reason.as_str()).collect();
+        finding.waiver = Some(reasons.join("; "));
+    }
+    finding
+}
+
+/// One finding for each `selfcheck` of the plan, from the device's own events, and one for the boot itself.
+#[must_use]
+pub fn findings_of_boot(plan: &Plan, boot: &BootRecord) -> Vec<Finding> {
+    let mut findings = vec![Finding {
+        check: "boot.untouched".to_owned(),
+        title: "The untouched image boots and its self-check passes".to_owned(),
+        layer: "fastness".to_owned(),
+        requirements: Vec::new(),
+        stage: Stage::Boot,
+        verdict: if boot.passed { Verdict::Pass } else { Verdict::Fail },
+        expected: "the end of the self-check, every event `pass`".to_owned(),
+        seen: boot.summary.clone(),
+        artefact_sha256: boot.disk_sha256.clone(),
+        waiver: None,
+        defined_at: String::new(),
+    }];
+    for (id, asked) in plan.checks.iter().filter(|(_, asked)| asked.value.kind == "selfcheck") {
+        let mut finding = blank(id, &asked.value, Stage::Boot, &asked.origins);
+        finding.expected = format!("the device reports `{id}` as `pass`");
+        finding.artefact_sha256.clone_from(&boot.disk_sha256);
+        let events: Vec<_> = boot.selfcheck.iter().filter(|event| event.check == *id).collect();
+        let failed = events.iter().find(|event| event.verdict == SelfcheckVerdict::Fail);
+        (finding.verdict, finding.seen) = match (failed, events.first()) {
+            (Some(event), _) => (Verdict::Fail, event.seen.clone()),
+            (None, Some(event)) => (Verdict::Pass, event.seen.clone()),
+            (None, None) => (Verdict::CouldNotRun, "the device reported no such event".to_owned()),
+        };
+        findings.push(waive(finding, plan));
+    }
+    findings
+}
+
+/// One finding for each attack.
+#[must_use]
+pub fn findings_of_attacks(attacks: &[AttackResult], disk_sha256: &str) -> Vec<Finding> {
+    attacks
+        .iter()
+        .map(|attack| Finding {
+            check: format!("attack.{}", attack.attack),
+            title: attack.title.clone(),
+            layer: "attacks".to_owned(),
+            requirements: attack.requirements.clone(),
+            stage: Stage::Attack,
+            verdict: match attack.outcome {
+                AttackOutcome::Refused => Verdict::Pass,
+                AttackOutcome::GotThrough => Verdict::Fail,
+                AttackOutcome::Inconclusive => Verdict::CouldNotRun,
+            },
+            expected: format!("refused by {}: {}", attack.expected_stage, attack.expected_line),
+            seen: attack.reason.clone(),
+            artefact_sha256: disk_sha256.to_owned(),
+            waiver: None,
+            defined_at: format!("attacks/{}.yaml", attack.attack),
+        })
+        .collect()
+}
+
+struct Published {
+    fingerprint: String,
+    modulus: Vec<u8>,
+    source: String,
+}
+
+fn published() -> &'static [Published] {
+    static KEYS: OnceLock<Vec<Published>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        include_str!("../data/known-keys.tsv")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| {
+                let mut fields = line.split('\t');
+                Some(Published {
+                    fingerprint: fields.next()?.to_owned(),
+                    modulus: unhex(fields.next()?)?,
+                    source: fields.next()?.to_owned(),
+                })
+            })
+            .collect()
+    })
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// Where the private half of a key is published, by the fingerprint of its SubjectPublicKeyInfo.
+pub(crate) fn published_key(fingerprint: &str) -> Option<&'static str> {
+    published().iter().find(|key| key.fingerprint == fingerprint).map(|key| key.source.as_str())
+}
+
+/// The first bytes of published keys' moduli, with their source.
+pub(crate) fn published_moduli() -> impl Iterator<Item = (&'static [u8], &'static str)> {
+    published().iter().map(|key| (key.modulus.as_slice(), key.source.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_list_of_published_keys_is_read_whole() {
+        assert_eq!(published().len(), 9);
+        assert!(published().iter().all(|key| key.modulus.len() == 32 && key.fingerprint.len() == 64));
+    }
+
+    #[test]
+    fn a_failed_attack_weighs_more_than_a_failed_check() {
+        let mut findings = sample::findings();
+        let (boot, mut attacks) = (sample::boot(), sample::attacks());
+        findings.retain(|f| f.verdict == Verdict::Pass);
+        assert_eq!(exit_status(&findings, Some(&boot), &attacks), ExitStatus::Success);
+        findings[0].verdict = Verdict::CouldNotRun;
+        assert_eq!(exit_status(&findings, Some(&boot), &attacks), ExitStatus::Check);
+        attacks[0].outcome = AttackOutcome::Inconclusive;
+        assert_eq!(exit_status(&findings, Some(&boot), &attacks), ExitStatus::Proof);
+    }
+
+    #[test]
+    fn an_event_that_never_came_is_no_pass() {
+        let plan = sample::plan();
+        let mut boot = sample::boot();
+        let id = "selfcheck.verity";
+        let of = |boot: &BootRecord| findings_of_boot(&plan, boot).into_iter().find(|f| f.check == id).unwrap();
+        assert_eq!(of(&boot).verdict, Verdict::Pass);
+        boot.selfcheck.retain(|event| event.check != id);
+        assert_eq!(of(&boot).verdict, Verdict::CouldNotRun);
+        assert_eq!(of(&boot).seen, "the device reported no such event");
+    }
+
+    #[test]
+    fn a_waiver_covers_a_failure_and_nothing_else() {
+        let plan = sample::plan();
+        let waived = plan.waivers.keys().find(|key| !key.contains(':')).unwrap();
+        let mut finding = sample::findings().remove(0);
+        finding.check.clone_from(waived);
+        finding.verdict = Verdict::CouldNotRun;
+        assert_eq!(waive(finding.clone(), &plan).verdict, Verdict::CouldNotRun);
+        finding.verdict = Verdict::Fail;
+        let finding = waive(finding, &plan);
+        assert_eq!(finding.verdict, Verdict::Waived);
+        assert!(finding.waiver.unwrap().contains("sample reason"));
+    }
+}

@@ -1,0 +1,185 @@
+//! `audit-rules`: the rules that auditctl loads at boot.
+//!
+//! Source: auditctl(8) and augenrules(8). A line that auditctl would refuse is a failure: it
+//! stops the loading of all that follow.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::Kind;
+use crate::root::{NodeKind, Root};
+use crate::{Conclusion, Context, Unable};
+
+/// See the module.
+pub struct AuditRules;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct With {
+    path: String,
+    keys: Vec<String>,
+    #[serde(default)]
+    immutable: bool,
+}
+
+impl Kind for AuditRules {
+    const NAME: &'static str = "audit-rules";
+    const DESCRIPTION: &'static str = "every line parses, every key is used, and with `immutable` the last is `-e 2`";
+    type With = With;
+
+    fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
+        let root = context.root()?;
+        let lines = lines(root, &with.path)?;
+        let mut problems = Vec::new();
+        let mut keys = BTreeSet::new();
+        let mut rules = 0usize;
+        for (at, line) in &lines {
+            match parse(line) {
+                Ok(found) => {
+                    rules += usize::from(found.is_some());
+                    keys.extend(found.into_iter().flatten());
+                }
+                Err(why) => problems.push(format!("{at}: {why}")),
+            }
+        }
+        if rules == 0 {
+            problems.push(format!("`{}` holds no rule", with.path));
+        }
+        for key in with.keys.iter().filter(|key| !keys.contains(*key)) {
+            problems.push(format!("no rule has the key `{key}`"));
+        }
+        if with.immutable {
+            let last = lines.last().map(|(_, line)| line.split_whitespace().collect::<Vec<_>>());
+            if last.as_deref() != Some(&["-e", "2"]) {
+                problems.push("the last line is not `-e 2`".to_owned());
+            }
+        }
+        let expected = format!(
+            "keys {}{}",
+            with.keys.join(", "),
+            if with.immutable { "; immutable at the end" } else { "" }
+        );
+        Ok(Conclusion::of(&problems, expected, format!("{rules} rules, {} keys", keys.len()), &root.sha256))
+    }
+}
+
+/// The lines of a file, or of a folder's `*.rules` in order, without comments.
+fn lines(root: &Root, path: &str) -> Result<Vec<(String, String)>, Unable> {
+    let files = match root.resolve(path) {
+        Some((_, node)) if node.kind == NodeKind::Directory => root
+            .list(path)
+            .into_iter()
+            .filter(|name| name.ends_with(".rules"))
+            .map(|name| format!("{}/{name}", path.trim_end_matches('/')))
+            .collect(),
+        _ => vec![path.to_owned()],
+    };
+    let mut lines = Vec::new();
+    for file in files {
+        let text = root.read_text(&file)?.unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                lines.push((format!("{file}:{}", index + 1), line.to_owned()));
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// The keys of a rule; `None` for a line that only sets something.
+fn parse(line: &str) -> Result<Option<Vec<String>>, String> {
+    let mut words = line.split_whitespace();
+    let mut keys = Vec::new();
+    let mut rule = false;
+    let mut has_list = false;
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("`{word}` lacks its value"));
+        match word {
+            "-D" | "-i" | "-c" | "--loginuid-immutable" | "--reset-lost" => {}
+            "-b" | "-f" | "-r" | "-e" | "--backlog_wait_time" => {
+                let number = value()?;
+                if number.parse::<u32>().is_err() {
+                    return Err(format!("`{word} {number}` is not a number"));
+                }
+            }
+            "-a" | "-A" => {
+                (rule, has_list) = (true, true);
+                let list = value()?;
+                let parts: BTreeSet<&str> = list.split(',').collect();
+                let action = parts.contains("always") || parts.contains("never");
+                let lists = ["exit", "user", "exclude", "filesystem", "task", "io_uring"];
+                if parts.len() != 2 || !action || !lists.iter().any(|name| parts.contains(name)) {
+                    return Err(format!("`{list}` is not a list and an action"));
+                }
+            }
+            "-w" => {
+                (rule, has_list) = (true, true);
+                let path = value()?;
+                if !path.starts_with('/') {
+                    return Err(format!("`-w {path}` is not absolute"));
+                }
+            }
+            "-p" => {
+                let perm = value()?;
+                if perm.is_empty() || perm.chars().any(|c| !"rwxa".contains(c)) {
+                    return Err(format!("`-p {perm}` is not among r, w, x, a"));
+                }
+            }
+            "-k" => keys.push(value()?.to_owned()),
+            "-S" => {
+                rule = true;
+                value()?;
+            }
+            "-F" | "-C" => {
+                rule = true;
+                let field = value()?;
+                let Some(at) = field.find(['=', '<', '>', '!', '&']) else {
+                    return Err(format!("`{word} {field}` is not a comparison"));
+                };
+                let key = field[at..].trim_start_matches('=');
+                if &field[..at] == "key" {
+                    keys.push(key.to_owned());
+                }
+            }
+            other => return Err(format!("auditctl does not know `{other}`")),
+        }
+    }
+    if rule && !has_list {
+        return Err("a rule without `-a` or `-w`".to_owned());
+    }
+    Ok(rule.then_some(keys))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::*;
+
+    const GOOD: &str = "-D\n-b 8192\n# x\n-a always,exit -F arch=b64 -F path=/etc/shadow -F perm=wa -F key=identity\n\
+        -w /etc/audit -p wa -k audit\n-a always,exit -F arch=b64 -S mount,umount2 -F auid>=1000 -k mounts\n-e 2\n";
+
+    fn check(text: &str) -> Result<crate::Conclusion, crate::Unable> {
+        let tree = Tree::base().file("/etc/audit/rules.d/10-x.rules", 0o600, text);
+        let with = json!({"path": "/etc/audit/rules.d", "keys": ["identity", "audit", "mounts"], "immutable": true});
+        run("audit-rules", with, tree.root())
+    }
+
+    #[test]
+    fn pass() {
+        assert_eq!(passes(check(GOOD)), "3 rules, 3 keys");
+    }
+
+    #[test]
+    fn fail() {
+        fails(check(&GOOD.replace("-e 2", "")), "the last line is not `-e 2`");
+        fails(check(&format!("{GOOD}-D\n")), "the last line is not `-e 2`");
+        fails(check(&GOOD.replace("-k mounts", "")), "no rule has the key `mounts`");
+        fails(check(&GOOD.replace("-b 8192", "-b many")), "/etc/audit/rules.d/10-x.rules:2: `-b many` is not a number");
+        fails(check(&GOOD.replace("-p wa", "-Q wa")), "auditctl does not know `-Q`");
+        fails(check(""), "holds no rule");
+    }
+}

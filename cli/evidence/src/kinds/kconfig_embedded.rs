@@ -1,0 +1,87 @@
+//! `kconfig-embedded`: the configuration inside the shipped kernel against the record.
+
+use std::collections::BTreeMap;
+
+use super::{Kind, NoParameters};
+use crate::{Conclusion, Context, Unable};
+
+/// See the module.
+pub struct KconfigEmbedded;
+
+impl Kind for KconfigEmbedded {
+    const NAME: &'static str = "kconfig-embedded";
+    const DESCRIPTION: &'static str = "the configuration in the shipped kernel equals the record for every asked symbol";
+    type With = NoParameters;
+
+    fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
+        let image = context.subject.image()?;
+        let fit = context.subject.fit()?;
+        let text = fit.kconfig.as_ref().map_err(|why| Unable::broken(format!("the kernel's configuration: {why}")))?;
+        let values = parse(text);
+        if values.is_empty() {
+            return Err(Unable::broken("the kernel's embedded configuration holds no symbol"));
+        }
+        let asked: Vec<_> = image.effective.iter().filter(|symbol| symbol.component == "linux").collect();
+        if asked.is_empty() {
+            return Err(Unable::broken("the image's record holds no symbol of linux"));
+        }
+        let problems: Vec<String> = asked
+            .iter()
+            .filter_map(|symbol| {
+                let found = values.get(symbol.symbol.as_str()).copied().unwrap_or("n");
+                (found != symbol.found)
+                    .then(|| format!("`{}` is `{found}` in the kernel, recorded `{}`", symbol.symbol, symbol.found))
+            })
+            .collect();
+        Ok(Conclusion::of(
+            &problems,
+            "kernel and record agree",
+            format!("{} symbols agree", asked.len()),
+            &fit.sha256,
+        ))
+    }
+}
+
+/// Values by symbol; `# CONFIG_X is not set` is `n`.
+fn parse(text: &str) -> BTreeMap<&str, &str> {
+    text.lines()
+        .filter_map(|line| {
+            if let Some(symbol) = line.strip_prefix("# CONFIG_").and_then(|l| l.strip_suffix(" is not set")) {
+                return Some((symbol, "n"));
+            }
+            line.strip_prefix("CONFIG_")?.split_once('=')
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use record::SymbolState;
+    use serde_json::json;
+
+    use crate::subject::Subject;
+    use crate::testing::*;
+
+    fn check(config: Result<String, String>) -> Result<crate::Conclusion, crate::Unable> {
+        let mut subject = Subject::of_symbol("linux", "DEVMEM", "n", "n", SymbolState::Held);
+        let fit = Subject::of_cmdline("x").fit.unwrap().unwrap();
+        subject.fit = Some(Ok(crate::subject::FitFacts { kconfig: config, ..fit }));
+        run_on("kconfig-embedded", json!({}), &subject, None)
+    }
+
+    #[test]
+    fn pass() {
+        passes(check(Ok("CONFIG_A=y\n# CONFIG_DEVMEM is not set\n".into())));
+    }
+
+    #[test]
+    fn fail() {
+        fails(check(Ok("CONFIG_DEVMEM=y\n".into())), "`DEVMEM` is `y` in the kernel, recorded `n`");
+    }
+
+    #[test]
+    fn no_configuration_is_no_pass() {
+        cannot(check(Err("no IKCFG_ST marker".into())), "no IKCFG_ST marker");
+        cannot(check(Ok(String::new())), "holds no symbol");
+    }
+}

@@ -1,0 +1,194 @@
+//! The kinds of checks: one file each, and one line in [`KINDS`].
+//!
+//! A kind says what its `with` looks like (a type that refuses unknown keys) and how to look.
+//! It never decides about waivers and never turns "could not look" into a conclusion.
+
+mod accounts;
+mod audit_rules;
+mod control_fdt_key;
+mod elf_hardening;
+mod file_absent;
+mod file_mode;
+mod file_present;
+mod fit_signed;
+mod kconfig;
+mod kconfig_embedded;
+mod kernel_cmdline;
+mod key_value;
+mod mounts;
+mod nft_ruleset;
+mod nft_walk;
+mod secrets_absent;
+mod selfcheck;
+mod setuid_list;
+mod sshd_lists;
+mod sysctl;
+mod unit_state;
+mod verity_root;
+mod world_writable;
+
+use diag::{Diagnostic, Location, did_you_mean};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use spec::plan::{Origin, Plan};
+
+use crate::{Conclusion, Context, Unable};
+
+/// One kind of check.
+pub trait Kind {
+    /// Its name in layer files.
+    const NAME: &'static str;
+    /// When it holds, in one line.
+    const DESCRIPTION: &'static str;
+    /// Its parameters.
+    type With: DeserializeOwned;
+
+    /// What is wrong with parameters that have the right types.
+    fn problems(_with: &Self::With) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Looks.
+    ///
+    /// # Errors
+    /// When it cannot come to a conclusion.
+    fn run(with: Self::With, context: &Context) -> Result<Conclusion, Unable>;
+}
+
+/// A kind as the registry has it.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Its name in layer files.
+    pub name: &'static str,
+    /// When it holds, in one line.
+    pub description: &'static str,
+    /// What is wrong with these parameters.
+    pub validate: fn(&Value) -> Vec<String>,
+    /// Looks.
+    pub run: fn(&Value, &Context) -> Result<Conclusion, Unable>,
+}
+
+const fn entry<K: Kind>() -> Entry {
+    Entry { name: K::NAME, description: K::DESCRIPTION, validate: validate_with::<K>, run: run_with::<K> }
+}
+
+/// Every kind, sorted by name.
+pub const KINDS: &[Entry] = &[
+    entry::<accounts::Accounts>(),
+    entry::<audit_rules::AuditRules>(),
+    entry::<control_fdt_key::ControlFdtKey>(),
+    entry::<elf_hardening::ElfHardening>(),
+    entry::<file_absent::FileAbsent>(),
+    entry::<file_mode::FileMode>(),
+    entry::<file_present::FilePresent>(),
+    entry::<fit_signed::FitSigned>(),
+    entry::<kconfig::Kconfig>(),
+    entry::<kconfig_embedded::KconfigEmbedded>(),
+    entry::<kernel_cmdline::KernelCmdline>(),
+    entry::<key_value::KeyValue>(),
+    entry::<mounts::Mounts>(),
+    entry::<nft_ruleset::NftRuleset>(),
+    entry::<secrets_absent::SecretsAbsent>(),
+    entry::<selfcheck::Selfcheck>(),
+    entry::<setuid_list::SetuidList>(),
+    entry::<sshd_lists::SshdLists>(),
+    entry::<sysctl::Sysctl>(),
+    entry::<unit_state::UnitStates>(),
+    entry::<verity_root::VerityRoot>(),
+    entry::<world_writable::WorldWritable>(),
+];
+
+/// The kind of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Entry> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+/// What is wrong with the plan's checks: an unknown kind, parameters that the kind does not take.
+#[must_use]
+pub fn validate(plan: &Plan) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (id, asked) in &plan.checks {
+        let check = &asked.value;
+        let at = asked.origins.first().map(location);
+        let mut add = |diagnostic: Diagnostic| {
+            found.push(match &at {
+                Some(at) => diagnostic.at(at.clone()),
+                None => diagnostic,
+            });
+        };
+        let Some(kind) = find(&check.kind) else {
+            let hint = match did_you_mean(&check.kind, KINDS.iter().map(|kind| kind.name)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    format!("the kinds are {}", KINDS.iter().map(|k| k.name).collect::<Vec<_>>().join(", "))
+                }
+            };
+            add(Diagnostic::error(
+                "unknown-check-kind",
+                format!("check `{id}` has kind `{}`, which does not exist", check.kind),
+            )
+            .hint(hint));
+            continue;
+        };
+        for problem in (kind.validate)(&check.with) {
+            add(Diagnostic::error(
+                "check-parameters",
+                format!("check `{id}`: `with` does not suit kind `{}`: {problem}", kind.name),
+            )
+            .hint(format!("`{}` holds when {}; see docs/contract.md", kind.name, kind.description)));
+        }
+    }
+    found
+}
+
+fn location(origin: &Origin) -> Location {
+    Location { file: origin.file.clone(), line: origin.line, column: 1, length: 1, excerpt: String::new() }
+}
+
+fn parse<K: Kind>(with: &Value) -> Result<K::With, String> {
+    // A check without parameters may leave `with` out.
+    let empty = Value::Object(serde_json::Map::new());
+    let with = if with.is_null() { &empty } else { with };
+    serde_json::from_value::<K::With>(with.clone()).map_err(|e| e.to_string())
+}
+
+fn validate_with<K: Kind>(with: &Value) -> Vec<String> {
+    match parse::<K>(with) {
+        Ok(with) => K::problems(&with),
+        Err(problem) => vec![problem],
+    }
+}
+
+fn run_with<K: Kind>(with: &Value, context: &Context) -> Result<Conclusion, Unable> {
+    let with =
+        parse::<K>(with).map_err(|why| Unable::broken(format!("`with` does not suit `{}`: {why}", K::NAME)))?;
+    K::run(with, context)
+}
+
+/// Parameters of a kind that takes none.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParameters {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn kinds_are_sorted_unique_and_described() {
+        assert!(KINDS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(KINDS.iter().all(|kind| !kind.description.is_empty()));
+    }
+
+    #[test]
+    fn every_kind_refuses_an_unknown_parameter() {
+        for kind in KINDS {
+            let problems = (kind.validate)(&json!({"no-such-parameter": 1}));
+            let text = problems.join(" ");
+            assert!(text.contains("no-such-parameter") || text.contains("missing field"), "{}: {text}", kind.name);
+        }
+    }
+}

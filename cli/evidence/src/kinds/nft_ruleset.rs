@@ -1,0 +1,226 @@
+//! `nft-ruleset`: the firewall, loaded by the real `nft` and read back.
+//!
+//! The ruleset is copied out of the image and loaded in a new user and network namespace, so
+//! that no root is needed and nothing of the host's network is seen or changed. What is
+//! accepted there must be exactly the plan's flows, besides loopback, ICMP and answers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use exec::Call;
+use serde::Deserialize;
+use spec::plan::{Flow, Plan};
+
+use super::Kind;
+use super::nft_walk::{Accept, Ruleset};
+use crate::{Conclusion, Context, Unable};
+
+/// See the module.
+pub struct NftRuleset;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct With {
+    path: String,
+}
+
+/// Loads `$1` with `$2` and lists what is there; both in one process group of the namespace.
+const SCRIPT: &str = r#""$2" -f "$1" && "$2" -j list ruleset"#;
+
+impl Kind for NftRuleset {
+    const NAME: &'static str = "nft-ruleset";
+    const DESCRIPTION: &'static str =
+        "the real nft loads it; input, forward and output drop; accepted are exactly the plan's flows";
+    type With = With;
+
+    fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
+        let root = context.root()?;
+        let plan = context.plan()?;
+        let expected = "policy drop everywhere; accepted are exactly the plan's flows";
+        let conclude = |problems: &[String], good: String| {
+            Ok(Conclusion::of(problems, expected, good, &root.sha256))
+        };
+        let Some(text) = root.read_text(&with.path)? else {
+            return conclude(&[format!("`{}` is missing", with.path)], String::new());
+        };
+        // An include would make nft read files of this host.
+        if text.split(['\n', ';', '{', '}']).any(|part| part.trim_start().starts_with("include")) {
+            return Err(Unable::broken(format!("`{}` includes other files, which are not followed", with.path)));
+        }
+        let ruleset = match load(&text)? {
+            Ok(json) => Ruleset::parse(&json).map_err(Unable::broken)?,
+            Err(refusal) => return conclude(&[format!("nft refuses it: {refusal}")], String::new()),
+        };
+        let (problems, accepted) = compare(&ruleset, plan).map_err(Unable::broken)?;
+        let good = if accepted.is_empty() { "nothing is accepted".to_owned() } else { accepted.join(", ") };
+        conclude(&problems, format!("accepted: {good}"))
+    }
+}
+
+/// The ruleset as nft's JSON; the inner error is nft's refusal of the ruleset.
+fn load(text: &str) -> Result<Result<Vec<u8>, String>, Unable> {
+    let tool = |name: &str| exec::tool(name).and_then(|tool| exec::find(&tool).map(|path| (tool, path)));
+    let unable = |what: &str, why: &dyn std::fmt::Display| Unable::broken(format!("{what}: {why}"));
+    let (_, nft) = tool("nft").map_err(|e| unable("nft", &e.diagnostics[0].message))?;
+    let (unshare, _) = tool("unshare").map_err(|e| unable("unshare", &e.diagnostics[0].message))?;
+    let folder = tempfile::tempdir().map_err(|e| unable("temporary folder", &e))?;
+    let file = folder.path().join("ruleset.nft");
+    std::fs::write(&file, text).map_err(|e| unable("temporary folder", &e))?;
+    let limit = Duration::from_secs(20);
+    // First prove that the namespace can be had at all: then a failure below is nft's own.
+    let probe_log = folder.path().join("probe.log");
+    let probe = Call::new(unshare).args(["-r", "-n"]).arg(&nft).args(["list", "tables"]).log(&probe_log).limit(limit);
+    if probe.run().is_err() {
+        let why = std::fs::read_to_string(&probe_log).unwrap_or_default();
+        return Err(Unable::broken(format!(
+            "a private user and network namespace with nf_tables is not to be had here: {}",
+            why.lines().last().unwrap_or("no message")
+        )));
+    }
+    let log = folder.path().join("nft.log");
+    let call = Call::new(unshare)
+        .args(["-r", "-n", "sh", "-c", SCRIPT, "sh"])
+        .arg(&file)
+        .arg(&nft)
+        .log(&log)
+        .limit(limit);
+    match call.output() {
+        Ok(json) => Ok(Ok(json)),
+        Err(_) => {
+            let host_path = file.display().to_string();
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            Ok(Err(log.lines().next().unwrap_or("no message").replace(&host_path, "line")))
+        }
+    }
+}
+
+/// One accepted destination: direction, interface, transport, port, IP family, other side.
+type Tuple = (&'static str, String, String, u16, &'static str, BTreeSet<String>);
+
+fn compare(ruleset: &Ruleset, plan: &Plan) -> Result<(Vec<String>, Vec<String>), String> {
+    let mut problems = Vec::new();
+    let mut accepted = BTreeSet::new();
+    for (hook, direction) in [("input", "in"), ("output", "out"), ("forward", "forward")] {
+        let bases = ruleset.bases(hook)?;
+        let [base] = bases.as_slice() else {
+            problems.push(format!("{} filter chains at hook {hook}, expected one", bases.len()));
+            continue;
+        };
+        if base.policy != "drop" {
+            problems.push(format!("`{}` has policy {}", base.name, base.policy));
+        }
+        if base.family != "inet" {
+            problems.push(format!("`{}` covers only one IP version", base.name));
+        }
+        for accept in &base.accepts {
+            match classify(accept, direction) {
+                Ok(tuples) => accepted.extend(tuples),
+                Err(why) => problems.push(format!("`{}` accepts {why}", base.name)),
+            }
+        }
+    }
+    let wanted: BTreeSet<Tuple> = plan.network.flows.iter().flat_map(tuples_of).collect();
+    for extra in accepted.difference(&wanted) {
+        problems.push(format!("accepts {}, which no flow allows", shown(extra)));
+    }
+    for missing in wanted.difference(&accepted) {
+        problems.push(format!("does not accept {}, which a flow allows", shown(missing)));
+    }
+    problems.sort();
+    problems.dedup();
+    Ok((problems, accepted.iter().map(shown).collect()))
+}
+
+fn tuples_of(flow: &Flow) -> Vec<Tuple> {
+    let direction = if flow.direction == "in" { "in" } else { "out" };
+    let mut tuples = Vec::new();
+    for interface in &flow.interfaces {
+        for (family, peers) in [("ip", &flow.peers_v4), ("ip6", &flow.peers_v6)] {
+            if !peers.is_empty() {
+                let peers = peers.iter().map(|peer| normal_prefix(peer)).collect();
+                tuples.push((
+                    direction,
+                    interface.clone(),
+                    flow.transport.clone(),
+                    flow.port,
+                    family,
+                    peers,
+                ));
+            }
+        }
+    }
+    tuples
+}
+
+/// What an acceptance means; empty for loopback, ICMP and answers.
+fn classify(accept: &Accept, direction: &'static str) -> Result<Vec<Tuple>, String> {
+    let only = |field: &Option<BTreeSet<String>>, names: &[&str]| {
+        field.as_ref().is_some_and(|set| set.iter().all(|name| names.contains(&name.as_str())))
+    };
+    if direction != "forward" && (only(&accept.from, &["lo"]) || only(&accept.to, &["lo"])) {
+        return Ok(Vec::new());
+    }
+    if only(&accept.states, &["established", "related"]) && direction != "forward" {
+        return Ok(Vec::new());
+    }
+    if direction != "forward" && only(&accept.transport, &["icmp", "ipv6-icmp", "icmpv6"]) {
+        return Ok(Vec::new());
+    }
+    if direction == "forward" {
+        return Err(format!("forwarded packets: {accept:?}"));
+    }
+    let (interfaces, other) =
+        if direction == "in" { (&accept.from, &accept.source) } else { (&accept.to, &accept.destination) };
+    let Some(interfaces) = interfaces else { return Err("on any interface".to_owned()) };
+    let (Some(transports), Some(ports)) = (&accept.transport, &accept.ports) else {
+        return Err(format!("any port on {}", interfaces.iter().cloned().collect::<Vec<_>>().join(", ")));
+    };
+    let Some((family, peers)) = other else {
+        return Err(format!("any peer on {}", interfaces.iter().cloned().collect::<Vec<_>>().join(", ")));
+    };
+    let family = if family == "ip" { "ip" } else { "ip6" };
+    let peers: BTreeSet<String> = peers.iter().map(|peer| normal_prefix(peer)).collect();
+    let mut tuples = Vec::new();
+    for interface in interfaces {
+        for transport in transports {
+            for port in ports {
+                tuples.push((direction, interface.clone(), transport.clone(), *port, family, peers.clone()));
+            }
+        }
+    }
+    Ok(tuples)
+}
+
+/// A prefix in one form: a host without `/32` or `/128`, host bits cleared, as nft lists it.
+fn normal_prefix(text: &str) -> String {
+    use std::net::IpAddr;
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, length.parse::<u32>().ok()),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else { return text.to_owned() };
+    let (bits, value) = match address {
+        IpAddr::V4(v4) => (32, u128::from(u32::from(v4)) << 96),
+        IpAddr::V6(v6) => (128, u128::from(v6)),
+    };
+    let length = length.unwrap_or(bits).min(bits);
+    let mask = if length == 0 { 0 } else { u128::MAX << (128 - length) };
+    let masked = value & mask;
+    let address = match address {
+        IpAddr::V4(_) => IpAddr::from(((masked >> 96) as u32).to_be_bytes()),
+        IpAddr::V6(_) => IpAddr::from(masked.to_be_bytes()),
+    };
+    if length == bits { address.to_string() } else { format!("{address}/{length}") }
+}
+
+fn shown((direction, interface, transport, port, _, peers): &Tuple) -> String {
+    let peers = peers.iter().cloned().collect::<Vec<_>>().join(", ");
+    match *direction {
+        "in" => format!("{transport}/{port} from {peers} on {interface}"),
+        _ => format!("{transport}/{port} to {peers} on {interface}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

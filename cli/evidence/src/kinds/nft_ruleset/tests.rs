@@ -1,0 +1,108 @@
+//! With the real nft where namespaces are to be had.
+
+use serde_json::json;
+
+use super::*;
+use crate::subject::Subject;
+use crate::testing::*;
+
+const GOOD: &str = "table inet fw {
+  set ops { type ipv4_addr; flags interval; elements = { 192.0.2.0/28 }; }
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iif lo accept
+    ct state vmap { established : accept, related : accept, invalid : drop }
+    icmp type echo-request limit rate 5/second accept
+    iifname vmap { \"svc0\" : jump in_svc }
+    limit rate 5/second log prefix \"drop \"
+  }
+  chain in_svc { ip saddr @ops tcp dport 22 ct state new limit rate 6/minute accept; }
+  chain forward { type filter hook forward priority filter; policy drop; }
+  chain output {
+    type filter hook output priority filter; policy drop;
+    oif lo accept
+    ct state established,related accept
+    oifname \"up0\" ip daddr 198.51.100.7 udp dport 123 accept
+  }
+}
+";
+
+fn flow(direction: &str, interface: &str, transport: &str, port: u16, peer: &str) -> Flow {
+    Flow {
+        name: format!("{transport}-{port}"),
+        direction: direction.into(),
+        zone: "z".into(),
+        interfaces: vec![interface.into()],
+        service: "s".into(),
+        transport: transport.into(),
+        port,
+        peers_v4: vec![peer.into()],
+        peers_v6: vec![],
+        rate: "6/minute".into(),
+        reason: "test".into(),
+    }
+}
+
+fn check(ruleset: &str) -> Option<Result<Conclusion, Unable>> {
+    let mut plan = crate::report::sample::plan();
+    plan.network.flows = vec![
+        flow("in", "svc0", "tcp", 22, "192.0.2.0/28"),
+        flow("out", "up0", "udp", 123, "198.51.100.7/32"),
+    ];
+    let subject = Subject::of_root(Tree::base().file("/etc/nftables.conf", 0o600, ruleset).root());
+    let result = run_on("nft-ruleset", json!({"path": "/etc/nftables.conf"}), &subject, Some(&plan));
+    if let Err(why) = &result
+        && why.why.contains("namespace")
+    {
+        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{why}");
+        #[allow(clippy::print_stderr)]
+        {
+            eprintln!("SKIPPED: {why}");
+        }
+        return None;
+    }
+    Some(result)
+}
+
+#[test]
+fn pass() {
+    let Some(result) = check(GOOD) else { return };
+    assert_eq!(
+        passes(result),
+        "accepted: tcp/22 from 192.0.2.0/28 on svc0, udp/123 to 198.51.100.7 on up0"
+    );
+}
+
+#[test]
+fn fail() {
+    let cases = [
+        ("policy drop;\n    iif", "policy accept;\n    iif", "has policy accept"),
+        ("tcp dport 22 ct", "tcp dport { 22, 23 } ct", "accepts tcp/23 from 192.0.2.0/28 on svc0, which no flow allows"),
+        ("ip saddr @ops ", "", "accepts any peer on svc0"),
+        ("udp dport 123 accept", "udp dport 124 accept", "does not accept udp/123 to 198.51.100.7 on up0"),
+        ("limit rate 5/second log", "tcp dport 80 accept\n log", "accepts on any interface"),
+        ("priority filter; policy drop; }", "priority filter; policy drop; accept; }", "accepts forwarded packets"),
+        ("table inet", "table ip", "covers only one IP version"),
+        ("iif lo accept", "iif lo accept bananas", "nft refuses it: "),
+    ];
+    for (from, to, says) in cases {
+        let changed = GOOD.replace(from, to);
+        assert_ne!(changed, GOOD, "`{from}` is in the fixture");
+        let Some(result) = check(&changed) else { return };
+        fails(result, says);
+    }
+}
+
+#[test]
+fn an_include_is_not_followed_on_the_host() {
+    let Some(result) = check("include \"/etc/passwd\"\n") else { return };
+    cannot(result, "includes other files");
+}
+
+#[test]
+fn prefixes_have_one_form() {
+    assert_eq!(normal_prefix("192.0.2.7/28"), "192.0.2.0/28");
+    assert_eq!(normal_prefix("192.0.2.7/32"), "192.0.2.7");
+    assert_eq!(normal_prefix("0.0.0.0/0"), "0.0.0.0/0");
+    assert_eq!(normal_prefix("fd00::1/8"), "fd00::/8");
+}

@@ -1,0 +1,164 @@
+//! `secrets-absent`: no private key in the root file system, the FIT or the boot flash.
+//!
+//! Programs that read keys hold the marker text; only a marker with key data behind it counts.
+
+use super::{Kind, NoParameters};
+use crate::root::NodeKind;
+use crate::{Conclusion, Context, Unable, authority};
+
+/// See the module.
+pub struct SecretsAbsent;
+
+/// Labels of RFC 7468, clause 10 and 11, of OpenSSL's older forms, of OpenSSH and of OpenPGP.
+const LABELS: [&str; 7] = [
+    "PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "EC PRIVATE KEY",
+    "DSA PRIVATE KEY",
+    "OPENSSH PRIVATE KEY",
+    "PGP PRIVATE KEY BLOCK",
+];
+const BEGIN: &[u8] = b"-----BEGIN ";
+/// Base64 characters that must follow: more than any program has by chance behind its marker.
+const LEAST_BASE64: usize = 32;
+
+impl Kind for SecretsAbsent {
+    const NAME: &'static str = "secrets-absent";
+    const DESCRIPTION: &'static str = "no private key in root file system, FIT or flash, and no published key";
+    type With = NoParameters;
+
+    fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
+        let subject = context.subject;
+        let mut problems = Vec::new();
+        let mut looked = Vec::new();
+        let mut sha256 = String::new();
+        // Each part is read if this kind of subject can have it; one that cannot be read decides.
+        match context.root() {
+            Ok(root) => {
+                let mut files = 0usize;
+                for (path, node) in root.nodes() {
+                    if let NodeKind::File(1..) = node.kind {
+                        let bytes = root.read(path)?.unwrap_or_default();
+                        problems.extend(found(&bytes).into_iter().map(|what| format!("`{path}` holds {what}")));
+                        files += 1;
+                    }
+                }
+                looked.push(format!("{files} files"));
+                sha256.clone_from(&root.sha256);
+            }
+            Err(why) => absent_part(why)?,
+        }
+        let fit = subject.fit().map(|fit| ("the FIT", &fit.bytes, &fit.sha256));
+        let uboot = subject.uboot().map(|uboot| ("the boot flash", &uboot.bytes, &uboot.sha256));
+        for part in [fit, uboot] {
+            match part {
+                Ok((name, bytes, hash)) => {
+                    problems.extend(found(bytes).into_iter().map(|what| format!("{name} holds {what}")));
+                    looked.push(name.to_owned());
+                    if sha256.is_empty() {
+                        sha256.clone_from(hash);
+                    }
+                }
+                Err(why) => absent_part(why)?,
+            }
+        }
+        let good = format!("none in {}", looked.join(", "));
+        Ok(Conclusion::of(&problems, "no private key", good, &sha256))
+    }
+}
+
+fn absent_part(why: Unable) -> Result<(), Unable> {
+    if why.verdict == record::Verdict::NotApplicable { Ok(()) } else { Err(why) }
+}
+
+/// What is found in the bytes, in words.
+fn found(bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(offset) = find(&bytes[at..], BEGIN) {
+        let start = at + offset + BEGIN.len();
+        at = start;
+        let Some(label) = LABELS.iter().find(|label| {
+            bytes[start..].starts_with(label.as_bytes()) && bytes[start + label.len()..].starts_with(b"-----")
+        }) else {
+            continue;
+        };
+        if has_key_data(&bytes[start + label.len() + 5..]) {
+            found.push(format!("a private key (`{label}`)"));
+        }
+    }
+    for (modulus, source) in authority::published_moduli() {
+        if find(bytes, modulus).is_some() {
+            found.push(format!("a published key ({source})"));
+        }
+    }
+    found.dedup();
+    found
+}
+
+/// Header lines (`Proc-Type: …`, `Version: …`) may stand between the marker and the base64.
+fn has_key_data(rest: &[u8]) -> bool {
+    let rest = &rest[..rest.len().min(4096)];
+    let mut lines = rest.split(|byte| *byte == b'\n');
+    if lines.next().is_none_or(|line| !line.trim_ascii().is_empty()) {
+        return false;
+    }
+    for line in lines.map(<[u8]>::trim_ascii).take(8) {
+        let base64 = line.iter().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b));
+        if base64 && line.len() >= LEAST_BASE64 {
+            return true;
+        }
+        let header = line.iter().all(|b| (0x20..0x7f).contains(b)) && line.contains(&b':');
+        if !line.is_empty() && !header {
+            return false;
+        }
+    }
+    false
+}
+
+/// The first place of a short needle, by its first byte.
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    let first = *needle.first()?;
+    let mut at = 0;
+    while let Some(offset) = haystack[at..].iter().position(|byte| *byte == first) {
+        if haystack[at + offset..].starts_with(needle) {
+            return Some(at + offset);
+        }
+        at += offset + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::*;
+
+    /// Built here, so that no scanner of this repository finds it.
+    fn pem(label: &str, body: &str) -> String {
+        format!("-----{} {label}-----\n{body}\n-----END {label}-----\n", "BEGIN")
+    }
+
+    fn check(content: impl AsRef<[u8]>) -> Result<crate::Conclusion, crate::Unable> {
+        run("secrets-absent", json!({}), Tree::base().file("/usr/bin/x", 0o755, content).root())
+    }
+
+    #[test]
+    fn pass() {
+        // A program that only knows the marker.
+        let seen = passes(check(pem("OPENSSH PRIVATE KEY", "\0\0")));
+        assert_eq!(seen, "none in 5 files");
+        passes(check(pem("CERTIFICATE", &"A".repeat(64))));
+    }
+
+    #[test]
+    fn fail() {
+        fails(check(pem("PRIVATE KEY", &"MC4C".repeat(16))), "`/usr/bin/x` holds a private key (`PRIVATE KEY`)");
+        let headers = format!("Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{}", "MC4C".repeat(16));
+        fails(check(pem("RSA PRIVATE KEY", &headers)), "`RSA PRIVATE KEY`");
+        let (modulus, source) = crate::authority::published_moduli().next().unwrap();
+        fails(check([b"junk", modulus].concat()), source);
+    }
+}

@@ -1,0 +1,56 @@
+//! `verity-root`: the root partition against the root hash on the signed command line.
+
+use super::{Kind, NoParameters};
+use crate::{Conclusion, Context, Unable};
+
+/// See the module.
+pub struct VerityRoot;
+
+impl Kind for VerityRoot {
+    const NAME: &'static str = "verity-root";
+    const DESCRIPTION: &'static str = "the root partition's data and tree give the root hash on the signed command line";
+    type With = NoParameters;
+
+    fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
+        let verity = context.subject.verity()?;
+        let broken = |what: &str, why: &String| Unable::broken(format!("{what}: {why}"));
+        let asked = verity.asked.as_ref().map_err(|why| broken("the signed command line", why))?;
+        let (problems, good) = match &verity.found {
+            Ok(found) if found == asked => (Vec::new(), format!("root hash {found}")),
+            Ok(found) => (vec![format!("the data give {found}, signed is {asked}")], String::new()),
+            Err(why) => (vec![why.clone()], String::new()),
+        };
+        Ok(Conclusion::of(&problems, format!("root hash {asked}"), good, &verity.sha256))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::subject::{Subject, SubjectKind, VerityFacts};
+    use crate::testing::*;
+
+    fn check(asked: Result<&str, &str>, found: Result<&str, &str>) -> Result<crate::Conclusion, crate::Unable> {
+        let own = |r: Result<&str, &str>| r.map(str::to_owned).map_err(str::to_owned);
+        let mut subject = Subject::empty(SubjectKind::Output, "out");
+        subject.verity = Some(Ok(VerityFacts { sha256: "a".into(), asked: own(asked), found: own(found) }));
+        run_on("verity-root", json!({}), &subject, None)
+    }
+
+    #[test]
+    fn pass() {
+        assert_eq!(passes(check(Ok("ab"), Ok("ab"))), "root hash ab");
+    }
+
+    #[test]
+    fn fail() {
+        fails(check(Ok("ab"), Ok("cd")), "the data give cd, signed is ab");
+        fails(check(Ok("ab"), Err("block 7 of the tree does not match")), "block 7");
+    }
+
+    #[test]
+    fn a_command_line_without_a_root_hash_is_no_conclusion() {
+        cannot(check(Err("no dm-mod.create"), Ok("ab")), "no dm-mod.create");
+    }
+}

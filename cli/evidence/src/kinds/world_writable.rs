@@ -1,0 +1,62 @@
+//! `world-writable`: nothing that everybody may write, save folders with the sticky bit.
+
+use serde::Deserialize;
+
+use super::Kind;
+use crate::glob;
+use crate::root::NodeKind;
+use crate::{Conclusion, Context, Unable};
+
+/// See the module.
+pub struct WorldWritable;
+
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct With {
+    #[serde(default)]
+    allowed: Vec<String>,
+}
+
+impl Kind for WorldWritable {
+    const NAME: &'static str = "world-writable";
+    const DESCRIPTION: &'static str = "no file and no folder without the sticky bit may be written by everybody";
+    type With = With;
+
+    fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
+        let root = context.root()?;
+        let problems: Vec<String> = root
+            .nodes()
+            .filter(|(path, node)| {
+                let sticky = node.kind == NodeKind::Directory && node.mode & 0o1000 != 0;
+                let link = matches!(node.kind, NodeKind::Symlink(_));
+                node.mode & 0o002 != 0
+                    && !sticky
+                    && !link
+                    && !with.allowed.iter().any(|pattern| glob::matches(pattern, path))
+            })
+            .map(|(path, node)| format!("`{path}` has mode {:04o}", node.mode))
+            .collect();
+        let count = root.nodes().count();
+        Ok(Conclusion::of(&problems, "none", format!("none among {count} paths"), &root.sha256))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::*;
+
+    #[test]
+    fn pass() {
+        let tree = Tree::base().dir("/tmp", 0o1777).link("/etc/l", "passwd");
+        passes(run("world-writable", json!({}), tree.root()));
+    }
+
+    #[test]
+    fn fail() {
+        let tree = Tree::base().dir("/srv", 0o777);
+        fails(run("world-writable", json!({}), tree.root()), "`/srv` has mode 0777");
+    }
+}

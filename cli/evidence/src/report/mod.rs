@@ -1,0 +1,398 @@
+//! The report: one value from plan, record, findings, boot and attacks, and its renderings.
+//!
+//! [`Report::new`] decides everything that is said; the renderings ([`terminal`], [`junit`],
+//! [`sarif`], [`html`], JSON) only lay it out. It invents nothing: what was not looked at is listed as
+//! such, and no sentence claims conformity with a standard.
+
+pub mod chain;
+pub mod html;
+pub mod junit;
+#[cfg(test)]
+pub mod sample;
+pub mod sarif;
+pub mod schema;
+pub mod terminal;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diag::{ExitStatus, Failure, Outcome};
+use record::{
+    AttackOutcome, AttackResult, BootRecord, EffectiveSymbol, Finding, ImageRecord, KeyMark, PartitionRecord, Stage,
+    SymbolState, Verdict,
+};
+use serde::{Deserialize, Serialize};
+use spec::plan::{NetworkFacts, Plan};
+
+use crate::authority::{exit_status, findings_of_attacks, findings_of_boot};
+use crate::requirements::{Catalogue, Matrix, Status};
+
+/// All that a report is made from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReportInput {
+    /// The plan; none for a foreign image.
+    pub plan: Option<Plan>,
+    /// The record of the image, if it is one of ours.
+    pub image: Option<ImageRecord>,
+    /// Findings of [`crate::inspect::inspect`].
+    pub findings: Vec<Finding>,
+    /// The boot of the untouched image.
+    pub boot: Option<BootRecord>,
+    /// The attacks.
+    pub attacks: Vec<AttackResult>,
+}
+
+/// What the report is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Product name, or what was inspected.
+    pub product: String,
+    /// Version.
+    pub version: String,
+    /// One line for people.
+    pub description: String,
+    /// Board name and title.
+    pub board: String,
+    /// Component type and level, such as `NDR, security level 2`.
+    pub target: String,
+}
+
+/// A waiver, printed with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaiverLine {
+    /// Check id or `linux:SYMBOL`, `uboot:SYMBOL`.
+    pub what: String,
+    /// Why it is waived.
+    pub reason: String,
+    /// Who, where.
+    pub by: String,
+    /// Whether anything of this run needed it.
+    pub used: bool,
+}
+
+/// A file by name and hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileLine {
+    /// Name.
+    pub name: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256.
+    pub sha256: String,
+}
+
+/// The report (`report.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of this record's shape; now 1.
+    pub schema_version: u32,
+    /// Name and version of the program.
+    pub generator: String,
+    /// What the report is about.
+    pub device: Device,
+    /// What the results mean as an exit status.
+    pub status: ExitStatus,
+    /// The verdict as one sentence.
+    pub headline: String,
+    /// Number of findings by verdict.
+    pub totals: BTreeMap<Verdict, usize>,
+    /// Every finding: build, static, boot, attack.
+    pub findings: Vec<Finding>,
+    /// Requirements and what shows them.
+    pub matrix: Option<Matrix>,
+    /// The chain of trust, first link first.
+    pub chain: Vec<chain::Link>,
+    /// Zones, interfaces and flows.
+    pub network: Option<NetworkFacts>,
+    /// The attacks.
+    pub attacks: Vec<AttackResult>,
+    /// The boot.
+    pub boot: Option<BootRecord>,
+    /// Asked against effective configuration.
+    pub effective: Vec<EffectiveSymbol>,
+    /// Waivers with their reasons.
+    pub waivers: Vec<WaiverLine>,
+    /// The image's files.
+    pub files: Vec<FileLine>,
+    /// The disk's partitions.
+    pub partitions: Vec<PartitionRecord>,
+    /// What this report does not show.
+    pub not_shown: Vec<String>,
+}
+
+impl Report {
+    /// The report of a run.
+    ///
+    /// # Errors
+    /// When the built-in catalogue of requirements does not parse.
+    pub fn new(input: ReportInput) -> Outcome<Self> {
+        let ReportInput { plan, image, mut findings, boot, attacks } = input;
+        let disk = image.as_ref().and_then(|image| image.files.get(&record::Role::Disk));
+        let disk_sha256 = disk.map(|file| file.sha256.clone()).unwrap_or_default();
+        // Findings of a boot or an attack are always made here from the records themselves.
+        findings.retain(|finding| !matches!(finding.stage, Stage::Boot | Stage::Attack));
+        if let (Some(plan), Some(boot)) = (&plan, &boot) {
+            findings.extend(findings_of_boot(plan, boot));
+        }
+        findings.extend(findings_of_attacks(&attacks, &disk_sha256));
+        stale(&mut findings, &disk_sha256, boot.as_ref());
+        let pending = pending(plan.as_ref(), boot.as_ref());
+        let matrix = match &plan {
+            Some(plan) => Some(
+                Catalogue::built_in()
+                    .map_err(|why| Failure::error(ExitStatus::Internal, "catalogue", why))?
+                    .matrix(&plan.product.component_type, plan.product.security_level, &findings, &pending),
+            ),
+            None => None,
+        };
+        let status = exit_status(&findings, boot.as_ref(), &attacks);
+        let mut totals = BTreeMap::new();
+        for finding in &findings {
+            *totals.entry(finding.verdict).or_default() += 1;
+        }
+        let effective = image.as_ref().map(|image| image.effective.clone()).unwrap_or_default();
+        let not_shown = not_shown(plan.as_ref(), image.as_ref(), boot.as_ref(), &attacks, &pending, matrix.as_ref());
+        Ok(Self {
+            schema_version: 1,
+            generator: concat!("fastness ", env!("CARGO_PKG_VERSION")).to_owned(),
+            device: device(plan.as_ref(), image.as_ref()),
+            status,
+            headline: headline(status, &findings, boot.as_ref(), &attacks),
+            totals,
+            chain: chain::links(plan.as_ref(), image.as_ref(), boot.as_ref(), &findings),
+            matrix,
+            network: plan.as_ref().map(|plan| plan.network.clone()),
+            waivers: waivers(plan.as_ref(), &findings, &effective),
+            files: files(image.as_ref()),
+            partitions: image.map(|image| image.partitions).unwrap_or_default(),
+            findings,
+            attacks,
+            boot,
+            effective,
+            not_shown,
+        })
+    }
+
+    /// Number of findings with a verdict.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.totals.get(&verdict).copied().unwrap_or(0)
+    }
+
+    /// Findings that fail or could not run, worst first.
+    pub fn trouble(&self) -> impl Iterator<Item = &Finding> {
+        let of = |verdict: Verdict| self.findings.iter().filter(move |finding| finding.verdict == verdict);
+        of(Verdict::Fail).chain(of(Verdict::CouldNotRun))
+    }
+}
+
+/// A boot of another image shows nothing about this one.
+fn stale(findings: &mut Vec<Finding>, disk_sha256: &str, boot: Option<&BootRecord>) {
+    let Some(boot) = boot else { return };
+    if disk_sha256.is_empty() || boot.disk_sha256 == disk_sha256 {
+        return;
+    }
+    for finding in findings.iter_mut().filter(|finding| finding.stage == Stage::Boot) {
+        finding.verdict = Verdict::CouldNotRun;
+        finding.seen = "the recorded boot is of another disk image; boot this one".to_owned();
+    }
+}
+
+fn pending(plan: Option<&Plan>, boot: Option<&BootRecord>) -> Vec<(String, Vec<String>)> {
+    let Some(plan) = plan.filter(|_| boot.is_none()) else { return Vec::new() };
+    plan.checks
+        .iter()
+        .filter(|(_, asked)| asked.value.kind == "selfcheck")
+        .map(|(id, asked)| (id.clone(), asked.value.requirements.clone()))
+        .collect()
+}
+
+fn device(plan: Option<&Plan>, image: Option<&ImageRecord>) -> Device {
+    match (plan, image) {
+        (Some(plan), _) => Device {
+            product: plan.product.name.clone(),
+            version: plan.product.version.clone(),
+            description: plan.product.description.clone(),
+            board: format!("{} ({})", plan.board.name, plan.board.title),
+            target: format!("{}, security level {}", plan.product.component_type, plan.product.security_level),
+        },
+        (None, Some(image)) => Device {
+            product: image.product.clone(),
+            version: image.version.clone(),
+            board: image.board.clone(),
+            ..Device::default()
+        },
+        (None, None) => Device { product: "foreign image".to_owned(), ..Device::default() },
+    }
+}
+
+fn headline(
+    status: ExitStatus,
+    findings: &[Finding],
+    boot: Option<&BootRecord>,
+    attacks: &[AttackResult],
+) -> String {
+    let bad = findings.iter().filter(|f| matches!(f.verdict, Verdict::Fail | Verdict::CouldNotRun)).count();
+    let waived = findings.iter().filter(|f| f.verdict == Verdict::Waived).count();
+    if status != ExitStatus::Success {
+        let refused = attacks.iter().filter(|attack| attack.outcome == AttackOutcome::Refused).count();
+        let attacks_part =
+            if attacks.is_empty() { String::new() } else { format!("; {refused} of {} attacks refused", attacks.len()) };
+        return format!("{bad} of {} checks do not hold{attacks_part}", findings.len());
+    }
+    let checks = findings.iter().filter(|f| f.stage != Stage::Attack).count();
+    let mut text = format!("All {checks} checks hold");
+    if waived > 0 {
+        text = format!("All {checks} checks hold, {waived} of them by a waiver");
+    }
+    match boot {
+        Some(_) => text += "; the image boots",
+        None => text += "; it was not booted",
+    }
+    match attacks.len() {
+        0 => text += "; it was not attacked",
+        count => text += &format!("; all {count} attacks were refused"),
+    }
+    text
+}
+
+fn waivers(plan: Option<&Plan>, findings: &[Finding], effective: &[EffectiveSymbol]) -> Vec<WaiverLine> {
+    let used: BTreeSet<String> = findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Waived)
+        .map(|finding| finding.check.clone())
+        .chain(
+            effective
+                .iter()
+                .filter(|symbol| symbol.state == SymbolState::Waived)
+                .map(|symbol| format!("{}:{}", symbol.component, symbol.symbol)),
+        )
+        .collect();
+    let all = plan.iter().flat_map(|plan| &plan.waivers);
+    all.map(|(what, asked)| {
+        let join = |text: fn(&spec::plan::Origin) -> String| {
+            asked.origins.iter().map(text).collect::<Vec<_>>().join("; ")
+        };
+        WaiverLine {
+            what: what.clone(),
+            reason: join(|origin| origin.reason.clone()),
+            by: join(|origin| format!("{} ({}:{})", origin.who, origin.file, origin.line)),
+            used: used.contains(what),
+        }
+    })
+    .collect()
+}
+
+fn files(image: Option<&ImageRecord>) -> Vec<FileLine> {
+    image
+        .iter()
+        .flat_map(|image| image.files.values())
+        .map(|file| FileLine {
+            name: file.path.display().to_string(),
+            bytes: file.bytes,
+            sha256: file.sha256.clone(),
+        })
+        .collect()
+}
+
+fn not_shown(
+    plan: Option<&Plan>,
+    image: Option<&ImageRecord>,
+    boot: Option<&BootRecord>,
+    attacks: &[AttackResult],
+    pending: &[(String, Vec<String>)],
+    matrix: Option<&Matrix>,
+) -> Vec<String> {
+    let mut list = Vec::new();
+    match plan {
+        None => list.push("There is no plan: only generic checks ran, and nothing is compared with what was asked".into()),
+        Some(plan) => {
+            list.push(format!("The root of trust itself is the board's: {}", plan.board.root_of_trust));
+            if let Some(qemu) = &plan.board.qemu {
+                list.push(format!(
+                    "Boot and attacks ran on {} under emulation: no fuse, no debug port and no side channel was tested",
+                    qemu.program
+                ));
+            }
+        }
+    }
+    if image.is_some_and(|image| image.key_mark == KeyMark::Development) {
+        list.push("The image is signed with a development key: it is not for delivery".into());
+    }
+    if boot.is_none() {
+        list.push("The image was not booted in this run".into());
+    }
+    if !pending.is_empty() {
+        list.push(format!("{} checks of the device itself did not run, because it was not booted", pending.len()));
+    }
+    if attacks.is_empty() {
+        list.push("No attack was run".into());
+    }
+    if let Some(matrix) = matrix {
+        for (status, text) in [
+            (Status::Partial, "requirements are shown in part: what remains is listed with each"),
+            (Status::Manual, "requirements need the operator, the application or the hardware"),
+            (Status::NoEvidence, "selected requirements have no check in this run"),
+        ] {
+            let count = matrix.count(status);
+            if count > 0 {
+                list.push(format!("{count} {text}"));
+            }
+        }
+        if !matrix.unknown.is_empty() {
+            list.push(format!("Requirement ids the catalogue does not know: {}", matrix.unknown.join(", ")));
+        }
+        list.push(format!(
+            "The catalogue paraphrases {} and is no substitute for it; nothing here is a statement of conformity",
+            matrix.standard
+        ));
+    }
+    list.push("Weaknesses of the packaged programs themselves were not looked for".into());
+    list
+}
+
+/// A verdict as people read it.
+#[must_use]
+pub fn verdict_words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+        Verdict::Waived => "waived",
+        Verdict::NotApplicable => "n/a",
+        Verdict::NeedsOperator => "operator",
+        Verdict::CouldNotRun => "NOT RUN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_holds_and_says_what_it_does_not_show() {
+        let report = Report::new(sample::input()).unwrap();
+        assert_eq!(report.status, ExitStatus::Success, "{:?}", report.trouble().collect::<Vec<_>>());
+        assert!(report.headline.contains("all 3 attacks were refused"), "{}", report.headline);
+        assert!(report.not_shown.iter().any(|line| line.contains("development key")));
+        assert!(report.waivers.iter().any(|waiver| waiver.used) && report.waivers.iter().any(|w| !w.used));
+    }
+
+    #[test]
+    fn a_boot_of_another_image_shows_nothing() {
+        let mut input = sample::input();
+        input.boot.as_mut().unwrap().disk_sha256 = "00".repeat(32);
+        let report = Report::new(input).unwrap();
+        assert_eq!(report.status, ExitStatus::Proof);
+        assert!(report.trouble().all(|finding| finding.seen.contains("another disk image")));
+    }
+
+    #[test]
+    fn without_a_boot_the_device_s_own_checks_are_named_as_not_run() {
+        let mut input = sample::input();
+        input.boot = None;
+        input.attacks.clear();
+        let report = Report::new(input).unwrap();
+        assert!(report.headline.contains("not booted; it was not attacked"), "{}", report.headline);
+        let text = report.not_shown.join("\n");
+        assert!(text.contains("1 checks of the device itself did not run"), "{text}");
+    }
+}

@@ -1,0 +1,348 @@
+//! The catalogue of requirements, and what the findings show of it.
+//!
+//! The catalogue is data (`standards/requirements.yaml`), compiled in. Its own rule decides the
+//! wording: a requirement is met only when its claim is `full`, every static check that it lists
+//! passed, and nothing that serves it failed, was waived or did not run. What a person or the
+//! hardware has to provide is never counted as met. Nothing here proves conformity.
+
+mod yaml;
+
+use std::collections::BTreeSet;
+
+use record::{Finding, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// How much an image can show of a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Claim {
+    /// The image alone can meet it.
+    Full,
+    /// The image meets the platform's share.
+    Partial,
+    /// The image offers mechanisms; hardware, application or process decides.
+    Supporting,
+    /// No claim may be made from an image.
+    None,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Evidence {
+    #[serde(rename = "static", default)]
+    checks: Vec<String>,
+    #[serde(default)]
+    runtime: Vec<String>,
+    #[serde(default)]
+    out_of_image: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Item {
+    id: String,
+    title: String,
+    #[serde(default)]
+    fr: u8,
+    #[serde(default)]
+    component_types: Vec<String>,
+    sl: Vec<u8>,
+    evidence: Evidence,
+    claim: Claim,
+    #[serde(default)]
+    enhancements: Vec<Item>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Meta {
+    title: String,
+    base_standard: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Foundation {
+    fr: u8,
+    title: String,
+}
+
+/// The catalogue, as far as the report needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Catalogue {
+    meta: Meta,
+    foundational_requirements: Vec<Foundation>,
+    requirements: Vec<Item>,
+}
+
+/// What the findings say about one requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Shown by automated checks alone, all of them passed.
+    AutomatedMet,
+    /// Shown in part: something remains that no check of this run shows.
+    Partial,
+    /// A check that serves it fails or could not run.
+    NotMet,
+    /// The operator, the application or the hardware has to show it.
+    Manual,
+    /// The image could show it, and no check of this run looked.
+    NoEvidence,
+}
+
+impl Status {
+    /// The status as the report prints it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::AutomatedMet => "met, shown by automated checks",
+            Self::Partial => "shown in part",
+            Self::NotMet => "not met",
+            Self::Manual => "manual: needs the operator",
+            Self::NoEvidence => "no evidence in this run",
+        }
+    }
+}
+
+/// One row of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// Requirement id, such as `CR 1.1 RE(1)`.
+    pub id: String,
+    /// Short title.
+    pub title: String,
+    /// Foundational requirement, 1 to 7.
+    pub foundation: u8,
+    /// What an image can claim.
+    pub claim: Claim,
+    /// Status.
+    pub status: Status,
+    /// Why this status, in honest words.
+    pub why: String,
+    /// Ids of the checks and attacks that serve it.
+    pub checks: Vec<String>,
+    /// Checks that the catalogue lists and this run did not have.
+    pub not_looked_at: Vec<String>,
+    /// What no image can show.
+    pub out_of_image: Vec<String>,
+}
+
+/// The requirements that the product's type and level select, with their status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// The standard, by edition.
+    pub standard: String,
+    /// The catalogue's own title.
+    pub catalogue: String,
+    /// Component type: `SAR`, `EDR`, `HDR` or `NDR`.
+    pub component_type: String,
+    /// Security level, 1 to 4.
+    pub security_level: u8,
+    /// Titles of the foundational requirements, by number.
+    pub foundations: Vec<(u8, String)>,
+    /// One row for each selected requirement, in the catalogue's order.
+    pub rows: Vec<Row>,
+    /// Requirement ids that findings name and the catalogue does not know.
+    pub unknown: Vec<String>,
+}
+
+impl Matrix {
+    /// Number of rows with a status.
+    #[must_use]
+    pub fn count(&self, status: Status) -> usize {
+        self.rows.iter().filter(|row| row.status == status).count()
+    }
+}
+
+impl Catalogue {
+    /// The catalogue that is compiled in.
+    ///
+    /// # Errors
+    /// When it does not parse; a test proves that it does.
+    pub fn built_in() -> Result<Self, String> {
+        Self::parse(include_str!("../../../standards/requirements.yaml"))
+    }
+
+    /// A catalogue from its text.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let value = yaml::load(text)?;
+        serde_json::from_value(value).map_err(|e| format!("the catalogue of requirements: {e}"))
+    }
+
+    /// Whether the catalogue has that requirement id.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.requirements.iter().any(|item| item.id == id || item.enhancements.iter().any(|e| e.id == id))
+    }
+
+    /// What the findings show. `pending` are checks that were planned and not run, such as the
+    /// device's own before a boot, with the requirements they serve.
+    #[must_use]
+    pub fn matrix(
+        &self,
+        component_type: &str,
+        security_level: u8,
+        findings: &[Finding],
+        pending: &[(String, Vec<String>)],
+    ) -> Matrix {
+        let mut rows = Vec::new();
+        for item in &self.requirements {
+            if !item.component_types.iter().any(|kind| kind == component_type) {
+                continue;
+            }
+            for selected in std::iter::once(item).chain(&item.enhancements) {
+                if selected.sl.contains(&security_level) {
+                    rows.push(row(selected, item.fr, findings, pending));
+                }
+            }
+        }
+        let named: BTreeSet<&String> = findings.iter().flat_map(|finding| &finding.requirements).collect();
+        Matrix {
+            standard: self.meta.base_standard.clone(),
+            catalogue: self.meta.title.clone(),
+            component_type: component_type.to_owned(),
+            security_level,
+            foundations: self.foundational_requirements.iter().map(|f| (f.fr, f.title.clone())).collect(),
+            rows,
+            unknown: named.into_iter().filter(|id| !self.knows(id)).cloned().collect(),
+        }
+    }
+}
+
+fn row(item: &Item, fr: u8, findings: &[Finding], pending: &[(String, Vec<String>)]) -> Row {
+    let serving: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.verdict != Verdict::NotApplicable && finding.requirements.contains(&item.id))
+        .collect();
+    let unrun: Vec<&str> =
+        pending.iter().filter(|(_, serves)| serves.contains(&item.id)).map(|(id, _)| id.as_str()).collect();
+    let listed = || item.evidence.checks.iter().chain(&item.evidence.runtime);
+    let passed = |id: &str| findings.iter().any(|f| f.check == id && f.verdict == Verdict::Pass);
+    let missing: Vec<String> = listed().filter(|id| !passed(id)).cloned().collect();
+    let statics_missing = item.evidence.checks.iter().any(|id| !passed(id));
+    let with = |verdict: Verdict| serving.iter().filter(|f| f.verdict == verdict).count();
+    let bad = with(Verdict::Fail) + with(Verdict::CouldNotRun);
+    let good = with(Verdict::Pass);
+    let names: Vec<String> = serving.iter().map(|finding| finding.check.clone()).collect();
+    let (status, why) = if bad > 0 {
+        (Status::NotMet, format!("{bad} of {} checks fail or could not run", serving.len()))
+    } else if item.claim == Claim::None {
+        (Status::Manual, "no image can show it".to_owned())
+    } else if good == 0 {
+        let open = with(Verdict::Waived) + with(Verdict::NeedsOperator);
+        match (open, item.claim) {
+            (1.., _) => (Status::Manual, "only waived or open: a person has to decide".to_owned()),
+            (0, Claim::Supporting) => (Status::Manual, "hardware, application or process decides".to_owned()),
+            (0, _) => (Status::NoEvidence, "no check of this run serves it".to_owned()),
+        }
+    } else {
+        let mut remains = Vec::new();
+        match item.claim {
+            Claim::Partial => remains.push("the application or the owner has a share".to_owned()),
+            Claim::Supporting => remains.push("the image offers mechanisms only".to_owned()),
+            Claim::Full | Claim::None => {}
+        }
+        if with(Verdict::Waived) > 0 {
+            remains.push(format!("{} waived", with(Verdict::Waived)));
+        }
+        if with(Verdict::NeedsOperator) > 0 {
+            remains.push(format!("{} for the operator", with(Verdict::NeedsOperator)));
+        }
+        if !unrun.is_empty() {
+            remains.push(format!("not run: {}", unrun.join(", ")));
+        }
+        if statics_missing {
+            remains.push(format!("{} listed checks not looked at", missing.len()));
+        }
+        if remains.is_empty() {
+            (Status::AutomatedMet, format!("shown by {}", names.join(", ")))
+        } else {
+            (Status::Partial, format!("shown in part by {good} passed; {}", remains.join("; ")))
+        }
+    };
+    Row {
+        id: item.id.clone(),
+        title: item.title.clone(),
+        foundation: fr,
+        claim: item.claim,
+        status,
+        why,
+        checks: names,
+        not_looked_at: missing,
+        out_of_image: item.evidence.out_of_image.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn finding(check: &str, requirement: &str, verdict: Verdict) -> Finding {
+        let mut finding = sample::findings().remove(0);
+        finding.check = check.into();
+        finding.requirements = vec![requirement.into()];
+        finding.verdict = verdict;
+        finding
+    }
+
+    const SMALL: &str = "
+meta: {title: t, base_standard: s}
+foundational_requirements: [{fr: 3, title: integrity}]
+requirements:
+- id: CR 3.4
+  title: a
+  fr: 3
+  component_types: [EDR]
+  sl: [1, 2]
+  evidence: {static: [x.one, x.two], runtime: [], out_of_image: [people]}
+  claim: full
+  enhancements:
+  - {id: CR 3.4 RE(1), title: b, sl: [2], evidence: {static: []}, claim: partial}
+- {id: CR 3.5, title: c, fr: 3, component_types: [EDR], sl: [1], evidence: {}, claim: none}
+";
+
+    fn status(findings: &[Finding], pending: &[(String, Vec<String>)]) -> (Status, String) {
+        let matrix = Catalogue::parse(SMALL).unwrap().matrix("EDR", 1, findings, pending);
+        (matrix.rows[0].status, matrix.rows[0].why.clone())
+    }
+
+    #[test]
+    fn the_built_in_catalogue_selects_what_it_says_it_selects() {
+        // The numbers are the catalogue's own `counts`.
+        let catalogue = Catalogue::built_in().unwrap();
+        for (kind, level, count) in [("SAR", 1, 34), ("EDR", 2, 61), ("HDR", 3, 78), ("NDR", 4, 92)] {
+            assert_eq!(catalogue.matrix(kind, level, &[], &[]).rows.len(), count, "{kind} {level}");
+        }
+        assert!(catalogue.knows("CR 1.1 RE(1)") && !catalogue.knows("CR 99.1"));
+    }
+
+    #[test]
+    fn met_needs_every_listed_check_and_no_other_doubt() {
+        let one = finding("x.one", "CR 3.4", Verdict::Pass);
+        let two = finding("x.two", "CR 3.4", Verdict::Pass);
+        assert_eq!(status(&[], &[]).0, Status::NoEvidence);
+        assert_eq!(status(&[one.clone()], &[]).0, Status::Partial);
+        assert_eq!(status(&[one.clone(), two.clone()], &[]), (Status::AutomatedMet, "shown by x.one, x.two".into()));
+        let pending = [("x.boot".to_owned(), vec!["CR 3.4".to_owned()])];
+        let (met, why) = status(&[one.clone(), two.clone()], &pending);
+        assert_eq!(met, Status::Partial);
+        assert!(why.contains("not run: x.boot"), "{why}");
+        for verdict in [Verdict::Fail, Verdict::CouldNotRun] {
+            let bad = finding("x.three", "CR 3.4", verdict);
+            assert_eq!(status(&[one.clone(), two.clone(), bad], &[]).0, Status::NotMet);
+        }
+        let waived = finding("x.three", "CR 3.4", Verdict::Waived);
+        assert_eq!(status(&[one, two, waived.clone()], &[]).0, Status::Partial);
+        assert_eq!(status(&[waived], &[]).0, Status::Manual);
+    }
+
+    #[test]
+    fn manual_never_counts_as_met() {
+        let findings = [finding("x", "CR 3.5", Verdict::Pass), finding("y", "CR 9.9", Verdict::Pass)];
+        let matrix = Catalogue::parse(SMALL).unwrap().matrix("EDR", 1, &findings, &[]);
+        assert_eq!(matrix.rows[1].status, Status::Manual);
+        assert_eq!(matrix.count(Status::AutomatedMet), 0);
+        assert_eq!(matrix.unknown, ["CR 9.9"]);
+    }
+}

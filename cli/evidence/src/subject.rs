@@ -1,0 +1,256 @@
+//! What is inspected, as plain facts.
+//!
+//! [`crate::open`] reads the artefacts (the disk image itself, never intermediate files) through
+//! `image` and `fit` and fills these; the checks only look at them. A part that this kind of
+//! subject never has makes a check not applicable; a part that should be there and is not, or
+//! cannot be read, is a reason not to conclude anything.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use record::{ImageRecord, Role};
+
+use crate::Unable;
+use crate::root::Root;
+
+/// Kinds of subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// An output folder of a build: disk image, boot flash and record.
+    Output,
+    /// A disk image alone.
+    Disk,
+    /// A root file system alone (folder, tar, squashfs, ext4).
+    RootFs,
+    /// A FIT alone.
+    Fit,
+    /// A U-Boot binary alone.
+    Uboot,
+}
+
+impl SubjectKind {
+    /// The kind in words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Output => "an output folder",
+            Self::Disk => "a disk image",
+            Self::RootFs => "a root file system",
+            Self::Fit => "a FIT",
+            Self::Uboot => "a U-Boot binary",
+        }
+    }
+}
+
+/// A FIT's facts.
+#[derive(Clone, Debug)]
+pub struct FitFacts {
+    /// SHA-256 of the FIT.
+    pub sha256: String,
+    /// Images with the digest that the FIT declares for each, for people.
+    pub images: BTreeMap<String, String>,
+    /// `/chosen/bootargs` of the device tree in the FIT.
+    pub cmdline: Result<String, String>,
+    /// Verification against the key in the boot flash: what was verified, or why not; `None` without a flash.
+    pub verified: Option<Result<String, Vec<String>>>,
+    /// The kernel's embedded configuration.
+    pub kconfig: Result<String, String>,
+    /// The FIT's bytes, to look for secrets.
+    pub bytes: Vec<u8>,
+}
+
+impl FitFacts {
+    /// The command line.
+    ///
+    /// # Errors
+    /// When the FIT has none that can be read.
+    pub fn cmdline(&self) -> Result<String, Unable> {
+        self.cmdline.clone().map_err(|why| Unable::broken(format!("the FIT's command line: {why}")))
+    }
+}
+
+/// A public key in a control FDT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFact {
+    /// `key-name-hint`.
+    pub name: String,
+    /// SHA-256 of the SubjectPublicKeyInfo (DER).
+    pub fingerprint: String,
+    /// `algo`, such as `sha256,rsa3072`.
+    pub algorithm: String,
+    /// `required`, if the node has it.
+    pub required: Option<String>,
+}
+
+/// A U-Boot binary's facts.
+#[derive(Clone, Debug)]
+pub struct UbootFacts {
+    /// SHA-256 of the binary.
+    pub sha256: String,
+    /// Number of control FDTs found in it.
+    pub control_fdts: usize,
+    /// Keys below `/signature` of the control FDT.
+    pub keys: Vec<KeyFact>,
+    /// `required-mode`, `all` when absent.
+    pub required_mode: String,
+    /// The binary, to look for secrets.
+    pub bytes: Vec<u8>,
+}
+
+/// The root partition against the root hash on the signed command line.
+#[derive(Clone, Debug)]
+pub struct VerityFacts {
+    /// SHA-256 of the data and tree.
+    pub sha256: String,
+    /// The root hash on the command line.
+    pub asked: Result<String, String>,
+    /// The root hash computed from the data, after every block of the tree was compared.
+    pub found: Result<String, String>,
+}
+
+/// A part of the subject.
+type Part<T> = Option<Result<T, String>>;
+
+/// What is inspected.
+pub struct Subject {
+    /// What it is.
+    pub kind: SubjectKind,
+    /// Its name for people: the file's or folder's name, no path.
+    pub name: String,
+    /// The root file system.
+    pub root: Part<Root>,
+    /// The FIT.
+    pub fit: Part<FitFacts>,
+    /// The boot flash.
+    pub uboot: Part<UbootFacts>,
+    /// The verity root.
+    pub verity: Part<VerityFacts>,
+    /// The record of the build.
+    pub image: Part<ImageRecord>,
+    /// SHA-256 of every file that was opened, by name.
+    pub hashes: BTreeMap<String, String>,
+}
+
+impl Subject {
+    /// A subject of that kind with nothing in it yet.
+    #[must_use]
+    pub fn empty(kind: SubjectKind, name: &str) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            root: None,
+            fit: None,
+            uboot: None,
+            verity: None,
+            image: None,
+            hashes: BTreeMap::new(),
+        }
+    }
+
+    fn part<'a, T>(&self, part: &'a Part<T>, what: &str) -> Result<&'a T, Unable> {
+        match part {
+            Some(Ok(part)) => Ok(part),
+            Some(Err(why)) => Err(Unable::broken(format!("{what}: {why}"))),
+            None if self.kind == SubjectKind::Output => Err(Unable::broken(format!("{what} is missing"))),
+            None => Err(Unable::not_applicable(format!("{} has no {what}", self.kind.name()))),
+        }
+    }
+
+    /// The root file system.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn root(&self) -> Result<&Root, Unable> {
+        self.part(&self.root, "root file system")
+    }
+
+    /// The FIT.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn fit(&self) -> Result<&FitFacts, Unable> {
+        self.part(&self.fit, "FIT")
+    }
+
+    /// The boot flash.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn uboot(&self) -> Result<&UbootFacts, Unable> {
+        self.part(&self.uboot, "U-Boot binary")
+    }
+
+    /// The verity root.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn verity(&self) -> Result<&VerityFacts, Unable> {
+        self.part(&self.verity, "verity tree")
+    }
+
+    /// The record of the build.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn image(&self) -> Result<&ImageRecord, Unable> {
+        self.part(&self.image, "record of the build")
+    }
+
+    /// SHA-256 of the final `.config` of `linux` or `uboot`, if the record has it.
+    #[must_use]
+    pub fn config_sha256(&self, component: &str) -> String {
+        let role = if component == "linux" { Role::KernelConfig } else { Role::UbootConfig };
+        match &self.image {
+            Some(Ok(image)) => image.files.get(&role).map(|file| file.sha256.clone()).unwrap_or_default(),
+            _ => String::new(),
+        }
+    }
+
+    /// The file name of a path, for people.
+    #[must_use]
+    pub fn name_of(path: &std::path::Path) -> String {
+        let full: PathBuf = path.components().collect();
+        full.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+#[cfg(test)]
+impl Subject {
+    /// A root file system alone.
+    pub fn of_root(root: Root) -> Self {
+        Self { root: Some(Ok(root)), ..Self::empty(SubjectKind::RootFs, "rootfs") }
+    }
+
+    /// An output folder with a FIT.
+    pub fn of_fit(fit: FitFacts) -> Self {
+        Self { fit: Some(Ok(fit)), ..Self::empty(SubjectKind::Output, "out") }
+    }
+
+    /// An output folder whose FIT has that command line.
+    pub fn of_cmdline(cmdline: &str) -> Self {
+        Self::of_fit(FitFacts {
+            sha256: "f1".repeat(32),
+            images: BTreeMap::new(),
+            cmdline: Ok(cmdline.to_owned()),
+            verified: None,
+            kconfig: Err("none".into()),
+            bytes: vec![],
+        })
+    }
+
+    /// An output folder whose record has one symbol.
+    pub fn of_symbol(component: &str, symbol: &str, asked: &str, found: &str, state: record::SymbolState) -> Self {
+        let mut image = crate::report::sample::image();
+        image.effective = vec![record::EffectiveSymbol {
+            component: component.into(),
+            symbol: symbol.into(),
+            asked: asked.into(),
+            found: found.into(),
+            asked_by: "layer test".into(),
+            asked_at: "layers/test/layer.yaml:3".into(),
+            state,
+            why: "test".into(),
+        }];
+        Self { image: Some(Ok(image)), ..Self::empty(SubjectKind::Output, "out") }
+    }
+}
