@@ -30,7 +30,7 @@ pub fn diff(before: &Plan, after: &Plan) -> Vec<Change> {
     keys.into_iter()
         .filter_map(|key| {
             let (before, after) = (old.remove(&key), new.remove(&key));
-            (before != after).then(|| Change { area: key.0, key: key.1, before, after })
+            (before != after).then_some(Change { area: key.0, key: key.1, before, after })
         })
         .collect()
 }

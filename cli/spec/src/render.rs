@@ -125,13 +125,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn render(text: &str) -> Result<String, Diagnostic> {
+    fn render(text: &str) -> Result<String, Box<Diagnostic>> {
         let facts = json!({
             "name": "a", "evil": "x\"; rm -rf /\nAccept yes", "port": 22, "off": false, "empty": [],
             "list": ["a", "b"], "map": {"kernel.x": "1"}, "quote": "it's", "text": "two words",
         });
         let source = Source::new("templates/t.hbs", "templates/t.hbs", text.to_owned());
-        Renderer::new(facts).file(&source).map_err(|problem| *problem)
+        Renderer::new(facts).file(&source)
     }
 
     #[test]

@@ -280,3 +280,16 @@ fn everything_wrong_with_a_product_is_said_at_once() {
     let codes: Vec<String> = refused(&text).into_iter().map(|d| d.code).collect();
     assert_eq!(codes, ["unreachable-gateway", "unknown-service", "unknown-algorithm"]);
 }
+
+/// Hostile input: whatever is cut out of the product or put into it, there is an answer.
+#[test]
+fn no_mutilated_product_makes_it_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = common::PRODUCT;
+    for start in (0..text.len()).step_by(7) {
+        if let (Some(before), Some(after)) = (text.get(..start), text.get(start + 5..)) {
+            let _ = common::load_in(folder.path(), &format!("{before}{after}"));
+            let _ = common::load_in(folder.path(), &format!("{before}: [{{é{after}"));
+        }
+    }
+}
