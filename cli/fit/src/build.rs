@@ -1,0 +1,210 @@
+//! A FIT from a description.
+
+use std::borrow::Cow;
+
+use crate::FitError;
+use crate::fdt::{Node, Tree};
+use crate::key::Hash;
+
+/// An image of a FIT.
+#[derive(Clone, Debug)]
+pub struct Image<'a> {
+    /// Node name below `/images`, such as `kernel`.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// `type`, such as `kernel`, `flat_dt`, `ramdisk`, `firmware`.
+    pub kind: String,
+    /// `arch`, such as `arm64`.
+    pub arch: String,
+    /// `os`, such as `linux`; none for a device tree.
+    pub os: Option<String>,
+    /// `compression`, such as `none`.
+    pub compression: String,
+    /// Load address.
+    pub load: Option<u64>,
+    /// Entry address.
+    pub entry: Option<u64>,
+    /// Content.
+    pub data: Cow<'a, [u8]>,
+}
+
+/// A configuration of a FIT.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// Node name below `/configurations`, such as `conf`.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// `compatible`, if any.
+    pub compatible: Option<String>,
+    /// What it loads: property (`kernel`, `fdt`, `ramdisk`, `loadables`…) and image names.
+    pub loads: Vec<(String, Vec<String>)>,
+}
+
+/// A FIT to be built.
+#[derive(Clone, Debug)]
+pub struct FitSpec<'a> {
+    /// One line for people.
+    pub description: String,
+    /// Time stamp in seconds (SOURCE_DATE_EPOCH).
+    pub timestamp: u32,
+    /// Hash of every image.
+    pub hash: Hash,
+    /// Images.
+    pub images: Vec<Image<'a>>,
+    /// Configurations.
+    pub configurations: Vec<Configuration>,
+    /// Name of the default configuration.
+    pub default: String,
+}
+
+/// Builds the unsigned tree; every image gets a `hash-1` node.
+///
+/// # Errors
+/// When a name is unfit, is there twice, or refers to nothing.
+pub fn build(spec: FitSpec<'_>) -> Result<Tree<'_>, FitError> {
+    check(&spec)?;
+    let mut root = Node::new("");
+    root.set_cell("timestamp", spec.timestamp);
+    root.set_text("description", &spec.description);
+    root.set_cell("#address-cells", 2);
+    let mut images = Node::new("images");
+    for image in spec.images {
+        images.children.push(image_node(image, spec.hash));
+    }
+    let mut configurations = Node::new("configurations");
+    configurations.set_text("default", &spec.default);
+    for configuration in &spec.configurations {
+        let mut node = Node::new(&configuration.name);
+        node.set_text("description", &configuration.description);
+        if let Some(compatible) = &configuration.compatible {
+            node.set_text("compatible", compatible);
+        }
+        for (property, names) in &configuration.loads {
+            node.set_texts(property, &names.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        configurations.children.push(node);
+    }
+    root.children = vec![images, configurations];
+    Ok(Tree { root, reserved: Vec::new(), strings: Vec::new() })
+}
+
+fn image_node(image: Image<'_>, hash: Hash) -> Node<'_> {
+    let mut node = Node::new(&image.name);
+    node.set_text("description", &image.description);
+    node.set_text("type", &image.kind);
+    node.set_text("arch", &image.arch);
+    if let Some(os) = &image.os {
+        node.set_text("os", os);
+    }
+    node.set_text("compression", &image.compression);
+    for (name, address) in [("load", image.load), ("entry", image.entry)] {
+        if let Some(address) = address {
+            node.set(name, address.to_be_bytes().to_vec());
+        }
+    }
+    let digest = hash.digest(&[&image.data]);
+    node.set("data", image.data);
+    let hashed = node.child_or_new("hash-1");
+    hashed.set("value", digest);
+    hashed.set_text("algo", hash.name());
+    node
+}
+
+fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {
+    let wrong = |message: String| Err(FitError::Spec(message));
+    let fit_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    let images: Vec<&str> = spec.images.iter().map(|i| i.name.as_str()).collect();
+    let configurations: Vec<&str> = spec.configurations.iter().map(|c| c.name.as_str()).collect();
+    for list in [&images, &configurations] {
+        for (index, name) in list.iter().enumerate() {
+            if !fit_name(name) {
+                return wrong(format!(
+                    "`{}` is no node name: expected letters, digits, `-`, `_`, `.` (no `@`)",
+                    name.escape_debug()
+                ));
+            }
+            if list[..index].contains(name) {
+                return wrong(format!("the name `{name}` is there twice"));
+            }
+        }
+    }
+    if !configurations.contains(&spec.default.as_str()) {
+        return wrong(format!("the default configuration `{}` is not there", spec.default));
+    }
+    for configuration in &spec.configurations {
+        if configuration.loads.iter().all(|(_, names)| names.is_empty()) {
+            return wrong(format!("the configuration `{}` loads nothing", configuration.name));
+        }
+        for (property, names) in &configuration.loads {
+            for name in names {
+                if !images.contains(&name.as_str()) {
+                    return wrong(format!(
+                        "`{property}` of the configuration `{}` names the image `{name}`, which is not there",
+                        configuration.name
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn image(name: &str, kind: &str, data: &[u8]) -> Image<'static> {
+        Image {
+            name: name.into(),
+            description: name.into(),
+            kind: kind.into(),
+            arch: "arm64".into(),
+            os: (kind == "kernel").then(|| "linux".into()),
+            compression: "none".into(),
+            load: Some(0x4040_0000),
+            entry: (kind == "kernel").then_some(0x4040_0000),
+            data: Cow::Owned(data.to_vec()),
+        }
+    }
+
+    fn spec() -> FitSpec<'static> {
+        FitSpec {
+            description: "test".into(),
+            timestamp: 7,
+            hash: Hash::Sha256,
+            images: vec![image("kernel", "kernel", b"k"), image("fdt", "flat_dt", b"d")],
+            configurations: vec![Configuration {
+                name: "conf".into(),
+                description: "c".into(),
+                compatible: None,
+                loads: vec![("kernel".into(), vec!["kernel".into()]), ("fdt".into(), vec!["fdt".into()])],
+            }],
+            default: "conf".into(),
+        }
+    }
+
+    #[test]
+    fn the_same_description_gives_the_same_bytes() {
+        assert_eq!(build(spec()).unwrap().write().unwrap(), build(spec()).unwrap().write().unwrap());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let mut unit = spec();
+        unit.images[0].name = "kernel@1".into();
+        assert!(build(unit).unwrap_err().to_string().contains("`kernel@1` is no node name"));
+        let mut missing = spec();
+        missing.configurations[0].loads[1].1[0] = "ghost".into();
+        assert!(build(missing).unwrap_err().to_string().contains("names the image `ghost`"));
+        let mut default = spec();
+        default.default = "other".into();
+        assert!(build(default).unwrap_err().to_string().contains("default configuration `other`"));
+        let mut twice = spec();
+        twice.images[1].name = "kernel".into();
+        assert!(build(twice).unwrap_err().to_string().contains("`kernel` is there twice"));
+    }
+}

@@ -1,0 +1,268 @@
+//! Signs a configuration as U-Boot's `mkimage` does.
+//!
+//! Covered are the root, the configuration, and every image it refers to with its hash
+//! nodes; never only a part of them. Source: U-Boot `tools/image-host.c`
+//! (`fit_config_process_sig`) and `boot/fdt_region.c`, read at v2025.01.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rand_core::SeedableRng;
+use rsa::pkcs8::EncodePrivateKey;
+use rsa::traits::PublicKeyParts;
+use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
+use sha2::{Sha256, Sha384, Sha512};
+
+use crate::FitError;
+use crate::fdt::{Node, Piece, Tree};
+use crate::key::{Algorithm, Hash, Padding, PublicKey};
+
+/// Properties of a configuration that are no references to images (`boot/image-fit-sig.c`).
+const NO_REFERENCES: &[&str] = &["description", "compatible", "default"];
+/// Properties that signatures leave out: image hashes cover the data.
+const UNCOVERED: &[&str] = &["data", "data-size", "data-position", "data-offset"];
+
+/// Something that signs a digest: a key in memory, or a key that never leaves its store.
+pub trait Signer {
+    /// The public half.
+    fn public_key(&self) -> PublicKey;
+
+    /// Signs a digest.
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    fn sign(&self, hash: Hash, padding: Padding, digest: &[u8]) -> Result<Vec<u8>, FitError>;
+}
+
+/// An RSA private key in memory; wiped when dropped.
+pub struct RsaSigner(RsaPrivateKey);
+
+impl RsaSigner {
+    /// Wraps a key.
+    #[must_use]
+    pub fn new(key: RsaPrivateKey) -> Self {
+        Self(key)
+    }
+}
+
+impl Signer for RsaSigner {
+    fn public_key(&self) -> PublicKey {
+        PublicKey::from_rsa(self.0.to_public_key())
+    }
+
+    fn sign(&self, hash: Hash, padding: Padding, digest: &[u8]) -> Result<Vec<u8>, FitError> {
+        // Images are reproducible: blinding and the PSS salt come from the key and the
+        // digest. RFC 8017 allows any salt; one message always gets the same signature.
+        let der = self.0.to_pkcs8_der().map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))?;
+        let seed = Hash::Sha256.digest(&[b"fastness deterministic salt", der.as_bytes(), digest]);
+        let mut rng = rand_chacha::ChaCha20Rng::from_seed(seed.try_into().unwrap_or([0; 32]));
+        let signed = match (padding, hash) {
+            (Padding::Pkcs1v15, Hash::Sha256) => {
+                self.0.sign_with_rng(&mut rng, Pkcs1v15Sign::new::<Sha256>(), digest)
+            }
+            (Padding::Pkcs1v15, Hash::Sha384) => {
+                self.0.sign_with_rng(&mut rng, Pkcs1v15Sign::new::<Sha384>(), digest)
+            }
+            (Padding::Pkcs1v15, Hash::Sha512) => {
+                self.0.sign_with_rng(&mut rng, Pkcs1v15Sign::new::<Sha512>(), digest)
+            }
+            (Padding::Pss, Hash::Sha256) => self.0.sign_with_rng(&mut rng, Pss::new::<Sha256>(), digest),
+            (Padding::Pss, Hash::Sha384) => self.0.sign_with_rng(&mut rng, Pss::new::<Sha384>(), digest),
+            (Padding::Pss, Hash::Sha512) => self.0.sign_with_rng(&mut rng, Pss::new::<Sha512>(), digest),
+        };
+        signed.map_err(|e| FitError::Key(format!("cannot sign: {e}")))
+    }
+}
+
+/// How to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignOptions {
+    /// Key name: `key-name-hint`, and the name of the key's node in the control FDT.
+    pub key_name: String,
+    /// Algorithm.
+    pub algorithm: Algorithm,
+    /// Padding.
+    pub padding: Padding,
+    /// Time stamp in seconds (SOURCE_DATE_EPOCH).
+    pub timestamp: u32,
+    /// Node name of the signature.
+    pub node: String,
+}
+
+/// Signs every configuration and returns the FIT's bytes.
+///
+/// # Errors
+/// When the key does not fit the algorithm, or a configuration refers to what is not there.
+pub fn sign(mut tree: Tree<'_>, options: &SignOptions, signer: &dyn Signer) -> Result<Vec<u8>, FitError> {
+    let bits = signer.public_key().0.n().bits();
+    if bits != options.algorithm.bits {
+        return Err(FitError::Key(format!(
+            "`{}` needs a key of {} bits, but `{}` has {bits}",
+            options.algorithm.name(),
+            options.algorithm.bits,
+            options.key_name
+        )));
+    }
+    let names: Vec<String> = configurations(&tree)?.children.iter().map(|node| node.name.clone()).collect();
+    for name in &names {
+        prepare(&mut tree, name, options)?;
+    }
+    // The strings that a signature covers are all of them; their size is known once all
+    // names are in the tree, and it changes no other size.
+    let strings_bytes = strings_size(&tree)?;
+    for name in &names {
+        let node = signature_node(&mut tree, name, &options.node)?;
+        node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
+    }
+    let covered: Vec<BTreeSet<String>> =
+        names.iter().map(|name| covered_paths(&tree, name)).collect::<Result<_, _>>()?;
+    let mut ranges: Vec<Vec<Range<usize>>> = vec![Vec::new(); names.len()];
+    let mut values: Vec<Option<Range<usize>>> = vec![None; names.len()];
+    let value_paths: Vec<String> =
+        names.iter().map(|name| format!("/configurations/{name}/{}/value", options.node)).collect();
+    let mut blob = tree.write_tracking(&mut |piece, path, range| {
+        for (index, set) in covered.iter().enumerate() {
+            if is_covered(piece, path, set) {
+                ranges[index].push(range.clone());
+            }
+            if piece == Piece::Property && path == value_paths[index] {
+                values[index] = Some(range.clone());
+            }
+        }
+    })?;
+    let strings_at = blob.len() - strings_bytes as usize;
+    for (ranges, value) in ranges.iter().zip(values) {
+        let mut parts: Vec<&[u8]> = ranges.iter().map(|range| &blob[range.clone()]).collect();
+        parts.push(&blob[strings_at..]);
+        let digest = options.algorithm.hash.digest(&parts);
+        let signature = signer.sign(options.algorithm.hash, options.padding, &digest)?;
+        let value = value.ok_or_else(|| FitError::Fit("a signature has no place".to_owned()))?;
+        let start = value.start + 12;
+        blob.get_mut(start..start + signature.len())
+            .filter(|_| signature.len() == options.algorithm.bits / 8)
+            .ok_or_else(|| FitError::Key("the signature has an unexpected length".to_owned()))?
+            .copy_from_slice(&signature);
+    }
+    Ok(blob)
+}
+
+fn configurations<'t, 'a>(tree: &'t Tree<'a>) -> Result<&'t Node<'a>, FitError> {
+    tree.root
+        .child("configurations")
+        .filter(|node| !node.children.is_empty())
+        .ok_or_else(|| FitError::Fit("it has no configuration to sign".to_owned()))
+}
+
+fn signature_node<'t, 'a>(
+    tree: &'t mut Tree<'a>,
+    configuration: &str,
+    node: &str,
+) -> Result<&'t mut Node<'a>, FitError> {
+    let path = format!("/configurations/{configuration}");
+    tree.root
+        .at_mut(&path)
+        .map(|conf| conf.child_or_new(node))
+        .ok_or_else(|| FitError::Fit(format!("it has no node `{path}`")))
+}
+
+/// Fills the signature node, with room for the value.
+fn prepare(tree: &mut Tree<'_>, configuration: &str, options: &SignOptions) -> Result<(), FitError> {
+    let kinds: Vec<String> =
+        references(tree, configuration)?.into_iter().map(|(property, _)| property).collect();
+    let hashed: Vec<String> = covered_paths(tree, configuration)?.into_iter().collect();
+    let node = signature_node(tree, configuration, &options.node)?;
+    node.properties.clear();
+    node.set_text("algo", &options.algorithm.name());
+    node.set_text("key-name-hint", &options.key_name);
+    node.set_text("padding", options.padding.name());
+    node.set_texts("sign-images", &kinds.iter().map(String::as_str).collect::<Vec<_>>());
+    node.set("value", vec![0; options.algorithm.bits / 8]);
+    node.set_text("signer-name", "fastness");
+    node.set_text("signer-version", env!("CARGO_PKG_VERSION"));
+    node.set_cell("timestamp", options.timestamp);
+    node.set_texts("hashed-nodes", &hashed.iter().map(String::as_str).collect::<Vec<_>>());
+    node.set("hashed-strings", vec![0; 8]);
+    Ok(())
+}
+
+/// The configuration's references to images: property and names.
+fn references(tree: &Tree<'_>, configuration: &str) -> Result<Vec<(String, Vec<String>)>, FitError> {
+    let node = tree
+        .root
+        .at(&format!("/configurations/{configuration}"))
+        .ok_or_else(|| FitError::Fit(format!("it has no configuration `{configuration}`")))?;
+    let mut out = Vec::new();
+    for (property, _) in &node.properties {
+        if NO_REFERENCES.contains(&property.as_str()) {
+            continue;
+        }
+        let names = node.texts(property).ok_or_else(|| {
+            FitError::Fit(format!("`{property}` of the configuration `{configuration}` is no list of images"))
+        })?;
+        out.push((property.clone(), names.into_iter().map(str::to_owned).collect()));
+    }
+    if out.is_empty() {
+        return Err(FitError::Fit(format!("the configuration `{configuration}` refers to no image")));
+    }
+    Ok(out)
+}
+
+fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String>, FitError> {
+    let mut paths = BTreeSet::from(["/".to_owned(), format!("/configurations/{configuration}")]);
+    for (_, names) in references(tree, configuration)? {
+        for name in names {
+            let path = format!("/images/{name}");
+            let image = tree.root.at(&path).ok_or_else(|| {
+                FitError::Fit(format!(
+                    "the configuration `{configuration}` refers to the image `{name}`, which is not there"
+                ))
+            })?;
+            let hashes: Vec<&Node<'_>> =
+                image.children.iter().filter(|c| c.name.starts_with("hash")).collect();
+            if hashes.is_empty() {
+                return Err(FitError::Fit(format!(
+                    "the image `{name}` has no hash node: its data would not be covered"
+                )));
+            }
+            for child in hashes.into_iter().chain(image.child("cipher")) {
+                paths.insert(format!("{path}/{}", child.name));
+            }
+            paths.insert(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Whether a piece is hashed: nodes on the list with their properties, and the bare begin
+/// and end of a listed node's children.
+fn is_covered(piece: Piece, path: &str, listed: &BTreeSet<String>) -> bool {
+    let parent = |path: &str| match path.rfind('/') {
+        Some(0) if path.len() > 1 => "/".to_owned(),
+        Some(at) => path[..at].to_owned(),
+        None => String::new(),
+    };
+    match piece {
+        Piece::Finish => true,
+        Piece::Begin | Piece::End => listed.contains(path) || listed.contains(&parent(path)),
+        Piece::Property => {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            listed.contains(&parent(path)) && !UNCOVERED.contains(&name)
+        }
+    }
+}
+
+fn strings_size(tree: &Tree<'_>) -> Result<u32, FitError> {
+    // Without the data: only names matter.
+    let mut bare = Tree { root: names_only(&tree.root), reserved: Vec::new(), strings: tree.strings.clone() };
+    bare.root.name = String::new();
+    let blob = bare.write()?;
+    Ok(u32::from_be_bytes([blob[32], blob[33], blob[34], blob[35]]))
+}
+
+fn names_only(node: &Node<'_>) -> Node<'static> {
+    Node {
+        name: node.name.clone(),
+        properties: node.properties.iter().map(|(name, _)| (name.clone(), Vec::new().into())).collect(),
+        children: node.children.iter().map(names_only).collect(),
+    }
+}

@@ -1,0 +1,78 @@
+//! What the tests of signing and verifying share. Keys are made anew in every run.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use fit::build::{Configuration, FitSpec, Image, build};
+use fit::control_fdt::{KeyNode, insert_key, keys};
+use fit::fdt::{Node, Tree};
+use fit::key::{Algorithm, Hash, Padding};
+use fit::sign::{RsaSigner, SignOptions, Signer, sign};
+use rsa::RsaPrivateKey;
+
+/// A key of 2048 bits, made once a process: making one is slow.
+pub fn private_key() -> &'static RsaPrivateKey {
+    static KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
+    KEY.get_or_init(|| RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap())
+}
+
+pub fn options(padding: Padding) -> SignOptions {
+    SignOptions {
+        key_name: "dev".into(),
+        algorithm: Algorithm { hash: Hash::Sha256, bits: 2048 },
+        padding,
+        timestamp: 7,
+        node: "signature-1".into(),
+    }
+}
+
+pub fn image(name: &str, kind: &str, data: &[u8]) -> Image<'static> {
+    Image {
+        name: name.into(),
+        description: name.into(),
+        kind: kind.into(),
+        arch: "arm64".into(),
+        os: (kind == "kernel").then(|| "linux".into()),
+        compression: "none".into(),
+        load: Some(0x4040_0000),
+        entry: (kind == "kernel").then_some(0x4040_0000),
+        data: Cow::Owned(data.to_vec()),
+    }
+}
+
+pub fn unsigned() -> Tree<'static> {
+    build(FitSpec {
+        description: "test".into(),
+        timestamp: 7,
+        hash: Hash::Sha256,
+        images: vec![
+            image("kernel", "kernel", b"kernel data"),
+            image("fdt", "flat_dt", b"tree data"),
+            image("ramdisk", "ramdisk", b"ramdisk data"),
+        ],
+        configurations: vec![Configuration {
+            name: "conf".into(),
+            description: "the only one".into(),
+            compatible: Some("test,board".into()),
+            loads: [("kernel", "kernel"), ("fdt", "fdt"), ("ramdisk", "ramdisk")]
+                .map(|(role, name)| (role.to_owned(), vec![name.to_owned()]))
+                .to_vec(),
+        }],
+        default: "conf".into(),
+    })
+    .unwrap()
+}
+
+pub fn signed(padding: Padding) -> Vec<u8> {
+    sign(unsigned(), &options(padding), &RsaSigner::new(private_key().clone())).unwrap()
+}
+
+pub fn control() -> Vec<u8> {
+    let empty = Tree { root: Node::new(""), ..Tree::default() }.write().unwrap();
+    let signer = RsaSigner::new(private_key().clone());
+    insert_key(&empty, "dev", options(Padding::Pss).algorithm, &signer.public_key()).unwrap()
+}
+
+pub fn trusted() -> Vec<KeyNode> {
+    keys(&control()).unwrap()
+}
