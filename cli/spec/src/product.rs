@@ -126,7 +126,7 @@ model! {
         mirror: Option<Mirror> = None,
         /// Source package of U-Boot; default `u-boot`.
         uboot_source: Option<PackageName> = None,
-        /// Source package of Linux; default `linux`.
+        /// Package of the kernel's source with the suite's patches; default `linux-source-6.12`, that of trixie.
         linux_source: Option<PackageName> = None,
     }
 }
@@ -264,7 +264,7 @@ model! {
     pub struct Storage {
         /// Size of the data partition; default `64MiB`.
         data: Option<Size> = None,
-        /// zstd level of the root file system, 1 to 22; default 19.
+        /// zstd level of the root file system, 1 to 22; default 6: a release may take the time for 19.
         zstd_level: Option<Spanned<Integer>> = None,
     }
 }

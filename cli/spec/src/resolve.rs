@@ -36,7 +36,7 @@ use layers::Applied;
 /// Size of the data partition when the product does not say: 64 MiB.
 const DEFAULT_DATA_BYTES: u64 = 64 << 20;
 /// zstd level of the root file system when the product does not say.
-const DEFAULT_ZSTD_LEVEL: u32 = 19;
+const DEFAULT_ZSTD_LEVEL: u32 = 6;
 
 /// The plan of a product on one of its boards.
 ///
@@ -402,7 +402,7 @@ impl Resolver<'_> {
                 suite: debian.map_or_else(default_suite, |d| d.suite.clone()).as_str().to_owned(),
                 mirror: debian.and_then(|d| d.mirror.as_ref()).map(|mirror| mirror.as_str().to_owned()),
                 uboot_source: source(debian.and_then(|d| d.uboot_source.as_ref()), "u-boot"),
-                linux_source: source(debian.and_then(|d| d.linux_source.as_ref()), "linux"),
+                linux_source: source(debian.and_then(|d| d.linux_source.as_ref()), "linux-source-6.12"),
             },
             uboot: self.asked.uboot.into_plan(board.model.uboot.base.as_str()),
             linux: self.asked.linux.into_plan(board.model.linux.base.as_str()),
