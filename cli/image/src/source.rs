@@ -1,0 +1,244 @@
+//! Where an image's bytes come from: a file, a part of one, or memory.
+//!
+//! Reads are positional, so that one open image can be read from several places at once, and bounded by
+//! the window, so that a wrong offset inside a partition can never reach its neighbour.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::{Error, Result};
+
+#[derive(Debug)]
+enum Backing {
+    File(File),
+    Bytes(Vec<u8>),
+}
+
+/// A window of bytes that can be read at any offset.
+///
+/// ```
+/// let source = image::Source::from_bytes("demo", b"hello world".to_vec());
+/// let world = source.slice(6, 5)?;
+/// assert_eq!(world.read_vec(0, 5)?, b"world");
+/// assert!(world.read_vec(3, 5).is_err());
+/// # Ok::<(), image::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Source {
+    backing: Arc<Backing>,
+    name: Arc<str>,
+    start: u64,
+    len: u64,
+}
+
+impl Source {
+    /// Opens a regular file or a block device for reading.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is something that could block or never end (a FIFO, a terminal).
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        // Non-blocking, so that opening a FIFO returns and can be refused below.
+        let file = File::options()
+            .read(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+            .open(path)
+            .map_err(|e| Error::io("open", &name, e))?;
+        Self::from_file(&name, file)
+    }
+
+    /// Takes an open file; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn from_file(name: &str, mut file: File) -> Result<Self> {
+        let kind = file.metadata().map_err(|e| Error::io("examine", name, e))?.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(Error::path(name, "expected a regular file or a block device"));
+        }
+        let len = file.seek(SeekFrom::End(0)).map_err(|e| Error::io("find the end of", name, e))?;
+        Ok(Self { backing: Arc::new(Backing::File(file)), name: name.into(), start: 0, len })
+    }
+
+    /// Takes bytes in memory; `name` is what errors call them.
+    #[must_use]
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Self {
+        let len = bytes.len() as u64;
+        Self { backing: Arc::new(Backing::Bytes(bytes)), name: name.into(), start: 0, len }
+    }
+
+    /// What errors call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// A smaller window: `len` bytes from `offset`.
+    ///
+    /// # Errors
+    /// When that is not inside this one.
+    pub fn slice(&self, offset: u64, len: u64) -> Result<Self> {
+        self.check(offset, len)?;
+        Ok(Self { start: self.start + offset, len, ..self.clone() })
+    }
+
+    /// Fills `buffer` from `offset`.
+    ///
+    /// # Errors
+    /// When the window ends before, or the host cannot read.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        self.check(offset, buffer.len() as u64)?;
+        let at = self.start + offset;
+        match &*self.backing {
+            Backing::File(file) => {
+                file.read_exact_at(buffer, at).map_err(|e| Error::io("read", &*self.name, e))
+            }
+            Backing::Bytes(bytes) => {
+                let at = usize::try_from(at).unwrap_or(usize::MAX);
+                match bytes.get(at..at.saturating_add(buffer.len())) {
+                    Some(found) => {
+                        buffer.copy_from_slice(found);
+                        Ok(())
+                    }
+                    None => Err(self.truncated(offset, buffer.len() as u64)),
+                }
+            }
+        }
+    }
+
+    /// `len` bytes from `offset`. The window is checked before memory is taken.
+    ///
+    /// # Errors
+    /// As [`Source::read_at`].
+    pub fn read_vec(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
+        self.check(offset, len)?;
+        let size = usize::try_from(len).map_err(|_| self.truncated(offset, len))?;
+        let mut buffer = vec![0; size];
+        self.read_at(offset, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    pub(crate) fn read_array<const N: usize>(&self, offset: u64) -> Result<[u8; N]> {
+        let mut buffer = [0; N];
+        self.read_at(offset, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// A reader from the start of the window that keeps its own position.
+    #[must_use]
+    pub fn reader(&self) -> SubReader {
+        SubReader { source: self.clone(), position: 0 }
+    }
+
+    fn check(&self, offset: u64, wanted: u64) -> Result<()> {
+        match offset.checked_add(wanted) {
+            Some(end) if end <= self.len => Ok(()),
+            _ => Err(self.truncated(offset, wanted)),
+        }
+    }
+
+    fn truncated(&self, offset: u64, wanted: u64) -> Error {
+        Error::Truncated { subject: self.name.to_string(), offset, wanted, len: self.len }
+    }
+}
+
+/// [`Read`] and [`Seek`] over a [`Source`], bounded by its window.
+#[derive(Clone, Debug)]
+pub struct SubReader {
+    source: Source,
+    position: u64,
+}
+
+impl Read for SubReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.source.len.saturating_sub(self.position);
+        let size = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        if size == 0 {
+            return Ok(0);
+        }
+        self.source.read_at(self.position, &mut buffer[..size]).map_err(io::Error::other)?;
+        self.position += size as u64;
+        Ok(size)
+    }
+}
+
+impl Seek for SubReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.source.len.checked_add_signed(by),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+        };
+        self.position =
+            target.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "seek before the start"))?;
+        Ok(self.position)
+    }
+}
+
+/// Little-endian fields of a byte block; `None` past its end.
+pub(crate) mod field {
+    pub fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+        bytes.get(at..at.checked_add(N)?)?.try_into().ok()
+    }
+
+    pub fn u16(bytes: &[u8], at: usize) -> Option<u16> {
+        array(bytes, at).map(u16::from_le_bytes)
+    }
+
+    pub fn u32(bytes: &[u8], at: usize) -> Option<u32> {
+        array(bytes, at).map(u32::from_le_bytes)
+    }
+
+    pub fn u64(bytes: &[u8], at: usize) -> Option<u64> {
+        array(bytes, at).map(u64::from_le_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_cannot_see_its_neighbour() {
+        let whole = Source::from_bytes("x", (0..100).collect());
+        let part = whole.slice(10, 20).unwrap();
+        assert_eq!(part.read_vec(19, 1).unwrap(), [29]);
+        let error = part.read_vec(19, 2).unwrap_err().to_string();
+        assert!(error.contains("ends at byte 20, but 2 bytes are needed at byte 19"), "{error}");
+        assert!(part.slice(1, u64::MAX).is_err());
+        let mut all = Vec::new();
+        part.reader().read_to_end(&mut all).unwrap();
+        assert_eq!(all, (10..30).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_fifo_is_refused_without_hanging() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_bits_truncate(0o600),
+            0,
+        )
+        .unwrap();
+        let error = Source::open(&path).unwrap_err().to_string();
+        assert!(error.contains("expected a regular file"), "{error}");
+    }
+}

@@ -1,0 +1,99 @@
+//! Bounded decompression: one block into memory, or a whole archive into an unnamed temporary file.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use crate::{Error, Result, Source};
+
+/// Bytes that a compressed archive may unpack to.
+pub(crate) const MAX_UNPACKED: u64 = 8 << 30;
+/// Memory that one xz decoder may take: enough for `xz -9` (64 MiB dictionary).
+const XZ_MEMORY: u64 = 80 << 20;
+/// Largest zstd window: 2^27, what `zstd` itself accepts without `--long`.
+const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// A compression of blocks or archives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Zlib,
+    Gzip,
+    Xz,
+    Zstd,
+}
+
+impl Codec {
+    /// The compression of an archive by its magic.
+    pub fn of_archive(head: &[u8]) -> Option<Self> {
+        match head {
+            [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    fn decoder<'a>(self, input: impl Read + 'a) -> std::io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Zlib => Box::new(flate2::read::ZlibDecoder::new(input)),
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+            Self::Xz => {
+                let stream = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, xz2::stream::CONCATENATED)?;
+                Box::new(xz2::read::XzDecoder::new_stream(input, stream))
+            }
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(input)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+        })
+    }
+
+    /// Unpacks one block of at most `max` bytes; the error is in words.
+    pub fn block(self, input: &[u8], max: usize) -> std::result::Result<Vec<u8>, String> {
+        let mut output = Vec::new();
+        let decoder = self.decoder(input).map_err(|e| e.to_string())?;
+        decoder.take(max as u64 + 1).read_to_end(&mut output).map_err(|e| e.to_string())?;
+        if output.len() > max {
+            return Err(format!("unpacks to more than {max} bytes"));
+        }
+        Ok(output)
+    }
+
+    /// Unpacks a whole archive into an unnamed temporary file, so that it can be read at any offset.
+    pub fn archive(self, packed: &Source, limit: u64) -> Result<Source> {
+        let name = packed.name();
+        let broken = |e: std::io::Error| Error::malformed("compressed archive", name, e.to_string());
+        let mut file = tempfile::tempfile().map_err(|e| Error::io("make a temporary file for", name, e))?;
+        let mut decoder = self.decoder(packed.reader()).map_err(broken)?;
+        let mut buffer = vec![0; 128 << 10];
+        let mut total = 0;
+        loop {
+            let size = decoder.read(&mut buffer).map_err(broken)?;
+            if size == 0 {
+                break;
+            }
+            total += size as u64;
+            if total > limit {
+                return Err(Error::limit("compressed archive", "unpacked size in bytes", total, limit));
+            }
+            file.write_all(&buffer[..size]).map_err(|e| Error::io("unpack", name, e))?;
+        }
+        file.seek(SeekFrom::Start(0)).map_err(|e| Error::io("unpack", name, e))?;
+        Source::from_file(name, file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        let packed = zstd::bulk::compress(&vec![0; 4 << 20], 3).unwrap();
+        let error = Codec::Zstd.block(&packed, 1 << 20).unwrap_err();
+        assert!(error.contains("more than 1048576 bytes"), "{error}");
+        let source = Source::from_bytes("bomb.zst", packed);
+        let error = Codec::Zstd.archive(&source, 1 << 20).unwrap_err().to_string();
+        assert!(error.contains("more than the limit of 1048576"), "{error}");
+        assert_eq!(Codec::Zstd.archive(&source, 4 << 20).unwrap().len(), 4 << 20);
+    }
+}
