@@ -179,7 +179,8 @@ mod tests {
         let plan = sample::plan();
         let mut boot = sample::boot();
         let id = "selfcheck.verity";
-        let of = |boot: &BootRecord| findings_of_boot(&plan, boot).into_iter().find(|f| f.check == id).unwrap();
+        let of =
+            |boot: &BootRecord| findings_of_boot(&plan, boot).into_iter().find(|f| f.check == id).unwrap();
         assert_eq!(of(&boot).verdict, Verdict::Pass);
         boot.selfcheck.retain(|event| event.check != id);
         assert_eq!(of(&boot).verdict, Verdict::CouldNotRun);

@@ -45,7 +45,9 @@ impl Property {
             Self::Nx => facts.nx && !facts.writable_code,
             Self::Canary => facts.canary == Known::Yes,
             // `Partial` is what a fortified build looks like: no size known, no check.
-            Self::Fortify => matches!(facts.fortify, Fortify::Full | Fortify::Partial | Fortify::NotApplicable),
+            Self::Fortify => {
+                matches!(facts.fortify, Fortify::Full | Fortify::Partial | Fortify::NotApplicable)
+            }
             Self::NoRpath => facts.rpath.is_empty() && facts.runpath.iter().all(|path| system_folder(path)),
         }
     }

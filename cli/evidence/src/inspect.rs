@@ -76,11 +76,21 @@ pub fn generic_checks() -> BTreeMap<String, Asked<CheckPlan>> {
     let elf = json!({"require": ["pie", "relro-full", "nx", "canary", "fortify", "no-rpath"]});
     let list: [(&str, &str, &str, Value); 8] = [
         ("generic.accounts", "accounts", "No account has a usable password; ids are unique", json!({})),
-        ("generic.setuid", "setuid-list", "Nothing runs with more rights than its caller", json!({"allowed": []})),
+        (
+            "generic.setuid",
+            "setuid-list",
+            "Nothing runs with more rights than its caller",
+            json!({"allowed": []}),
+        ),
         ("generic.world-writable", "world-writable", "Nothing may be written by everybody", json!({})),
         ("generic.elf", "elf-hardening", "Every program and library is hardened", elf),
         ("generic.secrets", "secrets-absent", "No private key is in the image", json!({})),
-        ("generic.control-fdt-key", "control-fdt-key", "U-Boot requires one key, which is not published", json!({})),
+        (
+            "generic.control-fdt-key",
+            "control-fdt-key",
+            "U-Boot requires one key, which is not published",
+            json!({}),
+        ),
         ("generic.fit-signed", "fit-signed", "The FIT verifies with U-Boot's key", json!({})),
         ("generic.verity-root", "verity-root", "The root file system has the signed root hash", json!({})),
     ];
@@ -118,7 +128,8 @@ mod tests {
             with,
             requirements: vec!["CR 1.1".into()],
         };
-        let origin = Origin { who: "layer l".into(), file: "layers/l/layer.yaml".into(), line: 7, reason: "r".into() };
+        let origin =
+            Origin { who: "layer l".into(), file: "layers/l/layer.yaml".into(), line: 7, reason: "r".into() };
         Asked { value: check, origins: vec![origin] }
     }
 

@@ -11,6 +11,7 @@ pub mod elf;
 pub mod glob;
 pub mod inspect;
 pub mod kinds;
+pub mod open;
 pub mod report;
 pub mod requirements;
 pub mod root;
@@ -43,7 +44,12 @@ pub struct Conclusion {
 impl Conclusion {
     /// A conclusion from a list of problems: it holds when there is none.
     #[must_use]
-    pub fn of(problems: &[String], expected: impl Into<String>, good: impl Into<String>, sha256: &str) -> Self {
+    pub fn of(
+        problems: &[String],
+        expected: impl Into<String>,
+        good: impl Into<String>,
+        sha256: &str,
+    ) -> Self {
         const SHOWN: usize = 12;
         let seen = if problems.is_empty() {
             good.into()
@@ -54,7 +60,12 @@ impl Conclusion {
             }
             text
         };
-        Self { holds: problems.is_empty(), expected: expected.into(), seen, artefact_sha256: sha256.to_owned() }
+        Self {
+            holds: problems.is_empty(),
+            expected: expected.into(),
+            seen,
+            artefact_sha256: sha256.to_owned(),
+        }
     }
 }
 

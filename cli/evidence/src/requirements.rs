@@ -212,7 +212,9 @@ impl Catalogue {
 fn row(item: &Item, fr: u8, findings: &[Finding], pending: &[(String, Vec<String>)]) -> Row {
     let serving: Vec<&Finding> = findings
         .iter()
-        .filter(|finding| finding.verdict != Verdict::NotApplicable && finding.requirements.contains(&item.id))
+        .filter(|finding| {
+            finding.verdict != Verdict::NotApplicable && finding.requirements.contains(&item.id)
+        })
         .collect();
     let unrun: Vec<&str> =
         pending.iter().filter(|(_, serves)| serves.contains(&item.id)).map(|(id, _)| id.as_str()).collect();
@@ -323,7 +325,10 @@ requirements:
         let two = finding("x.two", "CR 3.4", Verdict::Pass);
         assert_eq!(status(&[], &[]).0, Status::NoEvidence);
         assert_eq!(status(&[one.clone()], &[]).0, Status::Partial);
-        assert_eq!(status(&[one.clone(), two.clone()], &[]), (Status::AutomatedMet, "shown by x.one, x.two".into()));
+        assert_eq!(
+            status(&[one.clone(), two.clone()], &[]),
+            (Status::AutomatedMet, "shown by x.one, x.two".into())
+        );
         let pending = [("x.boot".to_owned(), vec!["CR 3.4".to_owned()])];
         let (met, why) = status(&[one.clone(), two.clone()], &pending);
         assert_eq!(met, Status::Partial);

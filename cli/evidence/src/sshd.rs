@@ -152,18 +152,20 @@ mod tests {
 
     #[test]
     fn the_first_value_wins_across_includes() {
-        let config = config(
-            "Include sshd_config.d/*.conf\npermitrootlogin no # never\n",
-            "PermitRootLogin=\"yes\"\n",
-        );
+        let config =
+            config("Include sshd_config.d/*.conf\npermitrootlogin no # never\n", "PermitRootLogin=\"yes\"\n");
         let values = config.values("PermitRootLogin");
         assert_eq!(values.len(), 1);
-        assert_eq!((values[0].value.as_str(), values[0].at.as_str()), ("yes", "/etc/ssh/sshd_config.d/10-x.conf:1"));
+        assert_eq!(
+            (values[0].value.as_str(), values[0].at.as_str()),
+            ("yes", "/etc/ssh/sshd_config.d/10-x.conf:1")
+        );
     }
 
     #[test]
     fn a_match_in_an_included_file_ends_with_it() {
-        let config = config("Include sshd_config.d/*.conf\nX11Forwarding no\n", "Match User a\nX11Forwarding yes\n");
+        let config =
+            config("Include sshd_config.d/*.conf\nX11Forwarding no\n", "Match User a\nX11Forwarding yes\n");
         let values = config.values("x11forwarding");
         assert_eq!(values[0].value, "no");
         assert_eq!(values[1].inside.as_deref(), Some("User a"));
@@ -172,6 +174,8 @@ mod tests {
     #[test]
     fn an_endless_include_is_reported() {
         let root = Tree::base().file("/etc/ssh/sshd_config", 0o600, "Include sshd_config\n").root();
-        assert!(Config::read(&root, "/etc/ssh/sshd_config").unwrap_err().to_string().contains("nests deeper"));
+        assert!(
+            Config::read(&root, "/etc/ssh/sshd_config").unwrap_err().to_string().contains("nests deeper")
+        );
     }
 }

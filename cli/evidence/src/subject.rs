@@ -239,7 +239,13 @@ impl Subject {
     }
 
     /// An output folder whose record has one symbol.
-    pub fn of_symbol(component: &str, symbol: &str, asked: &str, found: &str, state: record::SymbolState) -> Self {
+    pub fn of_symbol(
+        component: &str,
+        symbol: &str,
+        asked: &str,
+        found: &str,
+        state: record::SymbolState,
+    ) -> Self {
         let mut image = crate::report::sample::image();
         image.effective = vec![record::EffectiveSymbol {
             component: component.into(),

@@ -176,7 +176,10 @@ mod tests {
         fails(check(ANNA, "anna::1::::::\n"), "`anna` has an empty password");
         fails(check(ANNA, ""), "`anna` is missing in /etc/shadow");
         fails(check(&format!("{ANNA}eve::00:0::/:/bin/sh\n"), "anna:*:1::::::\n"), "`eve` has uid 0");
-        fails(check(&format!("{ANNA}d:*:2:1000::/:\n"), "anna:*:1::::::\n"), "`d` is no person and has the shell ``");
+        fails(
+            check(&format!("{ANNA}d:*:2:1000::/:\n"), "anna:*:1::::::\n"),
+            "`d` is no person and has the shell ``",
+        );
         fails(check("", ""), "the person `anna` has no account");
     }
 

@@ -26,7 +26,8 @@ pub struct With {
 
 impl Kind for AuditRules {
     const NAME: &'static str = "audit-rules";
-    const DESCRIPTION: &'static str = "every line parses, every key is used, and with `immutable` the last is `-e 2`";
+    const DESCRIPTION: &'static str =
+        "every line parses, every key is used, and with `immutable` the last is `-e 2`";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -164,7 +165,8 @@ mod tests {
 
     fn check(text: &str) -> Result<crate::Conclusion, crate::Unable> {
         let tree = Tree::base().file("/etc/audit/rules.d/10-x.rules", 0o600, text);
-        let with = json!({"path": "/etc/audit/rules.d", "keys": ["identity", "audit", "mounts"], "immutable": true});
+        let with =
+            json!({"path": "/etc/audit/rules.d", "keys": ["identity", "audit", "mounts"], "immutable": true});
         run("audit-rules", with, tree.root())
     }
 
@@ -178,7 +180,10 @@ mod tests {
         fails(check(&GOOD.replace("-e 2", "")), "the last line is not `-e 2`");
         fails(check(&format!("{GOOD}-D\n")), "the last line is not `-e 2`");
         fails(check(&GOOD.replace("-k mounts", "")), "no rule has the key `mounts`");
-        fails(check(&GOOD.replace("-b 8192", "-b many")), "/etc/audit/rules.d/10-x.rules:2: `-b many` is not a number");
+        fails(
+            check(&GOOD.replace("-b 8192", "-b many")),
+            "/etc/audit/rules.d/10-x.rules:2: `-b many` is not a number",
+        );
         fails(check(&GOOD.replace("-p wa", "-Q wa")), "auditctl does not know `-Q`");
         fails(check(""), "holds no rule");
     }

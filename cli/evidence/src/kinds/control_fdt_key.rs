@@ -8,8 +8,7 @@ pub struct ControlFdtKey;
 
 impl Kind for ControlFdtKey {
     const NAME: &'static str = "control-fdt-key";
-    const DESCRIPTION: &'static str =
-        "the shipped U-Boot carries one control FDT with one key, required for configurations, and it is the product's";
+    const DESCRIPTION: &'static str = "the shipped U-Boot carries one control FDT with one key, required for configurations, and it is the product's";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
@@ -101,6 +100,9 @@ mod tests {
         fails(check(|u| u.required_mode = "any".into()), "`required-mode` is `any`");
         fails(check(|u| u.keys[0].fingerprint = "00".repeat(32)), "the product's is");
         let published = "d7ea6035b786bc3ee6a33d361d4027f6d9e29faa2e8b77aa940ea7d2fb873ef0";
-        fails(check(|u| u.keys[0].fingerprint = published.into()), "is published: U-Boot tools/binman/test/dev.key");
+        fails(
+            check(|u| u.keys[0].fingerprint = published.into()),
+            "is published: U-Boot tools/binman/test/dev.key",
+        );
     }
 }

@@ -31,7 +31,8 @@ pub struct Exception {
 
 impl Kind for ElfHardening {
     const NAME: &'static str = "elf-hardening";
-    const DESCRIPTION: &'static str = "every ELF file has the required properties, save the listed exceptions";
+    const DESCRIPTION: &'static str =
+        "every ELF file has the required properties, save the listed exceptions";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
@@ -112,14 +113,23 @@ mod tests {
     #[test]
     fn pass() {
         let with = json!({"require": ["pie", "nx", "no-rpath"]});
-        assert_eq!(passes(run("elf-hardening", with, tree().root())), "1 ELF files, 0 with a listed exception");
+        assert_eq!(
+            passes(run("elf-hardening", with, tree().root())),
+            "1 ELF files, 0 with a listed exception"
+        );
         let with = json!({"require": ["canary"], "exceptions": {"/usr/bin/t*": {"missing": ["canary"], "reason": "Rust"}}});
-        assert_eq!(passes(run("elf-hardening", with, tree().root())), "1 ELF files, 1 with a listed exception");
+        assert_eq!(
+            passes(run("elf-hardening", with, tree().root())),
+            "1 ELF files, 1 with a listed exception"
+        );
     }
 
     #[test]
     fn fail() {
-        fails(run("elf-hardening", json!({"require": ["canary"]}), tree().root()), "`/usr/bin/tool` lacks canary");
+        fails(
+            run("elf-hardening", json!({"require": ["canary"]}), tree().root()),
+            "`/usr/bin/tool` lacks canary",
+        );
         let broken = Tree::base().file("/usr/bin/x", 0o755, b"\x7fELF\x02\x01\x01\0broken");
         fails(run("elf-hardening", json!({"require": ["pie"]}), broken.root()), "`/usr/bin/x`: ELF");
     }

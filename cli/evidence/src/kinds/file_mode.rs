@@ -29,7 +29,8 @@ fn root_name() -> String {
 
 impl Kind for FileMode {
     const NAME: &'static str = "file-mode";
-    const DESCRIPTION: &'static str = "every match has that mode (or, with `at_most`, no bit more) and that owner";
+    const DESCRIPTION: &'static str =
+        "every match has that mode (or, with `at_most`, no bit more) and that owner";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
@@ -71,8 +72,7 @@ impl Kind for FileMode {
                     _ => (path.to_owned(), node),
                 };
                 seen += 1;
-                let wrong =
-                    if with.at_most { node.mode & !wanted != 0 } else { node.mode != wanted };
+                let wrong = if with.at_most { node.mode & !wanted != 0 } else { node.mode != wanted };
                 if wrong {
                     problems.push(format!("`{path}` has mode {:04o}", node.mode));
                 }

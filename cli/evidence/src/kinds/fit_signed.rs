@@ -8,7 +8,8 @@ pub struct FitSigned;
 
 impl Kind for FitSigned {
     const NAME: &'static str = "fit-signed";
-    const DESCRIPTION: &'static str = "the FIT on the disk verifies with the flash's key, every image covered";
+    const DESCRIPTION: &'static str =
+        "the FIT on the disk verifies with the flash's key, every image covered";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
@@ -22,7 +23,12 @@ impl Kind for FitSigned {
             Ok(good) => (Vec::new(), good.clone()),
             Err(problems) => (problems.clone(), String::new()),
         };
-        Ok(Conclusion::of(&problems, "a valid signature over every image of the configuration", good, &fit.sha256))
+        Ok(Conclusion::of(
+            &problems,
+            "a valid signature over every image of the configuration",
+            good,
+            &fit.sha256,
+        ))
     }
 }
 
@@ -33,7 +39,10 @@ mod tests {
     use crate::subject::{FitFacts, Subject, SubjectKind};
     use crate::testing::*;
 
-    fn check(verified: Option<Result<String, Vec<String>>>, kind: SubjectKind) -> Result<crate::Conclusion, crate::Unable> {
+    fn check(
+        verified: Option<Result<String, Vec<String>>>,
+        kind: SubjectKind,
+    ) -> Result<crate::Conclusion, crate::Unable> {
         let fit = Subject::of_cmdline("x").fit.unwrap().unwrap();
         let mut subject = Subject::empty(kind, "x");
         subject.fit = Some(Ok(FitFacts { verified, ..fit }));

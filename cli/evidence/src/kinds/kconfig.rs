@@ -45,15 +45,20 @@ impl Kind for Kconfig {
             .iter()
             .filter(|symbol| symbol.state == SymbolState::Dropped)
             .map(|symbol| {
-                format!("`{}` asked `{}` by {}, found `{}`", symbol.symbol, symbol.asked, symbol.asked_by, symbol.found)
+                format!(
+                    "`{}` asked `{}` by {}, found `{}`",
+                    symbol.symbol, symbol.asked, symbol.asked_by, symbol.found
+                )
             })
             .collect();
         for (symbol, asked) in asked.into_iter().flatten() {
             match recorded.iter().find(|found| found.symbol == *symbol) {
                 None => problems.push(format!("`{symbol}` is asked and not recorded")),
-                Some(found) if found.state == SymbolState::Held && found.found != asked.value => problems.push(
-                    format!("`{symbol}` is recorded as held with `{}`, asked `{}`", found.found, asked.value),
-                ),
+                Some(found) if found.state == SymbolState::Held && found.found != asked.value => problems
+                    .push(format!(
+                        "`{symbol}` is recorded as held with `{}`, asked `{}`",
+                        found.found, asked.value
+                    )),
                 Some(_) => {}
             }
         }

@@ -10,13 +10,17 @@ pub struct KconfigEmbedded;
 
 impl Kind for KconfigEmbedded {
     const NAME: &'static str = "kconfig-embedded";
-    const DESCRIPTION: &'static str = "the configuration in the shipped kernel equals the record for every asked symbol";
+    const DESCRIPTION: &'static str =
+        "the configuration in the shipped kernel equals the record for every asked symbol";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
         let image = context.subject.image()?;
         let fit = context.subject.fit()?;
-        let text = fit.kconfig.as_ref().map_err(|why| Unable::broken(format!("the kernel's configuration: {why}")))?;
+        let text = fit
+            .kconfig
+            .as_ref()
+            .map_err(|why| Unable::broken(format!("the kernel's configuration: {why}")))?;
         let values = parse(text);
         if values.is_empty() {
             return Err(Unable::broken("the kernel's embedded configuration holds no symbol"));
@@ -29,8 +33,9 @@ impl Kind for KconfigEmbedded {
             .iter()
             .filter_map(|symbol| {
                 let found = values.get(symbol.symbol.as_str()).copied().unwrap_or("n");
-                (found != symbol.found)
-                    .then(|| format!("`{}` is `{found}` in the kernel, recorded `{}`", symbol.symbol, symbol.found))
+                (found != symbol.found).then(|| {
+                    format!("`{}` is `{found}` in the kernel, recorded `{}`", symbol.symbol, symbol.found)
+                })
             })
             .collect();
         Ok(Conclusion::of(

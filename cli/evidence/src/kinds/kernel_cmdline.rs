@@ -109,7 +109,8 @@ mod tests {
 
     fn check(cmdline: &str) -> Result<crate::Conclusion, crate::Unable> {
         let subject = Subject::of_cmdline(cmdline);
-        let with = json!({"require": ["audit=1", "slab_nomerge"], "forbid": ["init=", "single", "mitigations=off"]});
+        let with =
+            json!({"require": ["audit=1", "slab_nomerge"], "forbid": ["init=", "single", "mitigations=off"]});
         run_on("kernel-cmdline", with, &subject, None)
     }
 

@@ -160,7 +160,11 @@ mod tests {
     fn pass() {
         let tree = Tree::base()
             .file("/etc/ssh/sshd_config", 0o600, "PermitRootLogin no\nPermitRootLogin yes\n")
-            .file("/etc/systemd/system.conf", 0o644, "[Other]\nDumpCore=yes\n[Manager]\n# DumpCore=yes\nDumpCore = no\n");
+            .file(
+                "/etc/systemd/system.conf",
+                0o644,
+                "[Other]\nDumpCore=yes\n[Manager]\n# DumpCore=yes\nDumpCore = no\n",
+            );
         let root = tree.root();
         let subject = crate::subject::Subject::of_root(root);
         passes(run_on(
@@ -186,7 +190,8 @@ mod tests {
         fails(run("key-value", with.clone(), tree("a=1\na=2\n")), "`a` is `2` at /etc/x.conf:2");
         fails(run("key-value", with.clone(), tree("#a=1\n")), "`a` is not set");
         fails(run("key-value", with, Tree::base().root()), "`/etc/x.conf` is missing");
-        let with = json!({"path": "/etc/x.conf", "separator": "space", "first_wins": true, "expect": {"a": "1"}});
+        let with =
+            json!({"path": "/etc/x.conf", "separator": "space", "first_wins": true, "expect": {"a": "1"}});
         fails(run("key-value", with, tree("a 1\nMatch User eve\na 2\n")), "`a` is `2` for `Match User eve`");
     }
 }

@@ -27,6 +27,8 @@ mod unit_state;
 mod verity_root;
 mod world_writable;
 
+pub(crate) use kernel_cmdline::words as kernel_words;
+
 use diag::{Diagnostic, Location, did_you_mean};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -161,8 +163,8 @@ fn validate_with<K: Kind>(with: &Value) -> Vec<String> {
 }
 
 fn run_with<K: Kind>(with: &Value, context: &Context) -> Result<Conclusion, Unable> {
-    let with =
-        parse::<K>(with).map_err(|why| Unable::broken(format!("`with` does not suit `{}`: {why}", K::NAME)))?;
+    let with = parse::<K>(with)
+        .map_err(|why| Unable::broken(format!("`with` does not suit `{}`: {why}", K::NAME)))?;
     K::run(with, context)
 }
 
@@ -188,7 +190,11 @@ mod tests {
         for kind in KINDS {
             let problems = (kind.validate)(&json!({"no-such-parameter": 1}));
             let text = problems.join(" ");
-            assert!(text.contains("no-such-parameter") || text.contains("missing field"), "{}: {text}", kind.name);
+            assert!(
+                text.contains("no-such-parameter") || text.contains("missing field"),
+                "{}: {text}",
+                kind.name
+            );
         }
     }
 }

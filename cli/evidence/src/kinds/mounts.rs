@@ -57,7 +57,12 @@ impl Kind for Mounts {
             .map(|(path, options)| format!("{path}: {}", options.join(",")))
             .collect::<Vec<_>>()
             .join("; ");
-        Ok(Conclusion::of(&problems, expected, format!("{} mounts as expected", with.expect.len()), &root.sha256))
+        Ok(Conclusion::of(
+            &problems,
+            expected,
+            format!("{} mounts as expected", with.expect.len()),
+            &root.sha256,
+        ))
     }
 }
 

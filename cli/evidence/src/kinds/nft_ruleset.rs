@@ -38,15 +38,17 @@ impl Kind for NftRuleset {
         let root = context.root()?;
         let plan = context.plan()?;
         let expected = "policy drop everywhere; accepted are exactly the plan's flows";
-        let conclude = |problems: &[String], good: String| {
-            Ok(Conclusion::of(problems, expected, good, &root.sha256))
-        };
+        let conclude =
+            |problems: &[String], good: String| Ok(Conclusion::of(problems, expected, good, &root.sha256));
         let Some(text) = root.read_text(&with.path)? else {
             return conclude(&[format!("`{}` is missing", with.path)], String::new());
         };
         // An include would make nft read files of this host.
         if text.split(['\n', ';', '{', '}']).any(|part| part.trim_start().starts_with("include")) {
-            return Err(Unable::broken(format!("`{}` includes other files, which are not followed", with.path)));
+            return Err(Unable::broken(format!(
+                "`{}` includes other files, which are not followed",
+                with.path
+            )));
         }
         let ruleset = match load(&text)? {
             Ok(json) => Ruleset::parse(&json).map_err(Unable::broken)?,
@@ -70,7 +72,8 @@ fn load(text: &str) -> Result<Result<Vec<u8>, String>, Unable> {
     let limit = Duration::from_secs(20);
     // First prove that the namespace can be had at all: then a failure below is nft's own.
     let probe_log = folder.path().join("probe.log");
-    let probe = Call::new(unshare).args(["-r", "-n"]).arg(&nft).args(["list", "tables"]).log(&probe_log).limit(limit);
+    let probe =
+        Call::new(unshare).args(["-r", "-n"]).arg(&nft).args(["list", "tables"]).log(&probe_log).limit(limit);
     if probe.run().is_err() {
         let why = std::fs::read_to_string(&probe_log).unwrap_or_default();
         return Err(Unable::broken(format!(
@@ -139,14 +142,7 @@ fn tuples_of(flow: &Flow) -> Vec<Tuple> {
         for (family, peers) in [("ip", &flow.peers_v4), ("ip6", &flow.peers_v6)] {
             if !peers.is_empty() {
                 let peers = peers.iter().map(|peer| normal_prefix(peer)).collect();
-                tuples.push((
-                    direction,
-                    interface.clone(),
-                    flow.transport.clone(),
-                    flow.port,
-                    family,
-                    peers,
-                ));
+                tuples.push((direction, interface.clone(), flow.transport.clone(), flow.port, family, peers));
             }
         }
     }

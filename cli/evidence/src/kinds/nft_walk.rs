@@ -71,7 +71,9 @@ impl Ruleset {
         let mut ruleset = Self::default();
         for item in list {
             let text = |object: &Value, key: &str| object[key].as_str().unwrap_or_default().to_owned();
-            let key = |object: &Value, name: &str| (text(object, "family"), text(object, "table"), text(object, name));
+            let key = |object: &Value, name: &str| {
+                (text(object, "family"), text(object, "table"), text(object, name))
+            };
             if let Some(chain) = item.get("chain") {
                 let entry = ruleset.chains.entry(key(chain, "name")).or_default();
                 entry.hook = chain["hook"].as_str().map(str::to_owned);
@@ -142,7 +144,9 @@ impl Ruleset {
                     }
                 } else if let Some(call) = expression.get("jump").or_else(|| expression.get("goto")) {
                     self.call(key, call, states.clone(), accepts, depth)?;
-                } else if ["drop", "return", "reject"].iter().any(|end| expression.get(end).is_some()) && !conditional {
+                } else if ["drop", "return", "reject"].iter().any(|end| expression.get(end).is_some())
+                    && !conditional
+                {
                     return Ok(());
                 }
             }
@@ -201,7 +205,12 @@ impl Ruleset {
         list(value).unwrap_or_else(|| vec![value.clone()])
     }
 
-    fn restricted(&self, key: &(String, String, String), states: Vec<Accept>, matched: &Value) -> Vec<Accept> {
+    fn restricted(
+        &self,
+        key: &(String, String, String),
+        states: Vec<Accept>,
+        matched: &Value,
+    ) -> Vec<Accept> {
         if !matches!(matched["op"].as_str(), Some("==" | "in")) {
             return states;
         }

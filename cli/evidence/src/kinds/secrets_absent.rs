@@ -25,7 +25,8 @@ const LEAST_BASE64: usize = 32;
 
 impl Kind for SecretsAbsent {
     const NAME: &'static str = "secrets-absent";
-    const DESCRIPTION: &'static str = "no private key in root file system, FIT or flash, and no published key";
+    const DESCRIPTION: &'static str =
+        "no private key in root file system, FIT or flash, and no published key";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
@@ -40,7 +41,8 @@ impl Kind for SecretsAbsent {
                 for (path, node) in root.nodes() {
                     if let NodeKind::File(1..) = node.kind {
                         let bytes = root.read(path)?.unwrap_or_default();
-                        problems.extend(found(&bytes).into_iter().map(|what| format!("`{path}` holds {what}")));
+                        problems
+                            .extend(found(&bytes).into_iter().map(|what| format!("`{path}` holds {what}")));
                         files += 1;
                     }
                 }
@@ -155,7 +157,10 @@ mod tests {
 
     #[test]
     fn fail() {
-        fails(check(pem("PRIVATE KEY", &"MC4C".repeat(16))), "`/usr/bin/x` holds a private key (`PRIVATE KEY`)");
+        fails(
+            check(pem("PRIVATE KEY", &"MC4C".repeat(16))),
+            "`/usr/bin/x` holds a private key (`PRIVATE KEY`)",
+        );
         let headers = format!("Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{}", "MC4C".repeat(16));
         fails(check(pem("RSA PRIVATE KEY", &headers)), "`RSA PRIVATE KEY`");
         let (modulus, source) = crate::authority::published_moduli().next().unwrap();

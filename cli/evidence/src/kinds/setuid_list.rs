@@ -18,7 +18,8 @@ pub struct With {
 
 impl Kind for SetuidList {
     const NAME: &'static str = "setuid-list";
-    const DESCRIPTION: &'static str = "setuid and setgid files and file capabilities are only among the allowed";
+    const DESCRIPTION: &'static str =
+        "setuid and setgid files and file capabilities are only among the allowed";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -43,12 +44,17 @@ impl Kind for SetuidList {
                 continue;
             }
             let text = format!("`{path}` ({})", what.join(", "));
-            let allowed =
-                with.allowed.iter().any(|allowed| root.resolve(allowed).is_some_and(|(real, _)| real == path));
+            let allowed = with
+                .allowed
+                .iter()
+                .any(|allowed| root.resolve(allowed).is_some_and(|(real, _)| real == path));
             if allowed { good.push(text) } else { problems.push(text) }
         }
-        let expected =
-            if with.allowed.is_empty() { "none".to_owned() } else { format!("only {}", with.allowed.join(", ")) };
+        let expected = if with.allowed.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("only {}", with.allowed.join(", "))
+        };
         if problems.is_empty() && !root.capabilities_known {
             return Err(Unable::broken(
                 "file capabilities cannot be read from this kind of input; inspect the disk image or a tar",
@@ -67,7 +73,8 @@ mod tests {
 
     #[test]
     fn pass() {
-        let tree = Tree::base().link("/bin", "usr/bin").file("/usr/bin/su", 0o4755, "x").dir("/usr/games", 0o2755);
+        let tree =
+            Tree::base().link("/bin", "usr/bin").file("/usr/bin/su", 0o4755, "x").dir("/usr/games", 0o2755);
         passes(run("setuid-list", json!({"allowed": ["/bin/su"]}), tree.root()));
     }
 
@@ -75,7 +82,8 @@ mod tests {
     fn fail() {
         let tree = Tree::base().file("/usr/bin/su", 0o4755, "x");
         fails(run("setuid-list", json!({"allowed": []}), tree.root()), "`/usr/bin/su` (setuid)");
-        let tree = Tree::base().file("/usr/bin/ping", 0o755, "x").change("/usr/bin/ping", |n| n.capabilities = true);
+        let tree =
+            Tree::base().file("/usr/bin/ping", 0o755, "x").change("/usr/bin/ping", |n| n.capabilities = true);
         fails(run("setuid-list", json!({"allowed": []}), tree.root()), "`/usr/bin/ping` (capabilities)");
     }
 

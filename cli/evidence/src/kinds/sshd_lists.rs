@@ -20,7 +20,8 @@ pub struct With {
 
 impl Kind for SshdLists {
     const NAME: &'static str = "sshd-lists";
-    const DESCRIPTION: &'static str = "every member of the option's list is allowed, and the list is not empty";
+    const DESCRIPTION: &'static str =
+        "every member of the option's list is allowed, and the list is not empty";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
@@ -31,12 +32,7 @@ impl Kind for SshdLists {
         let root = context.root()?;
         let expected = format!("{} only among {}", with.option, with.allowed.join(", "));
         let Some(config) = Config::read(root, &with.path)? else {
-            return Ok(Conclusion::of(
-                &[format!("`{}` is missing", with.path)],
-                expected,
-                "",
-                &root.sha256,
-            ));
+            return Ok(Conclusion::of(&[format!("`{}` is missing", with.path)], expected, "", &root.sha256));
         };
         let mut problems = Vec::new();
         let mut good = Vec::new();
@@ -48,7 +44,8 @@ impl Kind for SshdLists {
                 problems.push(format!("`{}` at {} changes sshd's own list", setting.value, setting.at));
                 continue;
             }
-            let members: Vec<&str> = setting.value.split([',', ' ', '\t']).filter(|m| !m.is_empty()).collect();
+            let members: Vec<&str> =
+                setting.value.split([',', ' ', '\t']).filter(|m| !m.is_empty()).collect();
             if members.is_empty() {
                 problems.push(format!("the list at {} is empty", setting.at));
             }
@@ -84,7 +81,10 @@ mod tests {
 
     #[test]
     fn fail() {
-        fails(check("Ciphers aes256-gcm@openssh.com,3des-cbc\n"), "`3des-cbc` at /etc/ssh/sshd_config:1 is not allowed");
+        fails(
+            check("Ciphers aes256-gcm@openssh.com,3des-cbc\n"),
+            "`3des-cbc` at /etc/ssh/sshd_config:1 is not allowed",
+        );
         fails(check("Port 22\n"), "sshd's own list applies");
         fails(check("Ciphers +aes256-gcm@openssh.com\n"), "changes sshd's own list");
         fails(

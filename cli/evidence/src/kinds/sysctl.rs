@@ -47,7 +47,12 @@ impl Kind for Sysctl {
         }
         let expected =
             with.expect.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ");
-        Ok(Conclusion::of(&problems, expected, format!("all {} as expected", with.expect.len()), &root.sha256))
+        Ok(Conclusion::of(
+            &problems,
+            expected,
+            format!("all {} as expected", with.expect.len()),
+            &root.sha256,
+        ))
     }
 }
 
@@ -142,7 +147,11 @@ mod tests {
         Tree::base()
             .file("/etc/sysctl.d/60-hardening.conf", 0o644, "# x\nkernel.sysrq = 0\nnet/ipv4/ip_forward=0\n")
             .file("/usr/lib/sysctl.d/60-hardening.conf", 0o644, "kernel.sysrq=1\n")
-            .file("/usr/lib/sysctl.d/50-default.conf", 0o644, "net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\n")
+            .file(
+                "/usr/lib/sysctl.d/50-default.conf",
+                0o644,
+                "net.ipv4.conf.*.rp_filter = 2\n-net.ipv4.conf.all.rp_filter\n",
+            )
     }
 
     #[test]
@@ -162,7 +171,10 @@ mod tests {
             "`kernel.sysrq` is `438` by /usr/lib/sysctl.d/99-late.conf:1",
         );
         let masked = tree().link("/etc/sysctl.d/60-hardening.conf", "/dev/null");
-        fails(run("sysctl", json!({"expect": {"kernel.sysrq": "0"}}), masked.root()), "`kernel.sysrq` is not set");
+        fails(
+            run("sysctl", json!({"expect": {"kernel.sysrq": "0"}}), masked.root()),
+            "`kernel.sysrq` is not set",
+        );
         fails(
             run("sysctl", json!({"expect": {"net.ipv4.conf.all.rp_filter": "2"}}), tree().root()),
             "`net.ipv4.conf.all.rp_filter` is not set",

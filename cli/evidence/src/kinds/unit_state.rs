@@ -25,7 +25,8 @@ pub struct With {
 
 const ADMIN: &str = "/etc/systemd/system";
 /// Unit folders in the order of precedence.
-const FOLDERS: [&str; 4] = [ADMIN, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
+const FOLDERS: [&str; 4] =
+    [ADMIN, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 
 impl Kind for UnitStates {
     const NAME: &'static str = "unit-state";
@@ -130,7 +131,10 @@ mod tests {
     fn tree() -> Tree {
         Tree::base()
             .file("/usr/lib/systemd/system/nftables.service", 0o644, "[Unit]\n")
-            .link("/etc/systemd/system/sysinit.target.wants/nftables.service", "/usr/lib/systemd/system/nftables.service")
+            .link(
+                "/etc/systemd/system/sysinit.target.wants/nftables.service",
+                "/usr/lib/systemd/system/nftables.service",
+            )
             .link("/etc/systemd/system/debug-shell.service", "/dev/null")
             .file("/usr/lib/systemd/system/getty@.service", 0o644, "[Unit]\n")
             .link("/usr/lib/systemd/system/getty.target.wants/getty@tty1.service", "../getty@.service")
@@ -148,14 +152,20 @@ mod tests {
 
     #[test]
     fn fail() {
-        fails(run("unit-state", json!({"enabled": ["ssh.service"]}), tree().root()), "`ssh.service` has no unit file");
+        fails(
+            run("unit-state", json!({"enabled": ["ssh.service"]}), tree().root()),
+            "`ssh.service` has no unit file",
+        );
         fails(run("unit-state", json!({"masked": ["nftables.service"]}), tree().root()), "is not masked");
         fails(
             run("unit-state", json!({"disabled": ["getty@tty1.service"]}), tree().root()),
             "enabled by `/usr/lib/systemd/system/getty.target.wants/getty@tty1.service`",
         );
         let not_pulled = tree().file("/usr/lib/systemd/system/a.service", 0o644, "[Unit]\n");
-        fails(run("unit-state", json!({"enabled": ["a.service"]}), not_pulled.root()), "`a.service` is not enabled");
+        fails(
+            run("unit-state", json!({"enabled": ["a.service"]}), not_pulled.root()),
+            "`a.service` is not enabled",
+        );
         fails(run("unit-state", json!({"enabled": ["debug-shell.service"]}), tree().root()), "is masked");
     }
 }

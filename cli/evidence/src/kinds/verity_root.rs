@@ -8,7 +8,8 @@ pub struct VerityRoot;
 
 impl Kind for VerityRoot {
     const NAME: &'static str = "verity-root";
-    const DESCRIPTION: &'static str = "the root partition's data and tree give the root hash on the signed command line";
+    const DESCRIPTION: &'static str =
+        "the root partition's data and tree give the root hash on the signed command line";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
@@ -31,7 +32,10 @@ mod tests {
     use crate::subject::{Subject, SubjectKind, VerityFacts};
     use crate::testing::*;
 
-    fn check(asked: Result<&str, &str>, found: Result<&str, &str>) -> Result<crate::Conclusion, crate::Unable> {
+    fn check(
+        asked: Result<&str, &str>,
+        found: Result<&str, &str>,
+    ) -> Result<crate::Conclusion, crate::Unable> {
         let own = |r: Result<&str, &str>| r.map(str::to_owned).map_err(str::to_owned);
         let mut subject = Subject::empty(SubjectKind::Output, "out");
         subject.verity = Some(Ok(VerityFacts { sha256: "a".into(), asked: own(asked), found: own(found) }));

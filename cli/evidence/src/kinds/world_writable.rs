@@ -20,7 +20,8 @@ pub struct With {
 
 impl Kind for WorldWritable {
     const NAME: &'static str = "world-writable";
-    const DESCRIPTION: &'static str = "no file and no folder without the sticky bit may be written by everybody";
+    const DESCRIPTION: &'static str =
+        "no file and no folder without the sticky bit may be written by everybody";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {

@@ -42,7 +42,9 @@ pub fn links(
     let root_of_trust = plan.map_or("see the board", |plan| plan.board.root_of_trust.as_str());
     let mut services = link("Services", Vec::new(), "", &["selfcheck"]);
     if let Some(boot) = boot {
-        services.facts.push(fact("self-check", &format!("{} events, {}", boot.selfcheck.len(), boot.summary)));
+        services
+            .facts
+            .push(fact("self-check", &format!("{} events, {}", boot.selfcheck.len(), boot.summary)));
         if !boot.passed {
             services.verdict = Some(Verdict::Fail);
         }

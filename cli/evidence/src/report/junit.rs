@@ -66,7 +66,10 @@ fn case(out: &mut String, finding: &Finding) {
         Verdict::Fail => format!("<failure message=\"{seen}\">{}</failure>", escape(&text)),
         Verdict::CouldNotRun => format!("<error message=\"could not run: {seen}\">{}</error>", escape(&text)),
         Verdict::Waived => {
-            format!("<skipped message=\"waived: {}\"/>", escape(finding.waiver.as_deref().unwrap_or_default()))
+            format!(
+                "<skipped message=\"waived: {}\"/>",
+                escape(finding.waiver.as_deref().unwrap_or_default())
+            )
         }
         Verdict::NotApplicable => format!("<skipped message=\"not applicable: {seen}\"/>"),
         Verdict::NeedsOperator => format!("<skipped message=\"needs the operator: {seen}\"/>"),

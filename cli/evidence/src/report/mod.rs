@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{ExitStatus, Failure, Outcome};
 use record::{
-    AttackOutcome, AttackResult, BootRecord, EffectiveSymbol, Finding, ImageRecord, KeyMark, PartitionRecord, Stage,
-    SymbolState, Verdict,
+    AttackOutcome, AttackResult, BootRecord, EffectiveSymbol, Finding, ImageRecord, KeyMark, PartitionRecord,
+    Stage, SymbolState, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use spec::plan::{NetworkFacts, Plan};
@@ -150,7 +150,8 @@ impl Report {
             *totals.entry(finding.verdict).or_default() += 1;
         }
         let effective = image.as_ref().map(|image| image.effective.clone()).unwrap_or_default();
-        let not_shown = not_shown(plan.as_ref(), image.as_ref(), boot.as_ref(), &attacks, &pending, matrix.as_ref());
+        let not_shown =
+            not_shown(plan.as_ref(), image.as_ref(), boot.as_ref(), &attacks, &pending, matrix.as_ref());
         Ok(Self {
             schema_version: 1,
             generator: concat!("fastness ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -213,7 +214,10 @@ fn device(plan: Option<&Plan>, image: Option<&ImageRecord>) -> Device {
             version: plan.product.version.clone(),
             description: plan.product.description.clone(),
             board: format!("{} ({})", plan.board.name, plan.board.title),
-            target: format!("{}, security level {}", plan.product.component_type, plan.product.security_level),
+            target: format!(
+                "{}, security level {}",
+                plan.product.component_type, plan.product.security_level
+            ),
         },
         (None, Some(image)) => Device {
             product: image.product.clone(),
@@ -235,8 +239,11 @@ fn headline(
     let waived = findings.iter().filter(|f| f.verdict == Verdict::Waived).count();
     if status != ExitStatus::Success {
         let refused = attacks.iter().filter(|attack| attack.outcome == AttackOutcome::Refused).count();
-        let attacks_part =
-            if attacks.is_empty() { String::new() } else { format!("; {refused} of {} attacks refused", attacks.len()) };
+        let attacks_part = if attacks.is_empty() {
+            String::new()
+        } else {
+            format!("; {refused} of {} attacks refused", attacks.len())
+        };
         return format!("{bad} of {} checks do not hold{attacks_part}", findings.len());
     }
     let checks = findings.iter().filter(|f| f.stage != Stage::Attack).count();
@@ -304,7 +311,9 @@ fn not_shown(
 ) -> Vec<String> {
     let mut list = Vec::new();
     match plan {
-        None => list.push("There is no plan: only generic checks ran, and nothing is compared with what was asked".into()),
+        None => list.push(
+            "There is no plan: only generic checks ran, and nothing is compared with what was asked".into(),
+        ),
         Some(plan) => {
             list.push(format!("The root of trust itself is the board's: {}", plan.board.root_of_trust));
             if let Some(qemu) = &plan.board.qemu {
@@ -322,7 +331,10 @@ fn not_shown(
         list.push("The image was not booted in this run".into());
     }
     if !pending.is_empty() {
-        list.push(format!("{} checks of the device itself did not run, because it was not booted", pending.len()));
+        list.push(format!(
+            "{} checks of the device itself did not run, because it was not booted",
+            pending.len()
+        ));
     }
     if attacks.is_empty() {
         list.push("No attack was run".into());

@@ -31,15 +31,57 @@ pub fn input() -> ReportInput {
 }
 
 const CHECKS: [(&str, &str, &str, &str, &[&str]); 12] = [
-    ("acct.no-default-password", "accounts", "No account has a password that works", "base", &["CR 1.1", "CR 1.5"]),
-    ("acct.unique-ids", "accounts", "Names and ids are unique, only root has uid 0", "base", &["CR 1.1", "CR 1.3"]),
-    ("boot.control-fdt-key", "control-fdt-key", "U-Boot requires the product's key", "verified-boot", &["NDR 3.12", "NDR 3.14"]),
-    ("boot.fit-signed", "fit-signed", "The FIT on the disk is signed", "verified-boot", &["NDR 3.14", "CR 3.4"]),
-    ("boot.verity-root", "verity-root", "The root file system has the signed root hash", "verity-root", &["CR 3.4", "NDR 3.14"]),
+    (
+        "acct.no-default-password",
+        "accounts",
+        "No account has a password that works",
+        "base",
+        &["CR 1.1", "CR 1.5"],
+    ),
+    (
+        "acct.unique-ids",
+        "accounts",
+        "Names and ids are unique, only root has uid 0",
+        "base",
+        &["CR 1.1", "CR 1.3"],
+    ),
+    (
+        "boot.control-fdt-key",
+        "control-fdt-key",
+        "U-Boot requires the product's key",
+        "verified-boot",
+        &["NDR 3.12", "NDR 3.14"],
+    ),
+    (
+        "boot.fit-signed",
+        "fit-signed",
+        "The FIT on the disk is signed",
+        "verified-boot",
+        &["NDR 3.14", "CR 3.4"],
+    ),
+    (
+        "boot.verity-root",
+        "verity-root",
+        "The root file system has the signed root hash",
+        "verity-root",
+        &["CR 3.4", "NDR 3.14"],
+    ),
     ("elf.hardening", "elf-hardening", "Every program is hardened", "base", &["CR 3.2"]),
-    ("kern.cmdline", "kernel-cmdline", "The signed command line is hardened", "kernel-hardening", &["CR 7.7"]),
+    (
+        "kern.cmdline",
+        "kernel-cmdline",
+        "The signed command line is hardened",
+        "kernel-hardening",
+        &["CR 7.7"],
+    ),
     ("kern.config", "kconfig", "Every kernel symbol asked for was held", "kernel-hardening", &["CR 7.7"]),
-    ("net.nft-policy", "nft-ruleset", "Accepted are exactly the product's flows", "firewall", &["CR 5.1", "NDR 5.2"]),
+    (
+        "net.nft-policy",
+        "nft-ruleset",
+        "Accepted are exactly the product's flows",
+        "firewall",
+        &["CR 5.1", "NDR 5.2"],
+    ),
     ("selfcheck.verity", "selfcheck", "dm-verity is active on the root", "selfcheck", &["CR 3.3"]),
     ("sshd.auth-methods", "key-value", "sshd takes keys only", "ssh", &["CR 1.1", "CR 1.5"]),
     ("sshd.root-login", "key-value", "root cannot log in over SSH", "ssh", &["CR 1.1"]),
@@ -54,7 +96,13 @@ pub fn plan() -> Plan {
             ((*id).to_owned(), asked(check, &format!("layer {layer}"), "sample"))
         })
         .collect();
-    let flow = |name: &str, direction: &str, zone: &str, interface: &str, service: &str, transport: &str, port: u16| {
+    let flow = |name: &str,
+                direction: &str,
+                zone: &str,
+                interface: &str,
+                service: &str,
+                transport: &str,
+                port: u16| {
         json!({"name": name, "direction": direction, "zone": zone, "interfaces": [interface], "service": service,
                "transport": transport, "port": port, "peers_v4": ["192.0.2.0/28"], "peers_v6": [],
                "rate": "6/minute", "reason": "sample"})
@@ -169,11 +217,29 @@ pub fn attacks() -> Vec<AttackResult> {
             "console_log": format!("attacks/{id}/console.log"), "ms": ms})
     };
     made(json!([
-        attack("fit-other-key", "A FIT signed by another key", "the signature is made by a key that U-Boot does not know",
-            "u-boot", "Verification failed for '<NULL>' hash node in 'conf' config node", 1_640),
-        attack("kernel-flipped-byte", "One byte of the kernel changed", "byte 4096 of the kernel's data is inverted",
-            "u-boot", "Bad Data Hash", 1_710),
-        attack("verity-flipped-byte", "One byte of the root file system changed", "byte 1048576 of root_a is inverted",
-            "kernel", "device-mapper: verity: data block 256 is corrupted", 9_820),
+        attack(
+            "fit-other-key",
+            "A FIT signed by another key",
+            "the signature is made by a key that U-Boot does not know",
+            "u-boot",
+            "Verification failed for '<NULL>' hash node in 'conf' config node",
+            1_640
+        ),
+        attack(
+            "kernel-flipped-byte",
+            "One byte of the kernel changed",
+            "byte 4096 of the kernel's data is inverted",
+            "u-boot",
+            "Bad Data Hash",
+            1_710
+        ),
+        attack(
+            "verity-flipped-byte",
+            "One byte of the root file system changed",
+            "byte 1048576 of root_a is inverted",
+            "kernel",
+            "device-mapper: verity: data block 256 is corrupted",
+            9_820
+        ),
     ]))
 }

@@ -13,7 +13,8 @@ pub fn schema() -> Value {
         value["type"] = json!(["object", "null"]);
         value
     };
-    let verdict = json!({"enum": ["pass", "fail", "waived", "not-applicable", "needs-operator", "could-not-run"]});
+    let verdict =
+        json!({"enum": ["pass", "fail", "waived", "not-applicable", "needs-operator", "could-not-run"]});
     let console = object(&[("ms", count.clone()), ("text", text.clone())], &[]);
     let finding = object(
         &[
@@ -87,7 +88,13 @@ pub fn schema() -> Value {
         &[
             ("schema_version", json!({"const": 1})),
             ("generator", text.clone()),
-            ("device", object(&["product", "version", "description", "board", "target"].map(|k| (k, text.clone())), &[])),
+            (
+                "device",
+                object(
+                    &["product", "version", "description", "board", "target"].map(|k| (k, text.clone())),
+                    &[],
+                ),
+            ),
             ("status", text.clone()),
             ("headline", text.clone()),
             ("totals", json!({"type": "object", "additionalProperties": count})),
@@ -140,7 +147,10 @@ mod tests {
     /// As much of JSON Schema as the schema uses.
     fn check(schema: &Value, value: &Value, at: &str) {
         if let Some(any) = schema["anyOf"].as_array() {
-            let fits = |one: &Value| one["type"] == "null" && value.is_null() || one["enum"].as_array().is_some_and(|e| e.contains(value));
+            let fits = |one: &Value| {
+                one["type"] == "null" && value.is_null()
+                    || one["enum"].as_array().is_some_and(|e| e.contains(value))
+            };
             assert!(any.iter().any(fits), "{at}: {value}");
             return;
         }
@@ -184,7 +194,13 @@ mod tests {
     fn a_real_report_fits_the_schema_exactly() {
         let report = serde_json::to_value(Report::new(sample::input()).unwrap()).unwrap();
         check(&schema(), &report, "report");
-        let input = super::super::ReportInput { plan: None, image: None, findings: vec![], boot: None, attacks: vec![] };
+        let input = super::super::ReportInput {
+            plan: None,
+            image: None,
+            findings: vec![],
+            boot: None,
+            attacks: vec![],
+        };
         check(&schema(), &serde_json::to_value(Report::new(input).unwrap()).unwrap(), "foreign");
     }
 }

@@ -28,7 +28,8 @@ pub fn render(report: &Report, colour: bool) -> String {
     attacks(report, colour, &mut out);
     requirements(report, &mut out);
     out.push('\n');
-    let (word, code) = if report.status == ExitStatus::Success { ("HOLDS", "32") } else { ("DOES NOT HOLD", "31") };
+    let (word, code) =
+        if report.status == ExitStatus::Success { ("HOLDS", "32") } else { ("DOES NOT HOLD", "31") };
     line(&mut out, &format!("{}  {}", painted(word, code, colour), report.headline));
     out
 }
@@ -104,8 +105,13 @@ fn attacks(report: &Report, colour: bool, out: &mut String) {
 fn requirements(report: &Report, out: &mut String) {
     let Some(matrix) = &report.matrix else { return };
     out.push('\n');
-    wrapped(out, &format!("{}, {}, level {}", matrix.standard, matrix.component_type, matrix.security_level), 0);
-    for status in [Status::AutomatedMet, Status::Partial, Status::NotMet, Status::Manual, Status::NoEvidence] {
+    wrapped(
+        out,
+        &format!("{}, {}, level {}", matrix.standard, matrix.component_type, matrix.security_level),
+        0,
+    );
+    for status in [Status::AutomatedMet, Status::Partial, Status::NotMet, Status::Manual, Status::NoEvidence]
+    {
         let _ = writeln!(out, "{:>5}  {}", matrix.count(status), status.words());
     }
 }

@@ -67,21 +67,26 @@ fn check(ruleset: &str) -> Option<Result<Conclusion, Unable>> {
 #[test]
 fn pass() {
     let Some(result) = check(GOOD) else { return };
-    assert_eq!(
-        passes(result),
-        "accepted: tcp/22 from 192.0.2.0/28 on svc0, udp/123 to 198.51.100.7 on up0"
-    );
+    assert_eq!(passes(result), "accepted: tcp/22 from 192.0.2.0/28 on svc0, udp/123 to 198.51.100.7 on up0");
 }
 
 #[test]
 fn fail() {
     let cases = [
         ("policy drop;\n    iif", "policy accept;\n    iif", "has policy accept"),
-        ("tcp dport 22 ct", "tcp dport { 22, 23 } ct", "accepts tcp/23 from 192.0.2.0/28 on svc0, which no flow allows"),
+        (
+            "tcp dport 22 ct",
+            "tcp dport { 22, 23 } ct",
+            "accepts tcp/23 from 192.0.2.0/28 on svc0, which no flow allows",
+        ),
         ("ip saddr @ops ", "", "accepts any peer on svc0"),
         ("udp dport 123 accept", "udp dport 124 accept", "does not accept udp/123 to 198.51.100.7 on up0"),
         ("limit rate 5/second log", "tcp dport 80 accept\n log", "accepts on any interface"),
-        ("priority filter; policy drop; }", "priority filter; policy drop; accept; }", "accepts forwarded packets"),
+        (
+            "priority filter; policy drop; }",
+            "priority filter; policy drop; accept; }",
+            "accepts forwarded packets",
+        ),
         ("table inet", "table ip", "covers only one IP version"),
         ("iif lo accept", "iif lo accept bananas", "nft refuses it: "),
     ];

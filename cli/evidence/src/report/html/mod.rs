@@ -84,8 +84,7 @@ fn tiles(report: &Report) -> String {
         (report.count(Verdict::Waived).to_string(), "waived with a reason"),
     ];
     if !report.attacks.is_empty() {
-        let refused =
-            report.attacks.iter().filter(|a| a.outcome == record::AttackOutcome::Refused).count();
+        let refused = report.attacks.iter().filter(|a| a.outcome == record::AttackOutcome::Refused).count();
         tiles.push((format!("{refused}/{}", report.attacks.len()), "attacks refused"));
     }
     if let Some(boot) = &report.boot {
@@ -95,8 +94,10 @@ fn tiles(report: &Report) -> String {
         let shown = matrix.count(crate::requirements::Status::AutomatedMet);
         tiles.push((format!("{shown}/{}", matrix.rows.len()), "requirements met by checks alone"));
     }
-    let inner: String =
-        tiles.iter().map(|(number, name)| format!("<div class=\"tile\"><b>{}</b><span>{name}</span></div>", e(number))).collect();
+    let inner: String = tiles
+        .iter()
+        .map(|(number, name)| format!("<div class=\"tile\"><b>{}</b><span>{name}</span></div>", e(number)))
+        .collect();
     format!("<div class=\"tiles\">{inner}</div>\n")
 }
 
@@ -113,9 +114,17 @@ mod tests {
 
     fn poisoned(value: Value, key: &str) -> Value {
         match value {
-            Value::String(text) if !FIXED.contains(&key) => Value::String(format!("{text}\"'><img src=x onerror=1>")),
+            Value::String(text) if !FIXED.contains(&key) => {
+                Value::String(format!("{text}\"'><img src=x onerror=1>"))
+            }
             Value::Array(list) => list.into_iter().map(|v| poisoned(v, key)).collect(),
-            Value::Object(map) => map.into_iter().map(|(k, v)| { let v = poisoned(v, &k); (k, v) }).collect(),
+            Value::Object(map) => map
+                .into_iter()
+                .map(|(k, v)| {
+                    let v = poisoned(v, &k);
+                    (k, v)
+                })
+                .collect(),
             other => other,
         }
     }

@@ -52,10 +52,14 @@ pub fn chain(report: &Report) -> String {
         for (label, value) in &link.facts {
             let hex = value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
             let value = if hex { hash(value) } else { prose(value) };
-            let _ = write!(facts, "<dd><span class=k>{}</span> {value}</dd>", e(label));
+            let _ = write!(facts, "<dd class=f><span class=k>{}</span><span>{value}</span></dd>", e(label));
         }
         if !link.checks.is_empty() {
-            let _ = write!(facts, "<dd class=dim><span class=k>shown by</span> {}</dd>", e(&link.checks.join(", ")));
+            let _ = write!(
+                facts,
+                "<dd class=\"f dim\"><span class=k>shown by</span><span>{}</span></dd>",
+                e(&link.checks.join(", "))
+            );
         }
     }
     format!(
@@ -153,7 +157,14 @@ fn serving(report: &Report, checks: &[String]) -> String {
         .findings
         .iter()
         .filter(|finding| checks.contains(&finding.check))
-        .map(|finding| format!("<li>{} <b>{}</b> {}</li>", badge(finding.verdict), e(&finding.check), prose(&finding.title)))
+        .map(|finding| {
+            format!(
+                "<li>{} <b>{}</b> {}</li>",
+                badge(finding.verdict),
+                e(&finding.check),
+                prose(&finding.title)
+            )
+        })
         .collect();
     format!("<ul class=\"plain small\">{items}</ul>")
 }
@@ -245,7 +256,8 @@ pub fn attacks(report: &Report) -> String {
                 format!("<span class=ms>{:>9}  </span>{text}\n", seconds(line.ms))
             })
             .collect();
-        let console = if console.is_empty() { String::new() } else { format!("<pre class=console>{console}</pre>") };
+        let console =
+            if console.is_empty() { String::new() } else { format!("<pre class=console>{console}</pre>") };
         let _ = write!(
             body,
             "<details{open}><summary><span class=id>{}</span> <span class=grow>{}</span> <span class=\"dim small\">{} · {}</span> \
@@ -312,7 +324,9 @@ pub fn configuration(report: &Report) -> String {
     if report.effective.is_empty() && report.waivers.is_empty() {
         return String::new();
     }
-    let mut body = String::from("<p class=lead>Every symbol that was asked of a Kconfig, and what the final configuration has.</p>\n");
+    let mut body = String::from(
+        "<p class=lead>Every symbol that was asked of a Kconfig, and what the final configuration has.</p>\n",
+    );
     if !report.waivers.is_empty() {
         let rows: String = report
             .waivers
@@ -433,5 +447,7 @@ fn grouped(number: u64) -> String {
 /// The honest list.
 pub fn not_shown(report: &Report) -> String {
     let items: String = report.not_shown.iter().map(|line| format!("<li>{}</li>", prose(line))).collect();
-    format!("<p class=lead>What a reader must not conclude from this page.</p>\n<ul class=plain>{items}</ul>\n")
+    format!(
+        "<p class=lead>What a reader must not conclude from this page.</p>\n<ul class=plain>{items}</ul>\n"
+    )
 }

@@ -67,8 +67,9 @@ pub fn chain(links: &[Link]) -> String {
 
 /// The zones on the left, the device on the right, one arrow a flow.
 pub fn network(network: &NetworkFacts, device: &str) -> String {
-    const ROW: usize = 36;
-    let mut flows: BTreeMap<&str, Vec<&Flow>> = network.zones.keys().map(|zone| (zone.as_str(), vec![])).collect();
+    const ROW: usize = 46;
+    let mut flows: BTreeMap<&str, Vec<&Flow>> =
+        network.zones.keys().map(|zone| (zone.as_str(), vec![])).collect();
     for flow in &network.flows {
         flows.entry(&flow.zone).or_default().push(flow);
     }
@@ -76,7 +77,8 @@ pub fn network(network: &NetworkFacts, device: &str) -> String {
     let mut inner = String::new();
     for (zone, flows) in &flows {
         let height = (flows.len().max(1) * ROW + 18).max(64);
-        let interfaces = network.zones.get(*zone).map(|facts| facts.interfaces.join(", ")).unwrap_or_default();
+        let interfaces =
+            network.zones.get(*zone).map(|facts| facts.interfaces.join(", ")).unwrap_or_default();
         let _ = write!(
             inner,
             "<rect class=\"box\" x=\"4\" y=\"{y}\" width=\"112\" height=\"{height}\" rx=\"10\"/>\
@@ -87,26 +89,29 @@ pub fn network(network: &NetworkFacts, device: &str) -> String {
             e(&cut(&interfaces, 15)),
         );
         for (index, flow) in flows.iter().enumerate() {
-            let at = y + 9 + index * ROW + 24;
+            let at = y + 4 + index * ROW + 27;
             let head = if flow.direction == "in" {
-                format!("M296 {}l8 5-8 5z", at - 5)
+                format!("M284 {}l8 5-8 5z", at - 5)
             } else {
                 format!("M128 {}l-8 5 8 5z", at - 5)
             };
             let _ = write!(
                 inner,
-                "<path class=\"arrow\" d=\"M122 {at}H302\"/><path class=\"head\" d=\"{head}\"/>\
-                 <text class=\"s\" x=\"212\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                at - 5,
-                e(&cut(&format!("{} {}/{} · {}", flow.service, flow.transport, flow.port, flow.rate), 30)),
+                "<path class=\"arrow\" d=\"M122 {at}H290\"/><path class=\"head\" d=\"{head}\"/>\
+                 <text class=\"s\" x=\"206\" y=\"{}\" text-anchor=\"middle\">{}</text>\
+                 <text class=\"s\" x=\"206\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                at - 6,
+                e(&cut(&format!("{} {}/{}", flow.service, flow.transport, flow.port), 26)),
+                at + 15,
+                e(&cut(&flow.rate, 26)),
             );
         }
         if flows.is_empty() {
             let at = y + height / 2;
             let _ = write!(
                 inner,
-                "<path class=\"arrow\" stroke-dasharray=\"3 4\" d=\"M122 {at}H302\"/>\
-                 <text class=\"s\" x=\"212\" y=\"{}\" text-anchor=\"middle\">no flow allowed</text>",
+                "<path class=\"arrow\" stroke-dasharray=\"3 4\" d=\"M122 {at}H290\"/>\
+                 <text class=\"s\" x=\"206\" y=\"{}\" text-anchor=\"middle\">no flow allowed</text>",
                 at - 6
             );
         }
@@ -116,14 +121,14 @@ pub fn network(network: &NetworkFacts, device: &str) -> String {
     let middle = (4 + bottom) / 2;
     format!(
         "<svg viewBox=\"0 0 400 {}\" role=\"img\" aria-label=\"{} zones and {} allowed flows; all else is denied\">{inner}\
-         <rect class=\"soft\" x=\"306\" y=\"4\" width=\"90\" height=\"{}\" rx=\"10\"/>\
-         <text class=\"t\" x=\"351\" y=\"{middle}\" text-anchor=\"middle\">{}</text>\
-         <text class=\"s\" x=\"351\" y=\"{}\" text-anchor=\"middle\">default deny</text></svg>",
+         <rect class=\"soft\" x=\"296\" y=\"4\" width=\"100\" height=\"{}\" rx=\"10\"/>\
+         <text class=\"d\" x=\"346\" y=\"{middle}\" text-anchor=\"middle\">{}</text>\
+         <text class=\"s\" x=\"346\" y=\"{}\" text-anchor=\"middle\">default deny</text></svg>",
         bottom + 4,
         network.zones.len(),
         network.flows.len(),
         bottom - 4,
-        e(&cut(device, 12)),
+        e(&cut(device, 13)),
         middle + 18,
     )
 }
