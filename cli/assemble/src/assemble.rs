@@ -1,0 +1,243 @@
+//! The one entry of this room: plan and artefacts become a signed image.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::check_interrupt;
+use record::{
+    Artefact, Artefacts, ImageRecord, PartitionRecord, Role, sha256_file, sha256_hex, write_json_atomic,
+};
+use spec::plan::Plan;
+
+use crate::cache::{file_name, remember, up_to_date};
+use crate::disk::{Contents, refuse_too_large};
+use crate::keys::SigningKey;
+use crate::verity::{self, VerityTree, hex};
+use crate::{boot_chain, command_line, data_partition, disk, guid, place, readback};
+
+/// Makes the image of a plan from its artefacts, in `folder` (the board's output folder, which holds the
+/// artefacts' paths): `image/` and `image.json`.
+///
+/// An image that was made from the same inputs and was not touched is returned as it is. A new one is read
+/// back with the public key only before it takes the old one's place; when anything fails, or the program is
+/// killed, the old one stays. `progress` is told each step as it begins.
+///
+/// # Errors
+/// `development-key` and `wrong-key` (the key does not fit the plan), `stale-artefacts`, `artefact-changed`,
+/// `missing-artefact`, `no-room`, `cmdline-…`, `readback`, or when a file or tool fails.
+pub fn assemble(
+    plan: &Plan,
+    artefacts: &Artefacts,
+    folder: &Path,
+    key: &SigningKey,
+    progress: &dyn Fn(&str),
+) -> Outcome<ImageRecord> {
+    key.record.fits(&plan.signing)?;
+    refuse_stale(plan, artefacts)?;
+    if let Some(record) = up_to_date(plan, artefacts, &key.record, folder)? {
+        progress("the image is up to date");
+        return Ok(record);
+    }
+    let image = place::prepare(folder)?;
+    let work = Work { plan, artefacts, folder, image, progress };
+    let record = work.make(key)?;
+    work.step("reading the image back with the public key")?;
+    let staging = place::staging(folder);
+    readback(plan, &record, &staging, &key.public())?;
+    remember(plan, artefacts, &key.record, &record, &staging)?;
+    check_interrupt()?;
+    place::swap(folder)?;
+    write_json_atomic(&folder.join("image.json"), &record)?;
+    Ok(record)
+}
+
+fn refuse_stale(plan: &Plan, artefacts: &Artefacts) -> Outcome<()> {
+    let facts = [
+        ("product", &artefacts.product, &plan.product.name),
+        ("board", &artefacts.board, &plan.board.name),
+        ("plan", &artefacts.plan_sha256, &plan.sha256()),
+    ];
+    for (what, found, expected) in facts {
+        if found != expected {
+            return Err(Failure::error(
+                ExitStatus::Build,
+                "stale-artefacts",
+                format!("expected artefacts of the {what} `{expected}`, found those of `{found}`"),
+            )
+            .hint("build them again with `fastness build`"));
+        }
+    }
+    Ok(())
+}
+
+/// One assembly under way.
+struct Work<'a> {
+    plan: &'a Plan,
+    artefacts: &'a Artefacts,
+    /// Holds the artefacts' paths.
+    folder: &'a Path,
+    /// Where the new files are written.
+    image: PathBuf,
+    progress: &'a dyn Fn(&str),
+}
+
+impl Work<'_> {
+    fn step(&self, what: &str) -> Outcome<()> {
+        check_interrupt()?;
+        (self.progress)(what);
+        Ok(())
+    }
+
+    fn make(&self, key: &SigningKey) -> Outcome<ImageRecord> {
+        self.step("writing the dm-verity hash tree")?;
+        let tree = self.verity()?;
+        self.step("signing the kernel and its device tree")?;
+        let root = guid(&self.plan.product.name, &self.plan.board.name, "root_a");
+        let cmdline = command_line(self.plan, &tree, &root)?;
+        self.boot_chain(&cmdline, key)?;
+        self.step("writing the disk image")?;
+        let partitions = self.disk()?;
+        self.record(key, &tree, cmdline, partitions)
+    }
+
+    fn verity(&self) -> Outcome<VerityTree> {
+        let (path, artefact) = self.artefact(Role::Rootfs)?;
+        let salt = verity::salt(&self.plan.product.name, &self.plan.product.version);
+        let tree = verity::write(&path, &self.new_file(Role::RootfsVerity), &salt)?;
+        if tree.data_sha256 != artefact.sha256 {
+            return Err(changed(&path));
+        }
+        refuse_too_large(
+            "the root file system with its hash tree",
+            tree.bytes(),
+            self.plan.storage.root_bytes,
+            &format!("change `storage.root` in the board `{}`, or take packages out", self.plan.board.name),
+        )?;
+        Ok(tree)
+    }
+
+    fn boot_chain(&self, cmdline: &str, key: &SigningKey) -> Outcome<()> {
+        let (plan, boot) = (self.plan, &self.plan.board.boot);
+        let device_tree = self.read(Role::DeviceTree)?;
+        let fdt = boot_chain::kernel_fdt(&device_tree, cmdline)?;
+        let fit = boot_chain::signed_fit(plan, &self.read(Role::Kernel)?, &fdt, key)?;
+        let board = &plan.board.name;
+        refuse_too_large(
+            "what U-Boot reads of a FIT slot",
+            boot.fit_bytes,
+            plan.storage.fit_bytes,
+            &format!("change `storage.fit` or `boot.fit_bytes` in the board `{board}`"),
+        )?;
+        refuse_too_large(
+            "the signed FIT",
+            fit.len() as u64,
+            boot.fit_bytes,
+            &format!(
+                "change `boot.fit_bytes` and `storage.fit` in the board `{board}`, or make the kernel smaller"
+            ),
+        )?;
+        self.write(Role::Fit, &fit)?;
+        let uboot = boot_chain::uboot(plan, &self.read(Role::UbootNodtb)?, &device_tree, &key.public())?;
+        // A board without a boot flash says 0.
+        if boot.flash_bytes > 0 {
+            refuse_too_large(
+                "U-Boot with its control FDT",
+                uboot.len() as u64,
+                boot.flash_bytes,
+                &format!("change `boot.flash_bytes` in the board `{board}`, or make U-Boot smaller"),
+            )?;
+        }
+        self.write(Role::Uboot, &uboot)
+    }
+
+    fn disk(&self) -> Outcome<Vec<PartitionRecord>> {
+        let data = self.image.join("data.img");
+        data_partition::make(self.plan, &data, &self.folder.join("logs/data-partition.log"))?;
+        let contents = Contents {
+            fit: &self.new_file(Role::Fit),
+            root: &self.new_file(Role::RootfsVerity),
+            data: &data,
+        };
+        let partitions = disk::write(self.plan, &contents, &self.new_file(Role::Disk))?;
+        fs::remove_file(&data).map_err(|e| Failure::io("remove", &data, &e))?;
+        Ok(partitions)
+    }
+
+    fn record(
+        &self,
+        key: &SigningKey,
+        tree: &VerityTree,
+        cmdline: String,
+        partitions: Vec<PartitionRecord>,
+    ) -> Outcome<ImageRecord> {
+        let mut files = BTreeMap::new();
+        for role in [Role::UbootConfig, Role::KernelConfig] {
+            files.insert(role, self.artefact(role)?.1.clone());
+        }
+        for role in [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk] {
+            let (sha256, bytes) = sha256_file(&self.new_file(role))?;
+            files.insert(role, Artefact { path: Path::new("image").join(file_name(role)), sha256, bytes });
+        }
+        Ok(ImageRecord {
+            schema_version: 1,
+            product: self.plan.product.name.clone(),
+            version: self.plan.product.version.clone(),
+            board: self.plan.board.name.clone(),
+            plan_sha256: self.artefacts.plan_sha256.clone(),
+            files,
+            key_mark: key.record.mark,
+            key_name: key.record.name.clone(),
+            key_fingerprint: key.record.fingerprint.clone(),
+            algorithm: self.plan.signing.algorithm.clone(),
+            padding: self.plan.signing.padding.clone(),
+            verity_root_hash: hex(&tree.root_hash),
+            verity_salt: hex(&tree.salt),
+            verity_data_blocks: tree.data_blocks,
+            cmdline,
+            partitions,
+            effective: self.artefacts.effective.clone(),
+        })
+    }
+
+    fn artefact(&self, role: Role) -> Outcome<(PathBuf, &Artefact)> {
+        let artefact = self.artefacts.files.get(&role).ok_or_else(|| {
+            Failure::error(
+                ExitStatus::Build,
+                "missing-artefact",
+                format!("the backend `{}` made no `{role:?}`", self.artefacts.backend),
+            )
+            .hint("build it again with `fastness build`")
+        })?;
+        Ok((self.folder.join(&artefact.path), artefact))
+    }
+
+    /// An artefact's content, if it is still what its record says.
+    fn read(&self, role: Role) -> Outcome<Vec<u8>> {
+        let (path, artefact) = self.artefact(role)?;
+        let bytes = fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
+        if sha256_hex(&bytes) == artefact.sha256 { Ok(bytes) } else { Err(changed(&path)) }
+    }
+
+    fn new_file(&self, role: Role) -> PathBuf {
+        self.image.join(file_name(role))
+    }
+
+    fn write(&self, role: Role, bytes: &[u8]) -> Outcome<()> {
+        let path = self.new_file(role);
+        fs::write(&path, bytes).map_err(|e| Failure::io("write", &path, &e))
+    }
+}
+
+fn changed(path: &Path) -> Failure {
+    Failure::error(
+        ExitStatus::Build,
+        "artefact-changed",
+        format!("`{}` is not the file that the backend made: its SHA-256 differs", path.display()),
+    )
+    .hint("build it again with `fastness build`")
+}
+
+#[cfg(test)]
+mod tests;

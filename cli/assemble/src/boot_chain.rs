@@ -1,0 +1,207 @@
+//! What U-Boot reads: the kernel's FDT, the signed FIT, and U-Boot with the public key in its control FDT.
+
+use std::borrow::Cow;
+
+use diag::{ExitStatus, Failure, Outcome};
+use fit::FitError;
+use fit::build::{Configuration, FitSpec, Image};
+use fit::fdt::Tree;
+use fit::key::{Algorithm, Padding};
+use fit::sign::{RsaSigner, SignOptions};
+use spec::plan::Plan;
+
+use crate::keys::{PublicKey, SigningKey};
+
+/// Seeds that a firmware puts there anew at each boot; in a signed tree they would be the same on every
+/// device for ever (Linux `Documentation/devicetree/bindings/chosen.txt`).
+const SEEDS: [&str; 2] = ["kaslr-seed", "rng-seed"];
+/// The configuration that U-Boot's fixed boot command names.
+pub const CONFIGURATION: &str = "conf";
+
+/// The kernel's FDT: the board's with the command line, without seeds.
+///
+/// # Errors
+/// When the board's FDT is none.
+pub fn kernel_fdt(board: &[u8], cmdline: &str) -> Outcome<Vec<u8>> {
+    let mut tree = Tree::parse(board).map_err(|e| wrong_tree(&e))?;
+    let chosen = tree.root.child_or_new("chosen");
+    for seed in SEEDS {
+        chosen.unset(seed);
+    }
+    chosen.set_text("bootargs", cmdline);
+    tree.write().map_err(|e| wrong_tree(&e))
+}
+
+/// The signed FIT; the same bytes for the same input.
+///
+/// # Errors
+/// When the key does not fit the algorithm, or U-Boot of this board cannot verify it.
+pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> Outcome<Vec<u8>> {
+    let algorithm = algorithm(plan)?;
+    let padding = Padding::parse(&plan.signing.padding).map_err(|e| wrong_signing(&e))?;
+    let timestamp = u32::try_from(plan.product.epoch).map_err(|_| {
+        Failure::error(
+            ExitStatus::Input,
+            "epoch",
+            format!("expected an epoch that a FIT can hold (32 bits), found {}", plan.product.epoch),
+        )
+        .hint("choose a date before 2106")
+    })?;
+    let name = &plan.product.name;
+    let image = |node: &str, kind: &str, load: u64, data| Image {
+        name: node.to_owned(),
+        description: format!("{name} {node}"),
+        kind: kind.to_owned(),
+        arch: plan.board.kernel_arch.clone(),
+        os: (kind == "kernel").then(|| "linux".to_owned()),
+        compression: "none".to_owned(),
+        load: Some(load),
+        entry: (kind == "kernel").then_some(load),
+        data: Cow::Borrowed(data),
+    };
+    let tree = fit::build::build(FitSpec {
+        description: format!("{name} {} for {}", plan.product.version, plan.board.name),
+        timestamp,
+        hash: algorithm.hash,
+        images: vec![
+            image("kernel", "kernel", plan.board.boot.kernel_address, kernel),
+            image("fdt", "flat_dt", plan.board.boot.fdt_address, fdt),
+        ],
+        configurations: vec![Configuration {
+            name: CONFIGURATION.to_owned(),
+            description: name.clone(),
+            compatible: Some(name.clone()),
+            loads: ["kernel", "fdt"].map(|image| (image.to_owned(), vec![image.to_owned()])).to_vec(),
+        }],
+        default: CONFIGURATION.to_owned(),
+    })
+    .map_err(|e| wrong_signing(&e))?;
+    let options = SignOptions {
+        key_name: plan.signing.key.clone(),
+        algorithm,
+        padding,
+        timestamp,
+        node: "signature-1".to_owned(),
+    };
+    fit::sign::sign(tree, &options, &RsaSigner::new(key.private().clone())).map_err(|e| wrong_signing(&e))
+}
+
+/// U-Boot with its control FDT behind it: the board's FDT with the product's key, and no other.
+///
+/// # Errors
+/// When the board's FDT is none, or U-Boot's end is not where a device tree may begin.
+pub fn uboot(plan: &Plan, nodtb: &[u8], board: &[u8], key: &PublicKey) -> Outcome<Vec<u8>> {
+    // With OF_SEPARATE the tree begins exactly at `_end` (lib/fdtdec.c), and libfdt wants 8 bytes.
+    if nodtb.is_empty() || !nodtb.len().is_multiple_of(8) {
+        return Err(Failure::error(
+            ExitStatus::Build,
+            "uboot-end",
+            format!("expected U-Boot to end on a multiple of 8 bytes, found {} bytes", nodtb.len()),
+        )
+        .hint("its linker script must align `_end`; padding it would move the tree away from `_end`"));
+    }
+    let mut tree = Tree::parse(board).map_err(|e| wrong_tree(&e))?;
+    // A key that somebody left in the board's tree would be trusted, too.
+    tree.root.children.retain(|node| node.name != "signature");
+    if let Some(chosen) = tree.root.child_mut("chosen") {
+        for seed in SEEDS {
+            chosen.unset(seed);
+        }
+    }
+    let clean = tree.write().map_err(|e| wrong_tree(&e))?;
+    let public = fit::key::PublicKey::from_rsa(key.key.clone());
+    let control = fit::control_fdt::insert_key(&clean, &plan.signing.key, algorithm(plan)?, &public)
+        .map_err(|e| wrong_signing(&e))?;
+    Ok([nodtb, &control].concat())
+}
+
+fn algorithm(plan: &Plan) -> Outcome<Algorithm> {
+    let known = |list: &[String], found: &str, what: &str| {
+        if list.iter().any(|one| one == found) {
+            return Ok(());
+        }
+        Err(Failure::error(
+            ExitStatus::Input,
+            "algorithm",
+            format!("the board `{}` verifies {what} {}, found `{found}`", plan.board.name, list.join(" or ")),
+        )
+        .hint("change `signing` in the product"))
+    };
+    known(&plan.board.algorithms, &plan.signing.algorithm, "the algorithm")?;
+    known(&plan.board.paddings, &plan.signing.padding, "the padding")?;
+    Algorithm::parse(&plan.signing.algorithm).map_err(|e| wrong_signing(&e))
+}
+
+fn wrong_tree(error: &FitError) -> Failure {
+    Failure::error(
+        ExitStatus::Build,
+        "device-tree",
+        format!("the board's device tree cannot be used: {error}"),
+    )
+    .hint("build it again with `fastness build`")
+}
+
+fn wrong_signing(error: &FitError) -> Failure {
+    Failure::error(ExitStatus::Keys, "signing", format!("the boot chain cannot be signed: {error}"))
+        .hint("check `signing` in the product and the key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{plan, signing_key};
+
+    fn tree(build: impl FnOnce(&mut fit::fdt::Node<'static>)) -> Vec<u8> {
+        let mut root = fit::fdt::Node::new("");
+        build(&mut root);
+        Tree { root, reserved: vec![], strings: vec![] }.write().unwrap()
+    }
+
+    #[test]
+    fn the_kernels_tree_has_the_command_line_and_no_seed() {
+        let board = tree(|root| {
+            root.set_text("model", "board");
+            root.child_or_new("chosen").set("kaslr-seed", vec![1; 8]);
+            root.child_or_new("chosen").set("rng-seed", vec![1; 8]);
+            root.child_or_new("chosen").set_text("bootargs", "init=/bin/sh");
+        });
+        let fdt = kernel_fdt(&board, "root=/dev/dm-0").unwrap();
+        let parsed = Tree::parse(&fdt).unwrap();
+        let chosen = parsed.root.child("chosen").unwrap();
+        assert_eq!(chosen.text("bootargs"), Some("root=/dev/dm-0"));
+        assert_eq!(chosen.properties.len(), 1);
+        assert_eq!(parsed.root.text("model"), Some("board"));
+        let text = kernel_fdt(b"not a tree", "x").unwrap_err().to_string();
+        assert!(text.contains("the board's device tree cannot be used"), "{text}");
+    }
+
+    #[test]
+    fn the_control_tree_trusts_the_products_key_only() {
+        let board = tree(|root| {
+            root.child_or_new("signature").child_or_new("key-test").set_text("required", "conf");
+        });
+        let key = signing_key(0, "gw-dev");
+        let binary = uboot(&plan(), &[7; 64], &board, &key.public()).unwrap();
+        assert_eq!(binary[..64], [7; 64]);
+        let control = fit::control_fdt::find_control(&binary).unwrap();
+        assert_eq!(control.as_ptr(), binary[64..].as_ptr());
+        let keys = fit::control_fdt::keys(control).unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!((keys[0].node.as_str(), keys[0].required.as_deref()), ("key-gw-dev", Some("conf")));
+        assert_eq!(keys[0].key.fingerprint().unwrap(), key.record.fingerprint);
+    }
+
+    #[test]
+    fn a_boot_loader_that_ends_anywhere_is_refused() {
+        let text = uboot(&plan(), &[7; 63], &tree(|_| ()), &signing_key(0, "gw-dev").public()).unwrap_err();
+        assert!(text.to_string().contains("a multiple of 8 bytes, found 63 bytes"), "{text}");
+    }
+
+    #[test]
+    fn an_algorithm_that_the_board_does_not_verify_is_refused() {
+        let mut plan = plan();
+        plan.signing.padding = "pkcs-1.5".into();
+        let failure = signed_fit(&plan, b"k", &tree(|_| ()), &signing_key(0, "gw-dev")).unwrap_err();
+        assert!(failure.to_string().contains("verifies the padding pss, found `pkcs-1.5`"), "{failure}");
+    }
+}

@@ -1,0 +1,116 @@
+//! The empty file system of the data partition, the same bytes on every build and every host.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use spec::plan::Plan;
+
+use crate::guid::guid;
+
+/// Smaller than this, ext4 with a journal leaves nothing to use.
+const SMALLEST: u64 = 16 << 20;
+/// Only what is written here, whatever the host's `/etc/mke2fs.conf` has. A type without any entry would count
+/// as not defined.
+const CONFIGURATION: &str = "\
+[fs_types]
+\text4 = {
+\t\tinode_size = 256
+\t}
+\tfloppy = {
+\t\tinode_size = 256
+\t}
+\tsmall = {
+\t\tinode_size = 256
+\t}
+\tbig = {
+\t\tinode_size = 256
+\t}
+\thuge = {
+\t\tinode_size = 256
+\t}
+";
+/// `none` first: the features are these on every version of e2fsprogs. `metadata_csum` finds changed
+/// metadata, `has_journal` survives a power cut.
+const FEATURES: &str = "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,\
+                        large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
+
+/// Makes the file `path` with an empty ext4, label `data`, its root folder owned by root with mode 0755.
+///
+/// The time comes from `E2FSPROGS_FAKE_TIME` (all versions) and `SOURCE_DATE_EPOCH` (from 1.47.1); UUID and
+/// hash seed are derived as the partition GUIDs are; nothing is left to be initialised later.
+///
+/// # Errors
+/// `no-room` when the plan's size is too small, or when `mke2fs` fails.
+pub fn make(plan: &Plan, path: &Path, log: &Path) -> Outcome<()> {
+    let bytes = plan.storage.data_bytes;
+    if bytes < SMALLEST || bytes % 4096 != 0 {
+        return Err(Failure::error(
+            ExitStatus::Input,
+            "no-room",
+            format!("expected `data` to have at least {SMALLEST} bytes and whole blocks of 4096, found {bytes} bytes"),
+        )
+        .hint("change `storage.data` in the product, such as `64MiB`"));
+    }
+    let configuration = path.with_extension("mke2fs.conf");
+    fs::write(&configuration, CONFIGURATION).map_err(|e| Failure::io("write", &configuration, &e))?;
+    let file = File::create(path).map_err(|e| Failure::io("write", path, &e))?;
+    file.set_len(bytes).map_err(|e| Failure::io("write", path, &e))?;
+    let id = |name: &str| guid(&plan.product.name, &plan.board.name, name);
+    let epoch = plan.product.epoch.to_string();
+    Call::new(tool("mke2fs")?)
+        .env("MKE2FS_CONFIG", &configuration)
+        .env("E2FSPROGS_FAKE_TIME", &epoch)
+        .env("SOURCE_DATE_EPOCH", &epoch)
+        .args(["-q", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-J", "size=4"])
+        .args(["-L", "data", "-U", &id("data file system"), "-O", FEATURES, "-E"])
+        .arg(format!(
+            "hash_seed={},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+            id("data hash seed")
+        ))
+        .arg(path)
+        .log(log)
+        .run()?;
+    fs::remove_file(&configuration).map_err(|e| Failure::io("remove", &configuration, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{missing_tool, plan};
+
+    #[test]
+    fn two_runs_give_the_same_bytes_and_the_plans_time() {
+        if missing_tool("mke2fs") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a/data"), folder.path().join("b/longer-name"));
+        for path in [&a, &b] {
+            fs::create_dir(path.parent().unwrap()).unwrap();
+            make(&plan(), path, &folder.path().join("log")).unwrap();
+        }
+        let bytes = fs::read(&a).unwrap();
+        assert_eq!(bytes.len() as u64, plan().storage.data_bytes);
+        assert!(bytes == fs::read(&b).unwrap(), "two runs differ");
+        // Superblock (fs/ext4/ext4.h): s_wtime, s_magic, s_lastcheck, s_volume_name, s_mkfs_time.
+        let field = |at: usize| u32::from_le_bytes(bytes[1024 + at..1028 + at].try_into().unwrap());
+        for at in [0x30, 0x40, 0x108] {
+            assert_eq!(u64::from(field(at)), plan().product.epoch, "at {at:#x}");
+        }
+        assert_eq!(bytes[1024 + 0x38..1024 + 0x3a], [0x53, 0xef]);
+        assert_eq!(&bytes[1024 + 0x78..1024 + 0x7d], b"data\0");
+        assert_eq!(fs::read_dir(a.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_partition_that_is_too_small_names_the_key_to_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = plan();
+        plan.storage.data_bytes = 1 << 20;
+        let failure = make(&plan, &folder.path().join("d"), &folder.path().join("log")).unwrap_err();
+        assert_eq!(failure.diagnostics[0].code, "no-room");
+        assert!(failure.to_string().contains("change `storage.data`"), "{failure}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The disk image: partition table and contents, sparse, the same bytes on every build.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use diag::{ExitStatus, Failure, Outcome};
+use image::disk::{Guid, Layout, PartitionSpec, create};
+use record::{PartitionRecord, sha256_file};
+use spec::plan::Plan;
+
+use crate::guid::guid;
+
+/// Bytes looked at together for being all zero.
+const PIECE: usize = 64 << 10;
+
+/// Files whose bytes go into the partitions.
+pub struct Contents<'a> {
+    /// Signed FIT, for `fit_a`.
+    pub fit: &'a Path,
+    /// Root file system with hash tree, for `root_a`.
+    pub root: &'a Path,
+    /// File system image, for `data`.
+    pub data: &'a Path,
+}
+
+/// Names and sizes in the order of the table; slot b stays empty until the first update.
+fn partitions(plan: &Plan) -> [(&'static str, u64); 5] {
+    let storage = &plan.storage;
+    [
+        ("fit_a", storage.fit_bytes),
+        ("fit_b", storage.fit_bytes),
+        ("root_a", storage.root_bytes),
+        ("root_b", storage.root_bytes),
+        ("data", storage.data_bytes),
+    ]
+}
+
+/// Refuses contents that do not fit where they belong.
+///
+/// # Errors
+/// `no-room`, naming the part, its size, the limit and the key to change.
+pub fn refuse_too_large(part: &str, bytes: u64, limit: u64, change: &str) -> Outcome<()> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Failure::error(
+        ExitStatus::Input,
+        "no-room",
+        format!("{part} has {bytes} bytes, and there is room for {limit}"),
+    )
+    .hint(change.to_owned()))
+}
+
+/// Writes the disk image to the new file `path`.
+///
+/// # Errors
+/// `no-room`, or when a file cannot be read or written.
+pub fn write(plan: &Plan, contents: &Contents<'_>, path: &Path) -> Outcome<Vec<PartitionRecord>> {
+    let layout = layout(plan)?;
+    let mut disk = create(path, &layout).map_err(|e| cannot_write(&e))?;
+    let mut records = Vec::new();
+    for partition in layout.partitions() {
+        let content = match partition.name.as_str() {
+            "fit_a" => Some(contents.fit),
+            "root_a" => Some(contents.root),
+            "data" => Some(contents.data),
+            _ => None,
+        };
+        let mut sha256 = String::new();
+        if let Some(file) = content {
+            let (hash, bytes) = sha256_file(file)?;
+            let key = format!("give `{}` more room on the disk", partition.name);
+            refuse_too_large(&format!("the content of `{}`", partition.name), bytes, partition.bytes, &key)?;
+            copy_sparse(file, &mut disk, partition.offset, path)?;
+            sha256 = hash;
+        }
+        records.push(PartitionRecord {
+            name: partition.name.clone(),
+            guid: partition.part_guid.to_string(),
+            offset: partition.offset,
+            bytes: partition.bytes,
+            sha256,
+        });
+    }
+    disk.sync_data().map_err(|e| Failure::io("write", path, &e))?;
+    Ok(records)
+}
+
+fn layout(plan: &Plan) -> Outcome<Layout> {
+    let id = |name: &str| -> Outcome<Guid> {
+        guid(&plan.product.name, &plan.board.name, name).parse().map_err(|e: image::Error| cannot_write(&e))
+    };
+    let mut specs = Vec::new();
+    for (name, bytes) in partitions(plan) {
+        specs.push(PartitionSpec {
+            name: name.to_owned(),
+            type_guid: Guid::LINUX_DATA,
+            part_guid: id(name)?,
+            attributes: 0,
+            bytes,
+        });
+    }
+    Layout::new(id("disk")?, &specs).map_err(|e| {
+        Failure::error(ExitStatus::Input, "disk-layout", format!("the disk cannot be laid out: {e}"))
+            .hint("check `storage` in the board and in the product")
+    })
+}
+
+/// Copies what is not zero; the rest of the new disk is a hole already.
+fn copy_sparse(from: &Path, disk: &mut File, offset: u64, path: &Path) -> Outcome<()> {
+    let reading = |e: &std::io::Error| Failure::io("read", from, e);
+    let writing = |e: &std::io::Error| Failure::io("write", path, e);
+    let mut file = File::open(from).map_err(|e| reading(&e))?;
+    let mut buffer = vec![0; PIECE];
+    let mut at = offset;
+    loop {
+        let count = match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(reading(&e)),
+        };
+        if buffer[..count].iter().any(|byte| *byte != 0) {
+            disk.seek(SeekFrom::Start(at)).map_err(|e| writing(&e))?;
+            disk.write_all(&buffer[..count]).map_err(|e| writing(&e))?;
+        }
+        at += count as u64;
+    }
+}
+
+fn cannot_write(error: &image::Error) -> Failure {
+    Failure::error(ExitStatus::Environment, "disk-write", format!("cannot write the disk image: {error}"))
+        .hint("check the space and permissions of the output folder")
+}

@@ -1,0 +1,20 @@
+//! The key store: RSA keys that sign the boot chain, Ed25519 keys that sign the evidence.
+//!
+//! A key is three files in one folder (mode 0700): `NAME.key.pem` (encrypted, mode 0600),
+//! `NAME.pub.pem` and `NAME.json` ([`KeyRecord`]). A private key leaves this room only inside a
+//! [`SigningKey`] or an [`EvidenceKey`], in memory; it is never written unencrypted, logged, or given to
+//! another process.
+
+mod cipher;
+mod evidence;
+mod passphrase;
+mod record;
+mod signing;
+mod store;
+mod store_files;
+
+pub use evidence::{EvidenceKey, EvidencePublicKey};
+pub use passphrase::{PassphraseSource, Secret};
+pub use record::{KeyKind, KeyRecord, NewKey};
+pub use signing::{PublicKey, SigningKey};
+pub use store::KeyStore;

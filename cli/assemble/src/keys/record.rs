@@ -1,0 +1,47 @@
+//! What is known of a key without opening it (`NAME.json`).
+
+use record::KeyMark;
+use serde::{Deserialize, Serialize};
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyKind {
+    /// RSA: signs the boot chain.
+    Rsa,
+    /// Ed25519: signs the evidence.
+    Ed25519,
+}
+
+/// A key's public facts (`NAME.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRecord {
+    /// Version of this record's shape; now 1.
+    pub schema_version: u32,
+    /// Name: the files' stem and the FIT's `key-name-hint`.
+    pub name: String,
+    /// What it is for.
+    pub kind: KeyKind,
+    /// Size of the modulus or the curve's field, in bits.
+    pub bits: u32,
+    /// Whether it may sign a release.
+    pub mark: KeyMark,
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+    /// SHA-256 of the public key's SubjectPublicKeyInfo (DER), lower-case hexadecimal.
+    pub fingerprint: String,
+}
+
+/// What a new key is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// Name; see [`KeyRecord::name`].
+    pub name: String,
+    /// RSA: 2048, 3072 or 4096. Not used for Ed25519.
+    pub bits: u32,
+    /// Whether it may sign a release.
+    pub mark: KeyMark,
+    /// The time to note down, in seconds since 1970.
+    pub created: u64,
+}

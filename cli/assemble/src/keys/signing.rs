@@ -1,0 +1,132 @@
+//! RSA keys of the boot chain, opened.
+
+use ::record::KeyMark;
+use diag::{ExitStatus, Failure, Outcome};
+use rsa::{RsaPrivateKey, RsaPublicKey};
+use spec::plan::SigningPlan;
+
+use super::record::KeyRecord;
+
+/// An opened RSA key. The private part is wiped from memory when it is dropped.
+pub struct SigningKey {
+    /// Its public facts.
+    pub record: KeyRecord,
+    pub(crate) private: RsaPrivateKey,
+}
+
+/// The public part of an RSA key: all that verifying needs.
+#[derive(Clone, Debug)]
+pub struct PublicKey {
+    /// Its public facts.
+    pub record: KeyRecord,
+    /// The key.
+    pub key: RsaPublicKey,
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+impl SigningKey {
+    /// The private key, for the signer. It must not be written anywhere.
+    #[must_use]
+    pub fn private(&self) -> &RsaPrivateKey {
+        &self.private
+    }
+
+    /// Its public part.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        PublicKey { record: self.record.clone(), key: self.private.to_public_key() }
+    }
+}
+
+impl KeyRecord {
+    /// Whether the plan may be signed with this key.
+    ///
+    /// # Errors
+    /// `development-key` when a release is to be signed with a development key; `wrong-key` when the plan
+    /// names another key, or an algorithm for another size.
+    pub fn fits(&self, plan: &SigningPlan) -> Outcome<()> {
+        if plan.release && self.mark == KeyMark::Development {
+            return Err(Failure::error(
+                ExitStatus::Keys,
+                "development-key",
+                format!("the key `{}` was made for development, and this is a release", self.name),
+            )
+            .hint("make a key with `fastness keys new NAME --release` and name it in `signing.key`"));
+        }
+        let wanted = plan.algorithm.rsplit(',').next().unwrap_or_default();
+        let found = format!("rsa{}", self.bits);
+        if wanted != found {
+            return Err(Failure::error(
+                ExitStatus::Keys,
+                "wrong-key",
+                format!("expected a key for `{}`, found `{}`, which is {found}", plan.algorithm, self.name),
+            )
+            .hint("change `signing.algorithm`, or make a key of that size with `fastness keys new`"));
+        }
+        if plan.key != self.name {
+            return Err(Failure::error(
+                ExitStatus::Keys,
+                "wrong-key",
+                format!("expected the key `{}`, found `{}`", plan.key, self.name),
+            )
+            .hint("the product names its key in `signing.key`"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeyKind;
+
+    fn record() -> KeyRecord {
+        KeyRecord {
+            schema_version: 1,
+            name: "gw-dev".into(),
+            kind: KeyKind::Rsa,
+            bits: 3072,
+            mark: KeyMark::Development,
+            created: 0,
+            fingerprint: String::new(),
+        }
+    }
+
+    fn plan() -> SigningPlan {
+        SigningPlan {
+            algorithm: "sha256,rsa3072".into(),
+            padding: "pss".into(),
+            key: "gw-dev".into(),
+            release: false,
+        }
+    }
+
+    #[test]
+    fn a_development_key_signs_development_only() {
+        record().fits(&plan()).unwrap();
+        let failure = record().fits(&SigningPlan { release: true, ..plan() }).unwrap_err();
+        assert_eq!((failure.status, &*failure.diagnostics[0].code), (ExitStatus::Keys, "development-key"));
+        assert!(failure.to_string().contains("`gw-dev` was made for development"), "{failure}");
+        let release = KeyRecord { mark: KeyMark::Release, ..record() };
+        release.fits(&SigningPlan { release: true, ..plan() }).unwrap();
+    }
+
+    #[test]
+    fn size_and_name_must_be_the_plans() {
+        let text = record()
+            .fits(&SigningPlan { algorithm: "sha512,rsa4096".into(), ..plan() })
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("expected a key for `sha512,rsa4096`, found `gw-dev`, which is rsa3072"),
+            "{text}"
+        );
+        let text = record().fits(&SigningPlan { key: "gw".into(), ..plan() }).unwrap_err().to_string();
+        assert!(text.contains("expected the key `gw`, found `gw-dev`"), "{text}");
+    }
+}
