@@ -324,7 +324,7 @@ requirements:
         let one = finding("x.one", "CR 3.4", Verdict::Pass);
         let two = finding("x.two", "CR 3.4", Verdict::Pass);
         assert_eq!(status(&[], &[]).0, Status::NoEvidence);
-        assert_eq!(status(&[one.clone()], &[]).0, Status::Partial);
+        assert_eq!(status(std::slice::from_ref(&one), &[]).0, Status::Partial);
         assert_eq!(
             status(&[one.clone(), two.clone()], &[]),
             (Status::AutomatedMet, "shown by x.one, x.two".into())

@@ -87,7 +87,7 @@ fn unhex(text: &str) -> Result<Vec<u8>, String> {
         return Ok(Vec::new());
     }
     let bad = || format!("`{text}` in the verity table is not hexadecimal");
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return Err(bad());
     }
     (0..text.len())

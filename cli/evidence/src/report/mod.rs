@@ -187,7 +187,7 @@ impl Report {
 }
 
 /// A boot of another image shows nothing about this one.
-fn stale(findings: &mut Vec<Finding>, disk_sha256: &str, boot: Option<&BootRecord>) {
+fn stale(findings: &mut [Finding], disk_sha256: &str, boot: Option<&BootRecord>) {
     let Some(boot) = boot else { return };
     if disk_sha256.is_empty() || boot.disk_sha256 == disk_sha256 {
         return;

@@ -79,10 +79,10 @@ pub fn network(report: &Report) -> String {
     for flow in &network.flows {
         let arrow = if flow.direction == "in" { "in, from" } else { "out, to" };
         let peers: Vec<&str> = flow.peers_v4.iter().chain(&flow.peers_v6).map(String::as_str).collect();
-        let _ = write!(
+        let _ = writeln!(
             rows,
             "<tr><td data-l=Flow><b>{}</b></td><td data-l=Direction>{arrow} {}</td><td data-l=Port>{}/{}</td>\
-             <td data-l=Peers>{}</td><td data-l=Reason>{}</td></tr>\n",
+             <td data-l=Peers>{}</td><td data-l=Reason>{}</td></tr>",
             e(&flow.name),
             e(&flow.zone),
             e(&flow.transport),
@@ -122,12 +122,12 @@ pub fn requirements(report: &Report) -> String {
         if rows.is_empty() {
             continue;
         }
-        let _ = write!(groups, "<h3>{number}. {}</h3>\n", e(title));
+        let _ = writeln!(groups, "<h3>{number}. {}</h3>", e(title));
         for row in rows {
-            let _ = write!(
+            let _ = writeln!(
                 groups,
                 "<details><summary><span class=id>{}</span> <span class=grow>{}</span> <span class=\"v {}\">{}</span></summary>\
-                 <p class=small>{}</p>{}{}{}</details>\n",
+                 <p class=small>{}</p>{}{}{}</details>",
                 e(&row.id),
                 e(&row.title),
                 status_class(row.status),
@@ -258,11 +258,11 @@ pub fn attacks(report: &Report) -> String {
             .collect();
         let console =
             if console.is_empty() { String::new() } else { format!("<pre class=console>{console}</pre>") };
-        let _ = write!(
+        let _ = writeln!(
             body,
             "<details{open}><summary><span class=id>{}</span> <span class=grow>{}</span> <span class=\"dim small\">{} · {}</span> \
              <span class=\"v {class}\">{word}</span></summary><p class=small><b>Changed:</b> {}</p><p class=small><b>Result:</b> \
-             {}</p>{console}<p class=\"small dim\">whole log: {}</p></details>\n",
+             {}</p>{console}<p class=\"small dim\">whole log: {}</p></details>",
             e(&attack.attack),
             prose(&attack.title),
             e(&attack.expected_stage),
@@ -287,10 +287,10 @@ pub fn boot(report: &Report) -> String {
     for point in &boot.timeline {
         let at = point.line.ms.min(total);
         let (left, width) = (before.min(at) * 1000 / total, at.saturating_sub(before) * 1000 / total);
-        let _ = write!(
+        let _ = writeln!(
             bars,
             "<div class=bar><span>{}</span><span class=track><span class=fill style=\"left:{}.{}%;width:{}.{}%\"></span></span>\
-             <span class=ms>{}</span><span class=proof>{}</span></div>\n",
+             <span class=ms>{}</span><span class=proof>{}</span></div>",
             e(&point.name),
             left / 10,
             left % 10,
@@ -341,10 +341,10 @@ pub fn configuration(report: &Report) -> String {
                 )
             })
             .collect();
-        let _ = write!(
+        let _ = writeln!(
             body,
             "<h3>Waivers</h3><table class=cards><thead><tr><th>Waived</th><th>Reason</th><th>By</th><th>State</th></tr></thead>\
-             <tbody>{rows}</tbody></table>\n"
+             <tbody>{rows}</tbody></table>"
         );
     }
     let mut components: BTreeMap<&str, Vec<&EffectiveSymbol>> = BTreeMap::new();
@@ -361,12 +361,12 @@ pub fn configuration(report: &Report) -> String {
             SymbolState::Held => 2,
         });
         let rows: String = symbols.iter().map(|symbol| symbol_row(symbol)).collect();
-        let _ = write!(
+        let _ = writeln!(
             body,
             "<details><summary><span class=grow><b>{}</b>: {} symbols</span> <span class=\"v held\">{held} held</span> \
              <span class=\"v waived\">{waived} waived</span> <span class=\"v {}\">{dropped} dropped</span></summary>\
              <table class=cards><thead><tr><th>Symbol</th><th>Asked</th><th>Found</th><th>State</th><th>By</th></tr></thead>\
-             <tbody>{rows}</tbody></table></details>\n",
+             <tbody>{rows}</tbody></table></details>",
             e(component),
             symbols.len(),
             if dropped > 0 { "dropped" } else { "" },
