@@ -214,7 +214,7 @@ fn read_copy(source: &Source, sector: u64, lba: u64, which: &'static str) -> Res
     if bytes > MAX_TABLE_BYTES {
         return Err(Error::limit(GPT, format!("{which} table in bytes"), bytes, MAX_TABLE_BYTES));
     }
-    let table_at = header.table_lba.checked_mul(sector).unwrap_or(u64::MAX);
+    let table_at = header.table_lba.saturating_mul(sector);
     let table = source.read_vec(table_at, bytes)?;
     header.check_table(&table, which)?;
     Ok((header, table))

@@ -17,7 +17,7 @@ const MAX_PAX_BYTES: u64 = 1 << 20;
 
 /// Whether a block is a header with a right checksum.
 pub(super) fn is_tar(head: &[u8]) -> bool {
-    head.first_chunk::<512>().is_some_and(|block| checksum_is_right(block))
+    head.first_chunk::<512>().is_some_and(checksum_is_right)
 }
 
 fn checksum_is_right(block: &[u8; 512]) -> bool {

@@ -5,7 +5,7 @@ use super::{Ext4, bad, xattr};
 use crate::source::field;
 use crate::{Error, Result};
 
-/// Nodes and extents of one file; a real tree of 100 GB stays below.
+/// Nodes and extents of one file that are followed.
 const MAX_EXTENTS: u64 = 200_000;
 const EXTENT_MAGIC: u16 = 0xf30a;
 /// An extent longer than this is allocated, but reads as zeros.
@@ -21,6 +21,8 @@ struct Piece {
 struct Walk {
     pieces: Vec<Piece>,
     steps: u64,
+    /// Where the last extent ended: they are sorted, so that no byte is copied twice.
+    end: u64,
     /// Logical blocks that are wanted; what lies after is not followed.
     wanted: u64,
 }
@@ -28,9 +30,11 @@ struct Walk {
 impl Walk {
     fn step(&mut self, inode: &Inode) -> Result<()> {
         self.steps += 1;
-        if self.steps > MAX_EXTENTS {
+        // Every step but a few leads to a block of its own.
+        let limit = MAX_EXTENTS.min(6 * self.wanted + 16);
+        if self.steps > limit {
             let what = format!("number of extents of inode {}", inode.number);
-            return Err(Error::limit(super::EXT4, what, self.steps, MAX_EXTENTS));
+            return Err(Error::limit(super::EXT4, what, self.steps, limit));
         }
         Ok(())
     }
@@ -47,7 +51,7 @@ impl Ext4 {
             content.truncate(bytes);
             return if content.len() == bytes { Ok(content) } else { Err(short()) };
         }
-        let mut walk = Walk { pieces: Vec::new(), steps: 0, wanted: size.div_ceil(self.block_bytes) };
+        let mut walk = Walk { pieces: Vec::new(), steps: 0, end: 0, wanted: size.div_ceil(self.block_bytes) };
         if inode.extents() {
             self.extents(inode, inode.map(), None, &mut walk)?;
         } else {
@@ -77,13 +81,16 @@ impl Ext4 {
         if own > 5 || depth.is_some_and(|expected| own != expected) {
             return Err(broken("a node has the wrong depth"));
         }
+        if count == 0 && depth.is_some() {
+            return Err(broken("a node below the root is empty"));
+        }
         for entry in 0..usize::from(count) {
-            walk.step(inode)?;
             let entry = node.get(12 + 12 * entry..24 + 12 * entry).ok_or_else(short)?;
             let logical = u64::from(field::u32(entry, 0).ok_or_else(short)?);
             if logical >= walk.wanted {
                 continue;
             }
+            walk.step(inode)?;
             if own > 0 {
                 let low = field::u32(entry, 4).ok_or_else(short)?;
                 let high = field::u16(entry, 8).ok_or_else(short)?;
@@ -94,6 +101,10 @@ impl Ext4 {
             let blocks = field::u16(entry, 4).ok_or_else(short)?;
             let high = field::u16(entry, 6).ok_or_else(short)?;
             let low = field::u32(entry, 8).ok_or_else(short)?;
+            if logical < walk.end {
+                return Err(broken("two extents overlap, or are not sorted"));
+            }
+            walk.end = logical + u64::from(if blocks > UNWRITTEN { blocks - UNWRITTEN } else { blocks });
             if blocks <= UNWRITTEN {
                 let physical = u64::from(high) << 32 | u64::from(low);
                 walk.pieces.push(Piece { logical, physical, blocks: blocks.into() });

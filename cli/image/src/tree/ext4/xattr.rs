@@ -14,8 +14,10 @@ const BLOCK_HEADER_BYTES: usize = 32;
 /// `system.data`: what does not fit in the inode of an inline file.
 const SYSTEM: u8 = 7;
 
-/// The attributes, and the rest of an inline file's content.
-pub(super) fn read(ext4: &Ext4, inode: &Inode) -> Result<(BTreeMap<String, Vec<u8>>, Vec<u8>)> {
+/// The attributes by full name, and the rest of an inline file's content.
+type Found = (BTreeMap<String, Vec<u8>>, Vec<u8>);
+
+pub(super) fn read(ext4: &Ext4, inode: &Inode) -> Result<Found> {
     let mut found = (BTreeMap::new(), Vec::new());
     if let Some(area) = inode.xattr_area() {
         list(inode, area, 0, &mut found)?;
@@ -32,12 +34,7 @@ pub(super) fn read(ext4: &Ext4, inode: &Inode) -> Result<(BTreeMap<String, Vec<u
 }
 
 /// Reads entries from `at`; values are at offsets from the start of `area`.
-fn list(
-    inode: &Inode,
-    area: &[u8],
-    mut at: usize,
-    found: &mut (BTreeMap<String, Vec<u8>>, Vec<u8>),
-) -> Result<()> {
+fn list(inode: &Inode, area: &[u8], mut at: usize, found: &mut Found) -> Result<()> {
     let broken = |reason: &str| bad(format!("extended attributes of inode {}", inode.number), reason);
     let short = || broken("an entry is outside their space");
     // Entries do not overlap but values may: together they must not exceed what holds them.

@@ -8,7 +8,7 @@ mod meta;
 mod xattr;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::{Builder, MAX_ENTRIES, text};
 use super::entry::device_numbers;
@@ -96,6 +96,8 @@ struct Squashfs {
     superblock: Superblock,
     source: Source,
     meta: Arc<Meta>,
+    /// The last fragment block: many small files lie in one.
+    fragment: Mutex<Option<(u64, Arc<[u8]>)>>,
 }
 
 /// A folder that is still to be listed.
@@ -109,7 +111,7 @@ struct Open {
 pub(super) fn open(source: &Source) -> Result<FileTree> {
     let (superblock, source) = Superblock::read(source)?;
     let meta = Arc::new(Meta::new(source.clone(), superblock.codec));
-    let squashfs = Squashfs { superblock, source, meta };
+    let squashfs = Squashfs { superblock, source, meta, fragment: Mutex::default() };
     let ids = squashfs.ids()?;
     let mut xattrs = xattr::Table::read(&squashfs.meta, &squashfs.source, squashfs.superblock.xattr_table)?;
     let mut builder = Builder::new(SQUASHFS);
@@ -253,6 +255,18 @@ impl Squashfs {
     }
 }
 
+impl Squashfs {
+    fn fragment_block(&self, at: u64, stored: u32, path: &str) -> Result<Arc<[u8]>> {
+        let mut last = self.fragment.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, block)) = last.as_ref().filter(|(place, _)| *place == at) {
+            return Ok(Arc::clone(block));
+        }
+        let block: Arc<[u8]> = self.data_block(at, stored, path)?.into();
+        *last = Some((at, Arc::clone(&block)));
+        Ok(block)
+    }
+}
+
 impl Contents for Squashfs {
     fn read(&self, path: &str, node: u64, size: u64) -> Result<Vec<u8>> {
         let (inode, mut cursor) = self.inode_and_rest(node)?;
@@ -285,7 +299,7 @@ impl Contents for Squashfs {
             }
             let mut entry = self.indexed(self.superblock.fragment_table, fragment.into(), 16)?;
             let (start, stored) = (entry.u64()?, entry.u32()?);
-            let block = self.data_block(start, stored, path)?;
+            let block = self.fragment_block(start, stored, path)?;
             let from = fragment_offset as usize;
             let piece = block.get(from..from.saturating_add(tail));
             let missing = || bad(format!("`{path}`"), format!("fragment {fragment} is too short"));

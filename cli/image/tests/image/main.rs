@@ -1,0 +1,9 @@
+//! The readers against images made by the tools of the field, and against broken ones.
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+mod disk;
+mod elf;
+mod hostile;
+mod support;
+mod tree;
+mod verity;
