@@ -32,6 +32,7 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "gcc", purpose: "host programs of U-Boot and Linux", package: "gcc" },
     Tool { program: "make", purpose: "drives U-Boot's and Linux's build", package: "make" },
     Tool { program: "mke2fs", purpose: "makes the data partition", package: "e2fsprogs" },
+    Tool { program: "mksquashfs", purpose: "makes the root file system", package: "squashfs-tools" },
     Tool {
         program: "nft",
         purpose: "loads the ruleset in a private network namespace and reads it back",
@@ -43,7 +44,6 @@ pub const TOOLS: &[Tool] = &[
         purpose: "dumps the device tree, boots and attacks",
         package: "qemu-system-arm",
     },
-    Tool { program: "sqfstar", purpose: "makes the root file system", package: "squashfs-tools" },
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
 ];

@@ -41,6 +41,13 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         Ok((fetched, cached))
     })?;
     let tree = step(progress, "device tree", Some(&log("dtb")), || device_tree(plan, &cache, &log("dtb")))?;
+    // What is quick comes first: a slip in a layer is told before a kernel is compiled.
+    let base = step(progress, "merge packages", Some(&log("packages")), || {
+        rootfs::base(plan, &fetched, &cache, &log("packages"))
+    })?;
+    let squashfs = step(progress, "root file system", Some(&log("rootfs")), || {
+        rootfs::squashfs(plan, &base, &cache, &log("rootfs"))
+    })?;
     let uboot = step(progress, "build U-Boot", Some(&log("uboot")), || {
         let source_key = files_key(&fetched.uboot);
         let work = Work {
@@ -78,12 +85,6 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         })?;
         let cached = built.cached;
         Ok((built, cached))
-    })?;
-    let base = step(progress, "merge packages", Some(&log("packages")), || {
-        rootfs::base(plan, &fetched, &cache, &log("packages"))
-    })?;
-    let squashfs = step(progress, "root file system", Some(&log("rootfs")), || {
-        rootfs::squashfs(plan, &base, &cache, &log("rootfs"))
     })?;
     step(progress, "record artefacts", None, || {
         let artefacts = hand_over(plan, options, &fetched, &uboot, &linux, &tree, &squashfs)?;

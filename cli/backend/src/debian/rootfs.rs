@@ -70,7 +70,7 @@ fn add_package(tree: &mut Tree, name: &str, path: &Path, log: &Path) -> Outcome<
 /// Makes the squashfs from the base archive and the plan.
 ///
 /// # Errors
-/// When an owner or unit is unknown, or `sqfstar` fails.
+/// When an owner or unit is unknown, or `mksquashfs` fails.
 pub fn squashfs(plan: &Plan, base: &Path, cache: &Cache, log: &Path) -> Outcome<(PathBuf, bool)> {
     let wanted = serde_json::to_string(&(
         &plan.files,
@@ -91,10 +91,12 @@ pub fn squashfs(plan: &Plan, base: &Path, cache: &Cache, log: &Path) -> Outcome<
         let tar = part.join("rootfs.tar");
         tree.write_tar(&tar, plan.product.epoch)?;
         let image = part.join("rootfs.squashfs");
-        Call::new(tool("sqfstar")?)
-            .args(["-comp", "zstd", "-Xcompression-level", &plan.storage.zstd_level.to_string()])
-            .args(["-b", "128K", "-no-xattrs", "-quiet", "-no-progress"])
+        // Not sqfstar: that of squashfs-tools 4.5.1 does not understand compressor options.
+        Call::new(tool("mksquashfs")?)
+            .arg("-")
             .arg(&image)
+            .args(["-tar", "-comp", "zstd", "-Xcompression-level", &plan.storage.zstd_level.to_string()])
+            .args(["-b", "128K", "-no-xattrs", "-quiet", "-no-progress"])
             .env("SOURCE_DATE_EPOCH", plan.product.epoch.to_string())
             .input(&tar)
             .log(log)

@@ -26,7 +26,12 @@ pub fn apply(tree: &mut Tree, unit: &str, state: UnitState) -> Outcome<()> {
 }
 
 fn enable(tree: &mut Tree, unit: &str, depth: u32) -> Outcome<()> {
-    let (path, text) = unit_text(tree, unit)?.ok_or_else(|| {
+    let found = unit_text(tree, unit)?;
+    if found.is_none() && depth > 0 {
+        // A companion (`Also=`) that a layer took out: as systemctl, go on without it.
+        return Ok(());
+    }
+    let (path, text) = found.ok_or_else(|| {
         Failure::error(
             ExitStatus::Build,
             "unknown-unit",
@@ -125,7 +130,7 @@ mod tests {
     fn tree() -> (tempfile::TempDir, Tree) {
         let folder = tempfile::tempdir().unwrap();
         let mut tree = Tree::new(&folder.path().join("spool")).unwrap();
-        let unit = b"[Unit]\nDescription=x\n[Install]\nWantedBy=multi-user.target\nAlias=sshd.service\n";
+        let unit = b"[Unit]\nDescription=x\n[Install]\nWantedBy=multi-user.target\nAlias=sshd.service\nAlso=gone.socket\n";
         tree.put("/usr/lib/systemd/system/ssh.service", PutEntry::File(unit), 0o644, 0, 0).unwrap();
         tree.put("/usr/lib/systemd/system/bare.service", PutEntry::File(b"[Unit]\n"), 0o644, 0, 0).unwrap();
         (folder, tree)
