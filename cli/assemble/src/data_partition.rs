@@ -45,7 +45,7 @@ const FEATURES: &str = "none,has_journal,ext_attr,dir_index,filetype,extent,64bi
 /// `no-room` when the plan's size is too small, or when `mke2fs` fails.
 pub fn make(plan: &Plan, path: &Path, log: &Path) -> Outcome<()> {
     let bytes = plan.storage.data_bytes;
-    if bytes < SMALLEST || bytes % 4096 != 0 {
+    if bytes < SMALLEST || !bytes.is_multiple_of(4096) {
         return Err(Failure::error(
             ExitStatus::Input,
             "no-room",

@@ -35,8 +35,11 @@ fn private_folder() -> tempfile::TempDir {
     tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o700)).tempdir().unwrap()
 }
 
+/// File names and contents.
+type StoredFiles = Vec<(String, Vec<u8>)>;
+
 /// The files of two keys of 2048 bits, made once a test run: making an RSA key is slow.
-static KEYS: LazyLock<[Vec<(String, Vec<u8>)>; 2]> = LazyLock::new(|| {
+static KEYS: LazyLock<[StoredFiles; 2]> = LazyLock::new(|| {
     ["first", "second"].map(|_| {
         let folder = private_folder();
         let new =

@@ -246,6 +246,18 @@ mod tests {
     }
 
     #[test]
+    fn an_inherited_descriptor_is_read() {
+        use std::os::fd::AsRawFd;
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"from a pipe\n").unwrap();
+        let number = u32::try_from(file.as_raw_fd()).unwrap();
+        let secret = PassphraseSource::Descriptor(number).read("k", &no_prompt).unwrap();
+        assert_eq!(secret.bytes(), b"from a pipe");
+        let closed = PassphraseSource::Descriptor(9999).read("k", &no_prompt).unwrap_err();
+        assert!(closed.to_string().contains("/dev/fd/9999"), "{closed}");
+    }
+
+    #[test]
     fn an_agent_that_is_not_a_socket_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let source = PassphraseSource::Agent(file.path().to_owned());

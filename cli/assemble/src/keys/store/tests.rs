@@ -23,7 +23,7 @@ fn a_key_comes_back_as_it_was_made() {
     let key = store.load_signing("gw-dev", &secret()).unwrap();
     assert_eq!((key.record.bits, key.record.mark), (2048, KeyMark::Development));
     assert_eq!(key.public().key, store.public("gw-dev").unwrap().key);
-    assert_eq!(store.list().unwrap(), [key.record.clone()]);
+    assert_eq!(store.list().unwrap(), std::slice::from_ref(&key.record));
     assert_eq!(store.check("gw-dev", Some(&secret())).unwrap(), key.record);
     assert!(!format!("{key:?}").contains("private"), "{key:?}");
 }
