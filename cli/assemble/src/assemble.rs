@@ -1,7 +1,7 @@
 //! The one entry of this room: plan and artefacts become a signed image.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -42,15 +42,18 @@ pub fn assemble(
     }
     let image = place::prepare(folder)?;
     let work = Work { plan, artefacts, folder, image, progress };
-    let record = work.make(key)?;
-    work.step("reading the image back with the public key")?;
-    let staging = place::staging(folder);
-    readback(plan, &record, &staging, &key.public())?;
-    remember(plan, artefacts, &key.record, &record, &staging)?;
-    check_interrupt()?;
-    place::swap(folder)?;
-    write_json_atomic(&folder.join("image.json"), &record)?;
-    Ok(record)
+    match work.make_and_prove(key) {
+        Ok(record) => {
+            place::swap(folder)?;
+            write_json_atomic(&folder.join("image.json"), &record)?;
+            Ok(record)
+        }
+        Err(failure) => {
+            // What went wrong matters more than whether the half image could be removed.
+            let _ = place::discard(folder);
+            Err(failure)
+        }
+    }
 }
 
 fn refuse_stale(plan: &Plan, artefacts: &Artefacts) -> Outcome<()> {
@@ -88,6 +91,16 @@ impl Work<'_> {
         check_interrupt()?;
         (self.progress)(what);
         Ok(())
+    }
+
+    fn make_and_prove(&self, key: &SigningKey) -> Outcome<ImageRecord> {
+        let record = self.make(key)?;
+        self.step("reading the image back with the public key")?;
+        let staging = place::staging(self.folder);
+        readback(self.plan, &record, &staging, &key.public())?;
+        remember(self.plan, self.artefacts, &key.record, &record, &staging)?;
+        check_interrupt()?;
+        Ok(record)
     }
 
     fn make(&self, key: &SigningKey) -> Outcome<ImageRecord> {
@@ -177,7 +190,10 @@ impl Work<'_> {
             files.insert(role, self.artefact(role)?.1.clone());
         }
         for role in [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk] {
-            let (sha256, bytes) = sha256_file(&self.new_file(role))?;
+            let path = self.new_file(role);
+            // On disk before the record is: after a power cut, a size and a time would say nothing.
+            File::open(&path).and_then(|f| f.sync_all()).map_err(|e| Failure::io("write", &path, &e))?;
+            let (sha256, bytes) = sha256_file(&path)?;
             files.insert(role, Artefact { path: Path::new("image").join(file_name(role)), sha256, bytes });
         }
         Ok(ImageRecord {

@@ -83,7 +83,6 @@ pub fn write(plan: &Plan, contents: &Contents<'_>, path: &Path) -> Outcome<Vec<P
             sha256,
         });
     }
-    disk.sync_data().map_err(|e| Failure::io("write", path, &e))?;
     Ok(records)
 }
 

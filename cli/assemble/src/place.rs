@@ -41,6 +41,11 @@ pub fn swap(folder: &Path) -> Outcome<()> {
     remove(&staging(folder))
 }
 
+/// Removes the staging folder.
+pub fn discard(folder: &Path) -> Outcome<()> {
+    remove(&staging(folder))
+}
+
 fn remove(path: &Path) -> Outcome<()> {
     match fs::remove_dir_all(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", path, &e)),

@@ -129,6 +129,21 @@ fn artefacts_must_be_those_of_the_plan_and_unchanged() {
 }
 
 #[test]
+fn the_old_image_stays_when_the_new_one_fails() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let mut built = ready(&plan());
+    let record = built.assemble(&plan()).unwrap();
+    built.artefacts.provenance.insert("gcc".into(), "15".into());
+    fs::write(built.path("artefacts/u-boot-nodtb.bin"), "changed").unwrap();
+    assert_eq!(code(&built.assemble(&plan()).unwrap_err()).1, "artefact-changed");
+    assert!(!built.path("image.new").exists());
+    assert_eq!(read_json::<ImageRecord>(&built.path("image.json")).unwrap(), record);
+    readback(&plan(), &record, built.folder.path(), &built.key.public()).unwrap();
+}
+
+#[test]
 fn what_does_not_fit_names_its_size_the_limit_and_the_key() {
     type Change = fn(&mut Plan);
     let cases: [(Change, &str, &str); 4] = [
@@ -192,6 +207,20 @@ fn the_readback_finds_every_tampering() {
     assert!(check().unwrap_err().to_string().contains("is not the file of the record"));
     flip(&uboot, 0);
     check().unwrap();
+
+    type Change = fn(&mut ImageRecord);
+    let cases: [(Change, &str); 4] = [
+        (|r| r.cmdline.push_str(" init=/bin/sh"), "the record says"),
+        (|r| r.verity_root_hash = "00".repeat(32), "not that of the record"),
+        (|r| r.partitions[3].name = "data2".into(), "expected the partitions"),
+        (|r| drop(r.files.remove(&Role::Disk)), "the record has no `Disk`"),
+    ];
+    for (change, expected) in cases {
+        let mut other = record.clone();
+        change(&mut other);
+        let failure = readback(&plan(), &other, built.folder.path(), &public).unwrap_err();
+        assert!(failure.to_string().contains(expected), "{failure}");
+    }
 
     let other = signing_key(1, "gw-dev").public();
     let failure = readback(&plan(), &record, built.folder.path(), &other).unwrap_err();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use diag::{ExitStatus, Failure, Outcome};
 use zeroize::Zeroizing;
 
+use super::store::check_name;
 use super::store_files::refuse_open_permissions;
 
 /// Longer passphrases than this are refused, in bytes.
@@ -67,8 +68,9 @@ impl PassphraseSource {
     /// Gets the passphrase of the key `name`; `prompt` asks the person, given the question.
     ///
     /// # Errors
-    /// When the source cannot be read, gives nothing, or others could read it (`key-permissions`).
+    /// `key-name`, or when the source cannot be read, gives nothing, or others could read it (`key-permissions`).
     pub fn read(&self, name: &str, prompt: &dyn Fn(&str) -> Outcome<Secret>) -> Outcome<Secret> {
+        check_name(name)?;
         let secret = match self {
             Self::Prompt => prompt(&format!("Passphrase of the key `{name}`"))?,
             Self::File(path) => {
@@ -243,6 +245,13 @@ mod tests {
         let text = source.read("dev", &no_prompt).unwrap_err().to_string();
         assert!(text.contains("neither `OK PASSPHRASE`") && !text.contains("sesame"), "{text}");
         agent.join().unwrap();
+    }
+
+    #[test]
+    fn a_name_cannot_speak_to_the_agent() {
+        let source = PassphraseSource::Agent("/nonexistent".into());
+        let failure = source.read("a\nGET b", &no_prompt).unwrap_err();
+        assert_eq!(failure.diagnostics[0].code, "key-name");
     }
 
     #[test]

@@ -362,7 +362,7 @@ fn random_passphrase() -> Secret {
 }
 
 /// The same names as a product may write in `signing.key`.
-fn check_name(name: &str) -> Outcome<()> {
+pub(super) fn check_name(name: &str) -> Outcome<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if starts && name.len() <= LONGEST_NAME && name.chars().all(allowed) {
