@@ -119,10 +119,11 @@ fn trusted_control<'a>(uboot: &'a [u8], plan: &Plan, key: &PublicKey) -> Result<
 
 /// The command line of the FIT's only configuration, after its signature verified.
 fn verified_cmdline(blob: &[u8], control: &[u8], plan: &Plan) -> Result<String, String> {
-    let keys = fit::control_fdt::keys(control).map_err(|e| e.to_string())?;
-    let report = fit::verify::verify(blob, &keys, false).map_err(|e| e.to_string())?;
-    if !report.ok {
-        let problems: Vec<&str> = report.all_problems().map(|p| p.message.as_str()).collect();
+    let report = fit::verify::verify_with_control(blob, control).map_err(|e| e.to_string())?;
+    // What may pass in a stranger's FIT has no place in one of ours.
+    let problems: Vec<&str> =
+        report.all_problems().chain(&report.warnings).map(|p| p.message.as_str()).collect();
+    if !report.ok || !problems.is_empty() {
         return Err(format!("the FIT on the disk is refused: {}", problems.join("; ")));
     }
     let [configuration] = &report.configurations[..] else {
