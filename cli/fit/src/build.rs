@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::FitError;
 use crate::fdt::{Node, Tree};
 use crate::key::Hash;
 
 /// An image of a FIT.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Image<'a> {
     /// Node name below `/images`, such as `kernel`.
     pub name: String,
@@ -25,12 +28,14 @@ pub struct Image<'a> {
     pub load: Option<u64>,
     /// Entry address.
     pub entry: Option<u64>,
-    /// Content.
+    /// Content; no part of a written description, the caller adds it.
+    #[serde(skip)]
     pub data: Cow<'a, [u8]>,
 }
 
 /// A configuration of a FIT.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Configuration {
     /// Node name below `/configurations`, such as `conf`.
     pub name: String,
@@ -43,7 +48,8 @@ pub struct Configuration {
 }
 
 /// A FIT to be built.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FitSpec<'a> {
     /// One line for people.
     pub description: String,
@@ -112,18 +118,65 @@ fn image_node(image: Image<'_>, hash: Hash) -> Node<'_> {
     node
 }
 
+/// Whether a name is fit for a node that we write: no unit address, no longer than the
+/// specification allows (Devicetree Specification 0.4, 2.2.1).
+pub(crate) fn is_node_name(name: &str) -> bool {
+    (1..=31).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// Spellings of U-Boot's `boot/image.c`; what it does not know it refuses only when it boots.
+const KINDS: &[&str] = &[
+    "kernel",
+    "kernel_noload",
+    "flat_dt",
+    "ramdisk",
+    "firmware",
+    "filesystem",
+    "fpga",
+    "script",
+    "standalone",
+    "tee",
+    "copro",
+];
+const ARCHES: &[&str] =
+    &["arm", "arm64", "riscv", "x86", "x86_64", "mips", "mips64", "ppc", "loongarch64", "sandbox"];
+const OSES: &[&str] = &["linux", "u-boot", "arm-trusted-firmware", "tee", "opensbi", "efi", "elf", "vxworks"];
+const COMPRESSIONS: &[&str] = &["none", "gzip", "bzip2", "lzma", "lzo", "lz4", "zstd"];
+
+fn check_image(image: &Image<'_>) -> Result<(), FitError> {
+    let known = |what: &str, found: &str, list: &[&str]| match list.contains(&found) {
+        true => Ok(()),
+        false => Err(FitError::Spec(format!(
+            "`{what}` of the image `{}` is `{}`: expected one of {}",
+            image.name,
+            found.escape_debug(),
+            list.join(", ")
+        ))),
+    };
+    known("type", &image.kind, KINDS)?;
+    known("arch", &image.arch, ARCHES)?;
+    known("compression", &image.compression, COMPRESSIONS)?;
+    image.os.as_deref().map_or(Ok(()), |os| known("os", os, OSES))?;
+    match image.data.is_empty() {
+        true => Err(FitError::Spec(format!("the image `{}` has no data", image.name))),
+        false => Ok(()),
+    }
+}
+
+/// Properties of a configuration that name images (U-Boot `include/image.h`, `FIT_*_PROP`).
+const ROLES: &[&str] =
+    &["kernel", "fdt", "ramdisk", "loadables", "firmware", "fpga", "script", "standalone", "setup"];
+
 fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {
     let wrong = |message: String| Err(FitError::Spec(message));
-    let fit_name = |name: &str| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-    };
     let images: Vec<&str> = spec.images.iter().map(|i| i.name.as_str()).collect();
     let configurations: Vec<&str> = spec.configurations.iter().map(|c| c.name.as_str()).collect();
     for list in [&images, &configurations] {
         for (index, name) in list.iter().enumerate() {
-            if !fit_name(name) {
+            if !is_node_name(name) {
                 return wrong(format!(
-                    "`{}` is no node name: expected letters, digits, `-`, `_`, `.` (no `@`)",
+                    "`{}` is no node name: expected 1 to 31 letters, digits, `-`, `_`, `.` (no `@`)",
                     name.escape_debug()
                 ));
             }
@@ -132,14 +185,28 @@ fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {
             }
         }
     }
+    for image in &spec.images {
+        check_image(image)?;
+    }
     if !configurations.contains(&spec.default.as_str()) {
         return wrong(format!("the default configuration `{}` is not there", spec.default));
     }
     for configuration in &spec.configurations {
-        if configuration.loads.iter().all(|(_, names)| names.is_empty()) {
+        if configuration.loads.iter().any(|(_, names)| names.is_empty()) || configuration.loads.is_empty() {
             return wrong(format!("the configuration `{}` loads nothing", configuration.name));
         }
-        for (property, names) in &configuration.loads {
+        for (index, (property, names)) in configuration.loads.iter().enumerate() {
+            if !ROLES.contains(&property.as_str()) {
+                return wrong(format!(
+                    "the configuration `{}` loads `{}`: expected one of {}",
+                    configuration.name,
+                    property.escape_debug(),
+                    ROLES.join(", ")
+                ));
+            }
+            if configuration.loads[..index].iter().any(|(other, _)| other == property) {
+                return wrong(format!("the configuration `{}` names `{property}` twice", configuration.name));
+            }
             for name in names {
                 if !images.contains(&name.as_str()) {
                     return wrong(format!(
@@ -206,5 +273,42 @@ mod tests {
         let mut twice = spec();
         twice.images[1].name = "kernel".into();
         assert!(build(twice).unwrap_err().to_string().contains("`kernel` is there twice"));
+    }
+
+    #[test]
+    fn what_u_boot_would_not_know_is_refused() {
+        let with = |change: fn(&mut FitSpec<'static>)| {
+            let mut spec = spec();
+            change(&mut spec);
+            build(spec).unwrap_err().to_string()
+        };
+        for (text, expected) in [
+            (with(|s| s.images[0].kind = "kernal".into()), "`type` of the image `kernel` is `kernal`"),
+            (with(|s| s.images[0].arch = "arm46".into()), "`arch` of the image `kernel` is `arm46`"),
+            (with(|s| s.images[0].compression = "zip".into()), "expected one of none, gzip"),
+            (with(|s| s.images[0].os = Some("dos".into())), "`os` of the image `kernel` is `dos`"),
+            (with(|s| s.images[0].data = Cow::Borrowed(b"")), "the image `kernel` has no data"),
+            (
+                with(|s| s.configurations[0].loads[0].0 = "compatible".into()),
+                "loads `compatible`: expected one of",
+            ),
+            (with(|s| s.configurations[0].loads[1].0 = "kernel".into()), "names `kernel` twice"),
+            (with(|s| s.configurations[0].loads[1].1.clear()), "loads nothing"),
+            (with(|s| s.images[0].name = "k".repeat(32)), "expected 1 to 31 letters"),
+        ] {
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_description_goes_through_json() {
+        let text = serde_json::to_string(&spec()).unwrap();
+        let mut back: FitSpec<'_> = serde_json::from_str(&text).unwrap();
+        for (image, data) in back.images.iter_mut().zip([b"k", b"d"]) {
+            image.data = Cow::Borrowed(data);
+        }
+        assert_eq!(build(back).unwrap().write().unwrap(), build(spec()).unwrap().write().unwrap());
+        let unknown = text.replacen("\"arch\"", "\"arhc\"", 1);
+        assert!(serde_json::from_str::<FitSpec<'_>>(&unknown).unwrap_err().to_string().contains("`arhc`"));
     }
 }

@@ -1,10 +1,17 @@
-//! Keys in U-Boot's control FDT, and the control FDT in a shipped U-Boot.
+//! Keys in U-Boot's control FDT: insert, remove, list.
+//!
+//! Only RSA keys that are required for configurations are ever written. See [`crate::binary`] for the control
+//! FDT inside of a shipped U-Boot.
 //!
 //! Source: U-Boot `doc/usage/fit/signature.rst`, "Public Key Storage"; `lib/rsa/rsa-sign.c`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::FitError;
-use crate::fdt::{Blocks, Node, Tree};
+use crate::fdt::{Node, Tree};
 use crate::key::{Algorithm, PublicKey};
+
+pub use crate::binary::{Candidate, candidates, find_control, find_trees};
 
 /// A key node of a control FDT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +26,21 @@ pub struct KeyNode {
     pub required: Option<String>,
     /// The key.
     pub key: PublicKey,
+}
+
+impl KeyNode {
+    /// A key as if it stood in a control FDT, required for every configuration: to verify with a public
+    /// key alone.
+    #[must_use]
+    pub fn required(name: &str, algorithm: Algorithm, key: PublicKey) -> Self {
+        Self {
+            node: format!("key-{name}"),
+            name: name.to_owned(),
+            algo: algorithm.name(),
+            required: Some("conf".to_owned()),
+            key,
+        }
+    }
 }
 
 /// Puts a key into a control FDT, required for every configuration; replaces one of that name.
@@ -39,9 +61,18 @@ pub fn insert_key(
             key.bits()
         )));
     }
-    let mut tree = Tree::parse(control)?;
+    let node_name = format!("key-{name}");
+    if name.is_empty()
+        || !node_name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    {
+        return Err(FitError::Key(format!(
+            "`{}` is no name for a key: expected letters, digits, `-`, `_`, `.`",
+            name.escape_debug()
+        )));
+    }
+    let mut tree = Tree::parse_unique(control)?;
     let signature = tree.root.child_or_new("signature");
-    let node = signature.child_or_new(&format!("key-{name}"));
+    let node = signature.child_or_new(&node_name);
     node.properties.clear();
     node.set_text("required", "conf");
     node.set_text("algo", &algorithm.name());
@@ -52,12 +83,56 @@ pub fn insert_key(
     tree.write()
 }
 
+/// Takes a key out of a control FDT, by the name that [`insert_key`] was given.
+///
+/// # Errors
+/// When the blob is no tree, or there is no such key.
+pub fn remove_key(control: &[u8], name: &str) -> Result<Vec<u8>, FitError> {
+    let mut tree = Tree::parse_unique(control)?;
+    let node = format!("key-{name}");
+    let keys = tree.root.child_mut("signature").map(|signature| &mut signature.children);
+    match keys.and_then(|keys| keys.iter().position(|key| key.name == node).map(|at| keys.remove(at))) {
+        Some(_) => tree.write(),
+        None => Err(FitError::Key(format!("the control FDT has no key `{}`", name.escape_debug()))),
+    }
+}
+
+/// How many of several required keys must have signed (`required-mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequiredMode {
+    /// Every one; what U-Boot does when nothing is said.
+    All,
+    /// One is enough, for the rotation of keys.
+    Any,
+}
+
+/// Sets `required-mode` of a control FDT.
+///
+/// # Errors
+/// When the blob is no tree or has no `/signature`.
+pub fn set_required_mode(control: &[u8], mode: RequiredMode) -> Result<Vec<u8>, FitError> {
+    let mut tree = Tree::parse_unique(control)?;
+    let signature = tree
+        .root
+        .child_mut("signature")
+        .ok_or_else(|| FitError::Key("the control FDT has no `/signature`: insert a key first".to_owned()))?;
+    signature.set_text(
+        "required-mode",
+        match mode {
+            RequiredMode::All => "all",
+            RequiredMode::Any => "any",
+        },
+    );
+    tree.write()
+}
+
 /// The keys of a control FDT. A key node that does not hold a usable key is an error.
 ///
 /// # Errors
 /// When the blob is no tree or a key node is malformed.
 pub fn keys(control: &[u8]) -> Result<Vec<KeyNode>, FitError> {
-    let tree = Tree::parse(control)?;
+    let tree = Tree::parse_unique(control)?;
     let Some(signature) = tree.root.child("signature") else { return Ok(Vec::new()) };
     signature.children.iter().map(key_node).collect()
 }
@@ -79,47 +154,7 @@ fn key_node(node: &Node<'_>) -> Result<KeyNode, FitError> {
 /// # Errors
 /// When the blob is no tree.
 pub fn required_mode(control: &[u8]) -> Result<String, FitError> {
-    let tree = Tree::parse(control)?;
-    Ok(tree.root.child("signature").and_then(|s| s.text("required-mode")).unwrap_or("all").to_owned())
-}
-
-/// Where control FDTs stand in a U-Boot binary: offset and size, in order.
-///
-/// A shipped binary (`u-boot-nodtb.bin` with the tree behind it, perhaps padded) must hold
-/// exactly one; two would leave it to U-Boot's code which one counts.
-#[must_use]
-pub fn find_trees(binary: &[u8]) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(step) =
-        binary.get(at..).and_then(|rest| rest.windows(4).position(|w| w == [0xd0, 0x0d, 0xfe, 0xed]))
-    {
-        let offset = at + step;
-        match Blocks::open(&binary[offset..]) {
-            Ok(blocks) if Tree::parse(&binary[offset..]).is_ok() => {
-                found.push((offset, blocks.total()));
-                at = offset + blocks.total();
-            }
-            _ => at = offset + 4,
-        }
-    }
-    found
-}
-
-/// The one control FDT of a shipped U-Boot binary.
-///
-/// # Errors
-/// When there is none, or more than one.
-pub fn find_control(binary: &[u8]) -> Result<&[u8], FitError> {
-    match find_trees(binary)[..] {
-        [(offset, size)] => Ok(&binary[offset..offset + size]),
-        [] => Err(FitError::Tree(
-            "the U-Boot binary carries no control FDT: it would take one from elsewhere".to_owned(),
-        )),
-        ref several => Err(FitError::Tree(format!(
-            "the U-Boot binary carries {} device trees (at {}), expected one",
-            several.len(),
-            several.iter().map(|(offset, _)| format!("{offset:#x}")).collect::<Vec<_>>().join(", ")
-        ))),
-    }
+    let tree = Tree::parse_unique(control)?;
+    let signature = tree.root.child("signature").filter(|node| node.get("required-mode").is_some());
+    Ok(signature.map_or("all", |node| node.text("required-mode").unwrap_or("(not text)")).to_owned())
 }

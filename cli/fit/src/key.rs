@@ -162,6 +162,25 @@ impl PublicKey {
             .map_err(|e| FitError::Key(format!("expected a PEM public key (RSA), found something else: {e}")))
     }
 
+    /// The public half of a PEM PKCS#8 private key that is not encrypted.
+    ///
+    /// # Errors
+    /// When it is something else; the message never holds key material.
+    pub fn from_private_pem(pem: &str) -> Result<Self, FitError> {
+        use crate::sign::{RsaSigner, Signer};
+        RsaSigner::from_pem(pem).map(|signer| signer.public_key())
+    }
+
+    /// As a PEM SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// When the key cannot be encoded.
+    pub fn to_pem(&self) -> Result<String, FitError> {
+        self.0
+            .to_public_key_pem(rsa::pkcs8::LineEnding::LF)
+            .map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))
+    }
+
     /// Modulus in bits.
     #[must_use]
     pub fn bits(&self) -> usize {
@@ -200,8 +219,15 @@ impl PublicKey {
     pub(crate) fn from_uboot(get: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, FitError> {
         let need =
             |name: &str| get(name).ok_or_else(|| FitError::Key(format!("the key node lacks `{name}`")));
+        let large = need("rsa,modulus")?;
+        if !(256..=512).contains(&large.len()) || large.last().is_none_or(|byte| byte % 2 == 0) {
+            return Err(FitError::Key(format!(
+                "the key node holds no RSA key of 2048 to 4096 bits: its modulus has {} bytes",
+                large.len()
+            )));
+        }
         let (modulus, exponent) =
-            (BigUint::from_bytes_be(&need("rsa,modulus")?), BigUint::from_bytes_be(&need("rsa,exponent")?));
+            (BigUint::from_bytes_be(&large), BigUint::from_bytes_be(&need("rsa,exponent")?));
         let key = RsaPublicKey::new(modulus, exponent)
             .map_err(|e| FitError::Key(format!("the key node holds no RSA key: {e}")))?;
         let key = Self(key);

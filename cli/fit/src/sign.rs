@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rand_core::SeedableRng;
-use rsa::pkcs8::EncodePrivateKey;
-use rsa::traits::PublicKeyParts;
+use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
 use sha2::{Sha256, Sha384, Sha512};
 
@@ -42,6 +41,18 @@ impl RsaSigner {
     #[must_use]
     pub fn new(key: RsaPrivateKey) -> Self {
         Self(key)
+    }
+
+    /// From a PEM PKCS#8 private key that is not encrypted (RFC 5208, 5).
+    ///
+    /// # Errors
+    /// When it is something else; the message never holds key material.
+    pub fn from_pem(pem: &str) -> Result<Self, FitError> {
+        RsaPrivateKey::from_pkcs8_pem(pem).map(Self).map_err(|_| {
+            FitError::Key(
+                "expected a PEM private key (RSA, PKCS#8, not encrypted), found something else".to_owned(),
+            )
+        })
     }
 }
 
@@ -89,12 +100,105 @@ pub struct SignOptions {
     pub node: String,
 }
 
-/// Signs every configuration and returns the FIT's bytes.
+/// Signs every configuration with one key and returns the FIT's bytes.
 ///
 /// # Errors
 /// When the key does not fit the algorithm, or a configuration refers to what is not there.
-pub fn sign(mut tree: Tree<'_>, options: &SignOptions, signer: &dyn Signer) -> Result<Vec<u8>, FitError> {
-    let bits = signer.public_key().0.n().bits();
+pub fn sign(tree: Tree<'_>, options: &SignOptions, signer: &dyn Signer) -> Result<Vec<u8>, FitError> {
+    sign_all(tree, &[(options, signer)])
+}
+
+/// Signs every configuration with each key, as a key rotation needs it (`required-mode`).
+///
+/// All at once: a signature covers the names of its sibling nodes, so that one that is added
+/// later breaks those that are there. Signature nodes of other names are removed for the same reason.
+///
+/// # Errors
+/// When a key does not fit its algorithm, two signatures share a node, or a configuration refers to
+/// what is not there.
+pub fn sign_all(mut tree: Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) -> Result<Vec<u8>, FitError> {
+    for (index, (options, signer)) in signatures.iter().enumerate() {
+        check_options(options, *signer)?;
+        if signatures[..index].iter().any(|(other, _)| other.node == options.node) {
+            return Err(FitError::Spec(format!("two signatures share the node name `{}`", options.node)));
+        }
+    }
+    let names: Vec<String> = configurations(&tree)?.children.iter().map(|node| node.name.clone()).collect();
+    for name in &names {
+        if let Some(configuration) = tree.root.at_mut(&format!("/configurations/{name}")) {
+            configuration.children.retain(|child| !child.name.starts_with("signature"));
+        }
+        for (options, _) in signatures {
+            prepare(&mut tree, name, options)?;
+        }
+    }
+    // The strings that a signature covers are all of them; their size is known once all
+    // names are in the tree, and it changes no other size.
+    let strings_bytes = strings_size(&tree)?;
+    let mut places = Vec::new();
+    for name in &names {
+        let listed = covered_paths(&tree, name)?;
+        for (options, signer) in signatures {
+            let node = signature_node(&mut tree, name, &options.node)?;
+            node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
+            let path = format!("/configurations/{name}/{}/value", options.node);
+            places.push(Place {
+                path,
+                listed: listed.clone(),
+                options,
+                signer: *signer,
+                ranges: vec![],
+                value: None,
+            });
+        }
+    }
+    let mut blob = tree.write_tracking(&mut |piece, path, range| {
+        for place in &mut places {
+            if is_covered(piece, path, &place.listed) {
+                place.ranges.push(range.clone());
+            }
+            if piece == Piece::Property && path == place.path {
+                place.value = Some(range.clone());
+            }
+        }
+    })?;
+    let strings_at = blob.len() - strings_bytes as usize;
+    for place in places {
+        place.fill(&mut blob, strings_at)?;
+    }
+    Ok(blob)
+}
+
+/// A signature to be made: what it covers in the blob, and where its value goes.
+struct Place<'s> {
+    path: String,
+    listed: BTreeSet<String>,
+    options: &'s SignOptions,
+    signer: &'s dyn Signer,
+    ranges: Vec<Range<usize>>,
+    value: Option<Range<usize>>,
+}
+
+impl Place<'_> {
+    fn fill(self, blob: &mut [u8], strings_at: usize) -> Result<(), FitError> {
+        let SignOptions { algorithm, padding, .. } = self.options;
+        let mut parts: Vec<&[u8]> = self.ranges.iter().map(|range| &blob[range.clone()]).collect();
+        parts.push(&blob[strings_at..]);
+        let digest = algorithm.hash.digest(&parts);
+        let signature = self.signer.sign(algorithm.hash, *padding, &digest)?;
+        let value = self.value.ok_or_else(|| FitError::Fit("a signature has no place".to_owned()))?;
+        // A property's value follows its token, its length and the offset of its name.
+        let start = value.start + 12;
+        blob.get_mut(start..start + signature.len())
+            .filter(|_| signature.len() == algorithm.bits / 8)
+            .ok_or_else(|| FitError::Key("the signature has an unexpected length".to_owned()))?
+            .copy_from_slice(&signature);
+        Ok(())
+    }
+}
+
+fn check_options(options: &SignOptions, signer: &dyn Signer) -> Result<(), FitError> {
+    let bits = signer.public_key().bits();
     if bits != options.algorithm.bits {
         return Err(FitError::Key(format!(
             "`{}` needs a key of {} bits, but `{}` has {bits}",
@@ -103,47 +207,13 @@ pub fn sign(mut tree: Tree<'_>, options: &SignOptions, signer: &dyn Signer) -> R
             options.key_name
         )));
     }
-    let names: Vec<String> = configurations(&tree)?.children.iter().map(|node| node.name.clone()).collect();
-    for name in &names {
-        prepare(&mut tree, name, options)?;
+    if !options.node.starts_with("signature") || !crate::build::is_node_name(&options.node) {
+        return Err(FitError::Spec(format!(
+            "`{}` is no name for a signature: expected `signature-1` or the like",
+            options.node.escape_debug()
+        )));
     }
-    // The strings that a signature covers are all of them; their size is known once all
-    // names are in the tree, and it changes no other size.
-    let strings_bytes = strings_size(&tree)?;
-    for name in &names {
-        let node = signature_node(&mut tree, name, &options.node)?;
-        node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
-    }
-    let covered: Vec<BTreeSet<String>> =
-        names.iter().map(|name| covered_paths(&tree, name)).collect::<Result<_, _>>()?;
-    let mut ranges: Vec<Vec<Range<usize>>> = vec![Vec::new(); names.len()];
-    let mut values: Vec<Option<Range<usize>>> = vec![None; names.len()];
-    let value_paths: Vec<String> =
-        names.iter().map(|name| format!("/configurations/{name}/{}/value", options.node)).collect();
-    let mut blob = tree.write_tracking(&mut |piece, path, range| {
-        for (index, set) in covered.iter().enumerate() {
-            if is_covered(piece, path, set) {
-                ranges[index].push(range.clone());
-            }
-            if piece == Piece::Property && path == value_paths[index] {
-                values[index] = Some(range.clone());
-            }
-        }
-    })?;
-    let strings_at = blob.len() - strings_bytes as usize;
-    for (ranges, value) in ranges.iter().zip(values) {
-        let mut parts: Vec<&[u8]> = ranges.iter().map(|range| &blob[range.clone()]).collect();
-        parts.push(&blob[strings_at..]);
-        let digest = options.algorithm.hash.digest(&parts);
-        let signature = signer.sign(options.algorithm.hash, options.padding, &digest)?;
-        let value = value.ok_or_else(|| FitError::Fit("a signature has no place".to_owned()))?;
-        let start = value.start + 12;
-        blob.get_mut(start..start + signature.len())
-            .filter(|_| signature.len() == options.algorithm.bits / 8)
-            .ok_or_else(|| FitError::Key("the signature has an unexpected length".to_owned()))?
-            .copy_from_slice(&signature);
-    }
-    Ok(blob)
+    Ok(())
 }
 
 fn configurations<'t, 'a>(tree: &'t Tree<'a>) -> Result<&'t Node<'a>, FitError> {
@@ -223,6 +293,16 @@ fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String
                 return Err(FitError::Fit(format!(
                     "the image `{name}` has no hash node: its data would not be covered"
                 )));
+            }
+            for hash in &hashes {
+                let algo = hash.text("algo").unwrap_or_default();
+                Hash::parse(algo)?;
+                if hash.get("value").is_none() || hash.get("uboot-ignore").is_some() {
+                    return Err(FitError::Fit(format!(
+                        "`{}` of the image `{name}` has no value or is to be ignored: it protects nothing",
+                        hash.name
+                    )));
+                }
             }
             for child in hashes.into_iter().chain(image.child("cipher")) {
                 paths.insert(format!("{path}/{}", child.name));

@@ -1,5 +1,7 @@
 //! Forged FITs, each with the reason for which it must be refused.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{control, options, private_key, signed, trusted, unsigned};
@@ -248,51 +250,4 @@ fn the_control_tree_of_a_binary_is_found_and_two_are_refused() {
     binary.extend_from_slice(&tree);
     assert_eq!(find_trees(&binary).len(), 2);
     assert!(find_control(&binary).unwrap_err().to_string().contains("carries 2 device trees"));
-}
-
-/// A small generator of the same numbers every time (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 8).unwrap()
-    }
-}
-
-#[test]
-fn thousands_of_mutations_never_verify_and_never_panic() {
-    let blob = signed(Padding::Pkcs1v15);
-    let keys = trusted();
-    let mut numbers = Numbers(0x5eed);
-    let mut parsed = 0;
-    for _ in 0..5000 {
-        let mut copy = blob.clone();
-        for _ in 0..1 + numbers.next() % 3 {
-            let at = numbers.next() % copy.len();
-            copy[at] ^= 1 << (numbers.next() % 8);
-        }
-        let Ok(report) = verify(&copy, &keys, false) else { continue };
-        parsed += 1;
-        if report.ok {
-            // Only bytes that mean nothing may change: the header's hints and padding.
-            let old = Tree::parse(&blob).unwrap();
-            let new = Tree::parse(&copy).unwrap();
-            let same_signed = |path: &str| old.root.at(path) == new.root.at(path);
-            assert!(same_signed("/images"), "changed images verified");
-            let conf = |t: &Tree<'_>| {
-                t.root
-                    .at("/configurations/conf")
-                    .unwrap()
-                    .properties
-                    .iter()
-                    .map(|(n, v)| (n.clone(), v.to_vec()))
-                    .collect::<Vec<_>>()
-            };
-            assert_eq!(conf(&old), conf(&new));
-        }
-    }
-    assert!(parsed > 500, "too few mutations were still trees: {parsed}");
 }

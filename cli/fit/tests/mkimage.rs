@@ -1,111 +1,285 @@
-//! Against U-Boot's own tools (the package `u-boot-tools`).
+//! Against U-Boot's own tools: `mkimage` and `dumpimage` (Debian's `u-boot-tools`), `dtc` and `fdtget`
+//! (`device-tree-compiler`), and `fit_check_sign`, which Debian does not ship: it is used where the
+//! variable `FIT_CHECK_SIGN` or the search path names one (it is built with U-Boot's `tools-only_defconfig`).
+
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
-use common::{options, private_key, signed, trusted};
+use common::{empty, options, other_key, private_key, signed, signer, trusted, unsigned};
+use fit::control_fdt::{KeyNode, insert_key, keys};
+use fit::external::{Placement, externalise};
 use fit::fdt::Tree;
-use fit::key::Padding;
-use fit::sign::{RsaSigner, sign};
-use fit::verify::verify;
+use fit::key::{Algorithm, Hash, Padding};
+use fit::sign::{RsaSigner, Signer, sign};
+use fit::verify::{verify, verify_with_control};
+use rsa::RsaPrivateKey;
 use rsa::pkcs8::EncodePrivateKey;
+use tempfile::TempDir;
 
-/// Whether the tool is there; its absence is loud, and an error where tools are required.
-fn have(program: &str) -> bool {
-    let there = Command::new(program).arg("-V").output().is_ok();
-    if !there {
-        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{program}` is required");
-        eprintln!("SKIPPED: `{program}` is not installed");
-    }
-    there
+/// Whether the tools are there; absence is loud, and an error where tools are required.
+fn have(programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|program| Command::new(program).arg("-V").output().is_err());
+    let Some(program) = missing else { return true };
+    assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{program}` is required");
+    eprintln!("SKIPPED: `{program}` is not installed");
+    false
 }
 
-fn mkimage_signed(folder: &Path, padding: &str) -> Vec<u8> {
-    let pem = private_key().to_pkcs8_pem(rsa::pkcs8::LineEnding::LF).unwrap();
-    std::fs::write(folder.join("dev.key"), pem.as_bytes()).unwrap();
-    for name in ["kernel", "fdt", "ramdisk"] {
-        std::fs::write(folder.join(name), format!("{name} data")).unwrap();
+fn fit_check_sign() -> Option<PathBuf> {
+    let named = std::env::var_os("FIT_CHECK_SIGN").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        named.or_else(|| std::env::split_paths(&path).map(|p| p.join("fit_check_sign")).find(|p| p.exists()));
+    if found.is_none() {
+        eprintln!(
+            "SKIPPED: no `fit_check_sign`: Debian does not ship it, set `FIT_CHECK_SIGN` to one built from U-Boot"
+        );
     }
+    found
+}
+
+fn run(folder: &Path, program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("SOURCE_DATE_EPOCH", "7")
+        .env("LC_ALL", "C")
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn folder_with_key(key: &RsaPrivateKey) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = key.to_pkcs8_pem(rsa::pkcs8::LineEnding::LF).unwrap();
+    std::fs::write(folder.path().join("dev.key"), pem.as_bytes()).unwrap();
+    folder
+}
+
+/// The same three images as [`unsigned`], described as `mkimage` wants it.
+fn its(algo: &str, padding: &str, sign_images: &str) -> String {
     let image = |name: &str, kind: &str, more: &str| {
         format!(
             "{name} {{ description = \"{name}\"; data = /incbin/(\"{name}\"); type = \"{kind}\"; arch = \"arm64\"; {more} compression = \"none\"; hash-1 {{ algo = \"sha256\"; }}; }};"
         )
     };
-    let its = format!(
-        "/dts-v1/; / {{ description = \"x\"; images {{ {} {} {} }}; configurations {{ default = \"conf\"; conf {{ kernel = \"kernel\"; fdt = \"fdt\"; ramdisk = \"ramdisk\"; signature-1 {{ algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; padding = \"{padding}\"; sign-images = \"kernel\", \"fdt\", \"ramdisk\"; }}; }}; }}; }};",
+    format!(
+        "/dts-v1/; / {{ description = \"x\"; images {{ {} {} {} }}; configurations {{ default = \"conf\"; conf {{ kernel = \"kernel\"; fdt = \"fdt\"; ramdisk = \"ramdisk\"; signature-1 {{ algo = \"{algo}\"; key-name-hint = \"dev\"; padding = \"{padding}\"; {sign_images} }}; }}; }}; }};",
         image("kernel", "kernel", "os = \"linux\"; load = <0x40400000>; entry = <0x40400000>;"),
         image("fdt", "flat_dt", ""),
         image("ramdisk", "ramdisk", "os = \"linux\"; load = <0x48000000>;"),
-    );
+    )
+}
+
+const ALL: &str = "sign-images = \"kernel\", \"fdt\", \"ramdisk\";";
+
+fn mkimage_signed(folder: &Path, its: &str, more: &[&str]) -> Vec<u8> {
+    for name in ["kernel", "fdt", "ramdisk"] {
+        std::fs::write(folder.join(name), format!("{name} data")).unwrap();
+    }
     std::fs::write(folder.join("x.its"), its).unwrap();
-    let output = Command::new("mkimage")
-        .args(["-f", "x.its", "-k", ".", "-r", "x.itb"])
-        .env("SOURCE_DATE_EPOCH", "7")
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run(folder, "mkimage", &[&["-f", "x.its", "-k", ".", "-r"], more, &["x.itb"]].concat());
     std::fs::read(folder.join("x.itb")).unwrap()
 }
 
 #[test]
 fn what_mkimage_signs_verifies_here() {
-    if !have("mkimage") {
+    if !have(&["mkimage", "dtc"]) {
         return;
     }
-    for padding in ["pkcs-1.5", "pss"] {
-        let folder = tempfile::tempdir().unwrap();
-        let report = verify(&mkimage_signed(folder.path(), padding), &trusted(), false).unwrap();
-        if padding == "pss" {
-            // mkimage salts as long as the modulus allows, U-Boot takes any; ours is fixed
-            // to the hash's length, so that this is told as a deviation and not accepted.
-            assert!(!report.ok || report.configurations[0].signed_by == ["dev"]);
-        } else {
-            assert!(report.ok, "{report:?}");
+    let folder = folder_with_key(private_key());
+    for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
+        for padding in ["pkcs-1.5", "pss"] {
+            let algorithm = Algorithm { hash, bits: 2048 };
+            let keys = [KeyNode::required("dev", algorithm, signer().public_key())];
+            let blob = mkimage_signed(folder.path(), &its(&algorithm.name(), padding, ALL), &[]);
+            let report = verify(&blob, &keys, false).unwrap();
+            assert!(report.ok, "{algorithm:?} {padding}: {report:?}");
+            assert_eq!(report.configurations[0].algo, [format!("{} {padding}", algorithm.name())]);
         }
     }
 }
 
 #[test]
-fn the_same_input_gets_the_same_signature_bytes_as_from_mkimage() {
-    if !have("mkimage") {
+fn what_mkimage_signs_with_external_data_verifies_here() {
+    if !have(&["mkimage", "dtc"]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let theirs = mkimage_signed(folder.path(), "pkcs-1.5");
-    let mut tree = Tree::parse(&theirs).unwrap();
-    let value = tree.root.at("/configurations/conf/signature-1").unwrap().get("value").unwrap().to_vec();
-    // The order of the strings is part of what is signed: keep theirs as it was when they signed.
-    let strings =
-        tree.root.at("/configurations/conf/signature-1").unwrap().get("hashed-strings").unwrap().to_vec();
-    let size = u32::from_be_bytes(strings[4..8].try_into().unwrap()) as usize;
-    assert!(size <= tree.strings.len());
-    tree.root.at_mut("/configurations/conf/signature-1").unwrap().properties.clear();
-    let ours = sign(tree, &options(Padding::Pkcs1v15), &RsaSigner::new(private_key().clone())).unwrap();
-    assert!(verify(&ours, &trusted(), false).unwrap().ok);
-    // mkimage signs before it adds the names of its own properties; ours covers all strings.
-    // The tokens are the same, so that only this difference remains: see docs/file-formats.md.
-    let back = Tree::parse(&ours).unwrap();
-    let mine = back.root.at("/configurations/conf/signature-1").unwrap();
-    let covers = u32::from_be_bytes(mine.get("hashed-strings").unwrap()[4..8].try_into().unwrap()) as usize;
-    if covers == size {
-        assert_eq!(mine.get("value").unwrap(), value);
-    } else {
-        assert!(covers > size, "ours covers {covers} bytes of strings, mkimage {size}");
+    let folder = folder_with_key(private_key());
+    for more in [&["-E"][..], &["-E", "-B", "200"], &["-E", "-p", "8000"]] {
+        let blob = mkimage_signed(folder.path(), &its("sha256,rsa2048", "pkcs-1.5", ALL), more);
+        let report = verify(&blob, &trusted(), false).unwrap();
+        assert!(report.ok, "{more:?}: {report:?}");
+        assert!(report.outside.contains(&"/images/kernel/data-size".to_owned()));
     }
 }
 
 #[test]
-fn what_is_signed_here_is_read_by_dumpimage() {
-    if !have("dumpimage") {
+fn the_ramdisk_that_mkimage_leaves_out_by_default_is_refused() {
+    if !have(&["mkimage", "dtc"]) {
+        return;
+    }
+    let folder = folder_with_key(private_key());
+    let blob = mkimage_signed(folder.path(), &its("sha256,rsa2048", "pkcs-1.5", ""), &[]);
+    let report = verify(&blob, &trusted(), false).unwrap();
+    assert!(!report.ok);
+    assert_eq!(report.configurations[0].problems[0].code, "hashed-nodes");
+    assert!(report.uncovered.contains(&"/images/ramdisk".to_owned()), "{report:?}");
+}
+
+/// `mkimage -F` signs a FIT as it is: given one of ours, with its value blanked, it must find the same bytes.
+fn resigned_by_mkimage(blob: &[u8], key: &RsaPrivateKey) -> (Vec<u8>, Vec<u8>) {
+    let path = "/configurations/conf/signature-1";
+    let value =
+        |blob: &[u8]| Tree::parse(blob).unwrap().root.at(path).unwrap().get("value").unwrap().to_vec();
+    let ours = value(blob);
+    let mut tree = Tree::parse(blob).unwrap();
+    tree.root.at_mut(path).unwrap().set("value", vec![0; ours.len()]);
+    let blank = tree.write().unwrap();
+    assert_eq!(blank.len(), blob.len());
+    let folder = folder_with_key(key);
+    std::fs::write(folder.path().join("x.itb"), blank).unwrap();
+    run(folder.path(), "mkimage", &["-F", "-k", ".", "x.itb"]);
+    (ours, value(&std::fs::read(folder.path().join("x.itb")).unwrap()))
+}
+
+#[test]
+fn the_same_input_gets_the_same_signature_bytes_as_from_mkimage() {
+    if !have(&["mkimage", "dtc"]) {
+        return;
+    }
+    for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
+        let mut options = options(Padding::Pkcs1v15);
+        options.algorithm.hash = hash;
+        let blob = sign(unsigned(), &options, &signer()).unwrap();
+        let (ours, theirs) = resigned_by_mkimage(&blob, private_key());
+        assert_eq!(ours, theirs, "{hash:?}");
+        // The comparison can fail: with another key the bytes differ.
+        assert_ne!(ours, resigned_by_mkimage(&blob, other_key()).1);
+    }
+}
+
+#[test]
+fn larger_keys_give_the_same_bytes_too() {
+    if !have(&["mkimage", "dtc", "openssl"]) {
+        return;
+    }
+    for bits in [3072, 4096] {
+        let key = RsaPrivateKey::new(&mut rand_core::OsRng, bits).unwrap();
+        let mut options = options(Padding::Pkcs1v15);
+        options.algorithm.bits = bits;
+        let signer = RsaSigner::new(key.clone());
+        let blob = sign(unsigned(), &options, &signer).unwrap();
+        let (ours, theirs) = resigned_by_mkimage(&blob, &key);
+        assert_eq!(ours, theirs, "{bits} bits");
+        let control = insert_key(&empty(), "dev", options.algorithm, &signer.public_key()).unwrap();
+        assert!(verify_with_control(&blob, &control).unwrap().ok);
+        assert_key_node_as_mkimage_writes_it(&key, options.algorithm);
+    }
+}
+
+fn assert_key_node_as_mkimage_writes_it(key: &RsaPrivateKey, algorithm: Algorithm) {
+    let folder = folder_with_key(key);
+    std::fs::write(folder.path().join("control.dtb"), empty()).unwrap();
+    // `mkimage -K` reads the public key from a certificate.
+    let request = ["req", "-x509", "-new", "-key", "dev.key", "-subj", "/CN=test", "-out", "dev.crt"];
+    run(folder.path(), "openssl", &request);
+    mkimage_signed(folder.path(), &its(&algorithm.name(), "pkcs-1.5", ALL), &["-K", "control.dtb"]);
+    let theirs = std::fs::read(folder.path().join("control.dtb")).unwrap();
+    let signer = RsaSigner::new(key.clone());
+    let ours = insert_key(&empty(), "dev", algorithm, &signer.public_key()).unwrap();
+    assert_eq!(keys(&theirs).unwrap(), keys(&ours).unwrap());
+    let properties = |blob: &[u8]| {
+        let tree = Tree::parse(blob).unwrap();
+        let node = tree.root.at("/signature/key-dev").unwrap();
+        let mut list: Vec<_> = node.properties.iter().map(|(n, v)| (n.clone(), v.to_vec())).collect();
+        list.sort();
+        list
+    };
+    assert_eq!(properties(&theirs), properties(&ours));
+}
+
+#[test]
+fn the_key_node_is_the_one_that_mkimage_writes() {
+    if !have(&["mkimage", "dtc", "openssl"]) {
+        return;
+    }
+    assert_key_node_as_mkimage_writes_it(private_key(), options(Padding::Pss).algorithm);
+}
+
+#[test]
+fn what_is_signed_here_is_read_by_dumpimage_and_fdtget() {
+    if !have(&["dumpimage", "fdtget"]) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ours.itb");
-    std::fs::write(&path, signed(Padding::Pkcs1v15)).unwrap();
-    let output = Command::new("dumpimage").arg("-l").arg(&path).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("Sign algo:    sha256,rsa2048:dev"), "{text}");
+    let blob = signed(Padding::Pkcs1v15);
+    for (name, blob) in [("a", blob.clone()), ("b", externalise(&blob, Placement::BehindTree, 512).unwrap())]
+    {
+        std::fs::write(folder.path().join(name), blob).unwrap();
+        let text = run(folder.path(), "dumpimage", &["-l", name]).stdout;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(text.contains("Sign algo:    sha256,rsa2048:dev"), "{text}");
+        run(folder.path(), "dumpimage", &["-T", "flat_dt", "-p", "2", "-o", "part", name]);
+        assert_eq!(std::fs::read(folder.path().join("part")).unwrap(), b"ramdisk data");
+    }
+    let list =
+        run(folder.path(), "fdtget", &["-t", "s", "a", "/configurations/conf/signature-1", "sign-images"]);
+    assert_eq!(String::from_utf8_lossy(&list.stdout), "kernel fdt ramdisk\n");
+}
+
+#[test]
+fn dtc_writes_out_the_same_tree() {
+    if !have(&["dtc"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let blob = signed(Padding::Pss);
+    std::fs::write(folder.path().join("a.dtb"), &blob).unwrap();
+    run(folder.path(), "dtc", &["-q", "-I", "dtb", "-O", "dtb", "-o", "b.dtb", "a.dtb"]);
+    let back = std::fs::read(folder.path().join("b.dtb")).unwrap();
+    assert_eq!(Tree::parse(&back).unwrap().root, Tree::parse(&blob).unwrap().root);
+}
+
+#[test]
+fn u_boots_own_verifier_takes_what_is_signed_here_and_refuses_a_forgery() {
+    let Some(tool) = fit_check_sign() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let check = |blob: &[u8], control: &[u8]| {
+        std::fs::write(folder.path().join("fit"), blob).unwrap();
+        std::fs::write(folder.path().join("control"), control).unwrap();
+        let output = Command::new(&tool)
+            .args(["-f", "fit", "-k", "control"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    };
+    for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
+        for padding in [Padding::Pkcs1v15, Padding::Pss] {
+            let mut options = options(padding);
+            options.algorithm.hash = hash;
+            let blob = sign(unsigned(), &options, &signer()).unwrap();
+            let control = insert_key(&empty(), "dev", options.algorithm, &signer().public_key()).unwrap();
+            let (good, text) = check(&blob, &control);
+            assert!(good, "{hash:?} {padding:?}: {text}");
+            assert!(verify_with_control(&blob, &control).unwrap().ok);
+            let outside = externalise(&blob, Placement::BehindTree, 4).unwrap();
+            let (good, text) = check(&outside, &control);
+            assert!(good, "{hash:?} {padding:?} external: {text}");
+            let wrong = insert_key(
+                &empty(),
+                "dev",
+                options.algorithm,
+                &RsaSigner::new(other_key().clone()).public_key(),
+            );
+            assert!(!check(&blob, &wrong.unwrap()).0, "another key was taken");
+        }
+    }
 }

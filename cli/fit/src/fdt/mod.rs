@@ -1,13 +1,24 @@
 //! Flattened device trees: a bounded reader that borrows, and a deterministic writer.
 //!
-//! The `fdt` and `dtoolkit` crates read trees, but FIT signatures cover byte ranges of the
-//! structure block, and verification must see every token with its offset: so this small
-//! reader is ours. It is cross-checked against the `fdt` crate in the tests.
+//! The `fdt` crate reads trees and `dtoolkit` edits and writes them too, but FIT signatures cover byte
+//! ranges of the structure block, and what is verified must be every token with its place: neither gives
+//! that. A signed FIT must also keep its strings block and its order when it is edited. So reader and
+//! writer are ours, small, and cross-checked against the `fdt` crate and the tools `dtc` and
+//! `fdtget` in the tests.
+//!
+//! Limits: [`MAX_DEPTH`], [`MAX_TOKENS`], [`MAX_NAME`], [`MAX_RESERVED`]. Memory for a tree that is read is
+//! bounded by them (values are borrowed from the blob); reading takes time linear in the blob.
 //!
 //! Source: Devicetree Specification 0.4, chapter 5 (version 17 of the format).
 
+mod read;
+mod write;
+
+pub use read::{Blocks, Token};
+pub(crate) use write::Piece;
+
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use crate::FitError;
 
@@ -22,8 +33,12 @@ const NOP: u32 = 4;
 const END: u32 = 9;
 /// Deepest nesting that is read; U-Boot's `FDT_MAX_DEPTH` is 32.
 pub const MAX_DEPTH: usize = 32;
-/// Most tokens that are read.
-pub const MAX_TOKENS: usize = 1 << 20;
+/// Most tokens that are read; the largest device trees of Linux have about a tenth of it.
+pub const MAX_TOKENS: usize = 1 << 18;
+/// Longest name of a node or property in bytes; the specification allows 31 and a unit address.
+pub const MAX_NAME: usize = 255;
+/// Most reserved ranges of memory that are read.
+pub const MAX_RESERVED: usize = 64;
 
 /// A node with its properties and children, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,6 +151,29 @@ impl<'a> Node<'a> {
         path.split('/').filter(|part| !part.is_empty()).try_fold(self, |node, part| node.child_mut(part))
     }
 
+    /// Names that are there twice, as properties or as nodes: path of the node, and the name.
+    #[must_use]
+    pub fn doubled_names(&self) -> Vec<(String, String)> {
+        fn collect(node: &Node<'_>, path: &str, out: &mut Vec<(String, String)>) {
+            let mut seen = BTreeSet::new();
+            for (name, _) in &node.properties {
+                if !seen.insert(name.as_str()) {
+                    out.push((path.to_owned(), name.clone()));
+                }
+            }
+            seen.clear();
+            for child in &node.children {
+                if !seen.insert(child.name.as_str()) {
+                    out.push((path.to_owned(), child.name.clone()));
+                }
+                collect(child, &format!("{}/{}", path.trim_end_matches('/'), child.name), out);
+            }
+        }
+        let mut out = Vec::new();
+        collect(self, "/", &mut out);
+        out
+    }
+
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Node<'static> {
@@ -147,180 +185,8 @@ impl<'a> Node<'a> {
     }
 }
 
-/// One token of the structure block with its place, for whoever hashes ranges of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Token<'a> {
-    /// A node begins.
-    Begin(&'a str),
-    /// A property.
-    Property(&'a str, &'a [u8]),
-    /// A node ends.
-    End,
-    /// Padding.
-    Nop,
-    /// The structure block ends.
-    Finish,
-}
-
-/// A tree's blocks, checked to lie within the blob and not to overlap.
-#[derive(Clone, Copy, Debug)]
-pub struct Blocks<'a> {
-    blob: &'a [u8],
-    structure: (usize, usize),
-    strings: (usize, usize),
-    reserved: usize,
-}
-
 fn bad(message: impl Into<String>) -> FitError {
     FitError::Tree(message.into())
-}
-
-fn word(bytes: &[u8], at: usize) -> Result<u32, FitError> {
-    let part = at.checked_add(4).and_then(|end| bytes.get(at..end)).ok_or_else(|| bad("it is truncated"))?;
-    part.try_into().map(u32::from_be_bytes).map_err(|_| bad("it is truncated"))
-}
-
-impl<'a> Blocks<'a> {
-    /// Reads the header. `blob` may be longer than the tree.
-    ///
-    /// # Errors
-    /// When a block lies outside of the tree or over another one.
-    pub fn open(blob: &'a [u8]) -> Result<Self, FitError> {
-        if blob.len() < HEADER_BYTES {
-            return Err(bad(format!("expected at least {HEADER_BYTES} bytes, found {}", blob.len())));
-        }
-        let magic = word(blob, 0)?;
-        if magic != MAGIC {
-            return Err(bad(format!("expected the magic number 0xd00dfeed, found {magic:#010x}")));
-        }
-        let field = |index: usize| word(blob, index * 4).map(|value| value as usize);
-        let total = field(1)?;
-        let (structure, strings, reserved) = (field(2)?, field(3)?, field(4)?);
-        let (version, compatible) = (field(5)?, field(6)?);
-        let (strings_bytes, structure_bytes) = (field(8)?, field(9)?);
-        if version < VERSION as usize || compatible > VERSION as usize {
-            return Err(bad(format!(
-                "expected version {VERSION}, found {version} (compatible with {compatible})"
-            )));
-        }
-        let Some(blob) = blob.get(..total).filter(|_| total >= HEADER_BYTES) else {
-            return Err(bad(format!("its header says {total} bytes, but there are {}", blob.len())));
-        };
-        let range = |name: &str, start: usize, bytes: usize| match start.checked_add(bytes) {
-            Some(end) if start >= HEADER_BYTES && end <= total => Ok((start, end)),
-            _ => Err(bad(format!("its {name} block lies outside of the tree"))),
-        };
-        let structure = range("structure", structure, structure_bytes)?;
-        let strings = range("strings", strings, strings_bytes)?;
-        if structure.0 < strings.1 && strings.0 < structure.1 {
-            return Err(bad("its structure and strings blocks overlap"));
-        }
-        if structure.0 % 4 != 0 || reserved % 8 != 0 || reserved < HEADER_BYTES || reserved + 16 > total {
-            return Err(bad("a block is not aligned or lies outside of the tree"));
-        }
-        Ok(Self { blob, structure, strings, reserved })
-    }
-
-    /// Size of the tree in bytes, as its header says.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.blob.len()
-    }
-
-    /// The strings block.
-    #[must_use]
-    pub fn strings(&self) -> &'a [u8] {
-        &self.blob[self.strings.0..self.strings.1]
-    }
-
-    /// Calls `visit` with every token and the bytes it takes, in order.
-    ///
-    /// # Errors
-    /// When a token is not well formed, there are several roots, or bytes behind the end.
-    pub fn walk(
-        &self,
-        mut visit: impl FnMut(Token<'a>, &'a [u8]) -> Result<(), FitError>,
-    ) -> Result<(), FitError> {
-        let block = &self.blob[self.structure.0..self.structure.1];
-        let (mut at, mut depth, mut roots) = (0usize, 0usize, 0usize);
-        for _ in 0..MAX_TOKENS {
-            let (token, next) = self.token(block, at)?;
-            match token {
-                Token::Begin(name) => {
-                    roots += usize::from(depth == 0);
-                    if roots > 1 {
-                        return Err(bad("it has more than one root node"));
-                    }
-                    if (depth == 0) != name.is_empty() {
-                        return Err(bad(format!(
-                            "a node at depth {depth} has the name `{}`",
-                            name.escape_debug()
-                        )));
-                    }
-                    depth += 1;
-                    if depth > MAX_DEPTH {
-                        return Err(bad(format!("it is nested deeper than {MAX_DEPTH} nodes")));
-                    }
-                }
-                Token::End => {
-                    depth = depth.checked_sub(1).ok_or_else(|| bad("a node ends that never began"))?
-                }
-                Token::Property(name, _) if depth == 0 => {
-                    return Err(bad(format!(
-                        "the property `{}` is outside of the root",
-                        name.escape_debug()
-                    )));
-                }
-                Token::Finish if depth != 0 || roots == 0 => return Err(bad("it ends inside a node")),
-                _ => {}
-            }
-            visit(token, &block[at..next])?;
-            if token == Token::Finish {
-                if next != block.len() {
-                    return Err(bad("there are bytes behind its end token"));
-                }
-                return Ok(());
-            }
-            at = next;
-        }
-        Err(bad(format!("it has more than {MAX_TOKENS} tokens")))
-    }
-
-    fn token(&self, block: &'a [u8], at: usize) -> Result<(Token<'a>, usize), FitError> {
-        let padded = |end: usize| end.checked_add(3).map(|e| e & !3).filter(|e| *e <= block.len());
-        let truncated = || bad("a token runs over the end of the structure block");
-        match word(block, at)? {
-            BEGIN_NODE => {
-                let start = at + 4;
-                let rest = block.get(start..).ok_or_else(truncated)?;
-                let length = rest.iter().position(|b| *b == 0).ok_or_else(truncated)?;
-                let name =
-                    std::str::from_utf8(&rest[..length]).map_err(|_| bad("a node's name is not UTF-8"))?;
-                Ok((Token::Begin(name), padded(start + length + 1).ok_or_else(truncated)?))
-            }
-            END_NODE => Ok((Token::End, at + 4)),
-            PROP => {
-                let length = word(block, at + 4)? as usize;
-                let name = self.string(word(block, at + 8)? as usize)?;
-                let end = (at + 12).checked_add(length).ok_or_else(truncated)?;
-                let value = block.get(at + 12..end).ok_or_else(truncated)?;
-                Ok((Token::Property(name, value), padded(end).ok_or_else(truncated)?))
-            }
-            NOP => Ok((Token::Nop, at + 4)),
-            END => Ok((Token::Finish, at + 4)),
-            other => Err(bad(format!("expected a token, found {other:#x}"))),
-        }
-    }
-
-    fn string(&self, offset: usize) -> Result<&'a str, FitError> {
-        let rest = self
-            .strings()
-            .get(offset..)
-            .ok_or_else(|| bad("a property's name lies outside of the strings"))?;
-        let length =
-            rest.iter().position(|b| *b == 0).ok_or_else(|| bad("a property's name does not end"))?;
-        std::str::from_utf8(&rest[..length]).map_err(|_| bad("a property's name is not UTF-8"))
-    }
 }
 
 /// A whole tree.
@@ -332,194 +198,6 @@ pub struct Tree<'a> {
     pub reserved: Vec<(u64, u64)>,
     /// Strings that the written strings block starts with: a tree that is changed keeps its own.
     pub strings: Vec<u8>,
-}
-
-impl<'a> Tree<'a> {
-    /// Reads a tree. Values are borrowed.
-    ///
-    /// # Errors
-    /// When it is not well formed.
-    pub fn parse(blob: &'a [u8]) -> Result<Self, FitError> {
-        let blocks = Blocks::open(blob)?;
-        let mut stack: Vec<Node<'a>> = Vec::new();
-        let mut root = None;
-        blocks.walk(|token, _| {
-            match token {
-                Token::Begin(name) => stack.push(Node::new(name)),
-                Token::Property(name, value) => {
-                    if let Some(node) = stack.last_mut() {
-                        if !node.children.is_empty() {
-                            return Err(bad(format!("the property `{name}` stands behind a child node")));
-                        }
-                        node.properties.push((name.to_owned(), Cow::Borrowed(value)));
-                    }
-                }
-                Token::End => {
-                    if let Some(node) = stack.pop() {
-                        match stack.last_mut() {
-                            Some(parent) => parent.children.push(node),
-                            None => root = Some(node),
-                        }
-                    }
-                }
-                Token::Nop | Token::Finish => {}
-            }
-            Ok(())
-        })?;
-        let root = root.ok_or_else(|| bad("it has no root node"))?;
-        let mut reserved = Vec::new();
-        let mut at = blocks.reserved;
-        loop {
-            let pair = (
-                u64::from(word(blocks.blob, at)?) << 32 | u64::from(word(blocks.blob, at + 4)?),
-                u64::from(word(blocks.blob, at + 8)?) << 32 | u64::from(word(blocks.blob, at + 12)?),
-            );
-            if pair == (0, 0) {
-                break;
-            }
-            if reserved.len() >= 64 {
-                return Err(bad("it reserves more than 64 ranges of memory"));
-            }
-            reserved.push(pair);
-            at += 16;
-        }
-        Ok(Self { root, reserved, strings: blocks.strings().to_vec() })
-    }
-
-    /// Writes the tree: header, reserved memory, structure, strings. Always the same bytes.
-    ///
-    /// # Errors
-    /// When a name holds a NUL, or the tree is larger than 4 GiB.
-    pub fn write(&self) -> Result<Vec<u8>, FitError> {
-        self.write_tracking(&mut |_, _, _| {})
-    }
-
-    /// As [`Tree::write`]; `place` is told each node's and property's path and byte range.
-    pub(crate) fn write_tracking(&self, place: &mut Placed<'_>) -> Result<Vec<u8>, FitError> {
-        let mut writer =
-            Writer { out: vec![0; HEADER_BYTES], strings: self.strings.clone(), known: HashMap::new() };
-        for (address, size) in self.reserved.iter().chain(&[(0, 0)]) {
-            writer.out.extend_from_slice(&address.to_be_bytes());
-            writer.out.extend_from_slice(&size.to_be_bytes());
-        }
-        let structure = writer.out.len();
-        writer.node(&self.root, "", place)?;
-        let at = writer.out.len();
-        writer.word(END);
-        place(Piece::Finish, "", at..writer.out.len());
-        let strings = writer.out.len();
-        let strings_bytes = writer.strings.len();
-        let mut out = writer.out;
-        out.extend_from_slice(&writer.strings);
-        let total = out.len();
-        let header = [
-            MAGIC as usize,
-            total,
-            structure,
-            strings,
-            HEADER_BYTES,
-            VERSION as usize,
-            LAST_COMPATIBLE as usize,
-            0,
-            strings_bytes,
-            strings - structure,
-        ];
-        for (index, value) in header.into_iter().enumerate() {
-            let value = u32::try_from(value).map_err(|_| bad("it is larger than 4 GiB"))?;
-            out[index * 4..index * 4 + 4].copy_from_slice(&value.to_be_bytes());
-        }
-        Ok(out)
-    }
-}
-
-/// What [`Tree::write_tracking`] tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
-    Begin,
-    Property,
-    End,
-    Finish,
-}
-
-/// Receives each piece with the path of its node or property and its range in the blob.
-pub(crate) type Placed<'p> = dyn FnMut(Piece, &str, std::ops::Range<usize>) + 'p;
-
-struct Writer {
-    out: Vec<u8>,
-    strings: Vec<u8>,
-    known: HashMap<String, u32>,
-}
-
-impl Writer {
-    fn word(&mut self, value: u32) {
-        self.out.extend_from_slice(&value.to_be_bytes());
-    }
-
-    fn align(&mut self) {
-        self.out.resize(self.out.len().next_multiple_of(4), 0);
-    }
-
-    fn node(&mut self, node: &Node<'_>, path: &str, place: &mut Placed<'_>) -> Result<(), FitError> {
-        if node.name.contains('\0') {
-            return Err(bad("a node's name holds a NUL"));
-        }
-        let own = if node.name.is_empty() {
-            "/".to_owned()
-        } else {
-            format!("{}/{}", path.trim_end_matches('/'), node.name)
-        };
-        let at = self.out.len();
-        self.word(BEGIN_NODE);
-        self.out.extend_from_slice(node.name.as_bytes());
-        self.out.push(0);
-        self.align();
-        place(Piece::Begin, &own, at..self.out.len());
-        for (name, value) in &node.properties {
-            let at = self.out.len();
-            let offset = self.string(name)?;
-            let length =
-                u32::try_from(value.len()).map_err(|_| bad(format!("`{name}` is larger than 4 GiB")))?;
-            self.word(PROP);
-            self.word(length);
-            self.word(offset);
-            self.out.extend_from_slice(value);
-            self.align();
-            place(Piece::Property, &format!("{}/{name}", own.trim_end_matches('/')), at..self.out.len());
-        }
-        for child in &node.children {
-            self.node(child, &own, place)?;
-        }
-        let at = self.out.len();
-        self.word(END_NODE);
-        place(Piece::End, &own, at..self.out.len());
-        Ok(())
-    }
-
-    /// Offset of a name in the strings block: where it stands already, else at the end.
-    fn string(&mut self, name: &str) -> Result<u32, FitError> {
-        if name.contains('\0') || name.is_empty() {
-            return Err(bad("a property's name is empty or holds a NUL"));
-        }
-        if let Some(offset) = self.known.get(name) {
-            return Ok(*offset);
-        }
-        let wanted: Vec<u8> = name.bytes().chain([0]).collect();
-        // Only whole strings: a suffix of another one would save bytes and surprise readers.
-        let found = self
-            .strings
-            .windows(wanted.len())
-            .enumerate()
-            .find(|(at, window)| *window == wanted && (*at == 0 || self.strings[at - 1] == 0))
-            .map(|(at, _)| at);
-        let at = found.unwrap_or_else(|| {
-            let at = self.strings.len();
-            self.strings.extend_from_slice(&wanted);
-            at
-        });
-        let offset = u32::try_from(at).map_err(|_| bad("its strings are larger than 4 GiB"))?;
-        self.known.insert(name.to_owned(), offset);
-        Ok(offset)
-    }
 }
 
 #[cfg(test)]
@@ -564,8 +242,8 @@ mod tests {
     #[test]
     fn a_second_root_is_refused() {
         let blob = sample().write().unwrap();
-        let structure = word(&blob, 8).unwrap() as usize;
-        let strings = word(&blob, 12).unwrap() as usize;
+        let word = |at: usize| u32::from_be_bytes(blob[at..at + 4].try_into().unwrap()) as usize;
+        let (structure, strings) = (word(8), word(12));
         let mut twice = blob[..strings - 4].to_vec();
         twice.extend_from_slice(&blob[structure..strings]);
         let new_strings = twice.len();
@@ -588,5 +266,56 @@ mod tests {
         node.name = String::new();
         let blob = Tree { root: node, ..Tree::default() }.write().unwrap();
         assert!(Tree::parse(&blob).unwrap_err().to_string().contains("nested deeper than 32"));
+    }
+
+    #[test]
+    fn names_that_could_pass_for_paths_or_run_on_are_refused() {
+        for (name, expected) in [
+            ("a/b", "expected printable ASCII without `/`"),
+            ("a b", "expected printable ASCII"),
+            ("\u{e9}", "expected printable ASCII"),
+            (&*"n".repeat(300), "does not end within 255 bytes"),
+        ] {
+            let mut tree = sample();
+            tree.root.children[0].name = name.to_owned();
+            let text = Tree::parse(&tree.write().unwrap()).unwrap_err().to_string();
+            assert!(text.contains(expected), "{text}");
+            let mut tree = sample();
+            tree.root.set_cell(name, 1);
+            let text = Tree::parse(&tree.write().unwrap()).unwrap_err().to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_over_one_another_or_out_of_order_are_refused() {
+        let blob = sample().write().unwrap();
+        let word = |at: usize| u32::from_be_bytes(blob[at..at + 4].try_into().unwrap());
+        for (at, value, expected) in [
+            (12, word(8), "overlap or are out of order"),
+            (8, 40, "overlap or are out of order"),
+            (8, word(8) + 2, "not aligned"),
+            (32, u32::MAX, "strings block lies outside"),
+            (36, word(36) + 4, "overlap or are out of order"),
+            (16, 0, "reserved memory lies outside"),
+            (4, 1 << 30, "its header says 1073741824 bytes"),
+            (20, 16, "expected version 17, found 16"),
+        ] {
+            let mut copy = blob.clone();
+            copy[at..at + 4].copy_from_slice(&u32::to_be_bytes(value));
+            let text = Tree::parse(&copy).unwrap_err().to_string();
+            assert!(text.contains(expected), "field {at}: {text}");
+        }
+    }
+
+    #[test]
+    fn doubled_names_are_refused_where_asked() {
+        let mut tree = sample();
+        tree.root.children.push(Node::new("images"));
+        let blob = tree.write().unwrap();
+        assert!(Tree::parse(&blob).is_ok());
+        let text = Tree::parse_unique(&blob).unwrap_err().to_string();
+        assert!(text.contains("`/` has the name `images` twice"), "{text}");
+        assert!(Tree::parse_unique(&sample().write().unwrap()).is_ok());
     }
 }

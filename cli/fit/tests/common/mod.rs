@@ -1,5 +1,7 @@
 //! What the tests of signing and verifying share. Keys are made anew in every run.
 
+#![allow(clippy::unwrap_used, dead_code)]
+
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
@@ -14,6 +16,21 @@ use rsa::RsaPrivateKey;
 pub fn private_key() -> &'static RsaPrivateKey {
     static KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
     KEY.get_or_init(|| RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap())
+}
+
+/// Another one, which nobody trusts.
+pub fn other_key() -> &'static RsaPrivateKey {
+    static KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
+    KEY.get_or_init(|| RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap())
+}
+
+pub fn signer() -> RsaSigner {
+    RsaSigner::new(private_key().clone())
+}
+
+/// An empty control FDT.
+pub fn empty() -> Vec<u8> {
+    Tree { root: Node::new(""), ..Tree::default() }.write().unwrap()
 }
 
 pub fn options(padding: Padding) -> SignOptions {
@@ -32,9 +49,13 @@ pub fn image(name: &str, kind: &str, data: &[u8]) -> Image<'static> {
         description: name.into(),
         kind: kind.into(),
         arch: "arm64".into(),
-        os: (kind == "kernel").then(|| "linux".into()),
+        os: (kind != "flat_dt").then(|| "linux".into()),
         compression: "none".into(),
-        load: Some(0x4040_0000),
+        load: Some(match kind {
+            "kernel" => 0x4040_0000,
+            "flat_dt" => 0x4400_0000,
+            _ => 0x4800_0000,
+        }),
         entry: (kind == "kernel").then_some(0x4040_0000),
         data: Cow::Owned(data.to_vec()),
     }
@@ -47,7 +68,7 @@ pub fn unsigned() -> Tree<'static> {
         hash: Hash::Sha256,
         images: vec![
             image("kernel", "kernel", b"kernel data"),
-            image("fdt", "flat_dt", b"tree data"),
+            image("fdt", "flat_dt", &empty()),
             image("ramdisk", "ramdisk", b"ramdisk data"),
         ],
         configurations: vec![Configuration {
@@ -64,13 +85,11 @@ pub fn unsigned() -> Tree<'static> {
 }
 
 pub fn signed(padding: Padding) -> Vec<u8> {
-    sign(unsigned(), &options(padding), &RsaSigner::new(private_key().clone())).unwrap()
+    sign(unsigned(), &options(padding), &signer()).unwrap()
 }
 
 pub fn control() -> Vec<u8> {
-    let empty = Tree { root: Node::new(""), ..Tree::default() }.write().unwrap();
-    let signer = RsaSigner::new(private_key().clone());
-    insert_key(&empty, "dev", options(Padding::Pss).algorithm, &signer.public_key()).unwrap()
+    insert_key(&empty(), "dev", options(Padding::Pss).algorithm, &signer().public_key()).unwrap()
 }
 
 pub fn trusted() -> Vec<KeyNode> {

@@ -1,0 +1,76 @@
+//! Moves the data of images out of the tree, behind it (`mkimage -E`).
+//!
+//! No signature covers `data` or where external data is, only its hash: a FIT may be changed this
+//! way before or after it is signed. Source: U-Boot `tools/fit_image.c`, `fit_extract_data`;
+//! `doc/usage/fit/source_file_format.rst`, "External data".
+
+use crate::FitError;
+use crate::fdt::Tree;
+
+/// Where external data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Right behind the tree; `data-offset` counts from its end.
+    BehindTree,
+    /// At a fixed place; `data-position` counts from the start of the FIT, in bytes.
+    At(u32),
+}
+
+/// Writes the FIT with all data outside of the tree, each image's aligned to `align` bytes (a power of two,
+/// at least 4).
+///
+/// # Errors
+/// When the FIT is malformed, has external data already, or the data would lie over the tree or past 2 GiB,
+/// which U-Boot cannot address.
+pub fn externalise(fit: &[u8], placement: Placement, align: u32) -> Result<Vec<u8>, FitError> {
+    let wrong = |message: String| Err(FitError::Spec(message));
+    if !align.is_power_of_two() || align < 4 {
+        return wrong(format!(
+            "external data cannot be aligned to {align} bytes: expected a power of two from 4"
+        ));
+    }
+    let mut tree = Tree::parse_unique(fit)?;
+    let images = tree.root.child_mut("images").ok_or_else(|| FitError::Fit("it has no images".to_owned()))?;
+    let (mut parts, mut at) = (Vec::new(), 0u64);
+    for image in &mut images.children {
+        let name = image.name.clone();
+        let place = image.properties.iter().position(|(property, _)| property == "data");
+        let Some((_, data)) = place.map(|index| image.properties.remove(index)) else {
+            return Err(FitError::Fit(format!("the image `{name}` has no data inside of the tree")));
+        };
+        let offset = match placement {
+            Placement::BehindTree => at,
+            Placement::At(start) => u64::from(start) + at,
+        };
+        let cell = |value: u64| u32::try_from(value).ok().filter(|value| *value < 1 << 31);
+        let Some((offset, size)) = cell(offset).zip(cell(data.len() as u64)) else {
+            return wrong(format!("the external data of the image `{name}` would lie past 2 GiB"));
+        };
+        let property = if placement == Placement::BehindTree { "data-offset" } else { "data-position" };
+        image.set_cell(property, offset);
+        image.set_cell("data-size", size);
+        parts.push((at, data));
+        at = (at + u64::from(size)).next_multiple_of(u64::from(align));
+    }
+    let mut out = tree.write()?;
+    // The tree's own size is rounded up, so that what is behind it is aligned.
+    let total = out.len().next_multiple_of(align as usize);
+    let start = match placement {
+        Placement::BehindTree => total,
+        Placement::At(start) if (start as usize) < total || start % align != 0 => {
+            return wrong(format!(
+                "external data cannot start at {start}: the tree takes {total} bytes, and the place must be aligned to {align}"
+            ));
+        }
+        Placement::At(start) => start as usize,
+    };
+    let header =
+        u32::try_from(total).map_err(|_| FitError::Spec("the tree is larger than 4 GiB".to_owned()))?;
+    out[4..8].copy_from_slice(&header.to_be_bytes());
+    out.resize(start, 0);
+    for (at, data) in parts {
+        out.resize(start + usize::try_from(at).unwrap_or(usize::MAX), 0);
+        out.extend_from_slice(&data);
+    }
+    Ok(out)
+}

@@ -1,0 +1,178 @@
+//! Verifies a FIT with public keys only, as strictly as the strictest U-Boot and more.
+//!
+//! Shares only the tree reader and the names of algorithms with [`crate::sign`]: it walks the tokens of the
+//! blob (`signature`), not a tree that it wrote, and finds by itself what must be covered.
+//! That is derived from the configuration's own references, never from `hashed-nodes`, as U-Boot does since
+//! v2026.04 (CVE-2026-46728); a list that differs is a problem, for older versions trust it. What U-Boot
+//! would ignore but a signed image never needs (unit addresses, doubled names, uncovered images) is
+//! a problem too. Images are hashed once, whatever refers to them.
+//!
+//! Source: U-Boot `boot/image-fit-sig.c`, `boot/image-fit.c`, `boot/fdt_region.c`.
+
+mod configuration;
+mod images;
+mod signature;
+mod structure;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::FitError;
+use crate::control_fdt::{self, KeyNode};
+use crate::fdt::{Blocks, Node, Tree};
+
+/// Most tokens of a FIT that is verified (images with their data are a few dozen each).
+pub const MAX_FIT_TOKENS: usize = 1 << 14;
+/// Most images that one configuration may refer to.
+pub const MAX_REFERENCES: usize = 64;
+
+/// Something wrong, with a stable code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Kebab-case code, such as `hash-mismatch`.
+    pub code: String,
+    /// What and where.
+    pub message: String,
+}
+
+/// One configuration's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationReport {
+    /// Its name.
+    pub name: String,
+    /// Names of the keys whose signature verified.
+    pub signed_by: Vec<String>,
+    /// Algorithm and padding of those signatures, such as `sha256,rsa3072 pss`, in the same order.
+    pub algo: Vec<String>,
+    /// Images that it refers to, all of them covered by the signature.
+    pub images: Vec<ImageReport>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// One image that a configuration refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageReport {
+    /// The property that refers to it, such as `kernel`.
+    pub role: String,
+    /// Its name.
+    pub name: String,
+    /// Hash algorithm and value, such as `sha256:…`.
+    pub hash: String,
+    /// Size of its data in bytes.
+    pub bytes: usize,
+}
+
+/// A whole FIT's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// Whether every configuration verifies and nothing else is wrong.
+    pub ok: bool,
+    /// Configurations in order.
+    pub configurations: Vec<ConfigurationReport>,
+    /// Images, and nodes inside of images and configurations, that a signature should cover and none does, by
+    /// path. Each is a problem, too.
+    pub uncovered: Vec<String>,
+    /// What no FIT signature ever covers but is there, by path: the choice of the default
+    /// configuration, the signature nodes' own properties, the place of external data.
+    pub outside: Vec<String>,
+    /// What is wrong with the FIT as a whole.
+    pub problems: Vec<Problem>,
+    /// What is odd but no reason to refuse: load addresses that overlap, a weak hash beside a good one,
+    /// a signature by a key that is not trusted beside a good one.
+    pub warnings: Vec<Problem>,
+}
+
+impl VerifyReport {
+    /// Every problem, the FIT's own and the configurations'.
+    pub fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().chain(self.configurations.iter().flat_map(|c| &c.problems))
+    }
+}
+
+fn problem(code: &str, message: impl Into<String>) -> Problem {
+    Problem { code: code.to_owned(), message: message.into() }
+}
+
+/// A hostile text for a message: escaped and not long.
+fn short(text: &str) -> String {
+    let shown: String = text.chars().take(64).collect();
+    let more = if shown.len() < text.len() { "…" } else { "" };
+    format!("{}{more}", shown.escape_debug())
+}
+
+/// Verifies the FIT at the start of `blob` as a U-Boot with this control FDT must.
+///
+/// # Errors
+/// When a blob is no device tree, or a key of the control FDT cannot be read; everything else is
+/// a problem in the report.
+pub fn verify_with_control(blob: &[u8], control: &[u8]) -> Result<VerifyReport, FitError> {
+    let any = match control_fdt::required_mode(control)?.as_str() {
+        "any" => true,
+        "all" => false,
+        other => {
+            return Err(FitError::Tree(format!(
+                "`required-mode` of the control FDT is `{}`: expected `all` or `any`",
+                short(other)
+            )));
+        }
+    };
+    verify(blob, &control_fdt::keys(control)?, any)
+}
+
+/// Verifies every configuration of the FIT at the start of `blob` with the keys.
+///
+/// All keys with `required = "conf"` must have signed each configuration (`required-mode`
+/// `all`), or one of them (`any`). Without such a key nothing verifies. `blob` may be longer than the FIT; its
+/// external data must lie in it.
+///
+/// # Errors
+/// When the blob is no device tree; everything else is a problem in the report.
+pub fn verify(blob: &[u8], keys: &[KeyNode], any_required: bool) -> Result<VerifyReport, FitError> {
+    let blocks = Blocks::open(blob)?;
+    let tree = Tree::parse(blob)?;
+    let mut report = VerifyReport {
+        ok: false,
+        configurations: Vec::new(),
+        uncovered: Vec::new(),
+        outside: Vec::new(),
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut tokens = 0usize;
+    blocks.walk(|_, _| {
+        tokens += 1;
+        Ok(())
+    })?;
+    if tokens > MAX_FIT_TOKENS {
+        report.problems.push(problem(
+            "too-large",
+            format!("the FIT has {tokens} tokens, more than the {MAX_FIT_TOKENS} that are looked at"),
+        ));
+        return Ok(report);
+    }
+    report.problems = structure::problems(&tree.root);
+    let required: Vec<&KeyNode> = keys.iter().filter(|key| key.required.as_deref() == Some("conf")).collect();
+    if required.is_empty() {
+        report.problems.push(problem(
+            "no-required-key",
+            "no key is required for configurations: unsigned images would start",
+        ));
+    }
+    let images = images::Images::read(blob, blocks.total(), &tree.root, &mut report);
+    let mut covered = BTreeSet::new();
+    let empty = Node::default();
+    for node in &tree.root.child("configurations").unwrap_or(&empty).children {
+        let check = configuration::Check { blocks: &blocks, images: &images, node };
+        let (result, paths) = check.run(&required, any_required, &mut report.warnings);
+        if result.problems.is_empty() {
+            covered.extend(paths);
+        }
+        report.configurations.push(result);
+    }
+    structure::uncovered(&tree.root, &covered, &mut report);
+    let clean = report.all_problems().next().is_none();
+    report.ok = clean;
+    Ok(report)
+}
