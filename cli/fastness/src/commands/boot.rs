@@ -1,0 +1,59 @@
+//! `fastness boot`: the untouched image, in QEMU.
+
+use std::path::PathBuf;
+
+use diag::{ExitStatus, Outcome};
+use exec::FolderLock;
+use record::{BootRecord, SelfcheckVerdict};
+
+use crate::output::{Output, clean};
+use crate::places::{self, Built, PRODUCT};
+use crate::progress::Steps;
+use crate::stages;
+
+const EXAMPLE: &str = "\
+Examples:
+  fastness boot                          the image of product.yaml
+  fastness boot out/qemu-aarch64";
+
+/// Arguments of `boot`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// The product file, or the output folder of one board
+    #[arg(default_value = PRODUCT)]
+    path: PathBuf,
+    /// The board; otherwise the product's first
+    #[arg(long, value_name = "BOARD")]
+    board: Option<String>,
+    /// Output folder, when PATH is a product file; otherwise `out` beside it
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Boots and prints what the boot showed.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let folder = places::board_folder(&arguments.path, arguments.board.as_deref(), arguments.out.as_deref())?;
+    let built = Built::open(&folder)?;
+    let _lock = FolderLock::take(&folder)?;
+    let steps = Steps::new(*output);
+    let boot = stages::boot(&built, &steps)?;
+    drop(steps);
+    output.result(&boot, |_| text(&boot));
+    Ok(if boot.passed { ExitStatus::Success } else { ExitStatus::Proof })
+}
+
+fn text(boot: &BootRecord) -> String {
+    let mut out = String::new();
+    for milestone in &boot.timeline {
+        let (name, line) = (&milestone.name, &milestone.line);
+        let seconds = format!("{}.{}", line.ms / 1000, line.ms % 1000 / 100);
+        out.push_str(&format!("{seconds:>6} s  {name:<14} {}\n", clean(&line.text)));
+    }
+    for event in &boot.selfcheck {
+        let word = if event.verdict == SelfcheckVerdict::Pass { "pass" } else { "FAIL" };
+        out.push_str(&format!("{word}  {}: {}\n", clean(&event.check), clean(&event.seen)));
+    }
+    out.push_str(&format!("{}\n", boot.summary));
+    out
+}

@@ -1,0 +1,172 @@
+//! `fastness build`: plan → generate → build → assemble → inspect; with `--prove` also boot and attack.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Outcome};
+use evidence::report::{Report, terminal};
+use exec::FolderLock;
+use record::{ImageRecord, Verdict};
+use serde::Serialize;
+use spec::plan::Plan;
+
+use crate::output::Output;
+use crate::places::{self, Built, PRODUCT};
+use crate::progress::{Step, Steps};
+use crate::stages::{self, Options, Passphrase};
+
+const EXAMPLE: &str = "\
+Examples:
+  fastness build                                     product.yaml, its first board
+  fastness build gateway/product.yaml --prove        and boot it, attack it
+  fastness build --all-boards --offline --json       for CI";
+
+/// Arguments of `build`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// The product file
+    #[arg(default_value = PRODUCT)]
+    product: PathBuf,
+    /// A board, more than once for several; otherwise the product's first
+    #[arg(long, value_name = "BOARD")]
+    board: Vec<String>,
+    /// Every board of the product
+    #[arg(long, conflicts_with = "board")]
+    all_boards: bool,
+    /// Boot the image and run every attack, too
+    #[arg(long)]
+    prove: bool,
+    /// Output folder; otherwise `out` beside the product file
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Cache of downloads and build trees; otherwise `fastness` in the user's cache folder
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Key store; otherwise `fastness/keys` in the user's data folder
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// The passphrase of the key
+    #[command(flatten)]
+    passphrase: Passphrase,
+    /// Use only what the cache holds
+    #[arg(long)]
+    offline: bool,
+    /// Resolve packages anew and rewrite fastness.lock
+    #[arg(long, conflicts_with = "offline")]
+    update_lock: bool,
+    /// Parallel jobs; otherwise the number of processors
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Serialize)]
+struct BuildResult {
+    status: ExitStatus,
+    boards: Vec<BoardResult>,
+}
+
+#[derive(Serialize)]
+struct BoardResult {
+    board: String,
+    folder: PathBuf,
+    status: ExitStatus,
+    headline: String,
+    totals: BTreeMap<Verdict, usize>,
+    image: ImageRecord,
+    steps: Vec<Step>,
+    #[serde(skip)]
+    report: Report,
+}
+
+/// Builds every board that was asked for; a board whose checks do not hold does not stop the others.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let options = Options {
+        product: arguments.product.clone(),
+        out: places::out(&arguments.product, arguments.out.as_deref()),
+        cache: places::cache(arguments.cache.as_deref())?,
+        keys: places::keys(arguments.keys.as_deref())?,
+        passphrase: arguments.passphrase.clone(),
+        offline: arguments.offline,
+        update_lock: arguments.update_lock,
+        jobs: arguments.jobs.map_or_else(processors, std::num::NonZeroUsize::get),
+    };
+    // All plans first: a mistake is told before hours of work.
+    let plans = plans(arguments)?;
+    // And a key that is missing or does not fit.
+    for plan in &plans {
+        stages::key_fits(plan, &options)?;
+    }
+    let mut result = BuildResult { status: ExitStatus::Success, boards: Vec::new() };
+    for plan in &plans {
+        let board = one_board(plan, &options, arguments.prove, output)?;
+        // `Proof` weighs more than `Check`, and both more than success.
+        result.status = result.status.max(board.status);
+        result.boards.push(board);
+    }
+    output.result(&result, |colour| result.boards.iter().map(|board| text(board, colour)).collect());
+    Ok(result.status)
+}
+
+/// Number of processors.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
+    let product = &arguments.product;
+    let boards = if arguments.all_boards { stages::boards_of(product)? } else { arguments.board.clone() };
+    if boards.is_empty() {
+        return Ok(vec![spec::load(product, None)?]);
+    }
+    boards.iter().map(|board| spec::load(product, Some(board))).collect()
+}
+
+fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Outcome<BoardResult> {
+    let folder = options.out.join(&plan.board.name);
+    let _lock = FolderLock::take(&folder)?;
+    output.note(&format!("{} {} for {}", plan.product.name, plan.product.version, plan.board.name));
+    let steps = Steps::new(*output);
+    stages::generate(plan, &folder, &steps)?;
+    let artefacts = stages::build(plan, &folder, options, &steps)?;
+    let current = stages::image_is_current(plan, &artefacts, &folder, options)?.is_some();
+    let image = stages::sign(plan, &artefacts, &folder, options, &steps)?;
+    let built = Built { folder: folder.clone(), plan: plan.clone(), image };
+    let known = if current { stages::known_findings(&built) } else { None };
+    let findings = match known {
+        Some(findings) => steps.step("inspect", None, || Ok((findings, true)))?,
+        None => stages::inspect(&built, &steps)?,
+    };
+    if prove {
+        stages::boot(&built, &steps)?;
+        stages::attack(&built, &[], options.jobs, &steps)?;
+    }
+    let report = steps.step("report", None, || {
+        let report = stages::report(&built, findings)?;
+        stages::write_report(&report, &folder)?;
+        Ok((report, false))
+    })?;
+    Ok(BoardResult {
+        board: plan.board.name.clone(),
+        status: report.status,
+        headline: report.headline.clone(),
+        totals: report.totals.clone(),
+        image: built.image,
+        steps: steps.done(),
+        folder,
+        report,
+    })
+}
+
+fn text(board: &BoardResult, colour: bool) -> String {
+    format!(
+        "{}\nimage   {}\nreport  {}\n",
+        terminal::render(&board.report, colour),
+        shown(&board.folder, "image/disk.img"),
+        shown(&board.folder, "report.html")
+    )
+}
+
+fn shown(folder: &Path, name: &str) -> String {
+    folder.join(name).display().to_string()
+}

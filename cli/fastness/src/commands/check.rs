@@ -1,0 +1,116 @@
+//! `fastness check`: is the product right, on each of its boards?
+
+use std::path::PathBuf;
+
+use diag::{Diagnostic, ExitStatus, Failure, Outcome};
+use serde::Serialize;
+use spec::plan::Plan;
+
+use crate::output::Output;
+use crate::places::PRODUCT;
+use crate::stages;
+
+const EXAMPLE: &str = "Example:\n  fastness check examples/cell-gateway/product.yaml";
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// The product file
+    #[arg(default_value = PRODUCT)]
+    product: PathBuf,
+    /// Only this board; otherwise every board of the product
+    #[arg(long, value_name = "BOARD")]
+    board: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    product: String,
+    version: String,
+    boards: Vec<BoardCheck>,
+}
+
+#[derive(Serialize)]
+struct BoardCheck {
+    board: String,
+    plan_sha256: String,
+    layers: Vec<String>,
+    packages: usize,
+    files: usize,
+    linux_symbols: usize,
+    uboot_symbols: usize,
+    flows: usize,
+    checks: usize,
+    waivers: usize,
+}
+
+/// Resolves the plan for every board; reports every mistake once.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let boards = if arguments.board.is_empty() {
+        stages::boards_of(&arguments.product)?
+    } else {
+        arguments.board.clone()
+    };
+    let mut plans = Vec::new();
+    let mut trouble: Vec<Diagnostic> = Vec::new();
+    let mut status = ExitStatus::Input;
+    for board in &boards {
+        match spec::load(&arguments.product, Some(board)) {
+            Ok(plan) => plans.push(plan),
+            Err(failure) => {
+                status = failure.status;
+                for diagnostic in failure.diagnostics {
+                    if !trouble.contains(&diagnostic) {
+                        trouble.push(diagnostic);
+                    }
+                }
+            }
+        }
+    }
+    let Some(first) = plans.first().filter(|_| trouble.is_empty()) else {
+        return Err(Failure { status, diagnostics: trouble });
+    };
+    let checked = Checked {
+        product: first.product.name.clone(),
+        version: first.product.version.clone(),
+        boards: plans.iter().map(board_check).collect(),
+    };
+    output.result(&checked, |_| text(&checked));
+    Ok(ExitStatus::Success)
+}
+
+fn board_check(plan: &Plan) -> BoardCheck {
+    BoardCheck {
+        board: plan.board.name.clone(),
+        plan_sha256: plan.sha256(),
+        layers: plan.layers.iter().map(|layer| layer.name.clone()).collect(),
+        packages: plan.packages.len(),
+        files: plan.files.len(),
+        linux_symbols: plan.linux.symbols.len(),
+        uboot_symbols: plan.uboot.symbols.len(),
+        flows: plan.network.flows.len(),
+        checks: plan.checks.len(),
+        waivers: plan.waivers.len(),
+    }
+}
+
+fn text(checked: &Checked) -> String {
+    let mut out = format!("{} {} is right\n", checked.product, checked.version);
+    for board in &checked.boards {
+        out.push_str(&format!(
+            "  {}: {} layers, {} packages, {} files, {} Linux and {} U-Boot symbols, {} flows, {} checks, \
+             {} waivers\n",
+            board.board,
+            board.layers.len(),
+            board.packages,
+            board.files,
+            board.linux_symbols,
+            board.uboot_symbols,
+            board.flows,
+            board.checks,
+            board.waivers
+        ));
+    }
+    out
+}

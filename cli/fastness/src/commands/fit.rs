@@ -1,0 +1,165 @@
+//! `fastness fit`: FIT images by themselves; here the verbs that read.
+
+use std::path::{Path, PathBuf};
+
+use assemble::keys::KeyStore;
+use clap::Subcommand;
+use diag::{ExitStatus, Failure, Outcome};
+use fit::control_fdt::{self, KeyNode};
+use fit::verify::{VerifyReport, verify};
+
+use super::fit_write::{BuildArguments, SignArguments, build, sign};
+use crate::output::{Output, clean};
+use crate::places;
+
+const EXAMPLE: &str = "\
+Examples:
+  fastness fit build --kernel Image --fdt board.dtb --load 0x40400000 --output unsigned.itb
+  fastness fit sign unsigned.itb --key dev --output fit.itb
+  fastness fit verify fit.itb --control u-boot.bin
+  fastness fit show fit.itb";
+
+/// Arguments of `fit`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Key store; otherwise `fastness/keys` in the user's data folder
+    #[arg(long, value_name = "DIR", global = true)]
+    keys: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Build an unsigned FIT from its parts
+    #[command(after_help = EXAMPLE)]
+    Build(BuildArguments),
+    /// Sign every configuration of a FIT
+    #[command(after_help = EXAMPLE)]
+    Sign(SignArguments),
+    /// Verify a FIT as U-Boot does
+    #[command(after_help = EXAMPLE)]
+    Verify(VerifyArguments),
+    /// Show a FIT or another device tree
+    #[command(after_help = EXAMPLE)]
+    Show {
+        /// FIT, control FDT or other device tree
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct VerifyArguments {
+    /// The FIT
+    file: PathBuf,
+    /// Verify with the keys in this U-Boot binary or control FDT
+    #[arg(long, value_name = "FILE", required_unless_present = "key")]
+    control: Option<PathBuf>,
+    /// Verify with this key of the key store
+    #[arg(long, value_name = "NAME", conflicts_with = "control")]
+    key: Option<String>,
+    /// The algorithm that the key is for
+    #[arg(long, value_name = "ALGORITHM", default_value = "sha256,rsa3072")]
+    algorithm: String,
+}
+
+/// Runs `fit build`, `fit sign`, `fit verify` or `fit show`.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let store = || Ok(KeyStore::at(&places::keys(arguments.keys.as_deref())?));
+    match &arguments.verb {
+        Verb::Build(asked) => build(asked, output),
+        Verb::Sign(asked) => sign(asked, &store()?, output),
+        Verb::Verify(asked) => verify_file(asked, store, output),
+        Verb::Show { file } => {
+            let text = fit::show::show(&read(file)?).map_err(|e| wrong(file, &e))?;
+            let lines: Vec<&str> = text.lines().collect();
+            output.result(&lines, |_| clean(&text));
+            Ok(ExitStatus::Success)
+        }
+    }
+}
+
+fn verify_file(
+    asked: &VerifyArguments,
+    store: impl Fn() -> Outcome<KeyStore>,
+    output: &Output,
+) -> Outcome<ExitStatus> {
+    let blob = read(&asked.file)?;
+    let (keys, any) = match (&asked.control, &asked.key) {
+        (Some(control), _) => keys_of_control(control)?,
+        (None, Some(name)) => (vec![key_of_store(&store()?, name, &asked.algorithm)?], false),
+        // clap requires one of the two.
+        (None, None) => (Vec::new(), false),
+    };
+    let report = verify(&blob, &keys, any).map_err(|e| wrong(&asked.file, &e))?;
+    output.result(&report, |_| text(&report));
+    Ok(if report.ok { ExitStatus::Success } else { ExitStatus::Check })
+}
+
+/// The keys of a U-Boot binary, or of a bare control FDT.
+fn keys_of_control(path: &Path) -> Outcome<(Vec<KeyNode>, bool)> {
+    let bytes = read(path)?;
+    // A bare control FDT is found at offset 0, one in a U-Boot binary behind the code.
+    let control = control_fdt::find_control(&bytes).map_err(|e| wrong(path, &e))?;
+    let keys = control_fdt::keys(control).map_err(|e| wrong(path, &e))?;
+    let mode = control_fdt::required_mode(control).map_err(|e| wrong(path, &e))?;
+    Ok((keys, mode == "any"))
+}
+
+fn key_of_store(store: &KeyStore, name: &str, algorithm: &str) -> Outcome<KeyNode> {
+    let public = store.public(name)?;
+    Ok(KeyNode {
+        node: format!("key-{name}"),
+        name: name.to_owned(),
+        algo: algorithm.to_owned(),
+        required: Some("conf".to_owned()),
+        key: fit::key::PublicKey::from_rsa(public.key),
+    })
+}
+
+fn text(report: &VerifyReport) -> String {
+    let mut out = String::new();
+    for configuration in &report.configurations {
+        let word = if configuration.problems.is_empty() { "verified" } else { "REFUSED" };
+        out.push_str(&format!("{word}  configuration `{}`", configuration.name));
+        if !configuration.signed_by.is_empty() {
+            out.push_str(&format!(", signed by `{}`", configuration.signed_by.join("`, `")));
+        }
+        out.push('\n');
+        for image in &configuration.images {
+            out.push_str(&format!(
+                "  {:<10} {:<16} {:>10} bytes  {}\n",
+                image.role, image.name, image.bytes, image.hash
+            ));
+        }
+    }
+    for problem in report.all_problems() {
+        out.push_str(&format!("  {}: {}\n", problem.code, problem.message));
+    }
+    out.push_str(if report.ok { "the FIT verifies\n" } else { "the FIT does not verify\n" });
+    clean(&out)
+}
+
+/// Reads a file of at most 1 GiB.
+pub fn read(path: &Path) -> Outcome<Vec<u8>> {
+    use std::io::Read as _;
+    const LARGEST: u64 = 1 << 30;
+    let io = |e: &std::io::Error| Failure { status: ExitStatus::Input, ..Failure::io("read", path, e) };
+    let file = std::fs::File::open(path).map_err(|e| io(&e))?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| io(&e))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Failure::error(
+            ExitStatus::Input,
+            "file-too-large",
+            format!("expected at most {LARGEST} bytes, `{}` is larger", path.display()),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// A file that is not what it should be.
+pub fn wrong(path: &Path, error: &fit::FitError) -> Failure {
+    Failure::error(ExitStatus::Input, "fit", format!("`{}`: {error}", path.display()))
+}

@@ -1,0 +1,49 @@
+//! `fastness generate`: the plan in the build system's own form.
+
+use std::path::PathBuf;
+
+use diag::{ExitStatus, Outcome};
+use exec::FolderLock;
+use serde::Serialize;
+
+use crate::output::Output;
+use crate::places::{self, PRODUCT};
+use crate::progress::Steps;
+use crate::stages;
+
+const EXAMPLE: &str = "Example:\n  fastness generate && ls out/qemu-aarch64/generated";
+
+/// Arguments of `generate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// The product file
+    #[arg(default_value = PRODUCT)]
+    product: PathBuf,
+    /// The board; otherwise the product's first
+    #[arg(long, value_name = "BOARD")]
+    board: Option<String>,
+    /// Output folder; otherwise `out` beside the product file
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Generated {
+    board: String,
+    folder: PathBuf,
+    plan_sha256: String,
+}
+
+/// Writes `plan.json` and `generated/`.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let plan = spec::load(&arguments.product, arguments.board.as_deref())?;
+    let folder = places::out(&arguments.product, arguments.out.as_deref()).join(&plan.board.name);
+    let _lock = FolderLock::take(&folder)?;
+    let steps = Steps::new(*output);
+    let generated = stages::generate(&plan, &folder, &steps)?;
+    drop(steps);
+    let result = Generated { board: plan.board.name.clone(), folder: generated, plan_sha256: plan.sha256() };
+    output.result(&result, |_| format!("wrote `{}`\n", result.folder.display()));
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,56 @@
+//! One file a verb: its arguments, its call of the rooms, its result.
+//!
+//! A verb returns the exit status that its result means, or a failure. A result is a
+//! documented value (docs/file-formats.md, "What `--json` prints") with a text for people.
+
+pub mod attack;
+pub mod boards;
+pub mod boot;
+pub mod build;
+pub mod check;
+pub mod completions;
+pub mod diff;
+pub mod explain;
+pub mod fit;
+pub mod fit_write;
+pub mod generate;
+pub mod inspect;
+pub mod keys;
+pub mod layers;
+pub mod man;
+pub mod new;
+pub mod plan;
+pub mod report;
+pub mod schema;
+
+use diag::{ExitStatus, Outcome};
+
+use crate::cli::Command;
+use crate::output::Output;
+
+/// Runs a verb.
+///
+/// # Errors
+/// Those of the verb.
+pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
+    match command {
+        Command::New(arguments) => new::run(arguments, output),
+        Command::Check(arguments) => check::run(arguments, output),
+        Command::Plan(arguments) => plan::run(arguments, output),
+        Command::Explain(arguments) => explain::run(arguments, output),
+        Command::Generate(arguments) => generate::run(arguments, output),
+        Command::Build(arguments) => build::run(arguments, output),
+        Command::Inspect(arguments) => inspect::run(arguments, output),
+        Command::Boot(arguments) => boot::run(arguments, output),
+        Command::Attack(arguments) => attack::run(arguments, output),
+        Command::Report(arguments) => report::run(arguments, output),
+        Command::Boards(arguments) => boards::run(arguments, output),
+        Command::Layers(arguments) => layers::run(arguments, output),
+        Command::Keys(arguments) => keys::run(arguments, output),
+        Command::Fit(arguments) => fit::run(arguments, output),
+        Command::Diff(arguments) => diff::run(arguments, output),
+        Command::Schema(arguments) => schema::run(arguments, output),
+        Command::Completions(arguments) => completions::run(arguments, output),
+        Command::Man(arguments) => man::run(arguments, output),
+    }
+}

@@ -1,0 +1,117 @@
+//! `fastness plan`: product × board × layers, fully resolved.
+
+use std::path::PathBuf;
+
+use diag::{ExitStatus, Outcome};
+use spec::plan::{FilePlan, Plan};
+
+use crate::output::Output;
+use crate::places::PRODUCT;
+
+const EXAMPLE: &str = "Example:\n  fastness plan --json > plan.json";
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// The product file
+    #[arg(default_value = PRODUCT)]
+    product: PathBuf,
+    /// The board; otherwise the product's first
+    #[arg(long, value_name = "BOARD")]
+    board: Option<String>,
+}
+
+/// Shows the plan.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let plan = spec::load(&arguments.product, arguments.board.as_deref())?;
+    output.result(&plan, |_| text(&plan));
+    Ok(ExitStatus::Success)
+}
+
+fn text(plan: &Plan) -> String {
+    let product = &plan.product;
+    let mut out = format!(
+        "{} {} for {}\n{}\n{}, security level {}; signed with `{}` ({}, {})\nplan sha256 {}\n",
+        product.name,
+        product.version,
+        plan.board.name,
+        product.description,
+        product.component_type,
+        product.security_level,
+        plan.signing.key,
+        plan.signing.algorithm,
+        plan.signing.padding,
+        plan.sha256()
+    );
+    section(&mut out, "layers", plan.layers.iter().map(|layer| format!("{}: {}", layer.name, layer.title)));
+    section(
+        &mut out,
+        "flows; everything else is denied",
+        plan.network.flows.iter().map(|flow| {
+            let peers: Vec<&str> = flow.peers_v4.iter().chain(&flow.peers_v6).map(String::as_str).collect();
+            format!(
+                "{:<3} {} {}/{} {} {} ({})",
+                flow.direction,
+                flow.zone,
+                flow.transport,
+                flow.port,
+                peers.join(", "),
+                flow.name,
+                flow.reason
+            )
+        }),
+    );
+    section(&mut out, "packages", plan.packages.keys().cloned());
+    section(
+        &mut out,
+        "files",
+        plan.files.iter().map(|(path, asked)| match &asked.value {
+            FilePlan::File { mode, owner, group, .. } => format!("{mode} {owner}:{group} {path}"),
+            FilePlan::Directory { mode, owner, group } => format!("{mode} {owner}:{group} {path}/"),
+            FilePlan::Symlink { target } => format!("link {path} -> {target}"),
+        }),
+    );
+    section(
+        &mut out,
+        "users",
+        plan.users
+            .iter()
+            .map(|(name, asked)| format!("{:>5} {name} ({})", asked.value.uid, asked.value.comment)),
+    );
+    section(
+        &mut out,
+        "units",
+        plan.units
+            .iter()
+            .map(|(name, asked)| format!("{:<8} {name}", format!("{:?}", asked.value).to_lowercase())),
+    );
+    section(&mut out, "kernel arguments", plan.cmdline.iter().map(|asked| asked.value.clone()));
+    section(&mut out, "checks", plan.checks.iter().map(|(id, asked)| format!("{id}: {}", asked.value.title)));
+    section(
+        &mut out,
+        "waivers",
+        plan.waivers.iter().map(|(what, asked)| {
+            let reasons: Vec<&str> = asked.origins.iter().map(|origin| origin.reason.as_str()).collect();
+            format!("{what}: {}", reasons.join("; "))
+        }),
+    );
+    out.push_str(&format!(
+        "\n{} Linux and {} U-Boot symbols, {} sysctl keys: see `--json` or `fastness explain NAME`\n",
+        plan.linux.symbols.len(),
+        plan.uboot.symbols.len(),
+        plan.sysctl.len()
+    ));
+    out
+}
+
+fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let mut lines = lines.peekable();
+    if lines.peek().is_none() {
+        return;
+    }
+    out.push_str(&format!("\n{title}\n"));
+    for line in lines {
+        out.push_str(&format!("  {line}\n"));
+    }
+}

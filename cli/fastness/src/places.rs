@@ -1,0 +1,139 @@
+//! Where things are: output folder, cache, keys (docs/contract.md, "Output folder").
+
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use record::ImageRecord;
+use spec::folder_of;
+use spec::plan::Plan;
+
+/// The product file that is meant when none is named.
+pub const PRODUCT: &str = "product.yaml";
+
+/// The folder with one folder a board: `--out`, or `out` beside the product file.
+pub fn out(product: &Path, asked: Option<&Path>) -> PathBuf {
+    asked.map_or_else(|| beside(product, "out"), Path::to_owned)
+}
+
+fn beside(product: &Path, name: &str) -> PathBuf {
+    match folder_of(product) {
+        here if here == Path::new(".") => PathBuf::from(name),
+        folder => folder.join(name),
+    }
+}
+
+/// The lock file of a product.
+pub fn lock(product: &Path) -> PathBuf {
+    beside(product, "fastness.lock")
+}
+
+/// The cache: `--cache`, or `fastness` in the user's cache folder.
+pub fn cache(asked: Option<&Path>) -> Outcome<PathBuf> {
+    in_home(asked, "XDG_CACHE_HOME", ".cache", "fastness", "--cache")
+}
+
+/// The key store: `--keys`, or `fastness/keys` in the user's data folder.
+pub fn keys(asked: Option<&Path>) -> Outcome<PathBuf> {
+    in_home(asked, "XDG_DATA_HOME", ".local/share", "fastness/keys", "--keys")
+}
+
+fn in_home(
+    asked: Option<&Path>,
+    variable: &str,
+    below_home: &str,
+    name: &str,
+    option: &str,
+) -> Outcome<PathBuf> {
+    if let Some(path) = asked {
+        return Ok(path.to_owned());
+    }
+    // The XDG specification ignores paths that are not absolute.
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(variable)
+        .or_else(|| absolute("HOME").map(|home| home.join(below_home)))
+        .map(|folder| folder.join(name))
+        .ok_or_else(|| {
+            Failure::error(
+                ExitStatus::Environment,
+                "no-home",
+                format!("neither `HOME` nor `{variable}` names a folder"),
+            )
+            .hint(format!("name one with `{option}`"))
+        })
+}
+
+/// The output folder of one board, with the plan and the record of the image in it.
+pub struct Built {
+    /// The folder.
+    pub folder: PathBuf,
+    /// `plan.json`.
+    pub plan: Plan,
+    /// `image.json`.
+    pub image: ImageRecord,
+}
+
+/// The folder that `path` means: itself, or `out/BOARD` of a product file.
+///
+/// # Errors
+/// When the product file is wrong.
+pub fn board_folder(path: &Path, board: Option<&str>, asked_out: Option<&Path>) -> Outcome<PathBuf> {
+    if path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let plan = spec::load(path, board)?;
+    Ok(out(path, asked_out).join(plan.board.name))
+}
+
+impl Built {
+    /// Reads what a build left.
+    ///
+    /// # Errors
+    /// `no-image` when there is none, `stale-image` when it was made from another plan.
+    pub fn open(folder: &Path) -> Outcome<Self> {
+        let (plan_file, image_file) = (folder.join("plan.json"), folder.join("image.json"));
+        if !plan_file.is_file() || !image_file.is_file() {
+            return Err(Failure::error(
+                ExitStatus::Input,
+                "no-image",
+                format!("there is no finished image in `{}`", folder.display()),
+            )
+            .hint("make it with `fastness build`"));
+        }
+        let plan: Plan = record::read_json(&plan_file)?;
+        let image: ImageRecord = record::read_json(&image_file)?;
+        if plan.sha256() != image.plan_sha256 {
+            return Err(Failure::error(
+                ExitStatus::Input,
+                "stale-image",
+                format!(
+                    "the image in `{}` was made from another plan than its `plan.json`",
+                    folder.display()
+                ),
+            )
+            .hint("the last build did not end; run `fastness build` again"));
+        }
+        Ok(Self { folder: folder.to_owned(), plan, image })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_and_lock_lie_beside_the_product() {
+        assert_eq!(out(Path::new("a/product.yaml"), None), Path::new("a/out"));
+        assert_eq!(out(Path::new("product.yaml"), None), Path::new("out"));
+        assert_eq!(out(Path::new("a/p.yaml"), Some(Path::new("/o"))), Path::new("/o"));
+        assert_eq!(lock(Path::new("a/product.yaml")), Path::new("a/fastness.lock"));
+    }
+
+    #[test]
+    fn a_folder_without_an_image_says_how_to_make_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = Built::open(folder.path()).err().unwrap();
+        assert_eq!(failure.status, ExitStatus::Input);
+        assert!(failure.to_string().contains("there is no finished image in"), "{failure}");
+        assert!(failure.to_string().contains("`fastness build`"), "{failure}");
+    }
+}

@@ -1,0 +1,91 @@
+//! artefacts → image: the key, its passphrase, and assembly.
+
+use std::path::{Path, PathBuf};
+
+use assemble::keys::{KeyStore, PassphraseSource, Secret};
+use diag::Outcome;
+use record::{Artefacts, ImageRecord};
+use spec::plan::Plan;
+
+use super::Options;
+use crate::passphrase;
+use crate::progress::Steps;
+
+/// Where the user said the passphrase comes from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Passphrase {
+    /// File with the passphrase; only its owner may be able to read it
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Open file descriptor to read the passphrase from
+    #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
+    passphrase_fd: Option<u32>,
+    /// Socket of an agent that gives passphrases
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["passphrase_file", "passphrase_fd"])]
+    passphrase_agent: Option<PathBuf>,
+}
+
+impl Passphrase {
+    /// The source that was named, if any.
+    pub fn source(&self) -> Option<PassphraseSource> {
+        let file = self.passphrase_file.clone().map(PassphraseSource::File);
+        let descriptor = self.passphrase_fd.map(PassphraseSource::Descriptor);
+        file.or(descriptor).or_else(|| self.passphrase_agent.clone().map(PassphraseSource::Agent))
+    }
+
+    /// The passphrase of a key: from the source that was named, else from the file beside a
+    /// development key, else from a person.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn read(&self, store: &KeyStore, name: &str) -> Outcome<Secret> {
+        self.source().unwrap_or_else(|| store.default_passphrase(name)).read(name, &passphrase::ask)
+    }
+}
+
+/// Whether the plan's key is there and may sign it; asks for no passphrase.
+///
+/// # Errors
+/// When the key is missing, or may not sign this plan.
+pub fn key_fits(plan: &Plan, options: &Options) -> Outcome<()> {
+    KeyStore::at(&options.keys).public(&plan.signing.key)?.record.fits(&plan.signing)
+}
+
+/// The image in the folder, if it is already the one that was asked for; asks for no passphrase.
+///
+/// # Errors
+/// When the key is missing, or may not sign this plan.
+pub fn image_is_current(
+    plan: &Plan,
+    artefacts: &Artefacts,
+    folder: &Path,
+    options: &Options,
+) -> Outcome<Option<ImageRecord>> {
+    let key = KeyStore::at(&options.keys).public(&plan.signing.key)?;
+    key.record.fits(&plan.signing)?;
+    assemble::up_to_date(plan, artefacts, &key.record, folder)
+}
+
+/// Opens the key and makes the image, unless it is there already.
+///
+/// # Errors
+/// Those of the key store and of assembly.
+pub fn sign(
+    plan: &Plan,
+    artefacts: &Artefacts,
+    folder: &Path,
+    options: &Options,
+    steps: &Steps,
+) -> Outcome<ImageRecord> {
+    if let Some(image) = image_is_current(plan, artefacts, folder, options)? {
+        return steps.step("assemble and sign", None, || Ok((image, true)));
+    }
+    let store = KeyStore::at(&options.keys);
+    let secret = options.passphrase.read(&store, &plan.signing.key)?;
+    let log = folder.join("logs/data-partition.log");
+    steps.step("assemble and sign", Some(&log), || {
+        let key = store.load_signing(&plan.signing.key, &secret)?;
+        let image = assemble::assemble(plan, artefacts, folder, &key, &|what| steps.detail(what))?;
+        Ok((image, false))
+    })
+}
