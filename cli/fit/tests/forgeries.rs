@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{control, options, private_key, signed, trusted, unsigned};
-use fit::control_fdt::{find_control, find_trees, insert_key, keys};
+use common::{control, options, other_key, private_key, signed, signer, trusted, unsigned};
+use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::fdt::{Node, Tree};
 use fit::key::{Algorithm, Hash, Padding};
-use fit::sign::{RsaSigner, Signer, sign};
+use fit::sign::{RsaSigner, Signer, sign, sign_all};
 use fit::verify::verify;
 
 /// Changes a signed FIT and returns the codes of what is wrong with it.
@@ -200,10 +200,11 @@ fn weak_hashes_and_other_algorithms_are_refused() {
 
 #[test]
 fn another_key_is_refused_and_no_required_key_verifies_nothing() {
-    let other = RsaSigner::new(rsa::RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap());
+    let other = RsaSigner::new(other_key().clone());
     let blob = sign(unsigned(), &options(Padding::Pss), &other).unwrap();
     let report = verify(&blob, &trusted(), false).unwrap();
     assert_eq!(report.configurations[0].problems[0].code, "bad-signature");
+    assert_eq!(report.configurations[0].problems[1].code, "missing-signature");
     let mut keys = trusted();
     keys[0].required = Some("image".into());
     let report = verify(&signed(Padding::Pss), &keys, false).unwrap();
@@ -213,21 +214,12 @@ fn another_key_is_refused_and_no_required_key_verifies_nothing() {
 
 #[test]
 fn rotation_accepts_any_of_two_and_all_needs_both() {
-    let other = RsaSigner::new(rsa::RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap());
+    let other = RsaSigner::new(other_key().clone());
     let both = insert_key(&control(), "next", options(Padding::Pss).algorithm, &other.public_key()).unwrap();
     let both = keys(&both).unwrap();
     assert_eq!(both.len(), 2);
     assert!(verify(&signed(Padding::Pss), &both, true).unwrap().ok);
     assert!(!verify(&signed(Padding::Pss), &both, false).unwrap().ok);
-}
-
-#[test]
-fn a_key_node_that_does_not_add_up_is_refused() {
-    let blob = control();
-    let mut tree = Tree::parse(&blob).unwrap();
-    tree.root.at_mut("/signature/key-dev").unwrap().set_cell("rsa,n0-inverse", 1);
-    let text = keys(&tree.write().unwrap()).unwrap_err().to_string();
-    assert!(text.contains("`rsa,n0-inverse` of the key node does not belong to its modulus"), "{text}");
 }
 
 #[test]
@@ -239,15 +231,241 @@ fn the_wrong_size_of_key_is_refused_when_signing() {
 }
 
 #[test]
-fn the_control_tree_of_a_binary_is_found_and_two_are_refused() {
-    let tree = control();
-    let mut binary = vec![0xd0, 0x0d, 0xfe, 0xed, 1, 2, 3, 4];
-    binary.resize(4096, 0);
-    assert!(find_control(&binary).unwrap_err().to_string().contains("no control FDT"));
-    binary.extend_from_slice(&tree);
-    binary.resize(binary.len() + 100, 0xff);
-    assert_eq!(find_control(&binary).unwrap(), tree);
-    binary.extend_from_slice(&tree);
-    assert_eq!(find_trees(&binary).len(), 2);
-    assert!(find_control(&binary).unwrap_err().to_string().contains("carries 2 device trees"));
+fn with_two_signatures_each_key_verifies_alone_and_both_together() {
+    let other = RsaSigner::new(other_key().clone());
+    let (first, mut second) = (options(Padding::Pss), options(Padding::Pkcs1v15));
+    second.key_name = "next".into();
+    second.node = "signature-2".into();
+    let blob = sign_all(unsigned(), &[(&first, &signer()), (&second, &other)]).unwrap();
+    let dev = trusted();
+    let next = vec![KeyNode::required("next", second.algorithm, other.public_key())];
+    let both = [&dev[..], &next[..]].concat();
+    for (keys, warnings) in [(&dev, 1), (&next, 1), (&both, 0)] {
+        let report = verify(&blob, keys, false).unwrap();
+        assert!(report.ok, "{report:?}");
+        // The key that is not trusted here is told of.
+        assert_eq!(report.warnings.len(), warnings);
+    }
+    assert_eq!(verify(&blob, &both, false).unwrap().configurations[0].signed_by, ["dev", "next"]);
+    second.node = first.node.clone();
+    let text = sign_all(unsigned(), &[(&first, &signer()), (&second, &other)]).unwrap_err().to_string();
+    assert!(text.contains("two signatures share the node name `signature-1`"), "{text}");
+}
+
+#[test]
+fn a_swapped_image_is_refused() {
+    // The kernel's node gets the ramdisk's data and hashes, as a whole.
+    let found = codes(|t| {
+        let mut other = t.root.at("/images/ramdisk").unwrap().clone();
+        other.name = "kernel".into();
+        *t.root.at_mut("/images/kernel").unwrap() = other;
+    });
+    has(&found, "bad-signature");
+    // The configuration refers to another image of the same FIT, itself signed.
+    has(
+        &codes(|t| t.root.at_mut("/configurations/conf").unwrap().set_text("kernel", "ramdisk")),
+        "hashed-nodes",
+    );
+    has(
+        &codes(|t| t.root.at_mut("/configurations/conf").unwrap().set_text("kernel", "ghost")),
+        "missing-image",
+    );
+    has(
+        &codes(|t| t.root.at_mut("/configurations/conf").unwrap().set_text("kernel", "../x")),
+        "missing-image",
+    );
+}
+
+#[test]
+fn what_the_signature_covers_beside_images_cannot_change() {
+    for (path, property) in [
+        ("/", "timestamp"),
+        ("/", "description"),
+        ("/images/kernel", "load"),
+        ("/images/kernel", "entry"),
+        ("/images/kernel", "type"),
+        ("/images/ramdisk", "os"),
+        ("/images/fdt/hash-1", "algo"),
+        ("/configurations/conf", "compatible"),
+    ] {
+        let found = codes(|t| {
+            let node = t.root.at_mut(path).unwrap();
+            let mut value = node.get(property).unwrap().to_vec();
+            value[0] ^= 1;
+            node.set(property, value);
+        });
+        assert!(!found.is_empty(), "{path} {property}");
+        has(&codes(|t| drop(t.root.at_mut(path).unwrap().unset(property))), "bad-signature");
+        has(&codes(|t| t.root.at_mut(path).unwrap().set("new", vec![])), "uncovered-name");
+    }
+}
+
+#[test]
+fn a_left_out_ramdisk_or_tree_is_refused() {
+    for role in ["ramdisk", "fdt"] {
+        let found = codes(|t| drop(t.root.at_mut("/configurations/conf").unwrap().unset(role)));
+        has(&found, "hashed-nodes");
+        has(&found, "uncovered-image");
+    }
+}
+
+#[test]
+fn an_added_image_under_another_role_is_refused() {
+    let found = codes(|t| t.root.at_mut("/configurations/conf").unwrap().set_text("loadables", "kernel"));
+    has(&found, "uncovered-name");
+    let found = codes(|t| t.root.at_mut("/configurations/conf").unwrap().set("fdt", vec![1, 2, 3]));
+    has(&found, "bad-reference");
+}
+
+#[test]
+fn a_default_that_is_missing_not_there_or_doubled_is_refused() {
+    has(&codes(|t| drop(t.root.at_mut("/configurations").unwrap().unset("default"))), "bad-default");
+    has(&codes(|t| t.root.at_mut("/configurations").unwrap().set_text("default", "evil")), "bad-default");
+    has(
+        &codes(|t| {
+            let mut copy = t.root.at("/configurations").unwrap().clone();
+            copy.set_text("default", "evil");
+            t.root.children.push(copy);
+        }),
+        "duplicate-node",
+    );
+}
+
+#[test]
+fn nodes_that_a_fit_has_not_are_refused() {
+    has(&codes(|t| drop(t.root.child_or_new("fake"))), "unknown-node");
+    // Even what was there when the FIT was signed: the signature does not cover its properties.
+    let mut tree = unsigned();
+    tree.root.at_mut("/images/kernel").unwrap().child_or_new("dm-verity").set_text("digest", "x");
+    let report = verify(&sign(tree, &options(Padding::Pss), &signer()).unwrap(), &trusted(), false).unwrap();
+    assert!(report.configurations[0].problems.is_empty() && !report.ok);
+    assert_eq!(report.uncovered, ["/images/kernel/dm-verity"]);
+    assert_eq!(report.problems[0].code, "uncovered-node");
+    has(
+        &codes(|t| drop(t.root.at_mut("/configurations/conf").unwrap().child_or_new("extra"))),
+        "uncovered-node",
+    );
+    has(&codes(|t| t.root.children.retain(|n| n.name != "images")), "no-images");
+    has(&codes(|t| t.root.at_mut("/configurations").unwrap().children.clear()), "no-configuration");
+}
+
+#[test]
+fn a_fake_root_is_no_tree() {
+    // What CVE-2021-27138 and vboot_evil did: a second root behind or before the signed one.
+    let blob = signed(Padding::Pss);
+    let word = |at: usize| u32::from_be_bytes(blob[at..at + 4].try_into().unwrap()) as usize;
+    let (structure, strings, size) = (word(8), word(12), word(36));
+    let signed_root = &blob[structure..structure + size - 4];
+    let fake = [0u32, 1, 0, 2].map(u32::to_be_bytes).concat()[4..].to_vec();
+    for block in [[&fake, signed_root].concat(), [signed_root, &fake].concat()] {
+        let block = [&block[..], &9u32.to_be_bytes()].concat();
+        let mut forged = [&blob[..structure], &block, &blob[strings..]].concat();
+        for (at, value) in [(4, forged.len()), (12, structure + block.len()), (36, block.len())] {
+            forged[at..at + 4].copy_from_slice(&u32::try_from(value).unwrap().to_be_bytes());
+        }
+        let text = verify(&forged, &trusted(), false).unwrap_err().to_string();
+        assert!(text.contains("more than one root node"), "{text}");
+    }
+}
+
+#[test]
+fn hashes_that_protect_nothing_are_refused() {
+    for weak in ["crc32", "md5", "sha1"] {
+        let only = |t: &mut Tree<'_>| t.root.at_mut("/images/kernel/hash-1").unwrap().set_text("algo", weak);
+        has(&codes(only), "weak-hash");
+    }
+    has(
+        &codes(|t| t.root.at_mut("/images/kernel/hash-1").unwrap().set("uboot-ignore", vec![])),
+        "ignored-hash",
+    );
+    has(
+        &codes(|t| t.root.at_mut("/images/kernel/hash-1").unwrap().set("value", vec![0; 10_000])),
+        "hash-mismatch",
+    );
+    let mut tree = unsigned();
+    tree.root.at_mut("/images/kernel/hash-1").unwrap().set_text("algo", "sha1");
+    let text = sign(tree, &options(Padding::Pss), &signer()).unwrap_err().to_string();
+    assert!(text.contains("unsupported algorithm `sha1`"), "{text}");
+    let mut tree = unsigned();
+    tree.root.at_mut("/images/ramdisk").unwrap().children.clear();
+    let text = sign(tree, &options(Padding::Pss), &signer()).unwrap_err().to_string();
+    assert!(text.contains("the image `ramdisk` has no hash node"), "{text}");
+}
+
+#[test]
+fn a_legacy_hash_beside_a_good_one_is_only_told() {
+    let mut tree = unsigned();
+    let hash = tree.root.at_mut("/images/kernel").unwrap().child_or_new("hash-2");
+    hash.set_text("algo", "crc32");
+    hash.set("value", vec![1, 2, 3, 4]);
+    // Ours does not sign it; mkimage does.
+    assert!(sign(tree, &options(Padding::Pss), &signer()).is_err());
+    let found = codes(|t| {
+        let hash = t.root.at_mut("/images/kernel").unwrap().child_or_new("hash-2");
+        hash.set_text("algo", "crc32");
+    });
+    assert!(!found.contains(&"weak-hash".to_owned()), "{found:?}");
+}
+
+#[test]
+fn the_signature_node_cannot_be_bent() {
+    let bent = |change: fn(&mut Node<'_>)| {
+        codes(|t| change(t.root.at_mut("/configurations/conf/signature-1").unwrap()))
+    };
+    has(&bent(|n| n.set_text("algo", "sha256,rsa3072")), "algorithm-mismatch");
+    has(&bent(|n| n.set_text("algo", "sha1,rsa2048")), "algorithm-mismatch");
+    has(&bent(|n| n.set_text("padding", "none")), "bad-padding");
+    has(&bent(|n| n.set_text("key-name-hint", "evil")), "unknown-key");
+    has(&bent(|n| n.set("value", vec![])), "bad-signature");
+    has(&bent(|n| n.set("value", vec![0; 256])), "bad-signature");
+    has(&bent(|n| n.set("hashed-strings", vec![0; 8])), "uncovered-name");
+    has(&bent(|n| n.set("hashed-strings", vec![0xff; 8])), "hashed-strings");
+    has(&bent(|n| n.set("hashed-strings", vec![0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])), "hashed-strings");
+    has(&bent(|n| drop(n.unset("hashed-strings"))), "hashed-strings");
+    has(&bent(|n| drop(n.unset("hashed-nodes"))), "hashed-nodes");
+    has(&bent(|n| drop(n.child_or_new("x"))), "uncovered-node");
+    let keys = [KeyNode { algo: "sha1,rsa2048".into(), ..trusted().remove(0) }];
+    let mut tree = unsigned();
+    tree.root
+        .at_mut("/configurations/conf")
+        .unwrap()
+        .child_or_new("signature-1")
+        .set_text("algo", "sha1,rsa2048");
+    tree.root.at_mut("/configurations/conf/signature-1").unwrap().set_text("key-name-hint", "dev");
+    let report = verify(&tree.write().unwrap(), &keys, false).unwrap();
+    assert_eq!(report.configurations[0].problems[0].code, "weak-algorithm");
+}
+
+#[test]
+fn more_than_can_be_needed_is_refused_and_not_worked_through() {
+    let found = codes(|t| {
+        t.root.at_mut("/configurations/conf").unwrap().set("loadables", b"kernel\0".repeat(100_000));
+    });
+    has(&found, "bad-reference");
+    assert!(found.len() < 10);
+    let found = codes(|t| {
+        for index in 0..20_000 {
+            t.root.child_or_new("images").children.push(Node::new(&format!("i{index}")));
+        }
+    });
+    assert_eq!(found, ["too-large"]);
+}
+
+#[test]
+fn overlapping_load_addresses_are_told() {
+    let mut tree = unsigned();
+    tree.root.at_mut("/images/fdt").unwrap().set("load", 0x4040_0004u64.to_be_bytes().to_vec());
+    let blob = sign(tree, &options(Padding::Pss), &signer()).unwrap();
+    let report = verify(&blob, &trusted(), false).unwrap();
+    assert!(report.ok && report.warnings[0].code == "load-overlap", "{report:?}");
+    assert!(verify(&signed(Padding::Pss), &trusted(), false).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn what_no_signature_covers_is_named() {
+    let report = verify(&signed(Padding::Pss), &trusted(), false).unwrap();
+    assert_eq!(report.outside, ["/configurations/default", "/configurations/conf/signature-1"]);
+    let back: fit::verify::VerifyReport =
+        serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    assert_eq!(back, report);
 }

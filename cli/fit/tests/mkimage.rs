@@ -2,7 +2,7 @@
 //! (`device-tree-compiler`), and `fit_check_sign`, which Debian does not ship: it is used where the
 //! variable `FIT_CHECK_SIGN` or the search path names one (it is built with U-Boot's `tools-only_defconfig`).
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod common;
 

@@ -1,0 +1,82 @@
+//! External data: moved out of the tree, and the places where it must not be.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{options, signed, signer, trusted, unsigned};
+use fit::external::{Placement, externalise};
+use fit::fdt::{Blocks, Node, Tree};
+use fit::key::Padding;
+use fit::sign::sign;
+use fit::verify::{VerifyReport, verify};
+
+fn report(blob: &[u8]) -> VerifyReport {
+    verify(blob, &trusted(), false).unwrap()
+}
+
+#[test]
+fn data_moves_out_before_and_after_signing_with_the_same_images() {
+    let inside = signed(Padding::Pss);
+    for (placement, align) in
+        [(Placement::BehindTree, 4), (Placement::BehindTree, 4096), (Placement::At(8192), 512)]
+    {
+        let outside = externalise(&inside, placement, align).unwrap();
+        let (a, b) = (report(&inside), report(&outside));
+        assert!(b.ok, "{b:?}");
+        assert_eq!(a.configurations, b.configurations);
+        assert!(b.outside.contains(&"/images/fdt/data-size".to_owned()));
+        assert_eq!(outside, externalise(&inside, placement, align).unwrap());
+        // The partition's rest behind it does not matter.
+        assert!(report(&[&outside[..], &[0xff; 100]].concat()).ok);
+        assert!(!report(&outside[..outside.len() - 1]).ok);
+    }
+    let unsigned = externalise(&unsigned().write().unwrap(), Placement::BehindTree, 4).unwrap();
+    let total = Blocks::open(&unsigned).unwrap().total();
+    let resigned = sign(Tree::parse(&unsigned).unwrap(), &options(Padding::Pss), &signer()).unwrap();
+    let mut whole = resigned;
+    whole.resize(whole.len().next_multiple_of(4), 0);
+    whole.extend_from_slice(&unsigned[total..]);
+    assert!(report(&whole).ok);
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused() {
+    let inside = signed(Padding::Pss);
+    let refused =
+        |blob: &[u8], placement, align| externalise(blob, placement, align).unwrap_err().to_string();
+    assert!(refused(&inside, Placement::BehindTree, 3).contains("expected a power of two"));
+    assert!(refused(&inside, Placement::At(64), 4).contains("cannot start at 64"));
+    assert!(refused(&inside, Placement::At(1 << 31), 4).contains("past 2 GiB"));
+    let outside = externalise(&inside, Placement::BehindTree, 4).unwrap();
+    assert!(refused(&outside, Placement::BehindTree, 4).contains("has no data inside of the tree"));
+}
+
+/// Changes an image of a FIT with external data, and returns the codes of what is wrong.
+fn codes(change: impl FnOnce(&mut Node<'_>)) -> Vec<String> {
+    let blob = externalise(&signed(Padding::Pss), Placement::BehindTree, 4).unwrap();
+    let total = Blocks::open(&blob).unwrap().total();
+    let mut tree = Tree::parse(&blob).unwrap();
+    change(tree.root.at_mut("/images/ramdisk").unwrap());
+    let mut forged = tree.write().unwrap();
+    forged.resize(forged.len().next_multiple_of(4), 0);
+    forged.extend_from_slice(&blob[total..]);
+    let report = report(&forged);
+    assert!(!report.ok);
+    report.all_problems().map(|p| p.code.clone()).collect()
+}
+
+#[test]
+fn data_out_of_bounds_overlapping_or_ambiguous_is_refused() {
+    let has = |codes: Vec<String>, code: &str| assert!(codes.iter().any(|c| c == code), "{code}: {codes:?}");
+    has(codes(|n| n.set_cell("data-offset", u32::MAX)), "data-out-of-bounds");
+    has(codes(|n| n.set_cell("data-size", u32::MAX)), "data-out-of-bounds");
+    has(codes(|n| drop(n.unset("data-size"))), "data-out-of-bounds");
+    has(codes(|n| n.set("data-size", vec![1, 2, 3])), "data-out-of-bounds");
+    has(codes(|n| n.set_cell("data-offset", 4)), "data-overlap");
+    has(codes(|n| drop((n.unset("data-offset"), n.set_cell("data-position", 0)))), "data-overlap");
+    has(codes(|n| n.set_cell("data-position", 4096)), "ambiguous-data");
+    has(codes(|n| n.set("data", b"evil".to_vec())), "ambiguous-data");
+    has(codes(|n| drop(n.unset("data-offset"))), "no-data");
+    has(codes(|n| n.set_cell("data-size", 3)), "hash-mismatch");
+}
