@@ -1,0 +1,49 @@
+//! `boards`, `layers`, `schema`.
+
+use crate::support::Place;
+
+#[test]
+fn boards_are_listed_with_what_matters() {
+    let place = Place::new();
+    let run = place.run(&["boards"]);
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert!(run.out.contains("qemu-aarch64: "), "{}", run.out);
+    assert_eq!(place.run(&["boards", "--json"]).json()[0]["name"], "qemu-aarch64");
+}
+
+#[test]
+fn layers_are_listed_and_one_is_shown_whole() {
+    let place = Place::new();
+    let run = place.run(&["layers"]);
+    for layer in spec::product::DEFAULT_LAYERS {
+        assert!(run.out.contains(&format!("{layer}: ")), "{}", run.out);
+    }
+    let one = place.run(&["layers", "ssh"]);
+    assert!(one.out.contains("parameter port (port, default 22)"), "{}", one.out);
+    let none = place.run(&["layers", "shs"]);
+    let expected = "error[unknown-layer]: there is no layer `shs`\n  hint: did you mean `ssh`?\n";
+    assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (3, "", expected));
+}
+
+#[test]
+fn a_products_own_layer_is_listed_and_a_broken_one_is_told() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("layers/mine")).unwrap();
+    std::fs::write(place.path("layers/mine/layer.yaml"), "titel: x\n").unwrap();
+    let run = place.run(&["layers"]);
+    assert_eq!((run.code, run.out.as_str()), (3, ""));
+    assert!(run.err.contains("unknown key `titel`"), "{run:?}");
+}
+
+#[test]
+fn schemas_are_listed_and_printed() {
+    let place = Place::new();
+    assert_eq!(place.run(&["schema"]).out, "product\nboard\nlayer\nreport\n");
+    for name in ["product", "board", "layer", "report"] {
+        let schema = place.run(&["schema", name]).json();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
+    }
+    let run = place.run(&["schema", "produkt"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("did you mean `product`?"), "{run:?}");
+}

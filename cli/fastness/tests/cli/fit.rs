@@ -1,0 +1,100 @@
+//! `fit build`, `sign`, `verify`, `show` on a small FIT.
+
+use crate::support::{Place, Run};
+
+fn signed() -> Place {
+    let place = Place::new();
+    std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
+    std::fs::write(place.path("board.dtb"), vec![0xa5; 700]).unwrap();
+    let build = place.run(&[
+        "fit",
+        "build",
+        "--kernel",
+        "Image",
+        "--fdt",
+        "board.dtb",
+        "--load",
+        "0x40400000",
+        "-o",
+        "u.itb",
+    ]);
+    assert!(build.code == 0 && build.out.starts_with("wrote `u.itb`, "), "{build:?}");
+    assert_eq!(place.run(&["keys", "new", "dev", "--bits", "2048"]).code, 0);
+    let sign = sign(&place, "sha256,rsa2048");
+    assert_eq!(sign.code, 0, "{sign:?}");
+    place
+}
+
+fn sign(place: &Place, algorithm: &str) -> Run {
+    place.run(&["fit", "sign", "u.itb", "--key", "dev", "--algorithm", algorithm, "-o", "s.itb"])
+}
+
+fn verify(place: &Place, file: &str) -> Run {
+    place.run(&["fit", "verify", file, "--key", "dev", "--algorithm", "sha256,rsa2048"])
+}
+
+#[test]
+fn what_was_signed_verifies() {
+    let place = signed();
+    let run = verify(&place, "s.itb");
+    assert_eq!((run.code, run.err.as_str()), (0, ""), "{run:?}");
+    assert!(run.out.starts_with("verified  configuration `conf`, signed by `dev`\n"), "{run:?}");
+    assert!(run.out.ends_with("the FIT verifies\n"), "{run:?}");
+}
+
+#[test]
+fn an_unsigned_one_does_not() {
+    let run = verify(&signed(), "u.itb");
+    assert_eq!(run.code, 6);
+    assert!(run.out.contains("unsigned: ") && run.out.ends_with("the FIT does not verify\n"), "{run:?}");
+}
+
+#[test]
+fn a_flipped_byte_is_found() {
+    let place = signed();
+    let mut bytes = std::fs::read(place.path("s.itb")).unwrap();
+    let kernel = bytes.windows(16).position(|w| w == [0x5a; 16]).unwrap();
+    bytes[kernel + 8] ^= 1;
+    std::fs::write(place.path("s.itb"), bytes).unwrap();
+    let run = verify(&place, "s.itb");
+    assert_eq!(run.code, 6);
+    assert!(run.out.contains("kernel"), "{run:?}");
+    assert_eq!(
+        place
+            .run(&["fit", "verify", "s.itb", "--key", "dev", "--algorithm", "sha256,rsa2048", "--json"])
+            .json()["ok"],
+        false
+    );
+}
+
+#[test]
+fn a_key_of_another_size_signs_nothing() {
+    let place = signed();
+    std::fs::remove_file(place.path("s.itb")).unwrap();
+    let run = sign(&place, "sha256,rsa3072");
+    assert_ne!(run.code, 0);
+    assert!(run.err.contains("needs a key of 3072 bits"), "{run:?}");
+    assert!(!place.path("s.itb").exists());
+}
+
+#[test]
+fn verify_wants_a_key_to_verify_with() {
+    let run = signed().run(&["fit", "verify", "s.itb"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("--control"), "{run:?}");
+}
+
+#[test]
+fn show_prints_the_tree_and_refuses_what_is_none() {
+    let place = signed();
+    let run = place.run(&["fit", "show", "s.itb"]);
+    assert_eq!(run.code, 0);
+    assert!(
+        run.out.contains("key-name-hint = \"dev\"") && run.out.contains("algo = \"sha256,rsa2048\""),
+        "{run:?}"
+    );
+    std::fs::write(place.path("junk"), b"not a tree").unwrap();
+    let junk = place.run(&["fit", "show", "junk"]);
+    assert_eq!((junk.code, junk.out.as_str()), (3, ""));
+    assert!(junk.err.contains("error[fit]: `junk`: "), "{junk:?}");
+}

@@ -1,0 +1,50 @@
+//! `inspect`, `boot`, `attack`, `report` without an image.
+
+use crate::support::Place;
+
+#[test]
+fn without_an_image_each_says_how_to_make_one() {
+    let place = Place::with_product();
+    for verb in ["boot", "report"] {
+        let run = place.run(&[verb]);
+        let expected = "\
+error[no-image]: there is no finished image in `out/qemu-aarch64`
+  hint: make it with `fastness build`
+";
+        assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (3, "", expected), "{verb}");
+    }
+    let run = place.run(&["attack", "--json"]);
+    assert_eq!((run.code, run.failure()), (3, ("input".into(), "no-image".into())));
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn inspect_of_something_else_says_what_it_reads() {
+    let place = Place::new();
+    let missing = place.run(&["inspect", "none.img"]);
+    assert_eq!((missing.code, missing.out.as_str()), (4, ""));
+    assert!(missing.err.contains("cannot read `none.img`"), "{missing:?}");
+    std::fs::write(place.path("junk"), [7; 4096]).unwrap();
+    let junk = place.run(&["inspect", "junk"]);
+    assert_eq!((junk.code, junk.out.as_str()), (3, ""));
+    assert!(junk.err.contains("error[unknown-subject]"), "{junk:?}");
+}
+
+#[test]
+fn a_foreign_root_file_system_is_inspected_with_generic_checks() {
+    let place = Place::new();
+    for folder in ["etc", "usr/bin"] {
+        std::fs::create_dir_all(place.path("root").join(folder)).unwrap();
+    }
+    std::fs::write(place.path("root/usr/bin/true"), "#!/bin/sh\n").unwrap();
+    std::fs::write(place.path("root/etc/passwd"), "root:x:0:0:root:/root:/usr/sbin/nologin\n").unwrap();
+    // An empty second field: a login without any password.
+    std::fs::write(place.path("root/etc/shadow"), "root::19000::::::\n").unwrap();
+    std::fs::write(place.path("root/etc/group"), "root:x:0:\n").unwrap();
+    let run = place.run(&["inspect", "root", "--json"]);
+    assert_eq!(run.code, 6, "{run:?}");
+    let report = run.json();
+    let findings = report["findings"].as_array().unwrap();
+    let accounts = findings.iter().find(|f| f["check"] == "generic.accounts").unwrap();
+    assert_eq!(accounts["verdict"], "fail", "{accounts}");
+}

@@ -1,0 +1,81 @@
+//! `keys`, and what `build` says without one.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::Place;
+
+#[test]
+fn a_development_key_is_made_marked_listed_and_checked() {
+    let place = Place::new();
+    assert_eq!(place.run(&["keys", "list", "--keys", "k"]).out, "no keys in `k`\n");
+    let made = place.run(&["keys", "new", "dev", "--keys", "k", "--bits", "2048"]);
+    assert_eq!((made.code, made.err.as_str()), (0, ""));
+    assert!(made.out.starts_with("made `dev`: RSA 2048, development, sha256 "), "{made:?}");
+    let mode = std::fs::metadata(place.path("k/dev.key.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(std::fs::read_to_string(place.path("k/dev.key.pem")).unwrap().contains("ENCRYPTED"));
+
+    let list = place.run(&["keys", "list", "--keys", "k", "--json"]);
+    assert_eq!(list.json()[0]["mark"], "development");
+    let check = place.run(&["keys", "check", "dev", "--open", "--keys", "k"]);
+    assert!(check.out.ends_with("is right; the passphrase opens it\n"), "{check:?}");
+
+    let again = place.run(&["keys", "new", "dev", "--keys", "k", "--bits", "2048", "--json"]);
+    assert_eq!((again.code, again.failure().1.as_str()), (8, "key-exists"));
+}
+
+#[test]
+fn a_wrong_passphrase_is_refused_and_not_repeated() {
+    let place = Place::new();
+    place.run(&["keys", "new", "dev", "--keys", "k", "--bits", "2048"]);
+    std::fs::write(place.path("p"), "open sesame\n").unwrap();
+    std::fs::set_permissions(place.path("p"), PermissionsExt::from_mode(0o600)).unwrap();
+    let run = place.run(&["keys", "check", "dev", "--keys", "k", "--passphrase-file", "p"]);
+    assert_eq!((run.code, run.out.as_str()), (8, ""));
+    assert!(run.err.contains("error[wrong-passphrase]") && !run.err.contains("sesame"), "{run:?}");
+}
+
+#[test]
+fn a_release_key_needs_a_passphrase_and_a_terminal_or_file() {
+    let place = Place::new();
+    // `setsid` would be needed to lose a controlling terminal; a file that is not there says the same.
+    let run = place.run(&["keys", "new", "gw", "--release", "--keys", "k", "--passphrase-file", "none"]);
+    assert_eq!((run.code, run.out.as_str()), (8, ""));
+    assert!(run.err.contains("cannot read `none`"), "{run:?}");
+    assert!(!place.path("k/gw.json").exists());
+    std::fs::write(place.path("p"), "correct horse\n").unwrap();
+    std::fs::set_permissions(place.path("p"), PermissionsExt::from_mode(0o600)).unwrap();
+    let run = place.run(&[
+        "keys",
+        "new",
+        "gw",
+        "--release",
+        "--bits",
+        "2048",
+        "--keys",
+        "k",
+        "--passphrase-file",
+        "p",
+    ]);
+    assert!(run.out.contains("RSA 2048, release"), "{run:?}");
+    assert!(!place.path("k/gw.passphrase").exists());
+}
+
+#[test]
+fn a_size_that_uboot_does_not_verify_is_wrong_usage() {
+    let run = Place::new().run(&["keys", "new", "dev", "--bits", "1024"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("[possible values: 2048, 3072, 4096]"), "{run:?}");
+}
+
+#[test]
+fn a_build_without_its_key_stops_before_any_work() {
+    let place = Place::with_product();
+    let run = place.run(&["build", "--keys", "k", "--cache", "c", "--offline"]);
+    let expected = "\
+error[missing-key]: there is no key `gw-dev` in `k`
+  hint: make it with `fastness keys new gw-dev`, or name another store with `--keys`
+";
+    assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (8, "", expected));
+    assert!(!place.path("out").exists() && !place.path("c").exists());
+}

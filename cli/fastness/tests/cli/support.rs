@@ -1,0 +1,90 @@
+//! Runs the program in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub struct Run {
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+    /// Exit code.
+    pub code: i32,
+}
+
+impl Run {
+    /// Standard output as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    /// Standard error as the JSON of a failure: status and code of the first diagnostic.
+    pub fn failure(&self) -> (String, String) {
+        let value: serde_json::Value =
+            serde_json::from_str(&self.err).unwrap_or_else(|e| panic!("{e}: {self:?}"));
+        let text = |pointer: &str| value.pointer(pointer).and_then(|v| v.as_str()).unwrap().to_owned();
+        (text("/status"), text("/diagnostics/0/code"))
+    }
+}
+
+/// A folder to work in; it is also `HOME`, so that no test sees the user's keys or cache.
+pub struct Place(TempDir);
+
+impl Place {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With a first product, `gw`.
+    pub fn with_product() -> Self {
+        let place = Self::new();
+        assert_eq!(place.run(&["new", "gw"]).code, 0);
+        place
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Replaces text in `product.yaml`.
+    pub fn edit(&self, from: &str, to: &str) {
+        let path = self.path("product.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    /// Runs the program.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let output = self.command(arguments).output().unwrap();
+        Run {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
+    /// The program with its arguments, not started; no terminal, no environment but `PATH`.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fastness"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.0.path())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// The repository's top folder.
+pub fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+}
