@@ -1,5 +1,7 @@
 //! The whole command line by verb: standard output, standard error, exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop with the place")]
+
 mod definitions;
 mod fit;
 mod help;
