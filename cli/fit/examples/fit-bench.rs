@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use fit::build::{Configuration, FitSpec, Image, build};
 use fit::control_fdt::{KeyNode, insert_key};
 use fit::fdt::{Node, Tree};
 use fit::key::{Algorithm, Hash, Padding};
-use fit::sign::{RsaSigner, SignOptions, Signer, sign};
+use fit::sign::{RsaSigner, SignOptions, Signer, sign_pieces};
 use fit::verify::verify;
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
@@ -63,25 +64,26 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The same work as the two tools do, from files to a file, and verified.
 fn here(at: &Path, signer: &RsaSigner) -> Result<(), Box<dyn Error>> {
-    let image = |name: &str, kind: &str, data: Vec<u8>| Image {
-        name: name.into(),
-        description: name.into(),
-        kind: kind.into(),
-        arch: "arm64".into(),
-        os: (kind == "kernel").then(|| "linux".into()),
-        compression: "none".into(),
-        load: (kind == "kernel").then_some(0x4040_0000),
-        entry: (kind == "kernel").then_some(0x4040_0000),
-        data: Cow::Owned(data),
-    };
-    let tree = build(FitSpec {
+    let mut buffer = std::fs::read(at.join("kernel"))?;
+    let fdt = std::fs::read(at.join("fdt"))?;
+    fn image<'a>(name: &str, kind: &str, data: &'a [u8]) -> Image<'a> {
+        Image {
+            name: name.into(),
+            description: name.into(),
+            kind: kind.into(),
+            arch: "arm64".into(),
+            os: (kind == "kernel").then(|| "linux".into()),
+            compression: "none".into(),
+            load: (kind == "kernel").then_some(0x4040_0000),
+            entry: (kind == "kernel").then_some(0x4040_0000),
+            data: Cow::Borrowed(data),
+        }
+    }
+    let mut tree = build(FitSpec {
         description: "x".into(),
         timestamp: 7,
         hash: ALGORITHM.hash,
-        images: vec![
-            image("kernel", "kernel", std::fs::read(at.join("kernel"))?),
-            image("fdt", "flat_dt", std::fs::read(at.join("fdt"))?),
-        ],
+        images: vec![image("kernel", "kernel", &buffer), image("fdt", "flat_dt", &fdt)],
         configurations: vec![Configuration {
             name: "conf".into(),
             description: "c".into(),
@@ -97,9 +99,13 @@ fn here(at: &Path, signer: &RsaSigner) -> Result<(), Box<dyn Error>> {
         timestamp: 7,
         node: "signature-1".into(),
     };
-    std::fs::write(at.join("ours.itb"), sign(tree, &options, signer)?)?;
-    let blob = std::fs::read(at.join("ours.itb"))?;
-    let report = verify(&blob, &[KeyNode::required("dev", ALGORITHM, signer.public_key())], false)?;
+    sign_pieces(&mut tree, &[(&options, signer)])?
+        .write_to(&mut std::fs::File::create(at.join("ours.itb"))?)?;
+    drop(tree);
+    // The memory is used again: getting it anew takes as long as reading.
+    buffer.clear();
+    std::fs::File::open(at.join("ours.itb"))?.read_to_end(&mut buffer)?;
+    let report = verify(&buffer, &[KeyNode::required("dev", ALGORITHM, signer.public_key())], false)?;
     report.ok.then_some(()).ok_or_else(|| format!("ours does not verify: {report:?}").into())
 }
 

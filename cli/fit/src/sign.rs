@@ -13,7 +13,7 @@ use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
 use sha2::{Sha256, Sha384, Sha512};
 
 use crate::FitError;
-use crate::fdt::{Node, Piece, Tree};
+use crate::fdt::{Node, Piece, Pieces, Tree};
 use crate::key::{Algorithm, Hash, Padding, PublicKey};
 
 /// Properties of a configuration that are no references to images (`boot/image-fit-sig.c`).
@@ -117,29 +117,40 @@ pub fn sign(tree: Tree<'_>, options: &SignOptions, signer: &dyn Signer) -> Resul
 /// When a key does not fit its algorithm, two signatures share a node, or a configuration refers to
 /// what is not there.
 pub fn sign_all(mut tree: Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) -> Result<Vec<u8>, FitError> {
+    Ok(sign_pieces(&mut tree, signatures)?.into_bytes())
+}
+
+/// As [`sign_all`], without a copy of the images' data: for [`Pieces::write_to`].
+///
+/// # Errors
+/// As [`sign_all`].
+pub fn sign_pieces<'t>(
+    tree: &'t mut Tree<'_>,
+    signatures: &[(&SignOptions, &dyn Signer)],
+) -> Result<Pieces<'t>, FitError> {
     for (index, (options, signer)) in signatures.iter().enumerate() {
         check_options(options, *signer)?;
         if signatures[..index].iter().any(|(other, _)| other.node == options.node) {
             return Err(FitError::Spec(format!("two signatures share the node name `{}`", options.node)));
         }
     }
-    let names: Vec<String> = configurations(&tree)?.children.iter().map(|node| node.name.clone()).collect();
+    let names: Vec<String> = configurations(tree)?.children.iter().map(|node| node.name.clone()).collect();
     for name in &names {
         if let Some(configuration) = tree.root.at_mut(&format!("/configurations/{name}")) {
             configuration.children.retain(|child| !child.name.starts_with("signature"));
         }
         for (options, _) in signatures {
-            prepare(&mut tree, name, options)?;
+            prepare(tree, name, options)?;
         }
     }
     // The strings that a signature covers are all of them; their size is known once all
     // names are in the tree, and it changes no other size.
-    let strings_bytes = strings_size(&tree)?;
+    let strings_bytes = strings_size(tree)?;
     let mut places = Vec::new();
     for name in &names {
-        let listed = covered_paths(&tree, name)?;
+        let listed = covered_paths(tree, name)?;
         for (options, signer) in signatures {
-            let node = signature_node(&mut tree, name, &options.node)?;
+            let node = signature_node(tree, name, &options.node)?;
             node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
             let path = format!("/configurations/{name}/{}/value", options.node);
             places.push(Place {
@@ -152,7 +163,7 @@ pub fn sign_all(mut tree: Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) 
             });
         }
     }
-    let mut blob = tree.write_tracking(&mut |piece, path, range| {
+    let mut pieces = tree.write_tracking(&mut |piece, path, range| {
         for place in &mut places {
             if is_covered(piece, path, &place.listed) {
                 place.ranges.push(range.clone());
@@ -162,11 +173,11 @@ pub fn sign_all(mut tree: Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) 
             }
         }
     })?;
-    let strings_at = blob.len() - strings_bytes as usize;
+    let strings_at = pieces.skeleton.len() - strings_bytes as usize;
     for place in places {
-        place.fill(&mut blob, strings_at)?;
+        place.fill(&mut pieces.skeleton, strings_at)?;
     }
-    Ok(blob)
+    Ok(pieces)
 }
 
 /// A signature to be made: what it covers in the blob, and where its value goes.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{control, options, other_key, private_key, signed, signer, trusted, unsigned};
+use common::{control, ignore, options, other_key, private_key, signed, signer, trusted, unsigned};
 use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::fdt::{Node, Tree};
 use fit::key::{Algorithm, Hash, Padding};
@@ -295,7 +295,12 @@ fn what_the_signature_covers_beside_images_cannot_change() {
             node.set(property, value);
         });
         assert!(!found.is_empty(), "{path} {property}");
-        has(&codes(|t| drop(t.root.at_mut(path).unwrap().unset(property))), "bad-signature");
+        has(
+            &codes(|t| {
+                let _ = t.root.at_mut(path).unwrap().unset(property);
+            }),
+            "bad-signature",
+        );
         has(&codes(|t| t.root.at_mut(path).unwrap().set("new", vec![])), "uncovered-name");
     }
 }
@@ -303,7 +308,7 @@ fn what_the_signature_covers_beside_images_cannot_change() {
 #[test]
 fn a_left_out_ramdisk_or_tree_is_refused() {
     for role in ["ramdisk", "fdt"] {
-        let found = codes(|t| drop(t.root.at_mut("/configurations/conf").unwrap().unset(role)));
+        let found = codes(|t| ignore(t.root.at_mut("/configurations/conf").unwrap().unset(role)));
         has(&found, "hashed-nodes");
         has(&found, "uncovered-image");
     }
@@ -319,7 +324,12 @@ fn an_added_image_under_another_role_is_refused() {
 
 #[test]
 fn a_default_that_is_missing_not_there_or_doubled_is_refused() {
-    has(&codes(|t| drop(t.root.at_mut("/configurations").unwrap().unset("default"))), "bad-default");
+    has(
+        &codes(|t| {
+            let _ = t.root.at_mut("/configurations").unwrap().unset("default");
+        }),
+        "bad-default",
+    );
     has(&codes(|t| t.root.at_mut("/configurations").unwrap().set_text("default", "evil")), "bad-default");
     has(
         &codes(|t| {
@@ -333,7 +343,12 @@ fn a_default_that_is_missing_not_there_or_doubled_is_refused() {
 
 #[test]
 fn nodes_that_a_fit_has_not_are_refused() {
-    has(&codes(|t| drop(t.root.child_or_new("fake"))), "unknown-node");
+    has(
+        &codes(|t| {
+            let _ = t.root.child_or_new("fake");
+        }),
+        "unknown-node",
+    );
     // Even what was there when the FIT was signed: the signature does not cover its properties.
     let mut tree = unsigned();
     tree.root.at_mut("/images/kernel").unwrap().child_or_new("dm-verity").set_text("digest", "x");
@@ -342,7 +357,7 @@ fn nodes_that_a_fit_has_not_are_refused() {
     assert_eq!(report.uncovered, ["/images/kernel/dm-verity"]);
     assert_eq!(report.problems[0].code, "uncovered-node");
     has(
-        &codes(|t| drop(t.root.at_mut("/configurations/conf").unwrap().child_or_new("extra"))),
+        &codes(|t| ignore(t.root.at_mut("/configurations/conf").unwrap().child_or_new("extra"))),
         "uncovered-node",
     );
     has(&codes(|t| t.root.children.retain(|n| n.name != "images")), "no-images");
@@ -421,9 +436,9 @@ fn the_signature_node_cannot_be_bent() {
     has(&bent(|n| n.set("hashed-strings", vec![0; 8])), "uncovered-name");
     has(&bent(|n| n.set("hashed-strings", vec![0xff; 8])), "hashed-strings");
     has(&bent(|n| n.set("hashed-strings", vec![0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])), "hashed-strings");
-    has(&bent(|n| drop(n.unset("hashed-strings"))), "hashed-strings");
-    has(&bent(|n| drop(n.unset("hashed-nodes"))), "hashed-nodes");
-    has(&bent(|n| drop(n.child_or_new("x"))), "uncovered-node");
+    has(&bent(|n| ignore(n.unset("hashed-strings"))), "hashed-strings");
+    has(&bent(|n| ignore(n.unset("hashed-nodes"))), "hashed-nodes");
+    has(&bent(|n| ignore(n.child_or_new("x"))), "uncovered-node");
     let keys = [KeyNode { algo: "sha1,rsa2048".into(), ..trusted().remove(0) }];
     let mut tree = unsigned();
     tree.root
@@ -468,4 +483,14 @@ fn what_no_signature_covers_is_named() {
     let back: fit::verify::VerifyReport =
         serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
     assert_eq!(back, report);
+}
+
+#[test]
+fn data_where_no_image_is_is_refused() {
+    for path in ["/", "/configurations/conf", "/images/kernel/hash-1", "/images", "/configurations"] {
+        for name in ["data", "data-size", "data-offset", "data-position"] {
+            // The signature itself holds: none covers properties of these names.
+            has(&codes(|t| t.root.at_mut(path).unwrap().set(name, vec![])), "misplaced-data");
+        }
+    }
 }

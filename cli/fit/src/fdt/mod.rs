@@ -16,6 +16,7 @@ mod write;
 
 pub use read::{Blocks, Token};
 pub(crate) use write::Piece;
+pub use write::Pieces;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,6 +1,7 @@
 //! Writes flattened device trees, always the same bytes for the same tree.
 
 use std::collections::HashMap;
+use std::io::Write;
 
 use super::{BEGIN_NODE, END, END_NODE, HEADER_BYTES, LAST_COMPATIBLE, MAGIC, PROP, VERSION};
 use super::{Node, Tree, bad};
@@ -12,50 +13,105 @@ impl Tree<'_> {
     /// # Errors
     /// When a name holds a NUL, or the tree is larger than 4 GiB.
     pub fn write(&self) -> Result<Vec<u8>, FitError> {
-        self.write_tracking(&mut |_, _, _| {})
+        Ok(self.write_tracking(&mut |_, _, _| {})?.into_bytes())
     }
 
-    /// As [`Tree::write`]; `place` is told each node's and property's path and byte range.
-    pub(crate) fn write_tracking(&self, place: &mut Placed<'_>) -> Result<Vec<u8>, FitError> {
+    /// As [`Tree::write`]; `place` is told each node's and property's path and its range in the
+    /// skeleton (the large values are not in it).
+    pub(crate) fn write_tracking(&self, place: &mut Placed<'_>) -> Result<Pieces<'_>, FitError> {
         let mut writer = Writer {
-            out: Vec::with_capacity(room(&self.root) + 4096),
+            pieces: Pieces { skeleton: vec![0; HEADER_BYTES], gaps: Vec::new(), gap_bytes: 0 },
             strings: self.strings.clone(),
             known: HashMap::new(),
         };
-        writer.out.resize(HEADER_BYTES, 0);
         for (address, size) in self.reserved.iter().chain(&[(0, 0)]) {
-            writer.out.extend_from_slice(&address.to_be_bytes());
-            writer.out.extend_from_slice(&size.to_be_bytes());
+            writer.pieces.skeleton.extend_from_slice(&address.to_be_bytes());
+            writer.pieces.skeleton.extend_from_slice(&size.to_be_bytes());
         }
-        let structure = writer.out.len();
+        let structure = writer.pieces.len();
         writer.node(&self.root, "", place)?;
-        let at = writer.out.len();
+        let at = writer.at();
         writer.word(END);
-        place(Piece::Finish, "", at..writer.out.len());
-        let strings = writer.out.len();
-        let strings_bytes = writer.strings.len();
-        let mut out = writer.out;
-        out.extend_from_slice(&writer.strings);
-        let total = out.len();
+        place(Piece::Finish, "", at..writer.at());
+        let Writer { mut pieces, strings: names, .. } = writer;
+        let strings = pieces.len();
+        pieces.skeleton.extend_from_slice(&names);
         let header = [
             MAGIC as usize,
-            total,
+            pieces.len(),
             structure,
             strings,
             HEADER_BYTES,
             VERSION as usize,
             LAST_COMPATIBLE as usize,
             0,
-            strings_bytes,
+            names.len(),
             strings - structure,
         ];
         for (index, value) in header.into_iter().enumerate() {
             let value = u32::try_from(value).map_err(|_| bad("it is larger than 4 GiB"))?;
-            out[index * 4..index * 4 + 4].copy_from_slice(&value.to_be_bytes());
+            pieces.skeleton[index * 4..index * 4 + 4].copy_from_slice(&value.to_be_bytes());
         }
-        Ok(out)
+        Ok(pieces)
     }
 }
+
+/// A written tree whose large image data still stands where it was: it is not copied until it is written.
+#[derive(Clone, Debug)]
+pub struct Pieces<'t> {
+    /// Everything but the large data.
+    pub(crate) skeleton: Vec<u8>,
+    /// Where in the skeleton which data comes in, in order.
+    gaps: Vec<(usize, &'t [u8])>,
+    gap_bytes: usize,
+}
+
+impl Pieces<'_> {
+    /// Size of the whole in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.skeleton.len() + self.gap_bytes
+    }
+
+    /// Never: a tree has a header.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Writes the whole.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let mut from = 0;
+        for (at, data) in &self.gaps {
+            out.write_all(&self.skeleton[from..*at])?;
+            out.write_all(data)?;
+            from = *at;
+        }
+        out.write_all(&self.skeleton[from..])
+    }
+
+    /// The whole as bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        if self.gaps.is_empty() {
+            return self.skeleton;
+        }
+        let (mut out, mut from) = (Vec::with_capacity(self.len()), 0);
+        for (at, data) in &self.gaps {
+            out.extend_from_slice(&self.skeleton[from..*at]);
+            out.extend_from_slice(data);
+            from = *at;
+        }
+        out.extend_from_slice(&self.skeleton[from..]);
+        out
+    }
+}
+
+/// Image data from this size on stays where it is, in bytes.
+const LARGE: usize = 1 << 16;
 
 /// What [`Tree::write_tracking`] tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,25 +122,31 @@ pub(crate) enum Piece {
     Finish,
 }
 
-/// Receives each piece with the path of its node or property and its range in the blob.
+/// Receives each piece with the path of its node or property and its range in the skeleton.
 pub(crate) type Placed<'p> = dyn FnMut(Piece, &str, std::ops::Range<usize>) + 'p;
 
-struct Writer {
-    out: Vec<u8>,
+struct Writer<'t> {
+    pieces: Pieces<'t>,
     strings: Vec<u8>,
     known: HashMap<String, u32>,
 }
 
-impl Writer {
+impl<'t> Writer<'t> {
+    /// Where the skeleton ends.
+    fn at(&self) -> usize {
+        self.pieces.skeleton.len()
+    }
+
     fn word(&mut self, value: u32) {
-        self.out.extend_from_slice(&value.to_be_bytes());
+        self.pieces.skeleton.extend_from_slice(&value.to_be_bytes());
     }
 
     fn align(&mut self) {
-        self.out.resize(self.out.len().next_multiple_of(4), 0);
+        let missing = self.pieces.len().next_multiple_of(4) - self.pieces.len();
+        self.pieces.skeleton.resize(self.at() + missing, 0);
     }
 
-    fn node(&mut self, node: &Node<'_>, path: &str, place: &mut Placed<'_>) -> Result<(), FitError> {
+    fn node(&mut self, node: &'t Node<'_>, path: &str, place: &mut Placed<'_>) -> Result<(), FitError> {
         if node.name.contains('\0') {
             return Err(bad("a node's name holds a NUL"));
         }
@@ -93,30 +155,36 @@ impl Writer {
         } else {
             format!("{}/{}", path.trim_end_matches('/'), node.name)
         };
-        let at = self.out.len();
+        let at = self.at();
         self.word(BEGIN_NODE);
-        self.out.extend_from_slice(node.name.as_bytes());
-        self.out.push(0);
+        self.pieces.skeleton.extend_from_slice(node.name.as_bytes());
+        self.pieces.skeleton.push(0);
         self.align();
-        place(Piece::Begin, &own, at..self.out.len());
+        place(Piece::Begin, &own, at..self.at());
         for (name, value) in &node.properties {
-            let at = self.out.len();
+            let at = self.at();
             let offset = self.string(name)?;
             let length =
                 u32::try_from(value.len()).map_err(|_| bad(format!("`{name}` is larger than 4 GiB")))?;
             self.word(PROP);
             self.word(length);
             self.word(offset);
-            self.out.extend_from_slice(value);
+            // No signature covers `data`: it need not be where the ranges are.
+            if name == "data" && value.len() >= LARGE {
+                self.pieces.gaps.push((self.at(), value));
+                self.pieces.gap_bytes += value.len();
+            } else {
+                self.pieces.skeleton.extend_from_slice(value);
+            }
             self.align();
-            place(Piece::Property, &format!("{}/{name}", own.trim_end_matches('/')), at..self.out.len());
+            place(Piece::Property, &format!("{}/{name}", own.trim_end_matches('/')), at..self.at());
         }
         for child in &node.children {
             self.node(child, &own, place)?;
         }
-        let at = self.out.len();
+        let at = self.at();
         self.word(END_NODE);
-        place(Piece::End, &own, at..self.out.len());
+        place(Piece::End, &own, at..self.at());
         Ok(())
     }
 
@@ -145,10 +213,4 @@ impl Writer {
         self.known.insert(name.to_owned(), offset);
         Ok(offset)
     }
-}
-
-/// About what a node takes in bytes: one allocation instead of many for large images.
-fn room(node: &Node<'_>) -> usize {
-    let own: usize = node.properties.iter().map(|(_, value)| value.len() + 16).sum();
-    own + node.name.len() + 16 + node.children.iter().map(room).sum::<usize>()
 }

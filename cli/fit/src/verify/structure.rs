@@ -15,6 +15,7 @@ pub(super) fn problems(root: &Node<'_>) -> Vec<Problem> {
         out.push(problem(code, format!("`{path}` has the {kind} `{name}` twice")));
     }
     unit_addresses(root, "/", &mut out);
+    misplaced_data(root, 0, "/", &mut out);
     for child in &root.children {
         if !matches!(child.name.as_str(), "images" | "configurations") {
             out.push(problem(
@@ -52,6 +53,20 @@ fn unit_addresses(node: &Node<'_>, path: &str, out: &mut Vec<Problem>) {
             ));
         }
         unit_addresses(child, &format!("{}/{}", path.trim_end_matches('/'), child.name), out);
+    }
+}
+
+/// Signatures leave out `data` and its place in every node: only an image may have them.
+fn misplaced_data(node: &Node<'_>, depth: usize, path: &str, out: &mut Vec<Problem>) {
+    for name in ["data", "data-size", "data-offset", "data-position"] {
+        if node.get(name).is_some() && !(depth == 2 && path.starts_with("/images/")) {
+            let message = format!("`{path}` has the property `{name}`, which no signature covers");
+            out.push(problem("misplaced-data", message));
+        }
+    }
+    for child in &node.children {
+        let path = format!("{}/{}", path.trim_end_matches('/'), child.name);
+        misplaced_data(child, depth + 1, &path, out);
     }
 }
 

@@ -24,6 +24,9 @@ pub fn other_key() -> &'static RsaPrivateKey {
     KEY.get_or_init(|| RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap())
 }
 
+/// For closures that must give nothing.
+pub fn ignore<T>(_: T) {}
+
 pub fn signer() -> RsaSigner {
     RsaSigner::new(private_key().clone())
 }
