@@ -246,21 +246,44 @@ fn dtc_writes_out_the_same_tree() {
     assert_eq!(Tree::parse(&back).unwrap().root, Tree::parse(&blob).unwrap().root);
 }
 
+/// What `fit_check_sign` says, and its output.
+fn u_boot_takes(tool: &Path, folder: &Path, blob: &[u8], control: &[u8]) -> (bool, String) {
+    std::fs::write(folder.join("fit"), blob).unwrap();
+    std::fs::write(folder.join("control"), control).unwrap();
+    let output =
+        Command::new(tool).args(["-f", "fit", "-k", "control"]).current_dir(folder).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// A verifier that is stricter may refuse what U-Boot takes, never the other way round.
+#[test]
+fn what_verifies_here_is_taken_by_u_boot_whatever_was_changed() {
+    let Some(tool) = fit_check_sign() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (blob, control) = (signed(Padding::Pkcs1v15), common::control());
+    let (mut verified, mut state) = (0, 0x5eed_u64);
+    for _ in 0..400 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let mut copy = blob.clone();
+        let at = usize::try_from(state >> 20).unwrap() % copy.len();
+        copy[at] ^= 1 << (state % 8);
+        if verify_with_control(&copy, &control).is_ok_and(|report| report.ok) {
+            verified += 1;
+            let (taken, text) = u_boot_takes(&tool, folder.path(), &copy, &control);
+            assert!(taken, "byte {at} of {}: {text}", copy.len());
+        }
+    }
+    assert!(verified > 10, "only {verified} changes hit what nothing covers");
+}
+
 #[test]
 fn u_boots_own_verifier_takes_what_is_signed_here_and_refuses_a_forgery() {
     let Some(tool) = fit_check_sign() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let check = |blob: &[u8], control: &[u8]| {
-        std::fs::write(folder.path().join("fit"), blob).unwrap();
-        std::fs::write(folder.path().join("control"), control).unwrap();
-        let output = Command::new(&tool)
-            .args(["-f", "fit", "-k", "control"])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
-    };
+    let check = |blob: &[u8], control: &[u8]| u_boot_takes(&tool, folder.path(), blob, control);
     for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
         for padding in [Padding::Pkcs1v15, Padding::Pss] {
             let mut options = options(padding);
