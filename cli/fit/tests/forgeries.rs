@@ -494,3 +494,12 @@ fn data_where_no_image_is_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_root_with_a_name_is_no_tree() {
+    let blob = signed(Padding::Pss);
+    let mut tree = Tree::parse(&blob).unwrap();
+    tree.root.name = "f@keroot".into();
+    let text = verify(&tree.write().unwrap(), &trusted(), false).unwrap_err().to_string();
+    assert!(text.contains("a node at depth 0 has the name `f@keroot`"), "{text}");
+}
