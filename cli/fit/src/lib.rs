@@ -13,7 +13,7 @@
 //! Source: U-Boot `doc/usage/fit/source_file_format.rst` and `signature.rst`; the
 //! Devicetree Specification 0.4, chapter 5.
 
-mod binary;
+pub mod binary;
 pub mod build;
 pub mod control_fdt;
 mod error;
