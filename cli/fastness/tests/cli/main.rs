@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop with the place")]
 
 mod definitions;
+mod documents;
 mod fit;
 mod help;
 mod image;
