@@ -64,12 +64,20 @@ fn in_home(
 
 /// The output folder of one board, with the plan and the record of the image in it.
 pub struct Built {
-    /// The folder.
+    /// The product's folder, for attacks of its own.
+    pub product_folder: Option<PathBuf>,
+    /// The output folder of the board.
     pub folder: PathBuf,
     /// `plan.json`.
     pub plan: Plan,
     /// `image.json`.
     pub image: ImageRecord,
+}
+
+/// The product's folder, when the output folder lies in its usual place, `out/BOARD` beside the product.
+fn product_folder_of(folder: &Path) -> Option<PathBuf> {
+    let beside = folder.join("../..");
+    beside.join(PRODUCT).is_file().then_some(beside)
 }
 
 /// The folder that `path` means: itself, or `out/BOARD` of a product file.
@@ -112,7 +120,7 @@ impl Built {
             )
             .hint("the last build did not end; run `fastness build` again"));
         }
-        Ok(Self { folder: folder.to_owned(), plan, image })
+        Ok(Self { product_folder: product_folder_of(folder), folder: folder.to_owned(), plan, image })
     }
 }
 

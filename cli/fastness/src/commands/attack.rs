@@ -15,14 +15,14 @@ use crate::stages;
 const EXAMPLE: &str = "\
 Examples:
   fastness attack                        every attack on the image of product.yaml
-  fastness attack flipped-kernel --image out/qemu-aarch64
+  fastness attack kernel-byte-flipped --image out/qemu-aarch64
   fastness attack --list";
 
 /// Arguments of `attack`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// Attacks; otherwise all
+    /// Attacks whose name contains one of these words; otherwise all
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// The product file, or the output folder of one board
@@ -45,7 +45,8 @@ pub struct Arguments {
 /// Attacks and prints how each ended.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if arguments.list {
-        let attacks = stages::attacks()?;
+        let image = &arguments.image;
+        let attacks = stages::attacks((!image.is_dir()).then(|| spec::folder_of(image)))?;
         output.result(&attacks, |_| {
             attacks.iter().map(|attack| format!("{:<34} {}\n", attack.attack, attack.title)).collect()
         });

@@ -63,6 +63,8 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct BuildResult {
     status: ExitStatus,
+    /// Most memory that the program itself had at one time; tools and machines not counted.
+    peak_memory_kib: u64,
     boards: Vec<BoardResult>,
 }
 
@@ -97,13 +99,14 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     for plan in &plans {
         stages::key_fits(plan, &options)?;
     }
-    let mut result = BuildResult { status: ExitStatus::Success, boards: Vec::new() };
+    let mut result = BuildResult { status: ExitStatus::Success, peak_memory_kib: 0, boards: Vec::new() };
     for plan in &plans {
         let board = one_board(plan, &options, arguments.prove, output)?;
         // `Proof` weighs more than `Check`, and both more than success.
         result.status = result.status.max(board.status);
         result.boards.push(board);
     }
+    result.peak_memory_kib = peak_memory_kib();
     output.result(&result, |colour| result.boards.iter().map(|board| text(board, colour)).collect());
     Ok(result.status)
 }
@@ -111,6 +114,13 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 /// Number of processors.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// `VmHWM` of proc_pid_status(5); 0 where the kernel does not say.
+fn peak_memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
@@ -131,7 +141,8 @@ fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Ou
     let artefacts = stages::build(plan, &folder, options, &steps)?;
     let current = stages::image_is_current(plan, &artefacts, &folder, options)?.is_some();
     let image = stages::sign(plan, &artefacts, &folder, options, &steps)?;
-    let built = Built { folder: folder.clone(), plan: plan.clone(), image };
+    let product_folder = Some(spec::folder_of(&options.product).to_owned());
+    let built = Built { product_folder, folder: folder.clone(), plan: plan.clone(), image };
     let known = if current { stages::known_findings(&built) } else { None };
     let findings = match known {
         Some(findings) => steps.step("inspect", None, || Ok((findings, true)))?,

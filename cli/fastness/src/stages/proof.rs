@@ -3,15 +3,22 @@
 //! Results say for which disk image they are; those of another image are not used.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use diag::{ExitStatus, Failure, Outcome};
-use record::{AttackResult, BootRecord, read_json};
+use diag::{Failure, Outcome};
+use qemu::attack::{Progress, library, select};
+use qemu::{AttackRun, run_attacks};
+use record::{AttackOutcome, AttackResult, BootRecord, read_json, write_json_atomic};
 use serde::Serialize;
 
-use super::disk_sha256;
+use super::{disk_sha256, write_atomic};
 use crate::places::Built;
 use crate::progress::Steps;
+
+/// A boot takes some 25 s under emulation; a busy host may be ten times slower.
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
 /// An attack in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,34 +27,77 @@ pub struct AttackSummary {
     pub attack: String,
     /// One line.
     pub title: String,
+    /// Who must refuse it.
+    pub stage: String,
+    /// Requirement ids that its refusal serves.
+    pub requirements: Vec<String>,
 }
 
-/// Every attack that is known.
+/// Every attack that is known: those of the program, and those beside the product.
 ///
 /// # Errors
 /// A definition is wrong.
-pub fn attacks() -> Outcome<Vec<AttackSummary>> {
-    Err(missing_room())
+pub fn attacks(product_folder: Option<&Path>) -> Outcome<Vec<AttackSummary>> {
+    let summary = |attack: qemu::Attack| AttackSummary {
+        attack: attack.name,
+        title: attack.title,
+        stage: attack.expect.stage.name().to_owned(),
+        requirements: attack.requirements,
+    };
+    Ok(library(product_folder)?.into_iter().map(summary).collect())
 }
 
 /// Boots the untouched image and writes `boot.json`.
 ///
 /// # Errors
 /// When QEMU is missing or cannot be driven. An image that does not boot is a result, no error.
-pub fn boot(_built: &Built, _steps: &Steps) -> Outcome<BootRecord> {
-    Err(missing_room())
+pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
+    let log = built.folder.join(qemu::CONSOLE_LOG);
+    steps.step("boot", Some(&log), || {
+        let boot = qemu::boot(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+        write_json_atomic(&built.folder.join("boot.json"), &boot)?;
+        Ok((boot, false))
+    })
 }
 
 /// Runs attacks (all, if none is named) and writes `attacks.json`.
 ///
 /// # Errors
 /// When QEMU is missing, or there is no attack of that name. An attack that gets through is a result.
-pub fn attack(_built: &Built, _names: &[String], _jobs: usize, _steps: &Steps) -> Outcome<Vec<AttackResult>> {
-    Err(missing_room())
-}
-
-fn missing_room() -> Failure {
-    Failure::error(ExitStatus::Internal, "not-there-yet", "this build of fastness has no QEMU room")
+pub fn attack(built: &Built, names: &[String], jobs: usize, steps: &Steps) -> Outcome<Vec<AttackResult>> {
+    let chosen = select(library(built.product_folder.as_deref())?, names)?;
+    let results = steps.step("attack", Some(&built.folder.join("attacks")), || {
+        let run = AttackRun {
+            plan: &built.plan,
+            record: &built.image,
+            folder: &built.folder,
+            attacks: &chosen,
+            jobs,
+        };
+        let done = AtomicUsize::new(0);
+        let results = run_attacks(&run, &|progress| {
+            if let Progress::Finished(result) = progress {
+                let count = done.fetch_add(1, Ordering::Relaxed) + 1;
+                let word = if result.outcome == AttackOutcome::Refused { "refused" } else { "NOT REFUSED" };
+                steps.detail(&format!("{count} of {}, {} {word}", chosen.len(), result.attack));
+            }
+        })?;
+        Ok((results, false))
+    })?;
+    // A run of some attacks replaces their results and keeps the others' of the same image.
+    let mut all = known_attacks(built)?;
+    all.retain(|old| results.iter().all(|new| new.attack != old.attack));
+    all.extend(results.iter().cloned());
+    all.sort_by(|a, b| a.attack.cmp(&b.attack));
+    let mark = mark(built);
+    // In this order: results without their mark are not used.
+    match fs::remove_file(&mark) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Failure::io("remove", &mark, &e)),
+        _ => {}
+    }
+    write_json_atomic(&built.folder.join("attacks.json"), &all)?;
+    write_atomic(&mark, disk_sha256(&built.image).as_bytes())?;
+    Ok(results)
 }
 
 /// `boot.json`, if it is of this image.

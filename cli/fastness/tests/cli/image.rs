@@ -48,3 +48,25 @@ fn a_foreign_root_file_system_is_inspected_with_generic_checks() {
     let accounts = findings.iter().find(|f| f["check"] == "generic.accounts").unwrap();
     assert_eq!(accounts["verdict"], "fail", "{accounts}");
 }
+
+#[test]
+fn attacks_are_listed_with_those_of_the_product() {
+    let place = Place::with_product();
+    let shipped = place.run(&["attack", "--list"]);
+    assert_eq!((shipped.code, shipped.err.as_str()), (0, ""));
+    assert!(shipped.out.lines().count() >= 20, "{}", shipped.out);
+    std::fs::create_dir(place.path("attacks")).unwrap();
+    std::fs::write(
+        place.path("attacks/of-my-own.yaml"),
+        "title: own\nthreat: x\nsource: y\nrequirements: [CR 3.4]\nmutations: [{kind: remove-key}]\n\
+         expect: {stage: u-boot, refusal: [x], ends_with: [reset]}\n",
+    )
+    .unwrap();
+    let listed = place.run(&["attack", "--list"]);
+    assert_eq!(listed.out.lines().count(), shipped.out.lines().count() + 1);
+    assert!(listed.out.contains("of-my-own "), "{}", listed.out);
+    std::fs::write(place.path("attacks/of-my-own.yaml"), "titel: own\n").unwrap();
+    let broken = place.run(&["attack", "--list"]);
+    assert_eq!((broken.code, broken.out.as_str()), (3, ""));
+    assert!(broken.err.contains("unknown key `titel`"), "{broken:?}");
+}
