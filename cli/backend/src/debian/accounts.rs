@@ -295,6 +295,14 @@ mod tests {
     }
 
     #[test]
+    fn a_user_with_a_group_of_another_name_gets_none_of_its_own() {
+        let accounts = collected("u sync 4:65534 - /bin\nu _apt 42:tty - /\n");
+        assert!(accounts.passwd().contains("sync:x:4:65534:"));
+        assert!(accounts.passwd().contains("_apt:x:42:5:"));
+        assert!(accounts.gid("sync").is_err() && accounts.gid("_apt").is_err());
+    }
+
+    #[test]
     fn a_shared_uid_is_refused_with_both_names() {
         let mut accounts = collected("u a 300\nu b 300\n");
         let text = accounts.reject_shared_ids().unwrap_err().to_string();

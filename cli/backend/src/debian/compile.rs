@@ -8,7 +8,7 @@ use std::time::Duration;
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
 use record::EffectiveSymbol;
-use spec::plan::{KconfigPlan, Plan};
+use spec::plan::{FilePlan, KconfigPlan, Plan};
 
 use crate::kconfig::{DependencyIndex, compare, dropped_failure, fragment, parse_config};
 use crate::{Cache, key_of};
@@ -78,16 +78,23 @@ pub fn compile(
 ) -> Outcome<Compiled> {
     let compiler = compiler_version(&work.plan.board.cross_compile)?;
     let asked = asked_text(work.asked);
-    let key = key_of(&[
+    let epoch = work.plan.product.epoch.to_string();
+    let waived = waived_text(work.plan, component.name);
+    let environment = if component.name == "uboot" { uboot_environment(work.plan)? } else { String::new() };
+    let mut parts = vec![
         RECIPE,
         work.source_key,
         &work.asked.base,
         &asked,
         &compiler,
         &work.plan.board.kernel_arch,
-        &work.plan.product.epoch.to_string(),
-        &waived_text(work.plan, component.name),
-    ]);
+        &epoch,
+        &waived,
+    ];
+    if component.name == "uboot" {
+        parts.push(&environment);
+    }
+    let key = key_of(&parts);
     let (folder, cached) = work.cache.stage(component.name, &key, |part| {
         let tree = source()?;
         build_in(work, component, &tree, part)
@@ -115,7 +122,7 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     let asked = asked_text(work.asked);
     write(&objects.join("fastness.config"), &asked)?;
     if component.name == "uboot" {
-        write(&objects.join("fastness.env"), &uboot_environment(work.asked))?;
+        write(&objects.join("fastness.env"), &uboot_environment(work.plan)?)?;
     }
     let make = |arguments: &[&str]| -> Outcome<Call> {
         let epoch = work.plan.product.epoch;
@@ -191,17 +198,33 @@ fn overridden(base: &str, asked: &KconfigPlan, text: &str) -> String {
     out
 }
 
-/// U-Boot's whole environment, as `DEFAULT_ENV_FILE` wants it: the plan's delay and command,
-/// and no other variable. Source: U-Boot `doc/usage/environment.rst`.
-fn uboot_environment(asked: &KconfigPlan) -> String {
-    let value = |symbol: &str| asked.symbols.get(symbol).map(|a| a.value.trim_matches('"').to_owned());
-    let mut out = String::new();
-    for (name, symbol) in [("bootdelay", "BOOTDELAY"), ("bootcmd", "BOOTCOMMAND")] {
-        if let Some(value) = value(symbol) {
-            out.push_str(&format!("{name}={value}\n"));
-        }
+/// Where the plan holds U-Boot's whole environment; the device carries the same file to read.
+const ENVIRONMENT: &str = "/usr/lib/fastness/u-boot.env";
+
+/// U-Boot's whole environment, as `DEFAULT_ENV_FILE` wants it.
+///
+/// Without a boot command that ends in `reset`, U-Boot would end at its prompt: that is
+/// refused here. Source: U-Boot `doc/usage/environment.rst`.
+fn uboot_environment(plan: &Plan) -> Outcome<String> {
+    let content = match plan.files.get(ENVIRONMENT).map(|asked| &asked.value) {
+        Some(FilePlan::File { content, .. }) => content.clone(),
+        _ => String::new(),
+    };
+    let command = content.lines().find_map(|line| line.strip_prefix("bootcmd="));
+    match command {
+        Some(command) if command.trim_end().ends_with("; reset") => Ok(content),
+        _ => Err(Failure::error(
+            ExitStatus::Input,
+            "uboot-environment",
+            format!(
+                "expected `{ENVIRONMENT}` in the plan with a `bootcmd` that ends in `; reset`, found `{}`",
+                command.unwrap_or("none")
+            ),
+        )
+        .hint(
+            "without it a refused image would end at U-Boot's prompt; the layer `verified-boot` brings it",
+        )),
     }
-    out
 }
 
 fn compiler_version(prefix: &str) -> Outcome<String> {
@@ -263,11 +286,5 @@ mod tests {
         let plan = asked(&[("A", "n"), ("B", "y")]);
         let text = overridden("CONFIG_A=y\nCONFIG_AB=y\n# CONFIG_B is not set\n", &plan, &asked_text(&plan));
         assert_eq!(text, "CONFIG_AB=y\n# CONFIG_A is not set\nCONFIG_B=y\n");
-    }
-
-    #[test]
-    fn the_environment_is_delay_and_command() {
-        let plan = asked(&[("BOOTCOMMAND", "\"bootm 1; reset\""), ("BOOTDELAY", "-2"), ("FIT", "y")]);
-        assert_eq!(uboot_environment(&plan), "bootdelay=-2\nbootcmd=bootm 1; reset\n");
     }
 }

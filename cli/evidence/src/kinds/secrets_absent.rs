@@ -2,12 +2,25 @@
 //!
 //! Programs that read keys hold the marker text; only a marker with key data behind it counts.
 
-use super::{Kind, NoParameters};
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Kind;
 use crate::root::NodeKind;
-use crate::{Conclusion, Context, Unable, authority};
+use crate::{Conclusion, Context, Unable, authority, glob};
 
 /// See the module.
 pub struct SecretsAbsent;
+
+/// Parameters.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct With {
+    /// Files that hold keys which are no secrets, such as a library's self-test keys, with the reason.
+    #[serde(default)]
+    exceptions: BTreeMap<String, String>,
+}
 
 /// Labels of RFC 7468, clause 10 and 11, of OpenSSL's older forms, of OpenSSH and of OpenPGP.
 const LABELS: [&str; 7] = [
@@ -27,9 +40,14 @@ impl Kind for SecretsAbsent {
     const NAME: &'static str = "secrets-absent";
     const DESCRIPTION: &'static str =
         "no private key in root file system, FIT or flash, and no published key";
-    type With = NoParameters;
+    type With = With;
 
-    fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
+    fn problems(with: &With) -> Vec<String> {
+        let empty = with.exceptions.iter().filter(|(_, reason)| reason.trim().is_empty());
+        empty.map(|(path, _)| format!("the exception for `{path}` has no reason")).collect()
+    }
+
+    fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
         let subject = context.subject;
         let mut problems = Vec::new();
         let mut looked = Vec::new();
@@ -39,6 +57,10 @@ impl Kind for SecretsAbsent {
             Ok(root) => {
                 let mut files = 0usize;
                 for (path, node) in root.nodes() {
+                    let excepted = with.exceptions.keys().any(|pattern| glob::matches(pattern, path));
+                    if excepted {
+                        continue;
+                    }
                     if let NodeKind::File(1..) = node.kind {
                         let bytes = root.read(path)?.unwrap_or_default();
                         problems
