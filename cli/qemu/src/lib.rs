@@ -1,1 +1,21 @@
-//! Placeholder while the room is furnished.
+//! Virtual machines: boots an image, and attacks tampered copies of it.
+//!
+//! - [`boot()`] starts the untouched image and waits for its self-check;
+//! - [`attack`] loads attacks (data), applies their mutations to a copy, runs each on a machine of
+//!   its own and judges from the console what became of it.
+//!
+//! Every wait is for evidence with a deadline. An image is never changed; a harness that broke is an
+//! error or an inconclusive result, never a refusal. Nothing here judges files (that is `evidence`).
+
+pub mod attack;
+mod boot;
+pub mod console;
+mod files;
+pub mod machine;
+pub mod mutate;
+pub mod pattern;
+pub mod qmp;
+pub mod selfcheck;
+
+pub use attack::{Attack, AttackRun, Progress, run_attacks};
+pub use boot::{CONSOLE_LOG, boot, milestones};

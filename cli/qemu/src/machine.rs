@@ -1,0 +1,308 @@
+//! One virtual machine: its command line, its sockets, its start and its end.
+//!
+//! The machine is emulated (no KVM), has no display, no default devices, no way to the network, and
+//! does not reboot: a reset ends it. We listen and QEMU connects, so that no line is ever missed and
+//! there is nothing to wait for but evidence.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, Running};
+use spec::plan::{Plan, QemuFacts};
+
+use crate::console::Console;
+use crate::qmp::Qmp;
+
+/// Name of the virtio-serial port on which the device reports its self-check.
+pub const SELFCHECK_PORT: &str = "org.fastness.selfcheck";
+const CONSOLE_SOCKET: &str = "console.sock";
+const PORT_SOCKET: &str = "selfcheck.sock";
+const QMP_SOCKET: &str = "qmp.sock";
+/// How long QEMU may take to connect or to answer. Emulation on a busy host is slow; a QEMU that
+/// needs longer is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The QEMU machine has 32 virtio transports; the disk and others take the first ones.
+const FIRST_INTERFACE_BUS: usize = 4;
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineSpec<'a> {
+    /// The board's machine.
+    pub qemu: &'a QemuFacts,
+    /// Number of network interfaces; each is alone on its network.
+    pub interfaces: usize,
+    /// The clock at the start, seconds since the Unix epoch.
+    pub epoch: u64,
+    /// Boot flash: exactly the bank's size. Never written.
+    pub flash: PathBuf,
+    /// Second flash bank, where U-Boot's stock configuration keeps its environment.
+    pub environment: Option<PathBuf>,
+    /// The disk image.
+    pub disk: PathBuf,
+    /// Whether what the guest writes goes into a throw-away overlay.
+    pub snapshot: bool,
+    /// Folder for the logs (`console.log`, `selfcheck.log`, `qemu.log`); made by the caller.
+    pub logs: PathBuf,
+}
+
+impl<'a> MachineSpec<'a> {
+    /// The machine of a plan's board, with an overlay over the disk.
+    ///
+    /// # Errors
+    /// When the board has no QEMU machine.
+    pub fn new(plan: &'a Plan, flash: &Path, disk: &Path, logs: &Path) -> Outcome<Self> {
+        let qemu = plan.board.qemu.as_ref().ok_or_else(|| {
+            Failure::error(
+                ExitStatus::Input,
+                "no-machine",
+                format!("the board `{}` has no QEMU machine", plan.board.name),
+            )
+            .hint("boot it on the hardware, or add `qemu` to the board")
+        })?;
+        Ok(Self {
+            qemu,
+            interfaces: plan.board.interfaces.len(),
+            epoch: plan.product.epoch,
+            flash: flash.to_owned(),
+            environment: None,
+            disk: disk.to_owned(),
+            snapshot: true,
+            logs: logs.to_owned(),
+        })
+    }
+
+    /// QEMU's arguments; sockets are relative to its working folder.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut out: Vec<OsString> = self.qemu.machine_arguments().into_iter().map(Into::into).collect();
+        let mut add = |words: &[&str]| out.extend(words.iter().map(OsString::from));
+        add(&["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"]);
+        // The clock is the product's date and runs with the machine: the host's time is no input.
+        add(&["-rtc", &format!("base={},clock=vm", utc(self.epoch))]);
+        add(&["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", quoted(&self.flash))]);
+        if let Some(environment) = &self.environment {
+            let file = quoted(environment);
+            add(&["-drive", &format!("if=pflash,unit=1,format=raw,snapshot=on,file={file}")]);
+        }
+        let (snapshot, disk) = (if self.snapshot { "on" } else { "off" }, quoted(&self.disk));
+        let drive = format!("if=none,id=disk,format=raw,cache=unsafe,snapshot={snapshot},file={disk}");
+        // Each device stands on a bus of its own choice: QEMU's order, U-Boot's and Linux's differ.
+        add(&["-drive", &drive, "-device", "virtio-blk-device,drive=disk,bus=virtio-mmio-bus.0"]);
+        add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.1"]);
+        add(&["-device", "virtio-serial-device,bus=virtio-mmio-bus.2"]);
+        add(&["-chardev", &format!("socket,id=selfcheck,path={PORT_SOCKET}")]);
+        add(&["-device", &format!("virtserialport,chardev=selfcheck,name={SELFCHECK_PORT}")]);
+        for index in 0..self.interfaces {
+            let bus = FIRST_INTERFACE_BUS + index;
+            add(&["-netdev", &format!("user,id=net{index},restrict=on")]);
+            add(&[
+                "-device",
+                &format!(
+                    "virtio-net-device,netdev=net{index},mac=02:00:00:00:00:{index:02x},bus=virtio-mmio-bus.{bus}"
+                ),
+            ]);
+        }
+        add(&["-chardev", &format!("socket,id=console,path={CONSOLE_SOCKET}"), "-serial", "chardev:console"]);
+        add(&["-qmp", &format!("unix:{QMP_SOCKET}")]);
+        out
+    }
+}
+
+/// A file name inside of an option list: a comma is written twice.
+fn quoted(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+/// `YYYY-MM-DDTHH:MM:SS` in UTC, by the proleptic Gregorian calendar.
+fn utc(epoch: u64) -> String {
+    // Days since 0000-03-01: leap days then stand at the end of a year.
+    let (days, second) = (epoch / 86_400 + 719_468, epoch % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// A machine that runs; ended when dropped.
+#[derive(Debug)]
+pub struct Machine {
+    /// The serial console.
+    pub console: Console,
+    /// The device's self-check port.
+    pub port: Console,
+    /// QEMU's control.
+    pub qmp: Qmp,
+    /// When it was started: time zero of all lines.
+    pub started: Instant,
+    running: Running,
+    // Last, so that the sockets' folder goes after QEMU has gone.
+    _sockets: tempfile::TempDir,
+}
+
+impl Machine {
+    /// Starts QEMU and waits until console, port and control are connected.
+    ///
+    /// # Errors
+    /// When QEMU is missing, refuses its arguments or does not connect: the harness is broken.
+    pub fn start(spec: &MachineSpec<'_>) -> Outcome<Self> {
+        let tool = exec::tool(&spec.qemu.program)?;
+        // A socket's path holds 107 bytes: a short folder, not the output folder.
+        let sockets = tempfile::Builder::new()
+            .prefix("fastness-")
+            .tempdir()
+            .map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+        let listen = |name: &str| {
+            let path = sockets.path().join(name);
+            let listener = UnixListener::bind(&path).map_err(|e| Failure::io("listen on", &path, &e))?;
+            listener.set_nonblocking(true).map_err(|e| Failure::io("listen on", &path, &e))?;
+            Ok(listener)
+        };
+        let (console, port, qmp) = (listen(CONSOLE_SOCKET)?, listen(PORT_SOCKET)?, listen(QMP_SOCKET)?);
+        let log = spec.logs.join("qemu.log");
+        let _ = std::fs::remove_file(&log);
+        let call = Call::new(tool)
+            .args(spec.arguments())
+            .folder(sockets.path())
+            // Overlays of `snapshot=on` go away with the sockets.
+            .env("TMPDIR", sockets.path())
+            .log(&log);
+        let started = Instant::now();
+        let mut running = call.spawn()?;
+        let mut accept = |listener: &UnixListener| accept(listener, &mut running, &log);
+        let console = accept(&console)?;
+        let port = accept(&port)?;
+        let qmp = accept(&qmp)?;
+        Ok(Self {
+            console: Console::start(console, &spec.logs.join("console.log"), started)?,
+            port: Console::start(port, &spec.logs.join("selfcheck.log"), started)?,
+            qmp: Qmp::connect(qmp, PATIENCE)?,
+            started,
+            running,
+            _sockets: sockets,
+        })
+    }
+
+    /// Milliseconds since the start.
+    #[must_use]
+    pub fn ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Ends the machine and returns QEMU's reason of the shutdown (`guest-reset`, `guest-panic`…),
+    /// if it ended by itself.
+    pub fn end(&mut self) -> Option<String> {
+        if !self.running.ended() && self.qmp.status().is_ok() {
+            self.qmp.quit();
+        }
+        self.qmp.drain(Instant::now() + Duration::from_secs(2));
+        let reason = self.qmp.events().iter().find(|event| event.name == "SHUTDOWN").and_then(|event| {
+            let guest = event.data.get("guest").and_then(serde_json::Value::as_bool) == Some(true);
+            event.data.get("reason").and_then(|r| r.as_str()).filter(|_| guest).map(str::to_owned)
+        });
+        self.console.finish();
+        self.port.finish();
+        reason
+    }
+}
+
+fn accept(listener: &UnixListener, running: &mut Running, log: &Path) -> Outcome<UnixStream> {
+    let deadline = Instant::now() + PATIENCE;
+    let broken = |why: String| {
+        let tail = std::fs::read_to_string(log).unwrap_or_default();
+        let tail: Vec<&str> = tail.lines().rev().take(8).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        Failure::error(ExitStatus::Environment, "qemu", why)
+            .note(format!("its log: {}", tail.join("\n")))
+            .hint("is the installed QEMU older than 7.2?")
+    };
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).map_err(|e| Failure::io("use", log, &e))?;
+                return Ok(stream);
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(e) => return Err(broken(format!("QEMU cannot be reached: {e}"))),
+        }
+        exec::check_interrupt()?;
+        if running.ended() {
+            return Err(broken(format!(
+                "QEMU ended before the machine started; command: {}",
+                running.line()
+            )));
+        }
+        if Instant::now() >= deadline {
+            return Err(broken(format!("QEMU did not connect within {} s", PATIENCE.as_secs())));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn qemu() -> QemuFacts {
+        QemuFacts {
+            program: "qemu-system-aarch64".into(),
+            machine: "virt,acpi=off".into(),
+            cpu: "max".into(),
+            cpus: 2,
+            memory_mib: 1024,
+        }
+    }
+
+    fn spec(qemu: &QemuFacts) -> MachineSpec<'_> {
+        MachineSpec {
+            qemu,
+            interfaces: 2,
+            epoch: 1_700_000_000,
+            flash: "/x/a,b.bin".into(),
+            environment: None,
+            disk: "/x/disk.img".into(),
+            snapshot: true,
+            logs: "/x".into(),
+        }
+    }
+
+    #[test]
+    fn the_command_line_isolates_the_machine() {
+        let qemu = qemu();
+        let words: Vec<String> =
+            spec(&qemu).arguments().into_iter().map(|a| a.into_string().unwrap()).collect();
+        let line = words.join(" ");
+        assert!(line.starts_with("-machine virt,acpi=off -cpu max -smp 2 -m 1024 -nodefaults"), "{line}");
+        for part in [
+            "-no-reboot",
+            "readonly=on,file=/x/a,,b.bin",
+            "snapshot=on,file=/x/disk.img",
+            "user,id=net1,restrict=on",
+            "mac=02:00:00:00:00:01,bus=virtio-mmio-bus.5",
+            "name=org.fastness.selfcheck",
+            "-rtc base=2023-11-14T22:13:20,clock=vm",
+        ] {
+            assert!(line.contains(part), "`{part}` is not in `{line}`");
+        }
+        assert!(!line.contains("hostfwd") && !line.contains("unit=1") && !line.contains("kvm"));
+    }
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        for (epoch, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (4_107_542_399, "2100-02-28T23:59:59"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+        ] {
+            assert_eq!(utc(epoch), text);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Changes of the FIT as bytes: nothing else moves.
+
+use diag::Outcome;
+use fit::fdt::Tree;
+
+use super::{Case, Foreign, bad_fit, payload, unfit};
+
+/// Offset and size of a property's value in the FIT.
+pub(super) fn place(fit: &[u8], node: &str, property: &str) -> Outcome<(usize, usize)> {
+    let tree = Tree::parse(fit).map_err(|e| bad_fit(&e))?;
+    let found = tree.root.at(node).and_then(|node| node.get(property));
+    let value = found.ok_or_else(|| unfit(format!("the FIT has no property `{property}` at `{node}`")))?;
+    // A tree that was just read borrows its values from the blob.
+    let offset = (value.as_ptr() as usize).checked_sub(fit.as_ptr() as usize);
+    let offset = offset.filter(|at| fit.get(*at..*at + value.len()) == Some(value));
+    offset
+        .map(|at| (at, value.len()))
+        .ok_or_else(|| unfit(format!("`{property}` of `{node}` is not in the FIT")))
+}
+
+pub(super) fn flip_byte(
+    case: &mut Case<'_>,
+    node: &str,
+    property: &str,
+    at: Option<usize>,
+) -> Outcome<String> {
+    let (offset, size) = place(&case.fit, node, property)?;
+    let at = at.unwrap_or(size / 2);
+    if at >= size {
+        return Err(unfit(format!("`{property}` of `{node}` has {size} bytes, there is no byte {at}")));
+    }
+    case.fit[offset + at] ^= 1;
+    Ok(format!(
+        "bit 0 of byte {at} of `{property}` of `{node}` flipped (offset {:#x} of the FIT)",
+        offset + at
+    ))
+}
+
+pub(super) fn truncate(case: &mut Case<'_>, percent: u8) -> Outcome<String> {
+    let keep = case.fit.len() / 100 * usize::from(percent.min(99));
+    let was = case.fit.len();
+    case.fit.truncate(keep);
+    Ok(format!("the FIT of {was} bytes ends after {keep}"))
+}
+
+pub(super) fn declare_size(case: &mut Case<'_>, bytes: u32) -> Outcome<String> {
+    // Devicetree Specification 0.4, 5.2: `totalsize` is the header's second word.
+    let field = case.fit.get_mut(4..8).ok_or_else(|| unfit("the FIT has no header"))?;
+    field.copy_from_slice(&bytes.to_be_bytes());
+    Ok(format!("the FIT's header claims {bytes:#x} bytes"))
+}
+
+pub(super) fn replace(case: &mut Case<'_>, with: Foreign) -> Outcome<String> {
+    let address = u32::try_from(case.subject.kernel_address).unwrap_or(0);
+    let (bytes, what) = match with {
+        Foreign::RawImage => (payload::arm64_image(), "a raw arm64 `Image`"),
+        Foreign::LegacyImage => (
+            payload::legacy_image(payload::LEGACY_KERNEL, &payload::arm64_image(), address),
+            "a legacy uImage",
+        ),
+        Foreign::LegacyScript => {
+            let script =
+                payload::legacy_script("echo FASTNESS-ATTACKER; setenv verify n; bootm 50000000#conf\n");
+            (payload::legacy_image(payload::LEGACY_SCRIPT, &script, 0), "a legacy script image")
+        }
+        Foreign::Efi => (payload::efi_program(), "an EFI program"),
+        Foreign::Nothing => (Vec::new(), "nothing (zeros)"),
+    };
+    case.fit = bytes;
+    Ok(format!("the slots hold {what} and no FIT"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Bench, fit_of};
+    use super::super::{Foreign, Mutation};
+
+    #[test]
+    fn a_flipped_byte_changes_one_bit_of_that_property() {
+        let bench = Bench::new();
+        let flip = Mutation::FlipByte { node: "/images/kernel".into(), property: "data".into(), at: Some(3) };
+        let (words, case) = bench.run(&[flip]);
+        let changed: Vec<usize> =
+            (0..case.fit.len()).filter(|at| case.fit[*at] != bench.subject.fit[*at]).collect();
+        assert_eq!(changed.len(), 1);
+        assert!(words.contains("byte 3 of `data` of `/images/kernel`"), "{words}");
+        assert!(words.contains(&format!("{:#x}", changed[0])), "{words}");
+        assert_eq!(bench.slot(&case, "fit_a"), case.fit);
+        assert_eq!(bench.slot(&case, "fit_b"), case.fit);
+    }
+
+    #[test]
+    fn nothing_to_flip_is_an_error() {
+        let bench = Bench::new();
+        let flip = |node: &str, at| Mutation::FlipByte { node: node.into(), property: "data".into(), at };
+        let text = bench.fails(&[flip("/images/ghost", None)]);
+        assert!(text.contains("no property `data` at `/images/ghost`"), "{text}");
+        let text = bench.fails(&[flip("/images/kernel", Some(1 << 20))]);
+        assert!(text.contains("there is no byte 1048576"), "{text}");
+    }
+
+    #[test]
+    fn sizes_can_lie() {
+        let bench = Bench::new();
+        let (_, case) = bench.run(&[Mutation::DeclareSize { bytes: 0x7fff_0000 }]);
+        assert_eq!(case.fit[4..8], [0x7f, 0xff, 0, 0]);
+        let (words, case) = bench.run(&[Mutation::Truncate { percent: 50 }]);
+        assert!(case.fit.len() <= bench.subject.fit.len() / 2, "{words}");
+        // What stood there before is gone, too.
+        let slot = bench.read("fit_a", case.fit.len(), bench.subject.fit.len() - case.fit.len(), &case);
+        assert!(slot.iter().all(|b| *b == 0));
+    }
+
+    #[test]
+    fn something_else_can_take_the_fits_place() {
+        let bench = Bench::new();
+        let (_, case) = bench.run(&[Mutation::ReplaceFit { with: Foreign::LegacyImage }]);
+        assert_eq!(case.fit[..4], [0x27, 0x05, 0x19, 0x56]);
+        let (_, case) = bench.run(&[Mutation::ReplaceFit { with: Foreign::RawImage }]);
+        assert_eq!(&case.fit[56..60], b"ARM\x64");
+        let (_, case) = bench.run(&[Mutation::ReplaceFit { with: Foreign::Efi }]);
+        assert_eq!(&case.fit[..2], b"MZ");
+        let (_, case) = bench.run(&[Mutation::ReplaceFit { with: Foreign::Nothing }]);
+        assert!(case.fit.is_empty() && bench.read("fit_b", 0, 64, &case) == [0; 64]);
+        assert!(fit_of(&bench.subject.fit).root.at("/images/kernel").is_some());
+    }
+}

@@ -1,0 +1,153 @@
+//! Forged signatures, false configurations, false keys.
+//!
+//! Sources: U-Boot `doc/usage/fit/signature.rst` and `boot/image-fit-sig.c`; CVE-2020-10648,
+//! CVE-2021-27097, CVE-2021-27138, CVE-2026-46728.
+
+use diag::Outcome;
+use fit::fdt::{Blocks, Tree};
+use fit::key::PublicKey;
+use fit::sign::{RsaSigner, SignOptions};
+
+use super::fit_tree::{edit, node};
+use super::{Case, bad_fit, unfit};
+
+/// The configuration that the boot command names (docs/contract.md, "Boot").
+const CONFIGURATION: &str = "/configurations/conf";
+const SIGNATURE: &str = "signature-1";
+/// Name of the image with the attacker's code.
+const FALSE_KERNEL: &str = "attacker-kernel";
+
+pub(super) fn clone_configuration(
+    case: &mut Case<'_>,
+    name: &str,
+    kernel: &str,
+    first: bool,
+) -> Outcome<String> {
+    edit(case, |tree| {
+        let mut clone = node(tree, CONFIGURATION)?.clone();
+        clone.name = name.to_owned();
+        clone.set_text("kernel", kernel);
+        let configurations = node(tree, "/configurations")?;
+        let at = if first { 0 } else { configurations.children.len() };
+        configurations.children.insert(at, clone);
+        let place = if first { "in front of" } else { "behind" };
+        Ok(format!("configuration `{name}`, {place} the signed one and with its signature, boots `{kernel}`"))
+    })
+}
+
+pub(super) fn hashed_nodes(case: &mut Case<'_>) -> Outcome<String> {
+    super::fit_tree::add_image(case, FALSE_KERNEL, "kernel")?;
+    edit(case, |tree| {
+        let signed = node(tree, CONFIGURATION)?.clone();
+        let mut forged = signed.clone();
+        forged.set_text("kernel", FALSE_KERNEL);
+        let signature = forged.child_mut(SIGNATURE).ok_or_else(|| unfit("the FIT is not signed"))?;
+        let listed = signature.texts("hashed-nodes").ok_or_else(|| unfit("it has no `hashed-nodes`"))?;
+        let hidden = "/configurations/hidden/conf";
+        let listed: Vec<String> =
+            listed.into_iter().map(|path| path.replace(CONFIGURATION, hidden)).collect();
+        signature.set_texts("hashed-nodes", &listed.iter().map(String::as_str).collect::<Vec<_>>());
+        let configurations = node(tree, "/configurations")?;
+        configurations.children.retain(|child| child.name != signed.name);
+        configurations.child_or_new("hidden").children.push(signed);
+        configurations.children.push(forged);
+        Ok(format!(
+            "a false `{CONFIGURATION}` boots `{FALSE_KERNEL}`; its `hashed-nodes` name the signed one, moved to `{hidden}`"
+        ))
+    })
+}
+
+pub(super) fn resign(case: &mut Case<'_>, key_name: Option<&str>) -> Outcome<String> {
+    let subject = case.subject;
+    let name = key_name.unwrap_or(&subject.key_name).to_owned();
+    let options = SignOptions {
+        key_name: name.clone(),
+        algorithm: subject.algorithm,
+        padding: subject.padding,
+        timestamp: subject.timestamp,
+        node: SIGNATURE.to_owned(),
+    };
+    let signer = RsaSigner::new(subject.attacker_key()?.clone());
+    let tree = Tree::parse(&case.fit).map_err(|e| bad_fit(&e))?;
+    let signed = fit::sign::sign(tree, &options, &signer).map_err(|e| bad_fit(&e))?;
+    case.fit = signed;
+    Ok(format!("signed anew with the attacker's key, named `{name}`"))
+}
+
+pub(super) fn other_product(case: &mut Case<'_>, name: &str) -> Outcome<String> {
+    edit(case, |tree| {
+        let configuration = node(tree, CONFIGURATION)?;
+        configuration.set_text("description", name);
+        configuration.set_text("compatible", name);
+        tree.root.set_text("description", &format!("{name} 1.0"));
+        Ok(String::new())
+    })?;
+    super::fit_tree::replace_data(case, "kernel", super::HashFate::Update)?;
+    resign(case, Some(name))?;
+    Ok(format!("a whole image of the product `{name}`, validly signed with that product's key `{name}`"))
+}
+
+pub(super) fn embed_key(case: &mut Case<'_>) -> Outcome<String> {
+    let subject = case.subject;
+    let key = PublicKey::from_rsa(subject.attacker_key()?.to_public_key());
+    // The same node as in a control FDT, by the same writer.
+    case.fit = fit::control_fdt::insert_key(&case.fit, &subject.key_name, subject.algorithm, &key)
+        .map_err(|e| bad_fit(&e))?;
+    Ok(format!(
+        "the FIT itself has a node `/signature/key-{}` with the attacker's key, `required`",
+        subject.key_name
+    ))
+}
+
+pub(super) fn second_root(case: &mut Case<'_>) -> Outcome<String> {
+    let genuine = case.fit.clone();
+    super::fit_tree::replace_data(case, "kernel", super::HashFate::Update)?;
+    let (ours, theirs) = (structure(&genuine)?, structure(&case.fit)?);
+    let strings = Blocks::open(&case.fit).map_err(|e| bad_fit(&e))?.strings().to_vec();
+    // Header and reservations of the false tree, its structure without the end token, the signed
+    // structure, and the strings: those of the signed tree are their beginning.
+    let start = word(&case.fit, 2)?;
+    let mut out = case.fit[..start].to_vec();
+    out.extend_from_slice(&theirs[..theirs.len() - 4]);
+    out.extend_from_slice(&ours);
+    let strings_at = out.len();
+    out.extend_from_slice(&strings);
+    let fields = [(1, out.len()), (3, strings_at), (8, strings.len()), (9, strings_at - start)];
+    for (index, value) in fields {
+        let value = u32::try_from(value).map_err(|_| unfit("the FIT is too large to hold two roots"))?;
+        out[index * 4..index * 4 + 4].copy_from_slice(&value.to_be_bytes());
+    }
+    case.fit = out;
+    Ok("a whole tree with the attacker's kernel stands in front of the signed root".to_owned())
+}
+
+fn word(fit: &[u8], index: usize) -> Outcome<usize> {
+    let bytes = fit.get(index * 4..index * 4 + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(|bytes| u32::from_be_bytes(bytes) as usize).ok_or_else(|| unfit("the FIT has no header"))
+}
+
+/// The structure block, end token included (Devicetree Specification 0.4, 5.2 and 5.4).
+fn structure(fit: &[u8]) -> Outcome<Vec<u8>> {
+    let (start, bytes) = (word(fit, 2)?, word(fit, 9)?);
+    let block = start.checked_add(bytes).and_then(|end| fit.get(start..end));
+    block.map(<[u8]>::to_vec).ok_or_else(|| unfit("the FIT's structure is not in it"))
+}
+
+pub(super) fn remove_key(case: &mut Case<'_>) -> Outcome<String> {
+    let uboot = &case.subject.uboot;
+    let control = fit::control_fdt::find_control(uboot).map_err(|e| bad_fit(&e))?;
+    let code = (control.as_ptr() as usize).saturating_sub(uboot.as_ptr() as usize);
+    let mut tree = Tree::parse(control).map_err(|e| bad_fit(&e))?;
+    let before = tree.root.children.len();
+    tree.root.children.retain(|child| child.name != "signature");
+    if tree.root.children.len() == before {
+        return Err(unfit("U-Boot's control FDT has no key to remove"));
+    }
+    let written = tree.write().map_err(|e| bad_fit(&e))?;
+    case.uboot = Some([&uboot[..code], &written].concat());
+    Ok("the key was taken out of U-Boot's control FDT in the flash".to_owned())
+}
+
+#[cfg(test)]
+#[path = "forge_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+use super::super::testing::{Bench, fit_of};
+use super::super::{HashFate, Mutation};
+use super::*;
+
+#[test]
+fn the_unchanged_fit_verifies() {
+    let bench = Bench::new();
+    let (_, case) = bench.run(&[Mutation::Nothing {}]);
+    assert_eq!(case.fit, bench.subject.fit);
+    assert_eq!(bench.problems(&case.fit), Vec::<String>::new());
+}
+
+#[test]
+fn a_fit_signed_anew_is_valid_for_the_attackers_key_only() {
+    let bench = Bench::new();
+    let (words, case) = bench.run(&[
+        Mutation::ReplaceData { image: "kernel".into(), hash: HashFate::Update },
+        Mutation::Resign { key_name: None },
+    ]);
+    assert!(words.ends_with("signed anew with the attacker's key, named `product`"), "{words}");
+    assert!(!bench.problems(&case.fit).is_empty());
+    let key = PublicKey::from_rsa(bench.subject.attacker_key().unwrap().to_public_key());
+    let empty = Tree::default().write().unwrap();
+    let control = fit::control_fdt::insert_key(&empty, "product", bench.subject.algorithm, &key).unwrap();
+    let keys = fit::control_fdt::keys(&control).unwrap();
+    let report = fit::verify::verify(&case.fit, &keys, false).unwrap();
+    assert!(report.ok, "{:?}", report.all_problems().collect::<Vec<_>>());
+}
+
+#[test]
+fn another_products_image_names_that_product_and_its_key() {
+    let bench = Bench::new();
+    let (_, case) = bench.run(&[Mutation::OtherProduct { name: "pump".into() }]);
+    let tree = fit_of(&case.fit);
+    let conf = tree.root.at("/configurations/conf").unwrap();
+    assert_eq!(conf.text("compatible"), Some("pump"));
+    assert_eq!(conf.child("signature-1").unwrap().text("key-name-hint"), Some("pump"));
+    assert!(!bench.problems(&case.fit).is_empty());
+}
+
+#[test]
+fn a_cloned_configuration_keeps_the_signature_and_boots_something_else() {
+    let bench = Bench::new();
+    let clone =
+        |name: &str, first| Mutation::CloneConfiguration { name: name.into(), kernel: "evil".into(), first };
+    let (_, case) = bench.run(&[clone("conf-2", false)]);
+    let tree = fit_of(&case.fit);
+    let configurations = tree.root.at("/configurations").unwrap();
+    let names: Vec<&str> = configurations.children.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["conf", "conf-2"]);
+    let value = |at: usize| configurations.children[at].child("signature-1").unwrap().get("value");
+    assert_eq!(value(0), value(1));
+    assert_eq!(configurations.children[1].text("kernel"), Some("evil"));
+    let (_, case) = bench.run(&[clone("conf", true)]);
+    let tree = fit_of(&case.fit);
+    assert_eq!(tree.root.at("/configurations/conf").unwrap().text("kernel"), Some("evil"));
+}
+
+/// The bytes that a verifier hashes which believes `hashed-nodes`: properties and tokens of the
+/// listed nodes, and begin and end of their children, as `boot/fdt_region.c` selects them.
+fn believed(fit: &[u8]) -> Vec<u8> {
+    use fit::fdt::Token;
+    let tree = fit_of(fit);
+    let signature = tree.root.at("/configurations/conf/signature-1").unwrap();
+    let listed: Vec<String> =
+        signature.texts("hashed-nodes").unwrap().into_iter().map(str::to_owned).collect();
+    let covered = |path: &str| listed.iter().any(|p| p == if path.is_empty() { "/" } else { path });
+    let parent = |path: &str| path.rsplit_once('/').map_or(String::new(), |(p, _)| p.to_owned());
+    let mut path = String::new();
+    let mut out = Vec::new();
+    Blocks::open(fit)
+        .unwrap()
+        .walk(|token, bytes| {
+            let take = match token {
+                Token::Begin(name) => {
+                    if !name.is_empty() {
+                        path = format!("{path}/{name}");
+                    }
+                    covered(&path) || covered(&parent(&path))
+                }
+                Token::Property(name, _) => covered(&path) && !name.starts_with("data"),
+                Token::End => {
+                    let take = covered(&path) || covered(&parent(&path));
+                    path = parent(&path);
+                    take
+                }
+                Token::Nop | Token::Finish => true,
+            };
+            if take {
+                out.extend_from_slice(bytes);
+            }
+            Ok(())
+        })
+        .unwrap();
+    out
+}
+
+#[test]
+fn forged_hashed_nodes_would_deceive_a_verifier_that_believes_them() {
+    let bench = Bench::new();
+    let (_, case) = bench.run(&[Mutation::ForgeHashedNodes {}]);
+    assert_eq!(believed(&case.fit), believed(&bench.subject.fit));
+    let tree = fit_of(&case.fit);
+    assert_eq!(tree.root.at("/configurations/conf").unwrap().text("kernel"), Some(FALSE_KERNEL));
+    // Ours does not.
+    assert!(!bench.problems(&case.fit).is_empty());
+}
+
+#[test]
+fn two_roots_are_one_behind_the_other() {
+    let bench = Bench::new();
+    let (_, case) = bench.run(&[Mutation::SecondRoot {}]);
+    let error = Tree::parse(&case.fit).unwrap_err().to_string();
+    assert!(error.contains("more than one root node"), "{error}");
+    let names: usize = case.fit.windows(8).filter(|w| w == b"\0\0\0\x01imag").count();
+    assert_eq!(names, 2);
+}
+
+#[test]
+fn a_key_in_the_fit_is_marked_required_there() {
+    let bench = Bench::new();
+    let (_, case) = bench.run(&[Mutation::EmbedKey {}]);
+    let tree = fit_of(&case.fit);
+    assert_eq!(tree.root.at("/signature/key-product").unwrap().text("required"), Some("conf"));
+}
+
+#[test]
+fn without_the_key_the_flash_holds_the_same_code() {
+    let bench = Bench::new();
+    let (_, case) = bench.run(&[Mutation::RemoveKey {}]);
+    let uboot = case.uboot.unwrap();
+    assert_eq!(uboot[..64], [7; 64]);
+    let control = fit::control_fdt::find_control(&uboot).unwrap();
+    assert!(fit::control_fdt::keys(control).unwrap().is_empty());
+    assert_eq!(fit_of(control).root.text("model"), Some("board"));
+}

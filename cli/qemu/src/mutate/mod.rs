@@ -1,0 +1,361 @@
+//! What attackers change: each mutation works on a copy of the disk, the FIT in it, or the flash.
+//!
+//! A mutation is data of an attack's file ([`Mutation`]) and one function. It says in words what it
+//! changed, with names and offsets, and fails when there is nothing to change: an attack that
+//! changes nothing must never count as refused.
+
+mod disk;
+mod fit_bytes;
+mod fit_tree;
+mod forge;
+pub mod payload;
+#[cfg(test)]
+mod shipped_tests;
+mod subject;
+#[cfg(test)]
+mod testing;
+mod verity;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+
+use diag::{ExitStatus, Failure, Outcome};
+use serde::Deserialize;
+
+pub use disk::FatFile;
+pub use subject::Subject;
+
+/// What becomes of an image's hash when its data changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HashFate {
+    /// It stays what it was: the image hash must catch the change.
+    Keep,
+    /// It is made anew: the signature must catch the change.
+    Update,
+}
+
+/// What kind of other content takes the FIT's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Foreign {
+    /// A raw arm64 `Image` (Linux `Documentation/arch/arm64/booting.rst`).
+    RawImage,
+    /// A legacy uImage of type kernel (U-Boot `include/image.h`).
+    LegacyImage,
+    /// A legacy uImage of type script.
+    LegacyScript,
+    /// A PE program as EFI loads it.
+    Efi,
+    /// Nothing: zeros.
+    Nothing,
+}
+
+/// Where in dm-verity's area a byte is flipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerityPlace {
+    /// The first data block: the file system's superblock, read at each mount.
+    Data,
+    /// The top block of the tree, which the root hash covers.
+    TreeTop,
+    /// The first block of the lowest level, which covers the first data blocks.
+    TreeLeaf,
+}
+
+/// One change. The names and fields are those of an attack's file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Mutation {
+    /// Writes the FIT back unchanged: a control.
+    Nothing {},
+    /// Flips the lowest bit of one byte of a property of the FIT (none: the middle one).
+    FlipByte {
+        /// Node's path.
+        node: String,
+        /// Property's name.
+        property: String,
+        /// Offset in the property.
+        at: Option<usize>,
+    },
+    /// Cuts the FIT off and leaves zeros.
+    Truncate {
+        /// Part that stays, in percent.
+        percent: u8,
+    },
+    /// Changes the size that the FIT's header claims.
+    DeclareSize {
+        /// Claimed size in bytes.
+        bytes: u32,
+    },
+    /// A whole tree with the attacker's kernel in front of the signed one: two roots.
+    SecondRoot {},
+    /// Something else than a FIT takes its place.
+    ReplaceFit {
+        /// What.
+        with: Foreign,
+    },
+    /// Sets a property of the FIT.
+    SetText {
+        /// Node's path; the node is made if it is missing.
+        node: String,
+        /// Property's name.
+        property: String,
+        /// Its strings.
+        texts: Vec<String>,
+    },
+    /// Sets a property of the FIT to a number.
+    SetNumber {
+        /// Node's path.
+        node: String,
+        /// Property's name.
+        property: String,
+        /// The value.
+        value: u64,
+        /// Its size in bytes: 4 or 8.
+        size: u8,
+    },
+    /// Adds the property a second time in front of the first.
+    DuplicateText {
+        /// Node's path.
+        node: String,
+        /// Property's name.
+        property: String,
+        /// The false value.
+        text: String,
+    },
+    /// Removes a property of the FIT.
+    RemoveProperty {
+        /// Node's path.
+        node: String,
+        /// Property's name.
+        property: String,
+    },
+    /// Removes a node of the FIT.
+    RemoveNode {
+        /// Node's path.
+        node: String,
+    },
+    /// Renames a node of the FIT, and what refers to it in configurations.
+    RenameNode {
+        /// Node's path.
+        node: String,
+        /// New name.
+        to: String,
+    },
+    /// The attacker's code takes the place of an image's data.
+    ReplaceData {
+        /// Image's name.
+        image: String,
+        /// What becomes of its hash.
+        hash: HashFate,
+    },
+    /// Adds the attacker's code as a new image with a correct hash.
+    AddImage {
+        /// Image's name.
+        name: String,
+        /// `type` of the image.
+        image_type: String,
+    },
+    /// Clones the signed configuration, signature and all, and points the clone elsewhere.
+    CloneConfiguration {
+        /// Name of the clone.
+        name: String,
+        /// Image that it boots.
+        kernel: String,
+        /// Whether it stands in front of the signed one.
+        first: bool,
+    },
+    /// Hides the signed configuration below another node and puts a false one in its place whose
+    /// `hashed-nodes` name the hidden one: the bytes that are hashed stay the signed ones
+    /// (CVE-2026-46728).
+    ForgeHashedNodes {},
+    /// Changes the command line in the FIT's device tree.
+    Bootargs {
+        /// Text that is added at the end.
+        append: Option<String>,
+        /// A text and what takes its place; `ROOT-HASH` stands for the image's root hash.
+        replace: Option<(String, String)>,
+        /// What becomes of the device tree's hash.
+        hash: HashFate,
+    },
+    /// Signs every configuration with a key made by the attacker.
+    Resign {
+        /// Key name; none: the product's own.
+        key_name: Option<String>,
+    },
+    /// Puts the attacker's public key into the FIT itself, marked as required.
+    EmbedKey {},
+    /// Makes it another product's image: names, and the signature of that product's key.
+    OtherProduct {
+        /// That product's name.
+        name: String,
+    },
+    /// Leaves the good FIT in one slot.
+    KeepSlot {
+        /// Partition's name.
+        partition: String,
+    },
+    /// Makes the partition table claim another size.
+    ClaimSize {
+        /// Partition's name.
+        partition: String,
+        /// Claimed size in bytes.
+        bytes: u64,
+    },
+    /// Renames a partition.
+    RenamePartition {
+        /// Partition's name.
+        partition: String,
+        /// New name.
+        to: String,
+    },
+    /// Adds a FAT partition with files.
+    AddFat {
+        /// Partition's name.
+        partition: String,
+        /// Whether it is marked as the EFI system partition.
+        efi_system: bool,
+        /// Files.
+        files: Vec<FatFile>,
+    },
+    /// Flips a byte that dm-verity covers.
+    FlipVerity {
+        /// Where.
+        place: VerityPlace,
+    },
+    /// Changes the root file system and makes the whole tree anew, but cannot change the root hash.
+    RebuildVerity {},
+    /// A saved environment in the second flash bank.
+    SavedEnvironment {
+        /// Variables.
+        variables: BTreeMap<String, String>,
+        /// Size of the environment in bytes (`CONFIG_ENV_SIZE`).
+        bytes: usize,
+    },
+    /// Types on the console from the start to the end.
+    Keys {
+        /// The keys, typed again and again.
+        keys: String,
+    },
+    /// Takes the key out of the flash: out of reach for the attacker that the others model, and a
+    /// control that it is the key that refuses.
+    RemoveKey {},
+}
+
+/// One attack's copy of everything that can be changed.
+#[derive(Debug)]
+pub struct Case<'s> {
+    /// The image under attack.
+    pub subject: &'s Subject,
+    /// Copy of the disk.
+    pub disk: File,
+    /// The FIT as it will stand in the slots.
+    pub fit: Vec<u8>,
+    /// U-Boot, when it was changed.
+    pub uboot: Option<Vec<u8>>,
+    /// The second flash bank, when there is one.
+    pub environment: Option<Vec<u8>>,
+    /// Keys to type.
+    pub keys: Vec<u8>,
+    kept_slots: BTreeSet<String>,
+}
+
+impl<'s> Case<'s> {
+    /// A case on a copy of the disk.
+    #[must_use]
+    pub fn new(subject: &'s Subject, disk: File) -> Self {
+        Self {
+            subject,
+            disk,
+            fit: subject.fit.clone(),
+            uboot: None,
+            environment: None,
+            keys: Vec::new(),
+            kept_slots: BTreeSet::new(),
+        }
+    }
+
+    /// Applies the mutations in order, writes the FIT into the slots, and says what was changed.
+    ///
+    /// # Errors
+    /// When there is nothing to change where a mutation looks, or the copy cannot be written.
+    pub fn apply(&mut self, mutations: &[Mutation]) -> Outcome<String> {
+        let mut words = Vec::with_capacity(mutations.len());
+        for mutation in mutations {
+            words.push(mutation.apply(self)?);
+        }
+        disk::write_slots(self)?;
+        Ok(words.join("; "))
+    }
+}
+
+impl Mutation {
+    fn apply(&self, case: &mut Case<'_>) -> Outcome<String> {
+        match self {
+            Self::Nothing {} => Ok("nothing was changed".to_owned()),
+            Self::FlipByte { node, property, at } => fit_bytes::flip_byte(case, node, property, *at),
+            Self::Truncate { percent } => fit_bytes::truncate(case, *percent),
+            Self::DeclareSize { bytes } => fit_bytes::declare_size(case, *bytes),
+            Self::SecondRoot {} => forge::second_root(case),
+            Self::ReplaceFit { with } => fit_bytes::replace(case, *with),
+            Self::SetText { node, property, texts } => fit_tree::set_text(case, node, property, texts),
+            Self::SetNumber { node, property, value, size } => {
+                fit_tree::set_number(case, node, property, *value, *size)
+            }
+            Self::DuplicateText { node, property, text } => {
+                fit_tree::duplicate_text(case, node, property, text)
+            }
+            Self::RemoveProperty { node, property } => fit_tree::remove_property(case, node, property),
+            Self::RemoveNode { node } => fit_tree::remove_node(case, node),
+            Self::RenameNode { node, to } => fit_tree::rename_node(case, node, to),
+            Self::ReplaceData { image, hash } => fit_tree::replace_data(case, image, *hash),
+            Self::AddImage { name, image_type } => fit_tree::add_image(case, name, image_type),
+            Self::CloneConfiguration { name, kernel, first } => {
+                forge::clone_configuration(case, name, kernel, *first)
+            }
+            Self::ForgeHashedNodes {} => forge::hashed_nodes(case),
+            Self::Bootargs { append, replace, hash } => {
+                fit_tree::bootargs(case, append.as_deref(), replace.as_ref(), *hash)
+            }
+            Self::Resign { key_name } => forge::resign(case, key_name.as_deref()),
+            Self::EmbedKey {} => forge::embed_key(case),
+            Self::OtherProduct { name } => forge::other_product(case, name),
+            Self::KeepSlot { partition } => {
+                case.subject.partition(partition)?;
+                case.kept_slots.insert(partition.clone());
+                Ok(format!("`{partition}` keeps the good FIT"))
+            }
+            Self::ClaimSize { partition, bytes } => disk::claim_size(case, partition, *bytes),
+            Self::RenamePartition { partition, to } => disk::rename_partition(case, partition, to),
+            Self::AddFat { partition, efi_system, files } => {
+                disk::add_fat(case, partition, *efi_system, files)
+            }
+            Self::FlipVerity { place } => verity::flip(case, *place),
+            Self::RebuildVerity {} => verity::rebuild(case),
+            Self::SavedEnvironment { variables, bytes } => {
+                payload::saved_environment(variables, *bytes).map(|environment| {
+                    case.environment = Some(environment);
+                    let names: Vec<&str> = variables.keys().map(String::as_str).collect();
+                    format!("a saved environment in the second flash bank sets `{}`", names.join("`, `"))
+                })
+            }
+            Self::Keys { keys } => {
+                case.keys = keys.clone().into_bytes();
+                Ok(format!("{:?} is typed on the console all the time", keys))
+            }
+            Self::RemoveKey {} => forge::remove_key(case),
+        }
+    }
+}
+
+/// A mutation that finds nothing to change.
+pub(crate) fn unfit(why: impl Into<String>) -> Failure {
+    Failure::error(ExitStatus::Input, "mutation", why)
+        .hint("the attack does not fit this image; correct its file in `attacks/`")
+}
+
+/// The FIT cannot be read or written.
+pub(crate) fn bad_fit(error: &fit::FitError) -> Failure {
+    unfit(format!("the FIT cannot be changed: {error}"))
+}

@@ -1,0 +1,206 @@
+//! The attacker's code in the forms in which a boot loader could be made to start it.
+//!
+//! The code writes [`MARKER`] to the serial port of QEMU's `virt` machine and stops: if it ever runs,
+//! the console says so. It does nothing else, and runs on the emulated machine only.
+
+use std::collections::BTreeMap;
+
+use diag::Outcome;
+
+use super::unfit;
+
+/// What the attacker's code writes when it runs.
+pub const MARKER: &str = "FASTNESS-ATTACKER";
+/// `IH_TYPE_KERNEL` of U-Boot's `include/image.h`.
+pub(super) const LEGACY_KERNEL: u8 = 2;
+/// `IH_TYPE_SCRIPT` of U-Boot's `include/image.h`.
+pub(super) const LEGACY_SCRIPT: u8 = 6;
+
+/// A64 instructions that write the text behind them to the PL011 at 0x0900_0000 (QEMU
+/// `hw/arm/virt.c`, `VIRT_UART`) and then wait for ever.
+const CODE: [u32; 8] = [
+    0xd2a1_2000, // movz x0, #0x900, lsl #16
+    0x1000_00e1, // adr  x1, text (28 bytes on)
+    0x3840_1422, // ldrb w2, [x1], #1
+    0x3400_0062, // cbz  w2, two instructions behind the loop
+    0xb900_0002, // str  w2, [x0]
+    0x17ff_fffd, // b    ldrb
+    0xd503_205f, // wfe
+    0x17ff_ffff, // b    wfe
+];
+
+fn code() -> Vec<u8> {
+    let mut out: Vec<u8> = CODE.iter().flat_map(|word| word.to_le_bytes()).collect();
+    out.extend_from_slice(format!("\r\n{MARKER}\r\n\0").as_bytes());
+    out
+}
+
+/// A raw arm64 `Image`: the header of Linux `Documentation/arch/arm64/booting.rst`, 4, and the code.
+#[must_use]
+pub fn arm64_image() -> Vec<u8> {
+    let code = code();
+    let size = (64 + code.len() as u64).next_multiple_of(4096);
+    let mut out = Vec::new();
+    out.extend_from_slice(&0x1400_0010u32.to_le_bytes()); // b 64 bytes on
+    out.extend_from_slice(&0u32.to_le_bytes());
+    for field in [0, size, 0b1010, 0, 0, 0] {
+        out.extend_from_slice(&field.to_le_bytes()); // text_offset, image_size, flags, reserved
+    }
+    out.extend_from_slice(b"ARM\x64");
+    out.extend_from_slice(&0u32.to_le_bytes());
+    out.extend_from_slice(&code);
+    out.resize(usize::try_from(size).unwrap_or(4096), 0);
+    out
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// A legacy uImage (U-Boot `include/image.h`, `struct legacy_img_hdr`): Linux, arm64, uncompressed.
+pub(super) fn legacy_image(kind: u8, data: &[u8], address: u32) -> Vec<u8> {
+    let mut header = [0u8; 64];
+    let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let words = [(0, 0x2705_1956), (12, size), (16, address), (20, address), (24, crc32(data))];
+    for (at, value) in words {
+        header[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+    header[28..32].copy_from_slice(&[5, 22, kind, 0]); // IH_OS_LINUX, IH_ARCH_ARM64, type, IH_COMP_NONE
+    header[32..40].copy_from_slice(b"attacker");
+    let crc = crc32(&header);
+    header[4..8].copy_from_slice(&crc.to_be_bytes());
+    [&header[..], data].concat()
+}
+
+/// The content of a legacy script: its size, an end of the size list, the text.
+pub(super) fn legacy_script(text: &str) -> Vec<u8> {
+    let size = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    [&size.to_be_bytes()[..], &[0; 4], text.as_bytes()].concat()
+}
+
+/// A PE32+ program for arm64 EFI with one section (Microsoft PE format; UEFI 2.10, 2.1.1).
+pub(super) fn efi_program() -> Vec<u8> {
+    const FILE_ALIGNMENT: u32 = 0x200;
+    const SECTION: u32 = 0x1000;
+    let mut out = vec![0u8; 0x40];
+    out[..2].copy_from_slice(b"MZ");
+    out[0x3c] = 0x40;
+    out.extend_from_slice(b"PE\0\0");
+    for half in [0xaa64u16, 1, 0, 0, 0, 0, 0, 0, 240, 0x0206] {
+        out.extend_from_slice(&half.to_le_bytes()); // machine, sections, stamp, symbols, sizes, characteristics
+    }
+    out.extend_from_slice(&[0x0b, 0x02, 0, 0]); // PE32+
+    for word in [FILE_ALIGNMENT, 0, 0, SECTION, SECTION] {
+        out.extend_from_slice(&word.to_le_bytes()); // code, data, bss, entry, base of code
+    }
+    out.extend_from_slice(&0x1_4000_0000u64.to_le_bytes());
+    for word in [SECTION, FILE_ALIGNMENT, 0, 0, 0, 0, 2 * SECTION, FILE_ALIGNMENT, 0] {
+        out.extend_from_slice(&word.to_le_bytes()); // alignments, versions, sizes, checksum
+    }
+    out.extend_from_slice(&[10, 0, 0, 0]); // EFI application
+    out.extend_from_slice(&[0; 36]); // stack, heap, loader flags
+    out.extend_from_slice(&16u32.to_le_bytes());
+    out.extend_from_slice(&[0; 128]); // directories
+    out.extend_from_slice(b".text\0\0\0");
+    for word in [FILE_ALIGNMENT, SECTION, FILE_ALIGNMENT, FILE_ALIGNMENT, 0, 0, 0, 0x6000_0020] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out.resize(FILE_ALIGNMENT as usize, 0);
+    out.extend_from_slice(&code());
+    out.resize(2 * FILE_ALIGNMENT as usize, 0);
+    out
+}
+
+/// A saved environment as U-Boot writes it (`include/env_internal.h`, `env_t` without redundancy):
+/// CRC-32 of the data in the machine's byte order, then `name=value` strings.
+pub(super) fn saved_environment(variables: &BTreeMap<String, String>, bytes: usize) -> Outcome<Vec<u8>> {
+    let mut data = Vec::new();
+    for (name, value) in variables {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(unfit(format!(
+                "`{}` is no variable's name or its value has a NUL",
+                name.escape_debug()
+            )));
+        }
+        data.extend_from_slice(format!("{name}={value}\0").as_bytes());
+    }
+    if !(64..=1 << 20).contains(&bytes) || data.len() + 5 > bytes {
+        return Err(unfit(format!(
+            "expected 64 bytes to 1 MiB for an environment of {} bytes, found {bytes}",
+            data.len() + 5
+        )));
+    }
+    data.resize(bytes - 4, 0);
+    Ok([&crc32(&data).to_le_bytes()[..], &data].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_starts_with_a_branch_to_its_code() {
+        let image = arm64_image();
+        assert_eq!((image.len(), &image[56..60]), (4096, &b"ARM\x64"[..]));
+        // `b` counts in words: 0x10 words are the header's 64 bytes.
+        assert_eq!(image[..4], [0x10, 0, 0, 0x14]);
+        // `adr` counts from itself (64 + 4) to the text behind the eight instructions (64 + 32).
+        assert_eq!(&image[64 + 4 + 28..][..2], b"\r\n");
+        assert_eq!(image[64..68], [0x00, 0x20, 0xa1, 0xd2]);
+    }
+
+    #[test]
+    fn a_legacy_image_has_the_checksums_that_mkimage_makes() {
+        let image = legacy_image(LEGACY_KERNEL, b"data", 0x4040_0000);
+        assert_eq!(&image[64..], b"data");
+        assert_eq!(image[24..28], crc32(b"data").to_be_bytes());
+        let mut header = image[..64].to_vec();
+        let crc: Vec<u8> = header.splice(4..8, [0; 4]).collect();
+        assert_eq!(crc, crc32(&header).to_be_bytes());
+        assert_eq!(legacy_script("ab"), [0, 0, 0, 2, 0, 0, 0, 0, b'a', b'b']);
+    }
+
+    #[test]
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
+    fn mkimage_accepts_the_legacy_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("uImage");
+        std::fs::write(&path, legacy_image(LEGACY_KERNEL, b"data", 0)).unwrap();
+        let output = match std::process::Command::new("mkimage").arg("-l").arg(&path).output() {
+            Ok(output) => output,
+            Err(error) => {
+                assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "mkimage: {error}");
+                eprintln!("SKIPPED: mkimage (u-boot-tools) is not installed");
+                return;
+            }
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains("AArch64 Linux Kernel Image"), "{text}");
+    }
+
+    #[test]
+    fn an_efi_program_is_read_as_one() {
+        let program = efi_program();
+        let pe = 0x40;
+        assert_eq!(&program[pe..pe + 6], b"PE\0\0\x64\xaa");
+        // Optional header: magic PE32+, subsystem 10 at offset 68.
+        assert_eq!(program[pe + 24..pe + 26], [0x0b, 0x02]);
+        assert_eq!(program[pe + 24 + 68], 10);
+        assert_eq!(&program[pe + 24 + 240..][..5], b".text");
+        assert_eq!(program[0x200..0x204], [0x00, 0x20, 0xa1, 0xd2]);
+    }
+
+    #[test]
+    fn a_saved_environment_has_its_checksum_and_nothing_else() {
+        let variables = BTreeMap::from([("verify".to_owned(), "n".to_owned())]);
+        let environment = saved_environment(&variables, 128).unwrap();
+        assert_eq!(environment.len(), 128);
+        assert_eq!(environment[..4], crc32(&environment[4..]).to_le_bytes());
+        assert_eq!(&environment[4..14], b"verify=n\0\0");
+        assert!(saved_environment(&variables, 4).is_err());
+        let bad = BTreeMap::from([("a=b".to_owned(), String::new())]);
+        assert!(saved_environment(&bad, 128).unwrap_err().to_string().contains("`a=b`"));
+    }
+}

@@ -1,0 +1,25 @@
+//! Every shipped attack changes something, and what it changes is really bad.
+
+use super::testing::Bench;
+use crate::attack::{Stage, library};
+
+#[test]
+fn every_shipped_attack_applies_and_says_what_it_changes() {
+    let bench = Bench::new();
+    for attack in library(None).unwrap() {
+        let (words, case) = bench.run(&attack.mutations);
+        assert!(!words.is_empty(), "{}", attack.name);
+        let refused = !attack.expect.is_control();
+        if refused && attack.expect.stage == Stage::UBoot {
+            // Our own verifier, which shares no code with U-Boot's, must refuse it too.
+            assert!(
+                !bench.problems(&case.fit).is_empty(),
+                "{}: the verifier finds nothing wrong",
+                attack.name
+            );
+        }
+        if refused && attack.expect.stage == Stage::Kernel {
+            assert_eq!(case.fit, bench.subject.fit, "{}: only the root file system may change", attack.name);
+        }
+    }
+}

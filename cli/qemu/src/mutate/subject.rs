@@ -1,0 +1,133 @@
+//! The image under attack: what mutations need to know about it.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use diag::{Failure, Outcome};
+use fit::key::{Algorithm, Padding};
+use record::{ImageRecord, PartitionRecord, Role};
+use rsa::RsaPrivateKey;
+use spec::plan::Plan;
+
+use super::{bad_fit, unfit};
+use crate::boot::file;
+
+/// Where the root file system's hash tree lies, in blocks of 4096 bytes of its partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerityFacts {
+    /// Data blocks.
+    pub data_blocks: u64,
+    /// First block of the tree.
+    pub hash_start: u64,
+    /// Salt.
+    pub salt: Vec<u8>,
+}
+
+/// The image under attack.
+#[derive(Debug)]
+pub struct Subject {
+    /// The signed FIT.
+    pub fit: Vec<u8>,
+    /// U-Boot with its control FDT.
+    pub uboot: Vec<u8>,
+    /// Partitions, as assembled.
+    pub partitions: Vec<PartitionRecord>,
+    /// Signing key's name.
+    pub key_name: String,
+    /// Signature algorithm.
+    pub algorithm: Algorithm,
+    /// Padding.
+    pub padding: Padding,
+    /// Root hash, lower-case hexadecimal.
+    pub root_hash: String,
+    /// The hash tree.
+    pub verity: VerityFacts,
+    /// Where the kernel is loaded.
+    pub kernel_address: u64,
+    /// Time stamp of what is signed anew, in seconds.
+    pub timestamp: u32,
+    /// The attacker's key, made when first needed: never a key that exists anywhere else.
+    pub(super) attacker: OnceLock<Result<RsaPrivateKey, String>>,
+}
+
+impl Subject {
+    /// Reads what a record describes; `folder` is the output folder.
+    ///
+    /// # Errors
+    /// When a file is missing or the record is not about an image that can be attacked.
+    pub fn open(plan: &Plan, record: &ImageRecord, folder: &Path) -> Outcome<Self> {
+        let read = |role| {
+            let path = folder.join(&file(record, role)?.path);
+            std::fs::read(&path).map_err(|e| Failure::io("read", &path, &e))
+        };
+        Ok(Self {
+            fit: read(Role::Fit)?,
+            uboot: read(Role::Uboot)?,
+            partitions: record.partitions.clone(),
+            key_name: record.key_name.clone(),
+            algorithm: Algorithm::parse(&record.algorithm).map_err(|e| bad_fit(&e))?,
+            padding: Padding::parse(&record.padding).map_err(|e| bad_fit(&e))?,
+            root_hash: record.verity_root_hash.clone(),
+            verity: VerityFacts {
+                data_blocks: record.verity_data_blocks,
+                hash_start: hash_start(&record.cmdline, record.verity_data_blocks),
+                salt: unhex(&record.verity_salt)
+                    .ok_or_else(|| unfit(format!("`{}` is no salt", record.verity_salt)))?,
+            },
+            kernel_address: plan.board.boot.kernel_address,
+            timestamp: u32::try_from(plan.product.epoch).unwrap_or(0),
+            attacker: OnceLock::new(),
+        })
+    }
+
+    /// A partition by name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn partition(&self, name: &str) -> Outcome<&PartitionRecord> {
+        self.partitions.iter().find(|partition| partition.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.partitions.iter().map(|p| p.name.as_str()).collect();
+            unfit(format!("the disk has no partition `{name}`; it has `{}`", names.join("`, `")))
+        })
+    }
+
+    /// The attacker's key, as large as the product's own.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn attacker_key(&self) -> Outcome<&RsaPrivateKey> {
+        let made = self.attacker.get_or_init(|| {
+            RsaPrivateKey::new(&mut rand_core::OsRng, self.algorithm.bits).map_err(|e| e.to_string())
+        });
+        made.as_ref().map_err(|e| unfit(format!("the attacker's key cannot be made: {e}")))
+    }
+}
+
+/// The tree's first block, from the signed command line (Linux `verity.rst`: construction
+/// parameters); where it says nothing, the tree follows the data.
+fn hash_start(cmdline: &str, data_blocks: u64) -> u64 {
+    let words: Vec<&str> = cmdline.split(' ').collect();
+    let at = words.iter().position(|word| *word == "verity");
+    at.and_then(|at| words.get(at + 7)).and_then(|word| word.parse().ok()).unwrap_or(data_blocks)
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trees_place_comes_from_the_signed_command_line() {
+        let line = "a dm-mod.create=\"root,,,ro,0 80 verity 1 PARTUUID=G PARTUUID=G 4096 4096 10 11 sha256 ab cd 0\"";
+        assert_eq!(hash_start(line, 10), 11);
+        assert_eq!(hash_start("quiet", 10), 10);
+        assert_eq!(unhex("00ff"), Some(vec![0, 255]));
+        assert_eq!((unhex("0"), unhex("zz")), (None, None));
+    }
+}

@@ -1,0 +1,188 @@
+//! A small image for the tests of mutations: real FIT, real partition table, real hash tree.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::{LazyLock, OnceLock};
+
+use fit::build::{Configuration, FitSpec, Image};
+use fit::fdt::{Node, Tree};
+use fit::key::{Algorithm, Hash, Padding, PublicKey};
+use fit::sign::{RsaSigner, SignOptions};
+use image::disk::{Guid, Layout, PartitionSpec, gpt_write};
+use record::PartitionRecord;
+use rsa::RsaPrivateKey;
+use sha2::{Digest, Sha256};
+
+use super::subject::VerityFacts;
+use super::{Case, Mutation, Subject};
+
+/// Made once a test run: making an RSA key is slow.
+static KEYS: LazyLock<[RsaPrivateKey; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap()));
+const DATA_BLOCKS: u64 = 300;
+
+pub fn fit_of(fit: &[u8]) -> Tree<'_> {
+    Tree::parse(fit).unwrap()
+}
+
+fn node_tree(build: impl FnOnce(&mut Node<'static>)) -> Vec<u8> {
+    let mut root = Node::new("");
+    build(&mut root);
+    Tree { root, ..Tree::default() }.write().unwrap()
+}
+
+fn fit(root_hash: &str) -> Vec<u8> {
+    let fdt =
+        node_tree(|root| root.child_or_new("chosen").set_text("bootargs", &format!("quiet {root_hash}")));
+    let image = |name: &str, kind: &str, data: Vec<u8>| Image {
+        name: name.into(),
+        description: name.into(),
+        kind: kind.into(),
+        arch: "arm64".into(),
+        os: (kind == "kernel").then(|| "linux".into()),
+        compression: "none".into(),
+        load: Some(0x4040_0000),
+        entry: (kind == "kernel").then_some(0x4040_0000),
+        data: data.into(),
+    };
+    let loads = ["kernel", "fdt"].map(|name| (name.to_owned(), vec![name.to_owned()]));
+    let tree = fit::build::build(FitSpec {
+        description: "test".into(),
+        timestamp: 7,
+        hash: Hash::Sha256,
+        images: vec![image("kernel", "kernel", vec![0x5a; 5000]), image("fdt", "flat_dt", fdt)],
+        configurations: vec![Configuration {
+            name: "conf".into(),
+            description: "test".into(),
+            compatible: Some("test".into()),
+            loads: loads.to_vec(),
+        }],
+        default: "conf".into(),
+    })
+    .unwrap();
+    let options = SignOptions {
+        key_name: "product".into(),
+        algorithm: Algorithm::parse("sha256,rsa2048").unwrap(),
+        padding: Padding::Pkcs1v15,
+        timestamp: 7,
+        node: "signature-1".into(),
+    };
+    fit::sign::sign(tree, &options, &RsaSigner::new(KEYS[0].clone())).unwrap()
+}
+
+/// Data, tree and root hash of a root partition: two levels.
+fn root_partition(salt: &[u8]) -> (Vec<u8>, [u8; 32]) {
+    let hash = |block: &[u8]| Sha256::new().chain_update(salt).chain_update(block).finalize();
+    let data: Vec<u8> = (0..DATA_BLOCKS * 4096).map(|at| (at / 7) as u8).collect();
+    let mut leaves: Vec<u8> = data.chunks(4096).flat_map(&hash).collect();
+    leaves.resize(leaves.len().next_multiple_of(4096), 0);
+    let mut top: Vec<u8> = leaves.chunks(4096).flat_map(&hash).collect();
+    top.resize(4096, 0);
+    let root = hash(&top).into();
+    ([data, top, leaves].concat(), root)
+}
+
+/// An image and its disk, and what becomes of them.
+pub struct Bench {
+    pub subject: Subject,
+    disk: Vec<u8>,
+    root: [u8; 32],
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let salt = b"salt".to_vec();
+        let (root_bytes, root) = root_partition(&salt);
+        let root_hash = record::sha256_hex(&root);
+        let fit = fit(&root_hash);
+        let spec = |name: &str, number: u8, bytes| PartitionSpec {
+            name: name.into(),
+            type_guid: Guid::LINUX_DATA,
+            part_guid: format!("00000000-0000-4000-8000-0000000000{number:02x}").parse().unwrap(),
+            attributes: 0,
+            bytes,
+        };
+        let specs = [spec("fit_a", 1, 1 << 20), spec("fit_b", 2, 1 << 20), spec("root_a", 3, 2 << 20)];
+        let layout = Layout::new("00000000-0000-4000-8000-000000000000".parse().unwrap(), &specs).unwrap();
+        let mut disk = vec![0; usize::try_from(layout.bytes()).unwrap()];
+        gpt_write(&mut std::io::Cursor::new(&mut disk), &layout).unwrap();
+        let partitions: Vec<PartitionRecord> = layout
+            .partitions()
+            .iter()
+            .map(|p| PartitionRecord {
+                name: p.name.clone(),
+                guid: p.part_guid.to_string(),
+                offset: p.offset,
+                bytes: p.bytes,
+                sha256: String::new(),
+            })
+            .collect();
+        for (partition, content) in [(0, &fit), (2, &root_bytes)] {
+            let at = usize::try_from(partitions[partition].offset).unwrap();
+            disk[at..at + content.len()].copy_from_slice(content);
+        }
+        let control = node_tree(|root| root.set_text("model", "board"));
+        let key = PublicKey::from_rsa(KEYS[0].to_public_key());
+        let algorithm = Algorithm::parse("sha256,rsa2048").unwrap();
+        let control = fit::control_fdt::insert_key(&control, "product", algorithm, &key).unwrap();
+        let attacker = OnceLock::new();
+        attacker.set(Ok(KEYS[1].clone())).unwrap();
+        let subject = Subject {
+            fit,
+            uboot: [vec![7; 64], control].concat(),
+            partitions,
+            key_name: "product".into(),
+            algorithm,
+            padding: Padding::Pkcs1v15,
+            root_hash,
+            verity: VerityFacts { data_blocks: DATA_BLOCKS, hash_start: DATA_BLOCKS, salt },
+            kernel_address: 0x4040_0000,
+            timestamp: 7,
+            attacker,
+        };
+        Self { subject, disk, root }
+    }
+
+    /// The root hash that is signed.
+    pub fn root(&self) -> [u8; 32] {
+        self.root
+    }
+
+    fn case(&self) -> Case<'_> {
+        let disk: File = tempfile::tempfile().unwrap();
+        disk.write_all_at(&self.disk, 0).unwrap();
+        Case::new(&self.subject, disk)
+    }
+
+    pub fn run(&self, mutations: &[Mutation]) -> (String, Case<'_>) {
+        let mut case = self.case();
+        let words = case.apply(mutations).unwrap();
+        (words, case)
+    }
+
+    pub fn fails(&self, mutations: &[Mutation]) -> String {
+        self.case().apply(mutations).unwrap_err().to_string()
+    }
+
+    pub fn read(&self, partition: &str, at: usize, bytes: usize, case: &Case<'_>) -> Vec<u8> {
+        let offset = self.subject.partition(partition).unwrap().offset;
+        let mut buffer = vec![0; bytes];
+        case.disk.read_exact_at(&mut buffer, offset + at as u64).unwrap();
+        buffer
+    }
+
+    /// What a slot holds, as long as the case's FIT.
+    pub fn slot(&self, case: &Case<'_>, partition: &str) -> Vec<u8> {
+        self.read(partition, 0, case.fit.len(), case)
+    }
+
+    /// Codes of what the verifier finds wrong with a case's FIT, with the product's key.
+    pub fn problems(&self, fit: &[u8]) -> Vec<String> {
+        let control = fit::control_fdt::find_control(&self.subject.uboot).unwrap();
+        let keys = fit::control_fdt::keys(control).unwrap();
+        match fit::verify::verify(fit, &keys, false) {
+            Ok(report) => report.all_problems().map(|p| format!("{}: {}", p.code, p.message)).collect(),
+            Err(error) => vec![error.to_string()],
+        }
+    }
+}
