@@ -212,7 +212,7 @@ fn mutations(decoder: &mut Decoder, entries: &[Entry]) -> Option<Vec<Mutation>> 
             Ok(mutation) => Some(mutation),
             Err(error) => {
                 let message = format!("the mutation cannot be read: {error}");
-                let hint = "kinds and their fields are in docs/attacks.md";
+                let hint = "kinds and their fields are in attacks/README.md";
                 decoder.report(item.span, Diagnostic::error("wrong-type", message).hint(hint));
                 None
             }
@@ -307,6 +307,19 @@ mod tests {
         ] {
             let found = said.iter().any(|line| line.starts_with(&format!("{at}: ")) && line.contains(part));
             assert!(found, "line {at}: `{part}` is not in {said:#?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_mutation_is_in_the_readme() {
+        let readme = include_str!("../../../../attacks/README.md");
+        // serde names every kind when it is given an unknown one.
+        let json = serde_json::json!({"kind": "?"});
+        let error = serde_json::from_value::<Mutation>(json).unwrap_err().to_string();
+        let kinds: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert!(kinds.len() >= 25, "{error}");
+        for kind in kinds {
+            assert!(readme.contains(&format!("| `{kind}` |")), "`{kind}` is not in attacks/README.md");
         }
     }
 
