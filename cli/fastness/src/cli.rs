@@ -36,8 +36,8 @@ pub struct Global {
     /// Do not tell the steps
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Colour; `auto` follows the terminal and `NO_COLOR`
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Colour: `always`, `never`, or `auto`, which follows the terminal and `NO_COLOR`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     pub color: Colour,
 }
 

@@ -43,7 +43,13 @@ pub struct BuildArguments {
     #[arg(long, default_value = "sha256")]
     hash: String,
     /// Time stamp, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        hide_env_values = true,
+        default_value_t = 0
+    )]
     timestamp: u32,
     /// Where to write it
     #[arg(long, short, value_name = "FILE")]
@@ -65,7 +71,13 @@ pub struct SignArguments {
     #[arg(long, default_value = "pss")]
     padding: String,
     /// Time stamp, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        hide_env_values = true,
+        default_value_t = 0
+    )]
     timestamp: u32,
     /// Where to write it
     #[arg(long, short, value_name = "FILE")]

@@ -35,7 +35,7 @@ struct Generated {
     plan_sha256: String,
 }
 
-/// Writes `plan.json` and `generated/`.
+/// Writes `generated/`.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let plan = spec::load(&arguments.product, arguments.board.as_deref())?;
     let folder = places::out(&arguments.product, arguments.out.as_deref()).join(&plan.board.name);

@@ -62,15 +62,13 @@ pub fn boards_of(product: &Path) -> Outcome<Vec<String>> {
     }
 }
 
-/// plan → `generated/`, in the board's folder; also writes `plan.json`.
+/// plan → `generated/`, in the board's folder. An image that is there stays whole.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn generate(plan: &Plan, folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
     let generated = folder.join("generated");
     steps.step("generate", None, || {
-        fs::create_dir_all(folder).map_err(|e| Failure::io("make", folder, &e))?;
-        record::write_json_atomic(&folder.join("plan.json"), plan)?;
         backend::generate(plan, &generated)?;
         Ok(((), false))
     })?;

@@ -66,7 +66,10 @@ pub fn image_is_current(
     assemble::up_to_date(plan, artefacts, &key.record, folder)
 }
 
-/// Opens the key and makes the image, unless it is there already.
+/// Opens the key and makes the image, unless it is there already; then writes `plan.json`.
+///
+/// Only now, because a build that fails must leave the old image with its own plan. Killed just
+/// before, the folder has an image of another plan, which `Built::open` refuses by name.
 ///
 /// # Errors
 /// Those of the key store and of assembly.
@@ -77,9 +80,21 @@ pub fn sign(
     options: &Options,
     steps: &Steps,
 ) -> Outcome<ImageRecord> {
-    if let Some(image) = image_is_current(plan, artefacts, folder, options)? {
-        return steps.step("assemble and sign", None, || Ok((image, true)));
-    }
+    let image = match image_is_current(plan, artefacts, folder, options)? {
+        Some(image) => steps.step("assemble and sign", None, || Ok((image, true)))?,
+        None => make(plan, artefacts, folder, options, steps)?,
+    };
+    record::write_json_atomic(&folder.join("plan.json"), plan)?;
+    Ok(image)
+}
+
+fn make(
+    plan: &Plan,
+    artefacts: &Artefacts,
+    folder: &Path,
+    options: &Options,
+    steps: &Steps,
+) -> Outcome<ImageRecord> {
     let store = KeyStore::at(&options.keys);
     let secret = options.passphrase.read(&store, &plan.signing.key)?;
     let log = folder.join("logs/data-partition.log");
