@@ -9,6 +9,9 @@ use crate::Problems;
 /// Lines that a Rust file may have.
 const LONGEST: usize = 600;
 
+/// Bytes that any file may have.
+const LARGEST: u64 = 4 << 20;
+
 /// Files of the repository that break a rule.
 pub fn broken(top: &Path) -> Result<Problems, String> {
     let shell = Shell::new().map_err(|e| e.to_string())?;
@@ -21,8 +24,16 @@ pub fn broken(top: &Path) -> Result<Problems, String> {
     let paths = machine_paths(top);
     let mut problems = Problems::new();
     for name in list.lines() {
+        let path = top.join(name);
+        // Nobody reads a text of that size; a stray image would fill the memory.
+        if std::fs::metadata(&path).is_ok_and(|facts| facts.len() > LARGEST) {
+            problems.push(format!(
+                "{name}: is larger than {LARGEST} bytes; is it meant to be in the repository?"
+            ));
+            continue;
+        }
         // Deleted and not yet committed, or not text.
-        let Ok(text) = std::fs::read_to_string(top.join(name)) else { continue };
+        let Ok(text) = std::fs::read_to_string(path) else { continue };
         problems.extend(broken_by(name, &text, &paths));
     }
     Ok(problems)
