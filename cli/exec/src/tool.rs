@@ -70,7 +70,8 @@ pub fn tool(program: &str) -> Outcome<Tool> {
 pub fn find(tool: &Tool) -> Outcome<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // An ordinary user's PATH lacks the sbin folders of nft and mke2fs, and apt's helper is in none.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/lib/apt"].map(PathBuf::from));
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/lib/apt"].map(PathBuf::from));
     find_in(tool, folders)
 }
 
