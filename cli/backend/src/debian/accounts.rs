@@ -135,8 +135,10 @@ impl Accounts {
                 }
                 "u" if !self.users.contains_key(&name) => {
                     let uid = numbers.next().flatten();
-                    let named_group =
-                        ids.split(':').nth(1).and_then(|g| self.groups.get(g)).map(|(gid, _)| *gid);
+                    // `uid:gid` and `uid:group`: such a user gets no group of its own.
+                    let named_group = ids.split(':').nth(1).and_then(|group| {
+                        group.parse().ok().or_else(|| self.groups.get(group).map(|(gid, _)| *gid))
+                    });
                     let gid = named_group.or_else(|| self.groups.get(&name).map(|(gid, _)| *gid)).or(uid);
                     let id = uid.or(gid).unwrap_or_else(|| self.free_id());
                     let gid = gid.unwrap_or(id);
