@@ -11,7 +11,7 @@ use spec::plan::{CheckPlan, Origin, Plan};
 pub fn exit_status(findings: &[Finding], boot: Option<&BootRecord>, attacks: &[AttackResult]) -> ExitStatus {
     let bad = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::CouldNotRun);
     let proof = boot.is_some_and(|boot| !boot.passed)
-        || attacks.iter().any(|attack| attack.outcome != AttackOutcome::Refused)
+        || attacks.iter().any(|attack| !attack.outcome.held())
         || findings.iter().filter(bad).any(|f| matches!(f.stage, Stage::Boot | Stage::Attack));
     if proof {
         ExitStatus::Proof
@@ -100,9 +100,9 @@ pub fn findings_of_attacks(attacks: &[AttackResult], disk_sha256: &str) -> Vec<F
             requirements: attack.requirements.clone(),
             stage: Stage::Attack,
             verdict: match attack.outcome {
-                AttackOutcome::Refused => Verdict::Pass,
+                outcome if outcome.held() => Verdict::Pass,
                 AttackOutcome::GotThrough => Verdict::Fail,
-                AttackOutcome::Inconclusive => Verdict::CouldNotRun,
+                _ => Verdict::CouldNotRun,
             },
             expected: format!("refused by {}: {}", attack.expected_stage, attack.expected_line),
             seen: attack.reason.clone(),

@@ -72,10 +72,34 @@ pub struct BootRecord {
 pub enum AttackOutcome {
     /// Refused at the expected stage for the expected reason.
     Refused,
+    /// The device booted what it trusts, as if nothing had been changed.
+    WithoutEffect,
+    /// Not an attack: a control of the harness, which saw what it should.
+    Control,
     /// The device did what the attacker wanted, or reached a stage it must not reach.
     GotThrough,
     /// Neither: the harness broke, or the refusal has another reason than expected. An error.
     Inconclusive,
+}
+
+impl AttackOutcome {
+    /// Whether the device held: nothing of the attacker's ran, and the harness saw what it expected.
+    #[must_use]
+    pub fn held(self) -> bool {
+        matches!(self, Self::Refused | Self::WithoutEffect | Self::Control)
+    }
+
+    /// For people; what is wrong stands in capitals.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::WithoutEffect => "no effect",
+            Self::Control => "control holds",
+            Self::GotThrough => "GOT THROUGH",
+            Self::Inconclusive => "INCONCLUSIVE",
+        }
+    }
 }
 
 /// One attack's result.
@@ -97,7 +121,9 @@ pub struct AttackResult {
     pub outcome: AttackOutcome,
     /// Why this outcome.
     pub reason: String,
-    /// Console lines around the refusal.
+    /// The console line that decided: the refusal, or what must never appear.
+    pub proof: Option<ConsoleLine>,
+    /// Console lines around it.
     pub evidence: Vec<ConsoleLine>,
     /// The console log, relative to the record.
     pub console_log: String,

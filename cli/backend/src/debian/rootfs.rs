@@ -15,7 +15,7 @@ use super::tree::{PutEntry, Tree};
 use super::units;
 use crate::{Cache, internal, key_of};
 
-const RECIPE: &str = "4";
+const RECIPE: &str = "5";
 
 /// The packages' files merged into one archive, without what the plan removes.
 ///

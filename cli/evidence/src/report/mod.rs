@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{ExitStatus, Failure, Outcome};
 use record::{
-    AttackOutcome, AttackResult, BootRecord, EffectiveSymbol, Finding, ImageRecord, KeyMark, PartitionRecord,
-    Stage, SymbolState, Verdict,
+    AttackResult, BootRecord, EffectiveSymbol, Finding, ImageRecord, KeyMark, PartitionRecord, Stage,
+    SymbolState, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use spec::plan::{NetworkFacts, Plan};
@@ -238,11 +238,11 @@ fn headline(
     let bad = findings.iter().filter(|f| matches!(f.verdict, Verdict::Fail | Verdict::CouldNotRun)).count();
     let waived = findings.iter().filter(|f| f.verdict == Verdict::Waived).count();
     if status != ExitStatus::Success {
-        let refused = attacks.iter().filter(|attack| attack.outcome == AttackOutcome::Refused).count();
+        let held = attacks.iter().filter(|attack| attack.outcome.held()).count();
         let attacks_part = if attacks.is_empty() {
             String::new()
         } else {
-            format!("; {refused} of {} attacks refused", attacks.len())
+            format!("; {held} of {} attacks withstood", attacks.len())
         };
         return format!("{bad} of {} checks do not hold{attacks_part}", findings.len());
     }
@@ -257,7 +257,7 @@ fn headline(
     }
     match attacks.len() {
         0 => text += "; it was not attacked",
-        count => text += &format!("; all {count} attacks were refused"),
+        count => text += &format!("; all {count} attacks withstood"),
     }
     text
 }
@@ -383,7 +383,7 @@ mod tests {
     fn the_sample_holds_and_says_what_it_does_not_show() {
         let report = Report::new(sample::input()).unwrap();
         assert_eq!(report.status, ExitStatus::Success, "{:?}", report.trouble().collect::<Vec<_>>());
-        assert!(report.headline.contains("all 3 attacks were refused"), "{}", report.headline);
+        assert!(report.headline.contains("all 3 attacks withstood"), "{}", report.headline);
         assert!(report.not_shown.iter().any(|line| line.contains("development key")));
         assert!(report.waivers.iter().any(|waiver| waiver.used) && report.waivers.iter().any(|w| !w.used));
     }

@@ -75,8 +75,12 @@ pub fn schema() -> Value {
             ("mutation", text.clone()),
             ("expected_stage", text.clone()),
             ("expected_line", text.clone()),
-            ("outcome", json!({"enum": ["refused", "got-through", "inconclusive"]})),
+            (
+                "outcome",
+                json!({"enum": ["refused", "without-effect", "control", "got-through", "inconclusive"]}),
+            ),
             ("reason", text.clone()),
+            ("proof", json!({"anyOf": [console, {"type": "null"}]})),
             ("evidence", list(console)),
             ("console_log", text.clone()),
             ("ms", count.clone()),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use diag::ExitStatus;
-use record::{AttackOutcome, Stage, Verdict};
+use record::{Stage, Verdict};
 
 use super::{Report, verdict_words};
 use crate::requirements::Status;
@@ -84,12 +84,8 @@ fn attacks(report: &Report, colour: bool, out: &mut String) {
     out.push('\n');
     line(out, "attack                            outcome       by         s  console");
     for attack in &report.attacks {
-        let (word, code) = match attack.outcome {
-            AttackOutcome::Refused => ("refused", "32"),
-            AttackOutcome::GotThrough => ("GOT THROUGH", "31"),
-            AttackOutcome::Inconclusive => ("INCONCLUSIVE", "31"),
-        };
-        let proof = attack.evidence.last().map_or(attack.reason.as_str(), |line| line.text.trim());
+        let (word, code) = (attack.outcome.words(), if attack.outcome.held() { "32" } else { "31" });
+        let proof = attack.proof.as_ref().map_or(attack.reason.as_str(), |line| line.text.trim());
         let seconds = format!("{}.{}", attack.ms / 1000, attack.ms % 1000 / 100);
         let head = format!(
             "{:<34}{}{:<9}{seconds:>5}  ",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use diag::{ExitStatus, Outcome};
 use exec::FolderLock;
-use record::{AttackOutcome, AttackResult};
+use record::AttackResult;
 
 use crate::commands::build::processors;
 use crate::output::{Output, clean};
@@ -61,16 +61,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let results = stages::attack(&built, &arguments.names, jobs, &steps)?;
     drop(steps);
     output.result(&results, |_| results.iter().map(text).collect());
-    let refused = results.iter().all(|result| result.outcome == AttackOutcome::Refused);
+    let refused = results.iter().all(|result| result.outcome.held());
     Ok(if refused { ExitStatus::Success } else { ExitStatus::Proof })
 }
 
 fn text(result: &AttackResult) -> String {
-    let word = match result.outcome {
-        AttackOutcome::Refused => "refused",
-        AttackOutcome::GotThrough => "GOT THROUGH",
-        AttackOutcome::Inconclusive => "INCONCLUSIVE",
-    };
+    let word = result.outcome.words();
     let seconds = format!("{}.{}", result.ms / 1000, result.ms % 1000 / 100);
     format!("{:<34} {word:<13} {seconds:>6} s  {}\n", result.attack, clean(&result.reason))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use diag::{Failure, Outcome};
 use qemu::attack::{Progress, library, select};
 use qemu::{AttackRun, run_attacks};
-use record::{AttackOutcome, AttackResult, BootRecord, read_json, write_json_atomic};
+use record::{AttackResult, BootRecord, read_json, write_json_atomic};
 use serde::Serialize;
 
 use super::{disk_sha256, write_atomic};
@@ -78,8 +78,8 @@ pub fn attack(built: &Built, names: &[String], jobs: usize, steps: &Steps) -> Ou
         let results = run_attacks(&run, &|progress| {
             if let Progress::Finished(result) = progress {
                 let count = done.fetch_add(1, Ordering::Relaxed) + 1;
-                let word = if result.outcome == AttackOutcome::Refused { "refused" } else { "NOT REFUSED" };
-                steps.detail(&format!("{count} of {}, {} {word}", chosen.len(), result.attack));
+                let word = result.outcome.words();
+                steps.detail(&format!("{count} of {}, {}: {word}", chosen.len(), result.attack));
             }
         })?;
         Ok((results, false))

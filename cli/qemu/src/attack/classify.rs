@@ -34,83 +34,108 @@ pub struct Observation {
     pub ended: Ended,
 }
 
-/// Outcome, reason, and the lines that show it.
+/// What a run means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The outcome.
+    pub outcome: AttackOutcome,
+    /// Why, in words.
+    pub reason: String,
+    /// The line that decided, where one did.
+    pub proof: Option<ConsoleLine>,
+    /// The lines around it; without one, the last lines.
+    pub evidence: Vec<ConsoleLine>,
+}
+
+impl Judgement {
+    /// Decided by line `at`; the evidence goes on to line `to`.
+    fn by(outcome: AttackOutcome, reason: String, seen: &Observation, at: usize, to: usize) -> Self {
+        Self { outcome, reason, proof: seen.console.get(at).cloned(), evidence: around(seen, at, to) }
+    }
+
+    /// No line decided.
+    fn without_a_line(outcome: AttackOutcome, reason: String, seen: &Observation) -> Self {
+        Self { outcome, reason, proof: None, evidence: tail(seen) }
+    }
+}
+
+/// Judges what was seen of one machine.
 #[must_use]
-pub fn classify(
-    attack: &Attack,
-    expect: &Expect,
-    seen: &Observation,
-) -> (AttackOutcome, String, Vec<ConsoleLine>) {
+pub fn classify(attack: &Attack, expect: &Expect, seen: &Observation) -> Judgement {
     let find = |patterns: &[Pattern], from: usize| {
         let lines = seen.console.iter().enumerate().skip(from);
         lines.into_iter().find(|(_, line)| patterns.iter().any(|p| p.matches(&line.text))).map(|(at, _)| at)
     };
     let Some(banner) = find(&[Pattern::new(BANNER)], 0) else {
         let reason = format!("U-Boot never said that it runs: the harness is broken ({})", last(seen));
-        return (AttackOutcome::Inconclusive, reason, tail(seen));
+        return Judgement::without_a_line(AttackOutcome::Inconclusive, reason, seen);
     };
     if let Some(at) = find(&expect.never, 0) {
         let reason = format!("the console shows what must never appear: `{}`", seen.console[at].text.trim());
-        return (AttackOutcome::GotThrough, reason, around(seen, at, at));
+        return Judgement::by(AttackOutcome::GotThrough, reason, seen, at, at);
     }
-    if expect.is_control() {
-        return control(attack, expect, seen, banner);
+    if expect.must_boot() {
+        return boots(attack, expect, seen, banner);
     }
     if seen.selfcheck_spoke && expect.stage <= Stage::Kernel {
         let reason = "user space ran: the device's self-check reported".to_owned();
-        return (AttackOutcome::GotThrough, reason, tail(seen));
+        return Judgement::without_a_line(AttackOutcome::GotThrough, reason, seen);
     }
     let Some(refusal) = find(&expect.refusal, banner) else {
         let reason = format!("no line gives the expected reason of a refusal ({})", last(seen));
-        return (AttackOutcome::Inconclusive, reason, tail(seen));
+        return Judgement::without_a_line(AttackOutcome::Inconclusive, reason, seen);
     };
     if expect.stage >= Stage::Kernel
         && find(&Pattern::all(["^Starting kernel"]), banner).is_none_or(|at| at > refusal)
     {
         let reason = "the expected reason appears, but no kernel had started".to_owned();
-        return (AttackOutcome::Inconclusive, reason, around(seen, refusal, refusal));
+        return Judgement::by(AttackOutcome::Inconclusive, reason, seen, refusal, refusal);
     }
     let endings: Vec<Pattern> = expect.ends_with.iter().map(|ending| ending.pattern()).collect();
     let Some(end) = find(&endings, refusal) else {
         let reason = format!("it was refused, but the machine did not end as expected ({})", last(seen));
-        return (AttackOutcome::Inconclusive, reason, around(seen, refusal, refusal));
+        return Judgement::by(AttackOutcome::Inconclusive, reason, seen, refusal, refusal);
     };
     let only_reset = expect.ends_with == [Ending::Reset];
     if only_reset && seen.ended != Ended::Guest("guest-reset".to_owned()) {
         let reason = "the console announces a reset that QEMU did not see".to_owned();
-        return (AttackOutcome::Inconclusive, reason, around(seen, refusal, end));
+        return Judgement::by(AttackOutcome::Inconclusive, reason, seen, refusal, end);
     }
     let reason = format!("refused in {}: `{}`", expect.stage.name(), seen.console[refusal].text.trim());
-    (AttackOutcome::Refused, reason, around(seen, refusal, end))
+    Judgement::by(AttackOutcome::Refused, reason, seen, refusal, end)
 }
 
-/// A control must boot: every line in its order, then the stage's own evidence.
-fn control(
-    attack: &Attack,
-    expect: &Expect,
-    seen: &Observation,
-    banner: usize,
-) -> (AttackOutcome, String, Vec<ConsoleLine>) {
+/// Where nothing is refused, the device must boot: every line in its order, then the stage's own evidence.
+fn boots(attack: &Attack, expect: &Expect, seen: &Observation, banner: usize) -> Judgement {
     let mut at = banner;
-    let mut first = None;
+    let (mut first, mut trusted) = (None, None);
     let stage: Option<Vec<Pattern>> = match expect.stage {
         Stage::UBoot => None,
         Stage::Kernel => Some(kernel_evidence()),
         Stage::Userspace => Some(Pattern::all(USERSPACE)),
     };
-    for patterns in expect.boots.iter().map(|p| vec![p.clone()]).chain(stage) {
+    for (named, patterns) in expect.boots.iter().map(|p| vec![p.clone()]).chain(stage).enumerate() {
         let lines = seen.console.iter().enumerate().skip(at);
         let found = lines.into_iter().find(|(_, line)| patterns.iter().any(|p| p.matches(&line.text)));
         let Some((found, _)) = found else {
             let reason =
                 format!("it should boot, but `{}` did not appear ({})", patterns[0].text(), last(seen));
-            return (AttackOutcome::Inconclusive, reason, tail(seen));
+            return Judgement::without_a_line(AttackOutcome::Inconclusive, reason, seen);
         };
         first.get_or_insert(found);
+        // The last line that the attack's file names says more than the stage's own.
+        if named < expect.boots.len() {
+            trusted = Some(found);
+        }
         at = found;
     }
-    let reason = format!("as expected, without effect: {}", attack.title);
-    (AttackOutcome::Refused, reason, around(seen, first.unwrap_or(at), at))
+    let (outcome, words) = if expect.control {
+        (AttackOutcome::Control, "a control, which saw what it should")
+    } else {
+        (AttackOutcome::WithoutEffect, "the device booted what it trusts")
+    };
+    let proof = Judgement::by(outcome, format!("{words}: {}", attack.title), seen, trusted.unwrap_or(at), at);
+    Judgement { evidence: around(seen, first.unwrap_or(at), at), ..proof }
 }
 
 /// Lines that only a running kernel writes; with a low console log level few are left.

@@ -15,6 +15,11 @@ fn reset() -> Ended {
 
 /// The judgement of a shipped attack on a recorded console (key `dev`, `sha256,rsa3072`).
 fn judge(attack: &str, seen: &Observation) -> (AttackOutcome, String, Vec<ConsoleLine>) {
+    let judged = judgement(attack, seen);
+    (judged.outcome, judged.reason, judged.evidence)
+}
+
+fn judgement(attack: &str, seen: &Observation) -> Judgement {
     let attacks = select(library(None).unwrap(), &[attack.to_owned()]).unwrap();
     let attack = attacks.into_iter().find(|a| a.name == attack).unwrap();
     classify(&attack, &attack.expect.for_image("dev", "sha256,rsa3072"), seen)
@@ -33,6 +38,16 @@ fn a_recorded_refusal_is_one_and_its_lines_are_kept() {
     assert_eq!(evidence.last().unwrap().text, "resetting ...");
     let (outcome, reason, _) = judge("verity-data-flipped", &seen(VERITY, reset()));
     assert_eq!(outcome, AttackOutcome::Refused, "{reason}");
+}
+
+#[test]
+fn the_deciding_line_is_the_refusal_and_not_the_reset_after_it() {
+    let proof = |attack, text, ended| judgement(attack, &seen(text, ended)).proof.unwrap().text;
+    let line = proof("signed-by-other-key", OTHER_KEY, reset());
+    assert!(line.contains("Failed to verify required signature 'key-dev'"), "{line}");
+    let line = proof("verity-data-flipped", VERITY, reset());
+    assert!(line.contains("is corrupted"), "{line}");
+    assert!(judgement("raw-image", &seen("", Ended::Vanished)).proof.is_none());
 }
 
 #[test]
@@ -97,7 +112,7 @@ fn a_control_has_to_boot_in_its_order() {
     let broken = KERNEL.replace("resetting ...\n", "");
     let text = format!("{broken}{}", GOOD.split_once("38 devices").unwrap().1);
     let (outcome, reason, evidence) = judge("slot-b-saves-the-boot", &seen(&text, Ended::Us));
-    assert_eq!(outcome, AttackOutcome::Refused, "{reason}");
+    assert_eq!(outcome, AttackOutcome::WithoutEffect, "{reason}");
     assert!(evidence.len() <= MAX_EVIDENCE && !evidence.is_empty());
     let (outcome, reason, _) = judge("slot-b-saves-the-boot", &seen(KERNEL, reset()));
     assert_eq!(outcome, AttackOutcome::Inconclusive);

@@ -66,22 +66,24 @@ impl Ending {
 /// What must happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expect {
-    /// Where it is refused; for a control, how far it must get.
+    /// Where it is refused; where nothing is refused, how far it must get.
     pub stage: Stage,
-    /// Lines of which one must appear. Empty for a control.
+    /// Lines of which one must appear. Empty where nothing is refused.
     pub refusal: Vec<Pattern>,
     /// Lines that must not appear, those of the stage among them.
     pub never: Vec<Pattern>,
     /// How the machine may end.
     pub ends_with: Vec<Ending>,
-    /// For a control: lines that must appear, in this order.
+    /// Where nothing is refused: lines that must appear, in this order.
     pub boots: Vec<Pattern>,
+    /// No attack, but a control of the harness.
+    pub control: bool,
 }
 
 impl Expect {
-    /// Whether this is a control: the device must go on booting in spite of the change.
+    /// Whether the device must go on booting in spite of the change.
     #[must_use]
-    pub fn is_control(&self) -> bool {
+    pub fn must_boot(&self) -> bool {
         !self.boots.is_empty()
     }
 
@@ -136,6 +138,8 @@ struct ExpectFile {
     ends_with: Vec<Ending>,
     #[serde(default)]
     boots: Vec<String>,
+    #[serde(default)]
+    control: bool,
 }
 
 impl Attack {
@@ -227,10 +231,11 @@ fn expect(decoder: &mut Decoder, entries: &[Entry]) -> Option<Expect> {
     let span = entry(entries, "expect")?.value.span;
     let file: ExpectFile = value(decoder, entries, "expect")?;
     let wrong = match (file.refusal.is_empty(), file.boots.is_empty(), file.ends_with.is_empty()) {
-        (true, true, _) => Some("expected `refusal` (or `boots` for a control), found neither"),
+        (true, true, _) => Some("expected `refusal` (or `boots` where nothing is refused), found neither"),
         (false, false, _) => Some("expected either `refusal` or `boots`, found both"),
         (false, true, true) => Some("expected `ends_with` with `refusal`, found none"),
         (true, false, false) => Some("expected no `ends_with` with `boots`, found one"),
+        (false, _, _) if file.control => Some("expected `boots` with `control`, found `refusal`"),
         _ => None,
     };
     let empty = [&file.refusal, &file.never, &file.boots]
@@ -246,7 +251,14 @@ fn expect(decoder: &mut Decoder, entries: &[Entry]) -> Option<Expect> {
     let boots = all(&file.boots);
     let mut never = all(&file.never);
     never.extend(forbidden(file.stage, &boots));
-    Some(Expect { stage: file.stage, refusal: all(&file.refusal), never, ends_with: file.ends_with, boots })
+    Some(Expect {
+        stage: file.stage,
+        refusal: all(&file.refusal),
+        never,
+        ends_with: file.ends_with,
+        boots,
+        control: file.control,
+    })
 }
 
 /// What no machine that was stopped at that stage writes.

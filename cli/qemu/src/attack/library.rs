@@ -95,7 +95,7 @@ mod tests {
             assert!(!attack.source.is_empty() && !attack.requirements.is_empty(), "{}", attack.name);
             assert!(!attack.title.ends_with('.'), "{}: a title has no full stop", attack.name);
         }
-        assert!(attacks.iter().any(|attack| attack.expect.is_control()));
+        assert!(attacks.iter().any(|attack| attack.expect.must_boot()));
     }
 
     #[test]

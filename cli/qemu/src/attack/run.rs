@@ -113,8 +113,8 @@ fn trust(mut results: Vec<AttackResult>) -> Vec<AttackResult> {
         return results;
     }
     let control = results.remove(0);
-    if control.outcome != AttackOutcome::Refused {
-        for result in results.iter_mut().filter(|r| r.outcome == AttackOutcome::Refused) {
+    if control.outcome != AttackOutcome::Control {
+        for result in results.iter_mut().filter(|r| r.outcome.held()) {
             result.outcome = AttackOutcome::Inconclusive;
             result.reason = format!(
                 "the untouched image does not boot in this harness ({}), so that its refusal proves nothing: {}",
@@ -140,6 +140,7 @@ fn control() -> Attack {
             never: Vec::new(),
             ends_with: Vec::new(),
             boots: Pattern::all(["{algorithm}:{key}+ OK", "^Starting kernel"]),
+            control: true,
         },
         defined_at: "attacks".to_owned(),
     }
@@ -158,7 +159,7 @@ impl Bench<'_> {
         let started = Instant::now();
         let record = self.run.record;
         let expect = attack.expect.for_image(&record.key_name, &record.algorithm);
-        let expected: &[Pattern] = if expect.is_control() { &expect.boots } else { &expect.refusal };
+        let expected: &[Pattern] = if expect.must_boot() { &expect.boots } else { &expect.refusal };
         let mut result = AttackResult {
             attack: attack.name.clone(),
             title: attack.title.clone(),
@@ -168,12 +169,19 @@ impl Bench<'_> {
             expected_line: expected.iter().map(Pattern::text).collect::<Vec<_>>().join(" | "),
             outcome: AttackOutcome::Inconclusive,
             reason: String::new(),
+            proof: None,
             evidence: Vec::new(),
             console_log: format!("attacks/{}/console.log", attack.name),
             ms: 0,
         };
         match self.observe(attack, &expect, &mut result.mutation) {
-            Ok(seen) => (result.outcome, result.reason, result.evidence) = classify(attack, &expect, &seen),
+            Ok(seen) => {
+                let judgement = classify(attack, &expect, &seen);
+                result.outcome = judgement.outcome;
+                result.reason = judgement.reason;
+                result.proof = judgement.proof;
+                result.evidence = judgement.evidence;
+            }
             Err(failure) if failure.status == ExitStatus::Interrupted => return Err(failure),
             Err(failure) => {
                 let why: Vec<&str> = failure.diagnostics.iter().map(|d| d.message.as_str()).collect();
@@ -259,7 +267,7 @@ fn watch(machine: &mut Machine, expect: &Expect, keys: &[u8]) -> Outcome<Option<
 
 /// What is waited for, one after the other. For a refusal: only an ending or a forbidden line.
 fn goals(expect: &Expect) -> Vec<Vec<Pattern>> {
-    if !expect.is_control() {
+    if !expect.must_boot() {
         return vec![Vec::new()];
     }
     let stage = match expect.stage {
@@ -298,6 +306,7 @@ mod tests {
             expected_line: String::new(),
             outcome,
             reason: "because".into(),
+            proof: None,
             evidence: Vec::new(),
             console_log: String::new(),
             ms: 1,
@@ -306,12 +315,12 @@ mod tests {
 
     #[test]
     fn without_the_control_no_refusal_is_trusted_but_a_break_is() {
-        use AttackOutcome::{GotThrough, Inconclusive, Refused};
+        use AttackOutcome::{Control, GotThrough, Inconclusive, Refused};
         let run = |control| {
             let all = [result("control", control), result("a", Refused), result("b", GotThrough)];
             trust(all.to_vec()).into_iter().map(|r| (r.outcome, r.reason)).collect::<Vec<_>>()
         };
-        assert_eq!(run(Refused)[0], (Refused, "because".to_owned()));
+        assert_eq!(run(Control)[0], (Refused, "because".to_owned()));
         let broken = run(Inconclusive);
         assert_eq!((broken[0].0, broken[1].0), (Inconclusive, GotThrough));
         assert!(broken[0].1.starts_with("the untouched image does not boot"), "{}", broken[0].1);

@@ -84,8 +84,8 @@ fn tiles(report: &Report) -> String {
         (report.count(Verdict::Waived).to_string(), "waived with a reason"),
     ];
     if !report.attacks.is_empty() {
-        let refused = report.attacks.iter().filter(|a| a.outcome == record::AttackOutcome::Refused).count();
-        tiles.push((format!("{refused}/{}", report.attacks.len()), "attacks refused"));
+        let held = report.attacks.iter().filter(|attack| attack.outcome.held()).count();
+        tiles.push((format!("{held}/{}", report.attacks.len()), "attacks withstood"));
     }
     if let Some(boot) = &report.boot {
         tiles.push((parts::seconds(boot.ms), "boot to verdict"));

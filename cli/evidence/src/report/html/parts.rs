@@ -239,20 +239,20 @@ pub fn attacks(report: &Report) -> String {
     }
     let mut body = String::new();
     for attack in &report.attacks {
-        let (class, word) = match attack.outcome {
-            AttackOutcome::Refused => ("refused", "refused"),
-            AttackOutcome::GotThrough => ("got-through", "GOT THROUGH"),
-            AttackOutcome::Inconclusive => ("inconclusive", "INCONCLUSIVE"),
+        let class = match attack.outcome {
+            AttackOutcome::GotThrough => "got-through",
+            AttackOutcome::Inconclusive => "inconclusive",
+            _ => "refused",
         };
-        let open = if attack.outcome == AttackOutcome::Refused { "" } else { " open" };
-        let last = attack.evidence.len().saturating_sub(1);
+        let word = attack.outcome.words();
+        let open = if attack.outcome.held() { "" } else { " open" };
         let console: String = attack
             .evidence
             .iter()
-            .enumerate()
-            .map(|(index, line)| {
+            .map(|line| {
                 let text = e(&line.text);
-                let text = if index == last { format!("<mark>{text}</mark>") } else { text };
+                let text =
+                    if attack.proof.as_ref() == Some(line) { format!("<mark>{text}</mark>") } else { text };
                 format!("<span class=ms>{:>9}  </span>{text}\n", seconds(line.ms))
             })
             .collect();
