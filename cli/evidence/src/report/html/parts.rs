@@ -274,7 +274,8 @@ pub fn attacks(report: &Report) -> String {
     }
     format!(
         "<p class=lead>Each attack changes a copy of the image in one way. It counts as refused only when the expected stage \
-         refuses it for the expected reason, on the console.</p>\n{body}"
+         refuses it for the expected reason, on the console; as without effect only when the device boots what it trusts. \
+         A control shows that an attacker's success would be seen.</p>\n{body}"
     )
 }
 
