@@ -14,4 +14,4 @@ mod tool;
 pub use call::{Call, Running};
 pub use interrupt::{check_interrupt, install_interrupt_handler, interrupted};
 pub use lock::FolderLock;
-pub use tool::{TOOLS, Tool, find, missing, tool};
+pub use tool::{TOOLS, Tool, find, require, tool};

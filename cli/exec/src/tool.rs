@@ -46,6 +46,7 @@ pub const TOOLS: &[Tool] = &[
     },
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
+    Tool { program: "xxd", purpose: "U-Boot's default environment", package: "xxd" },
 ];
 
 /// The tool of that name.
@@ -94,11 +95,11 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The tools of `programs` that are not installed, as one failure that names them all.
+/// Fails when one of `programs` is not installed; the failure names all that are missing.
 ///
 /// # Errors
 /// When at least one is missing.
-pub fn missing(programs: &[&str]) -> Outcome<()> {
+pub fn require(programs: &[&str]) -> Outcome<()> {
     let mut diagnostics = Vec::new();
     for program in programs {
         if let Err(failure) = tool(program).and_then(|tool| find(&tool)) {

@@ -25,12 +25,33 @@ use crate::{BuildOptions, Cache, Progress, key_of, step};
 use compile::{Compiled, LINUX_ARM64, UBOOT, Work, compile};
 pub use generate::generate;
 
+/// What the stages start, and what the builds of U-Boot and Linux start in turn.
+const HOST_TOOLS: &[&str] = &[
+    "aarch64-linux-gnu-gcc",
+    "apt-get",
+    "apt-helper",
+    "bc",
+    "bison",
+    "dpkg-deb",
+    "dtc",
+    "flex",
+    "gcc",
+    "make",
+    "mksquashfs",
+    "patch",
+    "qemu-system-aarch64",
+    "tar",
+    "xxd",
+];
+
 /// Builds everything that the plan asks for.
 ///
 /// # Errors
 /// See [`crate::build`].
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
     require_arm64(plan)?;
+    // All at once and first: nobody should learn of a missing tool a kernel later.
+    exec::require(HOST_TOOLS)?;
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
     let root = options.cache.canonicalize().map_err(|e| Failure::io("open", &options.cache, &e))?;
     let cache = Cache::new(&root);

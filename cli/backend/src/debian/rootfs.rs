@@ -15,7 +15,7 @@ use super::tree::{PutEntry, Tree};
 use super::units;
 use crate::{Cache, internal, key_of};
 
-const RECIPE: &str = "5";
+const RECIPE: &str = "6";
 
 /// The packages' files merged into one archive, without what the plan removes.
 ///
@@ -90,23 +90,30 @@ pub fn squashfs(plan: &Plan, base: &Path, cache: &Cache, log: &Path) -> Outcome<
         finish(plan, &mut tree)?;
         let tar = part.join("rootfs.tar");
         tree.write_tar(&tar, plan.product.epoch)?;
-        let image = part.join("rootfs.squashfs");
-        // Not sqfstar: that of squashfs-tools 4.5.1 does not understand compressor options.
-        Call::new(tool("mksquashfs")?)
-            .arg("-")
-            .arg(&image)
-            .args(["-tar", "-comp", "zstd", "-Xcompression-level", &plan.storage.zstd_level.to_string()])
-            .args(["-b", "128K", "-no-xattrs", "-quiet", "-no-progress"])
-            .env("SOURCE_DATE_EPOCH", plan.product.epoch.to_string())
-            .input(&tar)
-            .log(log)
-            .run()?;
+        pack(&tar, &part.join("rootfs.squashfs"), plan.storage.zstd_level, plan.product.epoch, log)?;
         for leftover in [tar, part.join("spool")] {
             fs::remove_file(&leftover).map_err(|e| Failure::io("remove", &leftover, &e))?;
         }
         Ok(())
     })?;
     Ok((folder.join("rootfs.squashfs"), cached))
+}
+
+/// A squashfs of an archive, the same bytes each time.
+fn pack(tar: &Path, image: &Path, zstd_level: u32, epoch: u64, log: &Path) -> Outcome<()> {
+    // Not sqfstar: that of squashfs-tools 4.5.1 does not understand compressor options.
+    Call::new(tool("mksquashfs")?)
+        .arg("-")
+        .arg(image)
+        .args(["-tar", "-comp", "zstd", "-Xcompression-level", &zstd_level.to_string()])
+        // Without it, the root of an archive that does not list it may be written by everybody.
+        .args(["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"])
+        .args(["-b", "128K", "-no-xattrs", "-quiet", "-no-progress"])
+        .env("SOURCE_DATE_EPOCH", epoch.to_string())
+        .input(tar)
+        .log(log)
+        .run()
+        .map(drop)
 }
 
 /// Everything that the packages' own scripts would have done, and the plan's files.
@@ -221,4 +228,23 @@ pub fn write_manifest(fetched: &Fetched, path: &Path) -> Outcome<()> {
         })
         .collect();
     record::write_json_atomic(path, &entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_folder_may_be_written_by_root_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut tree = Tree::new(&at("spool")).unwrap();
+        tree.put("/etc/hostname", PutEntry::File(b"gw\n"), 0o644, 0, 0).unwrap();
+        tree.write_tar(&at("tar"), 1).unwrap();
+        pack(&at("tar"), &at("image"), 1, 1, &at("log")).unwrap();
+        let packed = image::tree::open_rootfs(&at("image")).unwrap();
+        let root = packed.get("/").unwrap();
+        assert_eq!((root.mode & 0o7777, root.uid, root.gid), (0o755, 0, 0));
+        assert_eq!(packed.get("/etc/hostname").unwrap().mode & 0o7777, 0o644);
+    }
 }

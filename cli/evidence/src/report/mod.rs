@@ -246,10 +246,15 @@ fn headline(
         };
         return format!("{bad} of {} checks do not hold{attacks_part}", findings.len());
     }
-    let checks = findings.iter().filter(|f| f.stage != Stage::Attack).count();
+    let holds = |f: &&Finding| matches!(f.verdict, Verdict::Pass | Verdict::Waived);
+    let checks = findings.iter().filter(|f| f.stage != Stage::Attack).filter(holds).count();
     let mut text = format!("All {checks} checks hold");
     if waived > 0 {
         text = format!("All {checks} checks hold, {waived} of them by a waiver");
+    }
+    let silent = findings.iter().filter(|f| f.verdict == Verdict::NotApplicable).count();
+    if silent > 0 {
+        text += &format!(", {silent} say nothing about this image");
     }
     match boot {
         Some(_) => text += "; the image boots",
