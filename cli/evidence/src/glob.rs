@@ -1,6 +1,6 @@
 //! Path patterns: `*` and `?` within one part of a path, `**` for any number of parts.
 //!
-//! Matching is linear in pattern and path (one point of return for each kind of star), so
+//! Matching takes at most the product of both lengths (one point of return for each kind of star), so
 //! that a hostile file name cannot make it run away. It knows nothing of a file system.
 
 /// Whether an absolute path matches an absolute pattern.
@@ -8,24 +8,7 @@
 pub fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = parts(pattern).collect();
     let path: Vec<&str> = parts(path).collect();
-    let (mut p, mut s) = (0, 0);
-    let mut back: Option<(usize, usize)> = None;
-    while s < path.len() {
-        if p < pattern.len() && pattern[p] == "**" {
-            back = Some((p, s));
-            p += 1;
-        } else if p < pattern.len() && part_matches(pattern[p], path[s]) {
-            p += 1;
-            s += 1;
-        } else if let Some((star, at)) = back {
-            back = Some((star, at + 1));
-            p = star + 1;
-            s = at + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|part| *part == "**")
+    with_stars(&pattern, &path, |part| *part == "**", |part, name| part_matches(part, name))
 }
 
 /// Whether the text has a wildcard at all.
@@ -39,24 +22,35 @@ pub fn is_pattern(text: &str) -> bool {
 pub fn part_matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
-    let (mut p, mut s) = (0, 0);
+    with_stars(&pattern, &name, |c| *c == '*', |p, c| *p == '?' || p == c)
+}
+
+/// Whether `items` match `pattern`, in which a star stands for any number of items. What a star
+/// took is given back one by one, and only by the last star: earlier ones cannot help.
+fn with_stars<P, T>(
+    pattern: &[P],
+    items: &[T],
+    is_star: impl Fn(&P) -> bool,
+    same: impl Fn(&P, &T) -> bool,
+) -> bool {
+    let (mut p, mut i) = (0, 0);
     let mut back: Option<(usize, usize)> = None;
-    while s < name.len() {
-        if p < pattern.len() && pattern[p] == '*' {
-            back = Some((p, s));
+    while i < items.len() {
+        if p < pattern.len() && is_star(&pattern[p]) {
+            back = Some((p, i));
             p += 1;
-        } else if p < pattern.len() && (pattern[p] == '?' || pattern[p] == name[s]) {
+        } else if p < pattern.len() && same(&pattern[p], &items[i]) {
             p += 1;
-            s += 1;
+            i += 1;
         } else if let Some((star, at)) = back {
             back = Some((star, at + 1));
             p = star + 1;
-            s = at + 1;
+            i = at + 1;
         } else {
             return false;
         }
     }
-    pattern[p..].iter().all(|c| *c == '*')
+    pattern[p..].iter().all(is_star)
 }
 
 fn parts(path: &str) -> impl Iterator<Item = &str> {

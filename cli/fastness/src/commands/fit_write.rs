@@ -15,6 +15,23 @@ use super::fit::{read, wrong};
 use crate::output::Output;
 use crate::stages::{self, Passphrase};
 
+/// The file to write, and its time.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// Time stamp, in seconds since 1970
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        hide_env_values = true,
+        default_value_t = 0
+    )]
+    timestamp: u32,
+    /// Where to write it
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
 /// Arguments of `fit build`.
 #[derive(Debug, clap::Args)]
 pub struct BuildArguments {
@@ -42,18 +59,8 @@ pub struct BuildArguments {
     /// Hash of the images
     #[arg(long, default_value = "sha256")]
     hash: String,
-    /// Time stamp, in seconds since 1970
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "SOURCE_DATE_EPOCH",
-        hide_env_values = true,
-        default_value_t = 0
-    )]
-    timestamp: u32,
-    /// Where to write it
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Arguments of `fit sign`.
@@ -70,18 +77,8 @@ pub struct SignArguments {
     /// `pss` or `pkcs-1.5`
     #[arg(long, default_value = "pss")]
     padding: String,
-    /// Time stamp, in seconds since 1970
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "SOURCE_DATE_EPOCH",
-        hide_env_values = true,
-        default_value_t = 0
-    )]
-    timestamp: u32,
-    /// Where to write it
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[command(flatten)]
+    target: Target,
     #[command(flatten)]
     passphrase: Passphrase,
 }
@@ -130,7 +127,7 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
     let loads = images.iter().map(|image| (image.name.clone(), vec![image.name.clone()])).collect();
     let tree = fit::build::build(FitSpec {
         description: asked.name.clone(),
-        timestamp: asked.timestamp,
+        timestamp: asked.target.timestamp,
         hash: Hash::parse(&asked.hash).map_err(|e| usage(&e))?,
         images,
         configurations: vec![Configuration {
@@ -143,7 +140,7 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
     })
     .map_err(|e| usage(&e))?;
     let blob = tree.write().map_err(|e| usage(&e))?;
-    write(&asked.output, &blob, output)
+    write(&asked.target.output, &blob, output)
 }
 
 /// Signs every configuration of a FIT, and verifies the result with the public key before it is written.
@@ -152,7 +149,7 @@ pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome
         key_name: asked.key.clone(),
         algorithm: Algorithm::parse(&asked.algorithm).map_err(|e| usage(&e))?,
         padding: Padding::parse(&asked.padding).map_err(|e| usage(&e))?,
-        timestamp: asked.timestamp,
+        timestamp: asked.target.timestamp,
         node: "signature-1".to_owned(),
     };
     let blob = read(&asked.file)?;
@@ -174,7 +171,7 @@ pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome
         return Err(Failure::error(ExitStatus::Check, "readback", message)
             .hint("nothing was written; the FIT has what U-Boot would refuse"));
     }
-    write(&asked.output, &signed, output)
+    write(&asked.target.output, &signed, output)
 }
 
 fn write(path: &PathBuf, blob: &[u8], output: &Output) -> Outcome<ExitStatus> {
