@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use diag::ExitStatus;
-use record::{AttackOutcome, AttackResult, BootRecord, Finding, SelfcheckVerdict, Stage, Verdict};
+use record::{AttackOutcome, AttackResult, BootRecord, Finding, Part, SelfcheckVerdict, Stage, Verdict};
 use spec::plan::{CheckPlan, Origin, Plan};
 
 /// The exit status that results mean: an attack or a boot that went wrong weighs most.
@@ -40,20 +40,69 @@ pub(crate) fn blank(id: &str, check: &CheckPlan, stage: Stage, origins: &[Origin
         seen: String::new(),
         artefact_sha256: String::new(),
         waiver: None,
+        parts: Vec::new(),
         defined_at: defined_at(origins),
     }
 }
 
 /// The plan's waiver turns a failure, and only a failure, into a waived finding with its reason.
+///
+/// A finding of several parts is waived when each part that fails has a waiver of its own.
 pub(crate) fn waive(mut finding: Finding, plan: &Plan) -> Finding {
-    if finding.verdict == Verdict::Fail
-        && let Some(waiver) = plan.waivers.get(&finding.check)
-    {
+    if finding.verdict != Verdict::Fail {
+        return finding;
+    }
+    let reason = |id: &str| {
+        let reasons = plan.waivers.get(id)?.origins.iter().map(|origin| origin.reason.as_str());
+        Some(reasons.collect::<Vec<_>>().join("; "))
+    };
+    for part in finding.parts.iter_mut().filter(|part| part.verdict == Verdict::Fail) {
+        if let Some(reason) = reason(&part.id) {
+            part.verdict = Verdict::Waived;
+            part.waiver = Some(reason);
+        }
+    }
+    let waived = finding.parts.iter().filter(|part| part.verdict == Verdict::Waived).count();
+    if waived > 0 {
+        finding.seen = seen_in(&finding.parts);
+    }
+    if let Some(reason) = reason(&finding.check) {
         finding.verdict = Verdict::Waived;
-        let reasons: Vec<&str> = waiver.origins.iter().map(|origin| origin.reason.as_str()).collect();
-        finding.waiver = Some(reasons.join("; "));
+        finding.waiver = Some(reason);
+    } else if waived > 0 && finding.parts.iter().all(|part| part.verdict != Verdict::Fail) {
+        finding.verdict = Verdict::Waived;
+        let reasons = finding.parts.iter().filter_map(|part| {
+            part.waiver.as_ref().map(|reason| format!("{}: {reason}", short_id(&part.id)))
+        });
+        finding.waiver = Some(reasons.collect::<Vec<_>>().join("; "));
     }
     finding
+}
+
+/// A part's id without the name of the standard in front.
+pub(crate) fn short_id(id: &str) -> &str {
+    id.split_once(':').map_or(id, |(_, name)| name)
+}
+
+/// What the parts come to, in one line: those that fail by name.
+pub(crate) fn seen_in(parts: &[Part]) -> String {
+    const SHOWN: usize = 12;
+    let of = |verdict: Verdict| parts.iter().filter(move |part| part.verdict == verdict);
+    let mut text = format!("{} of {} hold", of(Verdict::Pass).count(), parts.len());
+    let waived = of(Verdict::Waived).count();
+    if waived > 0 {
+        text += &format!(", {waived} are waived");
+    }
+    let failed = of(Verdict::Fail).count();
+    for (index, part) in of(Verdict::Fail).take(SHOWN).enumerate() {
+        let name = short_id(&part.id);
+        text += if index == 0 { ": " } else { "; " };
+        text += &format!("`{name}` is {}, wanted {}", part.seen, part.expected);
+    }
+    if failed > SHOWN {
+        text += &format!("; and {} more", failed - SHOWN);
+    }
+    text
 }
 
 /// One finding for each `selfcheck` of the plan, from the device's own events, and one for the boot itself.
@@ -70,6 +119,7 @@ pub fn findings_of_boot(plan: &Plan, boot: &BootRecord) -> Vec<Finding> {
         seen: boot.summary.clone(),
         artefact_sha256: boot.disk_sha256.clone(),
         waiver: None,
+        parts: Vec::new(),
         defined_at: String::new(),
     }];
     for (id, asked) in plan.checks.iter().filter(|(_, asked)| asked.value.kind == "selfcheck") {
@@ -108,6 +158,7 @@ pub fn findings_of_attacks(attacks: &[AttackResult], disk_sha256: &str) -> Vec<F
             seen: attack.reason.clone(),
             artefact_sha256: disk_sha256.to_owned(),
             waiver: None,
+            parts: Vec::new(),
             defined_at: format!("attacks/{}.yaml", attack.attack),
         })
         .collect()
@@ -185,6 +236,33 @@ mod tests {
         boot.selfcheck.retain(|event| event.check != id);
         assert_eq!(of(&boot).verdict, Verdict::CouldNotRun);
         assert_eq!(of(&boot).seen, "the device reported no such event");
+    }
+
+    #[test]
+    fn a_part_is_waived_by_its_own_name_and_the_rest_still_fails() {
+        let plan = sample::plan();
+        let mut finding = sample::findings().remove(0);
+        finding.verdict = Verdict::Fail;
+        let part = |id: &str, verdict| Part {
+            id: id.into(),
+            verdict,
+            expected: "`n`".into(),
+            seen: "`y`".into(),
+            waiver: None,
+        };
+        finding.parts = vec![
+            part("linux:KSM", Verdict::Fail),
+            part("linux:KEXEC", Verdict::Fail),
+            part("linux:DEVMEM", Verdict::Pass),
+        ];
+        let waived = waive(finding.clone(), &plan);
+        assert_eq!(waived.verdict, Verdict::Fail);
+        assert_eq!(waived.seen, "1 of 3 hold, 1 are waived: `KEXEC` is `y`, wanted `n`");
+        assert_eq!(waived.parts[0].waiver.as_deref(), Some("sample reason: no longer needed"));
+        finding.parts.remove(1);
+        let waived = waive(finding, &plan);
+        assert_eq!((waived.verdict, waived.seen.as_str()), (Verdict::Waived, "1 of 2 hold, 1 are waived"));
+        assert_eq!(waived.waiver.as_deref(), Some("KSM: sample reason: no longer needed"));
     }
 
     #[test]

@@ -61,6 +61,7 @@ fn run(id: &str, asked: &Asked<CheckPlan>, plan: Option<&Plan>, subject: &Subjec
             finding.expected = conclusion.expected;
             finding.seen = conclusion.seen;
             finding.artefact_sha256 = conclusion.artefact_sha256;
+            finding.parts = conclusion.parts;
         }
         Err(unable) => {
             finding.verdict = unable.verdict;

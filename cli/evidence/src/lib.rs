@@ -10,6 +10,7 @@ mod authority;
 pub mod elf;
 pub mod glob;
 pub mod inspect;
+pub mod kernel_rows;
 pub mod kinds;
 pub mod open;
 pub mod report;
@@ -19,10 +20,11 @@ mod sshd;
 pub mod subject;
 #[cfg(test)]
 mod testing;
+mod yaml;
 
 use std::fmt;
 
-use record::Verdict;
+use record::{Part, Verdict};
 use spec::plan::{CheckPlan, Plan};
 use subject::Subject;
 
@@ -39,6 +41,8 @@ pub struct Conclusion {
     pub seen: String,
     /// SHA-256 of the artefact in which it was seen.
     pub artefact_sha256: String,
+    /// What it is made of, where a check looks at many things that may be waived one by one.
+    pub parts: Vec<Part>,
 }
 
 impl Conclusion {
@@ -65,6 +69,19 @@ impl Conclusion {
             expected: expected.into(),
             seen,
             artefact_sha256: sha256.to_owned(),
+            parts: Vec::new(),
+        }
+    }
+
+    /// A conclusion from parts: it holds when each of them does.
+    #[must_use]
+    pub fn of_parts(parts: Vec<Part>, expected: impl Into<String>, sha256: &str) -> Self {
+        Self {
+            holds: parts.iter().all(|part| part.verdict == Verdict::Pass),
+            expected: expected.into(),
+            seen: authority::seen_in(&parts),
+            artefact_sha256: sha256.to_owned(),
+            parts,
         }
     }
 }

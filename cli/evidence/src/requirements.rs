@@ -5,8 +5,6 @@
 //! passed, and nothing that serves it failed, was waived or did not run. What a person or the
 //! hardware has to provide is never counted as met. Nothing here proves conformity.
 
-mod yaml;
-
 use std::collections::BTreeSet;
 
 use record::{Finding, Verdict};
@@ -165,7 +163,7 @@ impl Catalogue {
     /// # Errors
     /// With what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let value = yaml::load(text)?;
+        let value = crate::yaml::load(text)?;
         serde_json::from_value(value).map_err(|e| format!("the catalogue of requirements: {e}"))
     }
 

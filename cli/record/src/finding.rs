@@ -34,6 +34,22 @@ pub enum Verdict {
     CouldNotRun,
 }
 
+/// One of the many things that a check looked at, such as one kernel option.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its id, which is also what a waiver of it names, such as `kernel-hardening-checker:KSM`.
+    pub id: String,
+    /// Its own verdict: pass, fail or waived.
+    pub verdict: Verdict,
+    /// What should be.
+    pub expected: String,
+    /// What was seen.
+    pub seen: String,
+    /// Reason of the waiver, when waived.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiver: Option<String>,
+}
+
 /// One check's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -58,6 +74,9 @@ pub struct Finding {
     /// Reason of the waiver, when waived.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waiver: Option<String>,
+    /// What it is made of, where each part has a verdict and may have a waiver of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parts: Vec<Part>,
     /// File and line of the definition: where to look.
     pub defined_at: String,
 }

@@ -12,7 +12,7 @@ mod store;
 
 pub use artefact::{Artefact, Artefacts, ImageRecord, KeyMark, PartitionRecord, Role};
 pub use effective::{EffectiveSymbol, SymbolState};
-pub use finding::{Finding, Stage, Verdict};
+pub use finding::{Finding, Part, Stage, Verdict};
 pub use proof::{
     AttackOutcome, AttackResult, BootRecord, ConsoleLine, Milestone, SelfcheckEvent, SelfcheckVerdict,
 };

@@ -14,6 +14,7 @@ mod fit_signed;
 mod kconfig;
 mod kconfig_embedded;
 mod kernel_cmdline;
+mod kernel_hardening;
 mod key_value;
 mod mounts;
 mod nft_ruleset;
@@ -87,6 +88,7 @@ pub const KINDS: &[Entry] = &[
     entry::<kconfig::Kconfig>(),
     entry::<kconfig_embedded::KconfigEmbedded>(),
     entry::<kernel_cmdline::KernelCmdline>(),
+    entry::<kernel_hardening::KernelHardening>(),
     entry::<key_value::KeyValue>(),
     entry::<mounts::Mounts>(),
     entry::<nft_ruleset::NftRuleset>(),
@@ -141,6 +143,15 @@ pub fn validate(plan: &Plan) -> Vec<Diagnostic> {
             .hint(format!("`{}` holds when {}; see docs/contract.md", kind.name, kind.description)));
         }
     }
+    for (waived, asked) in &plan.waivers {
+        let Some(hint) = kernel_hardening::misnamed(waived) else { continue };
+        let message = format!("nothing to waive: no row of the kernel's standard is named `{waived}`");
+        let diagnostic = Diagnostic::error("unknown-waiver", message).hint(hint);
+        found.push(match asked.origins.first() {
+            Some(origin) => diagnostic.at(location(origin)),
+            None => diagnostic,
+        });
+    }
     found
 }
 
@@ -183,6 +194,20 @@ mod tests {
     fn kinds_are_sorted_unique_and_described() {
         assert!(KINDS.windows(2).all(|pair| pair[0].name < pair[1].name));
         assert!(KINDS.iter().all(|kind| !kind.description.is_empty()));
+    }
+
+    #[test]
+    fn a_waiver_of_a_row_that_does_not_exist_is_found() {
+        let mut plan = crate::report::sample::plan();
+        let waiver = plan.waivers.values().next().cloned().unwrap();
+        for name in ["kernel-hardening-checker:KSM", "kernel-hardening-checker:RANDOMISE_BASE"] {
+            plan.waivers.insert(name.to_owned(), waiver.clone());
+        }
+        plan.checks.clear();
+        let text: Vec<String> = validate(&plan).iter().map(|d| format!("{d:?}")).collect();
+        assert_eq!(text.len(), 1, "{text:?}");
+        assert!(text[0].contains("is named `kernel-hardening-checker:RANDOMISE_BASE`"), "{text:?}");
+        assert!(text[0].contains("did you mean `kernel-hardening-checker:RANDOMIZE_BASE`?"), "{text:?}");
     }
 
     #[test]

@@ -56,15 +56,17 @@ impl Kind for Sysctl {
     }
 }
 
-struct Setting {
+/// One line of sysctl.d.
+pub(super) struct Setting {
     key: String,
     /// `None` for `-key`, which takes a key out of earlier patterns.
-    value: String,
+    pub(super) value: String,
     excluded: bool,
     at: String,
 }
 
-fn read(root: &Root) -> Result<Vec<Setting>, Unable> {
+/// Every setting, in the order in which they apply.
+pub(super) fn read(root: &Root) -> Result<Vec<Setting>, Unable> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for folder in FOLDERS {
         for name in root.list(folder).into_iter().filter(|name| name.ends_with(".conf")) {
@@ -109,7 +111,8 @@ fn read(root: &Root) -> Result<Vec<Setting>, Unable> {
     Ok(settings)
 }
 
-fn effective<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Setting> {
+/// The setting that counts, for a key as [`normalised`] gives it.
+pub(super) fn effective<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Setting> {
     if let Some(explicit) = settings.iter().rev().find(|setting| setting.key == key) {
         return (!explicit.excluded).then_some(explicit);
     }
@@ -119,7 +122,7 @@ fn effective<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Setting> {
 }
 
 /// A key as a path: with `/` if its first separator is one, else dots and slashes swapped.
-fn normalised(key: &str) -> String {
+pub(super) fn normalised(key: &str) -> String {
     match key.find(['.', '/']) {
         Some(at) if key[at..].starts_with('.') => key
             .chars()

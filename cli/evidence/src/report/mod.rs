@@ -273,6 +273,13 @@ fn waivers(plan: Option<&Plan>, findings: &[Finding], effective: &[EffectiveSymb
         .filter(|finding| finding.verdict == Verdict::Waived)
         .map(|finding| finding.check.clone())
         .chain(
+            findings
+                .iter()
+                .flat_map(|finding| &finding.parts)
+                .filter(|part| part.verdict == Verdict::Waived)
+                .map(|part| part.id.clone()),
+        )
+        .chain(
             effective
                 .iter()
                 .filter(|symbol| symbol.state == SymbolState::Waived)

@@ -184,6 +184,11 @@ pub fn findings() -> Vec<Finding> {
                 "verdict": if waived { "waived" } else { "pass" },
                 "expected": "what the layer asks", "seen": format!("what `{kind}` saw in the image"),
                 "artefact_sha256": hash("9d"), "defined_at": format!("layers/{layer}/layer.yaml:31")});
+            if *kind == "kconfig" {
+                value["parts"] = json!([
+                    {"id": "sample:KSM", "verdict": "pass", "expected": "unset", "seen": "unset"},
+                    {"id": "sample:GCS", "verdict": "waived", "expected": "`y`", "seen": "unset", "waiver": "sample reason: no such core"}]);
+            }
             if waived {
                 value["waiver"] = json!("sample reason: one vendor library without canary");
             }

@@ -16,6 +16,15 @@ pub fn schema() -> Value {
     let verdict =
         json!({"enum": ["pass", "fail", "waived", "not-applicable", "needs-operator", "could-not-run"]});
     let console = object(&[("ms", count.clone()), ("text", text.clone())], &[]);
+    let part = object(
+        &[
+            ("id", text.clone()),
+            ("verdict", verdict.clone()),
+            ("expected", text.clone()),
+            ("seen", text.clone()),
+        ],
+        &[("waiver", text.clone())],
+    );
     let finding = object(
         &[
             ("check", text.clone()),
@@ -29,7 +38,7 @@ pub fn schema() -> Value {
             ("artefact_sha256", hash.clone()),
             ("defined_at", text.clone()),
         ],
-        &[("waiver", text.clone())],
+        &[("waiver", text.clone()), ("parts", list(part))],
     );
     let row = object(
         &[

@@ -26,6 +26,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     stages(report, &mut out);
     troubles(report, colour, &mut out);
     attacks(report, colour, &mut out);
+    waivers(report, &mut out);
     requirements(report, &mut out);
     out.push('\n');
     let (word, code) =
@@ -95,6 +96,19 @@ fn attacks(report: &Report, colour: bool, out: &mut String) {
         );
         // The head is 64 columns wide whatever its colour.
         line(out, &format!("{head}{}", clipped(proof, WIDTH - 64)));
+    }
+}
+
+/// What does not hold and why that is accepted: never only a number.
+fn waivers(report: &Report, out: &mut String) {
+    let used: Vec<_> = report.waivers.iter().filter(|waiver| waiver.used).collect();
+    if used.is_empty() {
+        return;
+    }
+    out.push('\n');
+    line(out, &format!("waived ({}), each with its reason", used.len()));
+    for waiver in used {
+        wrapped(out, &format!("{}: {}", waiver.what, waiver.reason), 4);
     }
 }
 
@@ -190,5 +204,7 @@ mod tests {
         assert!(text.contains("HOLDS  All "), "{text}");
         assert!(text.contains("refused"), "{text}");
         assert!(text.contains("Bad Data Hash"), "{text}");
+        assert!(text.contains("    linux:INET_DIAG: sample reason: ss is needed for support"), "{text}");
+        assert!(!text.contains("linux:KSM"), "a waiver that nothing needed: {text}");
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use record::{AttackOutcome, EffectiveSymbol, Finding, SymbolState, Verdict};
+use record::{AttackOutcome, EffectiveSymbol, Finding, Part, SymbolState, Verdict};
 
 use super::escape::{e, hash, prose};
 use super::pictures;
+use crate::authority::short_id;
 use crate::report::{Report, verdict_words};
 use crate::requirements::Status;
 
@@ -215,6 +216,7 @@ fn finding_row(finding: &Finding) -> String {
     if let Some(reason) = &finding.waiver {
         let _ = write!(seen, "<div><b>Waived:</b> {}</div>", prose(reason));
     }
+    seen += &parts_of(finding);
     if !finding.expected.is_empty() {
         let _ = write!(seen, "<div class=\"small dim\">expected: {}</div>", prose(&finding.expected));
     }
@@ -229,6 +231,36 @@ fn finding_row(finding: &Finding) -> String {
         prose(&finding.title),
         e(&finding.defined_at),
         e(&finding.requirements.join(", ")),
+    )
+}
+
+/// The parts of a finding, folded away; those that do not hold first.
+fn parts_of(finding: &Finding) -> String {
+    if finding.parts.is_empty() {
+        return String::new();
+    }
+    let mut parts: Vec<&Part> = finding.parts.iter().collect();
+    parts.sort_by_key(|part| match part.verdict {
+        Verdict::Fail => 0,
+        Verdict::Waived => 1,
+        _ => 2,
+    });
+    let lines: String = parts
+        .into_iter()
+        .map(|part| {
+            let why = part.waiver.as_deref().map(|why| format!(": {}", prose(why))).unwrap_or_default();
+            format!(
+                "<li>{} <b>{}</b> is {}, wanted {}{why}</li>",
+                badge(part.verdict),
+                e(short_id(&part.id)),
+                prose(&part.seen),
+                prose(&part.expected)
+            )
+        })
+        .collect();
+    format!(
+        "<details><summary>{} rows</summary><ul class=\"plain small\">{lines}</ul></details>",
+        finding.parts.len()
     )
 }
 
