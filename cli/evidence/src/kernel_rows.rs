@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::kinds::{kernel_parameter, kernel_words};
+
 /// The value of a symbol that the configuration names as not set.
 pub const NOT_SET: &str = "is not set";
 
@@ -22,6 +24,38 @@ pub struct Facts {
     pub cmdline: BTreeMap<String, String>,
     /// sysctl keys that the rows name and that are set, with dots.
     pub sysctl: BTreeMap<String, String>,
+}
+
+impl Facts {
+    /// Facts of a whole `.config` and a command line; sysctl keys are the caller's.
+    ///
+    /// # Errors
+    /// When the configuration has no head that says its kernel's version.
+    pub fn read(config: &str, cmdline: &str) -> Result<Self, String> {
+        // The head as Kconfig writes it: `# Linux/arm64 6.12.30 Kernel Configuration`.
+        let head = |line: &str| {
+            let words = line.strip_prefix("# Linux/")?.strip_suffix(" Kernel Configuration")?;
+            version(words.split_whitespace().nth(1)?)
+        };
+        let symbol = |line: &str| match line.strip_prefix("# CONFIG_") {
+            Some(line) => Some((line.strip_suffix(" is not set")?.to_owned(), NOT_SET.to_owned())),
+            None => line.strip_prefix("CONFIG_")?.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())),
+        };
+        let words = kernel_words(cmdline);
+        Ok(Self {
+            version: config
+                .lines()
+                .find_map(head)
+                .ok_or_else(|| "the kernel's configuration does not say its version".to_owned())?,
+            config: config.lines().filter_map(symbol).collect(),
+            cmdline: words
+                .iter()
+                .map(|w| kernel_parameter(w))
+                .map(|(k, v)| (k, v.unwrap_or_default()))
+                .collect(),
+            sysctl: BTreeMap::new(),
+        })
+    }
 }
 
 /// Where a condition looks.

@@ -66,7 +66,7 @@ impl Kind for KernelCmdline {
 }
 
 /// Name with `-` as `_`, and value.
-pub(super) fn split(word: &str) -> (String, Option<String>) {
+pub fn split(word: &str) -> (String, Option<String>) {
     let (name, value) = match word.split_once('=') {
         Some((name, value)) => (name, Some(value.trim_matches('"').to_owned())),
         None => (word, None),

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use record::{Part, Verdict};
 
-use super::{Kind, NoParameters, kernel_cmdline, sysctl};
-use crate::kernel_rows::{Facts, NOT_SET, Row, Rows, version};
+use super::{Kind, NoParameters, sysctl};
+use crate::kernel_rows::{Facts, Row, Rows};
 use crate::{Conclusion, Context, Unable};
 
 /// What a waiver of a row starts with: the rows follow that tool.
@@ -31,20 +31,14 @@ impl Kind for KernelHardening {
             .kconfig
             .as_ref()
             .map_err(|why| Unable::broken(format!("the kernel's configuration: {why}")))?;
-        let config = configuration(text);
-        if config.get(&rows.architecture).map(String::as_str) != Some("y") {
+        let mut facts = Facts::read(text, &fit.cmdline()?).map_err(Unable::broken)?;
+        if facts.config.get(&rows.architecture).map(String::as_str) != Some("y") {
             return Err(Unable::broken(format!(
                 "the rows are for `{}`, and the kernel's configuration does not say `CONFIG_{}=y`",
                 rows.architecture, rows.architecture
             )));
         }
-        let facts = Facts {
-            version: kernel_version(text)
-                .ok_or_else(|| Unable::broken("the kernel's configuration does not say its version"))?,
-            config,
-            cmdline: parameters(&fit.cmdline()?),
-            sysctl: settings(&rows, context)?,
-        };
+        facts.sysctl = settings(&rows, context)?;
         let parts = rows.rows.iter().map(|row| part(row, &facts)).collect();
         Ok(Conclusion::of_parts(parts, "every row holds or is waived with a reason", &fit.sha256))
     }
@@ -73,28 +67,6 @@ fn part(row: &Row, facts: &Facts) -> Part {
         seen,
         waiver: None,
     }
-}
-
-/// Symbols with their values.
-fn configuration(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().filter_map(|line| match line.strip_prefix("# CONFIG_") {
-        Some(line) => Some((line.strip_suffix(" is not set")?, NOT_SET)),
-        None => line.strip_prefix("CONFIG_")?.split_once('='),
-    });
-    lines.map(|(symbol, value)| (symbol.to_owned(), value.to_owned())).collect()
-}
-
-/// The version in the head that Kconfig writes: `# Linux/arm64 6.12.30 Kernel Configuration`.
-fn kernel_version(text: &str) -> Option<[u32; 3]> {
-    let head =
-        text.lines().find_map(|line| line.strip_prefix("# Linux/")?.strip_suffix(" Kernel Configuration"))?;
-    version(head.split_whitespace().nth(1)?)
-}
-
-/// Parameters with their last value.
-fn parameters(cmdline: &str) -> BTreeMap<String, String> {
-    let words = kernel_cmdline::words(cmdline);
-    words.iter().map(|word| kernel_cmdline::split(word)).map(|(k, v)| (k, v.unwrap_or_default())).collect()
 }
 
 fn settings(rows: &Rows, context: &Context) -> Result<BTreeMap<String, String>, Unable> {
@@ -188,7 +160,10 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_is_no_pass() {
-        cannot(check("CONFIG_X86_64=y\n", "x", ""), "does not say `CONFIG_ARM64=y`");
+        cannot(
+            check("# Linux/x86 6.12.30 Kernel Configuration\nCONFIG_X86_64=y\n", "x", ""),
+            "does not say `CONFIG_ARM64=y`",
+        );
         cannot(check("CONFIG_ARM64=y\n", "x", ""), "does not say its version");
         let subject = Subject::of_cmdline("x");
         cannot(run_on("kernel-hardening", json!({}), &subject, None), "the kernel's configuration");

@@ -28,7 +28,7 @@ mod unit_state;
 mod verity_root;
 mod world_writable;
 
-pub(crate) use kernel_cmdline::words as kernel_words;
+pub(crate) use kernel_cmdline::{split as kernel_parameter, words as kernel_words};
 
 use diag::{Diagnostic, Location, did_you_mean};
 use serde::de::DeserializeOwned;
