@@ -78,6 +78,8 @@ pub struct KeyFact {
     pub fingerprint: String,
     /// `algo`, such as `sha256,rsa3072`.
     pub algorithm: String,
+    /// Modulus in bits.
+    pub bits: usize,
     /// `required`, if the node has it.
     pub required: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::Kind;
+use crate::root::Root;
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
@@ -31,8 +32,7 @@ const NO_SHELLS: [&str; 5] =
 
 impl Kind for Accounts {
     const NAME: &'static str = "accounts";
-    const DESCRIPTION: &'static str =
-        "no usable password; unique ids; only root has uid 0; only persons have a shell";
+    const DESCRIPTION: &'static str = "no usable password; unique ids, in sysusers.d too; only root has uid and gid 0; only persons (by default the plan's) have a shell";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -54,11 +54,19 @@ impl Kind for Accounts {
             if row[2].parse() == Ok(0u32) && row[0] != "root" {
                 problems.push(format!("`{}` has uid 0", row[0]));
             }
+            if row[3].parse() == Ok(0u32) && row[0] != "root" {
+                problems.push(format!("`{}` has gid 0", row[0]));
+            }
             if !groups.contains(row[3].as_str()) {
                 problems.push(format!("`{}` has group {}, which does not exist", row[0], row[3]));
             }
         }
-        shells(&with, &passwd, &mut problems);
+        reserved(root, &passwd, &group, &mut problems)?;
+        let planned = context.plan.map(|plan| {
+            let persons = plan.users.iter().filter(|(_, asked)| asked.value.person);
+            persons.map(|(name, _)| name.clone()).collect()
+        });
+        shells(with.persons.or(planned), &passwd, &mut problems);
         Ok(Conclusion::of(
             &problems,
             "no usable password, unique ids, one uid 0, shells for persons only",
@@ -129,8 +137,45 @@ fn passwords(with: &With, passwd: &[Vec<String>], shadow: &[Vec<String>], proble
     }
 }
 
-fn shells(with: &With, passwd: &[Vec<String>], problems: &mut Vec<String>) {
-    let Some(persons) = &with.persons else { return };
+/// Ids that sysusers.d(5) gives to another name than the tables do.
+fn reserved(
+    root: &Root,
+    passwd: &[Vec<String>],
+    group: &[Vec<String>],
+    problems: &mut Vec<String>,
+) -> Result<(), Unable> {
+    let holder = |table: &[Vec<String>], id: &str| {
+        table
+            .iter()
+            .find(|row| row[2].trim_start_matches('0') == id.trim_start_matches('0'))
+            .map(|row| row[0].clone())
+    };
+    for folder in ["/etc/sysusers.d", "/usr/local/lib/sysusers.d", "/usr/lib/sysusers.d"] {
+        for file in root.list(folder).into_iter().filter(|name| name.ends_with(".conf")) {
+            let text = root.read_text(&format!("{folder}/{file}"))?.unwrap_or_default();
+            for line in text.lines() {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let [kind, name, id, ..] = words.as_slice() else { continue };
+                let table = match *kind {
+                    "u" | "u!" => passwd,
+                    "g" => group,
+                    _ => continue,
+                };
+                let id = id.split(':').next().unwrap_or_default();
+                if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_digit()) {
+                    continue;
+                }
+                if let Some(other) = holder(table, id).filter(|other| other != name) {
+                    problems.push(format!("{folder}/{file} gives the id {id} of `{other}` to `{name}`"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shells(persons: Option<Vec<String>>, passwd: &[Vec<String>], problems: &mut Vec<String>) {
+    let Some(persons) = persons else { return };
     for row in passwd {
         let (name, shell) = (&row[0], row[6].trim());
         let has_shell = !NO_SHELLS.contains(&shell);
@@ -143,7 +188,7 @@ fn shells(with: &With, passwd: &[Vec<String>], problems: &mut Vec<String>) {
             problems.push(format!("`{name}` is a person and has no shell"));
         }
     }
-    for person in persons {
+    for person in &persons {
         if !passwd.iter().any(|row| row[0] == *person) {
             problems.push(format!("the person `{person}` has no account"));
         }
@@ -180,7 +225,23 @@ mod tests {
             check(&format!("{ANNA}d:*:2:1000::/:\n"), "anna:*:1::::::\n"),
             "`d` is no person and has the shell ``",
         );
+        fails(
+            check(&format!("{ANNA}d:x:2:0::/:/bin/false\n"), "anna:*:1::::::\nd:!:1::::::\n"),
+            "`d` has gid 0",
+        );
         fails(check("", ""), "the person `anna` has no account");
+    }
+
+    #[test]
+    fn ids_that_sysusers_gives_to_others() {
+        let check = |line: &str| {
+            let tree =
+                Tree::base().file("/usr/lib/sysusers.d/x.conf", 0o644, format!("# x\nu a -\n{line}\n"));
+            run("accounts", json!({}), tree.root())
+        };
+        passes(check("u root 0:0 - /root"));
+        fails(check("u toor 0 - /"), "gives the id 0 of `root` to `toor`");
+        fails(check("g wheel 0"), "gives the id 0 of `root` to `wheel`");
     }
 
     #[test]

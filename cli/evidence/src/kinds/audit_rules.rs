@@ -3,7 +3,7 @@
 //! Source: auditctl(8) and augenrules(8). A line that auditctl would refuse is a failure: it
 //! stops the loading of all that follow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -22,12 +22,14 @@ pub struct With {
     keys: Vec<String>,
     #[serde(default)]
     immutable: bool,
+    /// Words that the rules of a key must have between them: system calls, `path=`, `dir=`.
+    #[serde(default)]
+    cover: BTreeMap<String, Vec<String>>,
 }
 
 impl Kind for AuditRules {
     const NAME: &'static str = "audit-rules";
-    const DESCRIPTION: &'static str =
-        "every line parses, every key is used, and with `immutable` the last is `-e 2`";
+    const DESCRIPTION: &'static str = "every line parses, every key is used, the rules of each key in `cover` name these, and with `immutable` the last is `-e 2`";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -35,12 +37,19 @@ impl Kind for AuditRules {
         let lines = lines(root, &with.path)?;
         let mut problems = Vec::new();
         let mut keys = BTreeSet::new();
+        let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut rules = 0usize;
         for (at, line) in &lines {
             match parse(line) {
                 Ok(found) => {
                     rules += usize::from(found.is_some());
-                    keys.extend(found.into_iter().flatten());
+                    for key in found.into_iter().flatten() {
+                        // Only rules that record count, whatever an earlier one excludes.
+                        if line.contains("always") || line.starts_with("-w") {
+                            named.entry(key.clone()).or_default().extend(words(line));
+                        }
+                        keys.insert(key);
+                    }
                 }
                 Err(why) => problems.push(format!("{at}: {why}")),
             }
@@ -50,6 +59,13 @@ impl Kind for AuditRules {
         }
         for key in with.keys.iter().filter(|key| !keys.contains(*key)) {
             problems.push(format!("no rule has the key `{key}`"));
+        }
+        for (key, wanted) in &with.cover {
+            for word in
+                wanted.iter().filter(|word| !named.get(key).is_some_and(|words| words.contains(*word)))
+            {
+                problems.push(format!("no rule with the key `{key}` names `{word}`"));
+            }
         }
         if with.immutable {
             let last = lines.last().map(|(_, line)| line.split_whitespace().collect::<Vec<_>>());
@@ -88,6 +104,11 @@ fn lines(root: &Root, path: &str) -> Result<Vec<(String, String)>, Unable> {
         }
     }
     Ok(lines)
+}
+
+/// What a rule names: system calls, fields and their values, watched paths.
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().flat_map(|word| word.split(',')).map(str::to_owned).collect()
 }
 
 /// The keys of a rule; `None` for a line that only sets something.
@@ -173,6 +194,18 @@ mod tests {
     #[test]
     fn pass() {
         assert_eq!(passes(check(GOOD)), "3 rules, 3 keys");
+    }
+
+    #[test]
+    fn what_the_rules_of_a_key_name() {
+        let check = |word: &str| {
+            let tree = Tree::base().file("/etc/audit/rules.d/10-x.rules", 0o600, GOOD);
+            let with =
+                json!({"path": "/etc/audit/rules.d", "keys": [], "cover": {"mounts": ["umount2", word]}});
+            run("audit-rules", with, tree.root())
+        };
+        passes(check("mount"));
+        fails(check("path=/etc/shadow"), "no rule with the key `mounts` names `path=/etc/shadow`");
     }
 
     #[test]

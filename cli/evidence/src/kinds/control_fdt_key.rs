@@ -6,6 +6,9 @@ use crate::{Conclusion, Context, Unable, authority};
 /// See the module.
 pub struct ControlFdtKey;
 
+/// The smallest modulus.
+const LEAST_BITS: usize = 2048;
+
 impl Kind for ControlFdtKey {
     const NAME: &'static str = "control-fdt-key";
     const DESCRIPTION: &'static str = "the shipped U-Boot carries one control FDT with one key, required for configurations, and it is the product's";
@@ -27,6 +30,10 @@ impl Kind for ControlFdtKey {
             if key.required.as_deref() != Some("conf") {
                 let required = key.required.as_deref().unwrap_or("absent");
                 problems.push(format!("key `{}` has `required` {required}, expected `conf`", key.name));
+            }
+            // NIST SP 800-131A: RSA below 2048 bits is disallowed.
+            if key.bits < LEAST_BITS || !key.algorithm.ends_with(&format!(",rsa{}", key.bits)) {
+                problems.push(format!("key `{}` has {} bits under `{}`", key.name, key.bits, key.algorithm));
             }
             if let Some(source) = authority::published_key(&key.fingerprint) {
                 problems.push(format!("key `{}` is published: {source}", key.name));
@@ -74,6 +81,7 @@ mod tests {
                 name: image.key_name.clone(),
                 fingerprint: image.key_fingerprint.clone(),
                 algorithm: image.algorithm.clone(),
+                bits: 3072,
                 required: Some("conf".into()),
             }],
             required_mode: "all".into(),
@@ -99,6 +107,7 @@ mod tests {
         fails(check(|u| u.keys[0].required = None), "`required` absent");
         fails(check(|u| u.required_mode = "any".into()), "`required-mode` is `any`");
         fails(check(|u| u.keys[0].fingerprint = "00".repeat(32)), "the product's is");
+        fails(check(|u| u.keys[0].bits = 1024), "has 1024 bits under `sha256,rsa3072`");
         let published = "d7ea6035b786bc3ee6a33d361d4027f6d9e29faa2e8b77aa940ea7d2fb873ef0";
         fails(
             check(|u| u.keys[0].fingerprint = published.into()),

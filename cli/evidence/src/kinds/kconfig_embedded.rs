@@ -2,20 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use super::{Kind, NoParameters};
+use serde::Deserialize;
+
+use super::Kind;
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
 pub struct KconfigEmbedded;
 
+/// Parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct With {
+    /// Symbols with the values that they must have, `n` for not set; without it the record decides.
+    expect: Option<BTreeMap<String, String>>,
+}
+
 impl Kind for KconfigEmbedded {
     const NAME: &'static str = "kconfig-embedded";
-    const DESCRIPTION: &'static str =
-        "the configuration in the shipped kernel equals the record for every asked symbol";
-    type With = NoParameters;
+    const DESCRIPTION: &'static str = "the configuration in the shipped kernel has the values of `expect`; without it, equals the record for every asked symbol";
+    type With = With;
 
-    fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
-        let image = context.subject.image()?;
+    fn problems(with: &With) -> Vec<String> {
+        match &with.expect {
+            Some(expect) if expect.is_empty() => vec!["`expect` is empty".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
         let fit = context.subject.fit()?;
         let text = fit
             .kconfig
@@ -25,6 +40,10 @@ impl Kind for KconfigEmbedded {
         if values.is_empty() {
             return Err(Unable::broken("the kernel's embedded configuration holds no symbol"));
         }
+        if let Some(expect) = &with.expect {
+            return Ok(expected(expect, &values, &fit.sha256));
+        }
+        let image = context.subject.image()?;
         let asked: Vec<_> = image.effective.iter().filter(|symbol| symbol.component == "linux").collect();
         if asked.is_empty() {
             return Err(Unable::broken("the image's record holds no symbol of linux"));
@@ -45,6 +64,18 @@ impl Kind for KconfigEmbedded {
             &fit.sha256,
         ))
     }
+}
+
+/// The named symbols; the configuration is whole, so that a symbol that it does not name is not set.
+fn expected(expect: &BTreeMap<String, String>, values: &BTreeMap<&str, &str>, sha256: &str) -> Conclusion {
+    let found = |symbol: &str| values.get(symbol).copied().unwrap_or("n");
+    let problems: Vec<String> = expect
+        .iter()
+        .filter(|(symbol, wanted)| found(symbol) != wanted.as_str())
+        .map(|(symbol, wanted)| format!("`{symbol}` is `{}` in the kernel, not `{wanted}`", found(symbol)))
+        .collect();
+    let list = expect.iter().map(|(symbol, value)| format!("{symbol}={value}")).collect::<Vec<_>>();
+    Conclusion::of(&problems, list.join(" "), format!("{} symbols as expected", expect.len()), sha256)
 }
 
 /// Values by symbol; `# CONFIG_X is not set` is `n`.
@@ -82,6 +113,20 @@ mod tests {
     #[test]
     fn fail() {
         fails(check(Ok("CONFIG_DEVMEM=y\n".into())), "`DEVMEM` is `y` in the kernel, recorded `n`");
+    }
+
+    #[test]
+    fn named_symbols() {
+        let check = |config: &str| {
+            let mut subject = Subject::of_cmdline("x");
+            let fit = subject.fit.unwrap().unwrap();
+            subject.fit = Some(Ok(crate::subject::FitFacts { kconfig: Ok(config.into()), ..fit }));
+            let with = json!({"expect": {"MODULES": "n", "KEXEC": "n", "LSM": "\"yama\""}});
+            run_on("kconfig-embedded", with, &subject, None)
+        };
+        passes(check("# CONFIG_MODULES is not set\nCONFIG_LSM=\"yama\"\n"));
+        fails(check("CONFIG_MODULES=y\nCONFIG_LSM=\"yama\"\n"), "`MODULES` is `y` in the kernel, not `n`");
+        fails(check("CONFIG_X=y\n"), "`LSM` is `n` in the kernel");
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! It never decides about waivers and never turns "could not look" into a conclusion.
 
 mod accounts;
+mod all_of;
 mod audit_rules;
 mod control_fdt_key;
 mod elf_hardening;
 mod file_absent;
 mod file_mode;
 mod file_present;
+mod file_text;
 mod fit_signed;
 mod kconfig;
 mod kconfig_embedded;
@@ -78,12 +80,14 @@ const fn entry<K: Kind>() -> Entry {
 /// Every kind, sorted by name.
 pub const KINDS: &[Entry] = &[
     entry::<accounts::Accounts>(),
+    entry::<all_of::AllOf>(),
     entry::<audit_rules::AuditRules>(),
     entry::<control_fdt_key::ControlFdtKey>(),
     entry::<elf_hardening::ElfHardening>(),
     entry::<file_absent::FileAbsent>(),
     entry::<file_mode::FileMode>(),
     entry::<file_present::FilePresent>(),
+    entry::<file_text::FileText>(),
     entry::<fit_signed::FitSigned>(),
     entry::<kconfig::Kconfig>(),
     entry::<kconfig_embedded::KconfigEmbedded>(),

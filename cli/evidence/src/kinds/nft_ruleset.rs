@@ -23,6 +23,12 @@ pub struct NftRuleset;
 #[serde(deny_unknown_fields)]
 pub struct With {
     path: String,
+    /// Each chain also records what it drops, at a bounded rate, and no flow takes invalid packets.
+    #[serde(default)]
+    strict: bool,
+    /// Each accepted flow into the device is bounded by a rate.
+    #[serde(default)]
+    limited: bool,
 }
 
 /// Loads `$1` with `$2` and lists what is there; both in one process group of the namespace.
@@ -37,9 +43,18 @@ impl Kind for NftRuleset {
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
         let root = context.root()?;
         let plan = context.plan()?;
-        let expected = "policy drop everywhere; accepted are exactly the plan's flows";
-        let conclude =
-            |problems: &[String], good: String| Ok(Conclusion::of(problems, expected, good, &root.sha256));
+        let mut expected = "policy drop everywhere; accepted are exactly the plan's flows".to_owned();
+        for (asked, text) in [
+            (with.strict, "no invalid packets; drops logged at a bounded rate"),
+            (with.limited, "flows in limited"),
+        ] {
+            if asked {
+                expected += &format!("; {text}");
+            }
+        }
+        let conclude = |problems: &[String], good: String| {
+            Ok(Conclusion::of(problems, expected.clone(), good, &root.sha256))
+        };
         let Some(text) = root.read_text(&with.path)? else {
             return conclude(&[format!("`{}` is missing", with.path)], String::new());
         };
@@ -54,7 +69,7 @@ impl Kind for NftRuleset {
             Ok(json) => Ruleset::parse(&json).map_err(Unable::broken)?,
             Err(refusal) => return conclude(&[format!("nft refuses it: {refusal}")], String::new()),
         };
-        let (problems, accepted) = compare(&ruleset, plan).map_err(Unable::broken)?;
+        let (problems, accepted) = compare(&ruleset, plan, &with).map_err(Unable::broken)?;
         let good = if accepted.is_empty() { "nothing is accepted".to_owned() } else { accepted.join(", ") };
         conclude(&problems, format!("accepted: {good}"))
     }
@@ -101,7 +116,7 @@ fn load(text: &str) -> Result<Result<Vec<u8>, String>, Unable> {
 /// One accepted destination: direction, interface, transport, port, IP family, other side.
 type Tuple = (&'static str, String, String, u16, &'static str, BTreeSet<String>);
 
-fn compare(ruleset: &Ruleset, plan: &Plan) -> Result<(Vec<String>, Vec<String>), String> {
+fn compare(ruleset: &Ruleset, plan: &Plan, with: &With) -> Result<(Vec<String>, Vec<String>), String> {
     let mut problems = Vec::new();
     let mut accepted = BTreeSet::new();
     for (hook, direction) in [("input", "in"), ("output", "out"), ("forward", "forward")] {
@@ -116,8 +131,30 @@ fn compare(ruleset: &Ruleset, plan: &Plan) -> Result<(Vec<String>, Vec<String>),
         if base.family != "inet" {
             problems.push(format!("`{}` covers only one IP version", base.name));
         }
+        if with.strict && !base.logs {
+            problems.push(format!("`{}` does not log what it drops at a bounded rate", base.name));
+        }
         for accept in &base.accepts {
             match classify(accept, direction) {
+                Ok(tuples) if with.limited && direction == "in" && !tuples.is_empty() && !accept.limited => {
+                    problems.push(format!(
+                        "`{}` accepts {} without a rate limit",
+                        base.name,
+                        shown(&tuples[0])
+                    ));
+                }
+                // What connection tracking calls invalid belongs to no flow.
+                Ok(tuples)
+                    if with.strict
+                        && !tuples.is_empty()
+                        && accept.states.as_ref().is_none_or(|states| states.contains("invalid")) =>
+                {
+                    problems.push(format!(
+                        "`{}` accepts {} whatever its state",
+                        base.name,
+                        shown(&tuples[0])
+                    ));
+                }
                 Ok(tuples) => accepted.extend(tuples),
                 Err(why) => problems.push(format!("`{}` accepts {why}", base.name)),
             }

@@ -29,6 +29,8 @@ pub struct Accept {
     pub source: Option<(String, BTreeSet<String>)>,
     /// IP family and destination prefixes.
     pub destination: Option<(String, BTreeSet<String>)>,
+    /// Whether a rate limits it.
+    pub limited: bool,
 }
 
 /// A ruleset, read back.
@@ -58,6 +60,8 @@ pub struct Base {
     pub policy: String,
     /// What it accepts.
     pub accepts: Vec<Accept>,
+    /// Whether a rule of its own records packets, bounded by a rate.
+    pub logs: bool,
 }
 
 impl Ruleset {
@@ -106,6 +110,7 @@ impl Ruleset {
                 family: family.clone(),
                 policy: chain.policy.clone(),
                 accepts,
+                logs: chain.rules.iter().any(|rule| logs(rule)),
             });
         }
         Ok(bases)
@@ -137,6 +142,9 @@ impl Ruleset {
                     self.mapped(key, &states, map, accepts, depth)?;
                 } else if expression.get("limit").is_some() {
                     conditional = true;
+                    // `limit rate over` matches what is beyond the rate: that bounds nothing.
+                    let bounds = expression["limit"]["inv"] != Value::Bool(true);
+                    states.iter_mut().for_each(|state| state.limited |= bounds);
                 } else if expression.get("accept").is_some() {
                     accepts.append(&mut states);
                     if !conditional {
@@ -241,6 +249,12 @@ impl Ruleset {
         }
         result
     }
+}
+
+/// A rule that only logs, for every packet that comes so far, at a bounded rate.
+fn logs(rule: &Value) -> bool {
+    let has = |name: &str| rule.as_array().into_iter().flatten().any(|part| part.get(name).is_some());
+    has("log") && has("limit") && !has("match")
 }
 
 fn restrict(state: &mut Accept, field: &Value, values: &[Value]) {

@@ -21,6 +21,8 @@ pub struct With {
     masked: Vec<String>,
     #[serde(default)]
     disabled: Vec<String>,
+    /// Nothing is started but `enabled` and these, which packages start by links of their own.
+    only: Option<Vec<String>>,
 }
 
 const ADMIN: &str = "/etc/systemd/system";
@@ -30,7 +32,8 @@ const FOLDERS: [&str; 4] =
 
 impl Kind for UnitStates {
     const NAME: &'static str = "unit-state";
-    const DESCRIPTION: &'static str = "links under /etc/systemd/system say so";
+    const DESCRIPTION: &'static str =
+        "links under /etc/systemd/system say so; with `only`, nothing else is started by any link";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
@@ -67,6 +70,14 @@ impl Kind for UnitStates {
                 problems.push(format!("`{unit}` is enabled by `{link}`"));
             }
         }
+        if let Some(packaged) = &with.only {
+            let known = |unit: &String| with.enabled.contains(unit) || packaged.contains(unit);
+            for (unit, link) in pulls(root) {
+                if !known(&unit) && !masked(root, &unit) {
+                    problems.push(format!("`{unit}` is started by `{link}` and not declared"));
+                }
+            }
+        }
         let expected = [("enabled", &with.enabled), ("masked", &with.masked), ("disabled", &with.disabled)]
             .iter()
             .filter(|(_, list)| !list.is_empty())
@@ -100,6 +111,20 @@ fn unit_file(root: &Root, unit: &str) -> Option<String> {
     FOLDERS.iter().find_map(|folder| {
         names.iter().find_map(|name| root.resolve(&format!("{folder}/{name}")).map(|(real, _)| real))
     })
+}
+
+/// Every unit that a link in a `.wants`, `.requires` or `.upholds` folder pulls in, with that link.
+fn pulls(root: &Root) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for folder in FOLDERS {
+        for name in root.list(folder) {
+            if [".wants", ".requires", ".upholds"].iter().any(|suffix| name.ends_with(suffix)) {
+                let links = root.list(&format!("{folder}/{name}")).into_iter();
+                found.extend(links.map(|unit| (unit.clone(), format!("{folder}/{name}/{unit}"))));
+            }
+        }
+    }
+    found
 }
 
 /// The link by which another unit starts this one, if any.
@@ -148,6 +173,15 @@ mod tests {
                    "disabled": ["debug-shell.service", "cups.service"]}),
             tree().root(),
         ));
+    }
+
+    #[test]
+    fn nothing_else_is_started() {
+        let check = |packaged: &[&str]| {
+            run("unit-state", json!({"enabled": ["nftables.service"], "only": packaged}), tree().root())
+        };
+        passes(check(&["getty@tty1.service"]));
+        fails(check(&[]), "`getty@tty1.service` is started by `/usr/lib/systemd/system/getty.target.wants");
     }
 
     #[test]

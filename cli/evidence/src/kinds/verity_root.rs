@@ -8,19 +8,22 @@ pub struct VerityRoot;
 
 impl Kind for VerityRoot {
     const NAME: &'static str = "verity-root";
-    const DESCRIPTION: &'static str =
-        "the root partition's data and tree give the root hash on the signed command line";
+    const DESCRIPTION: &'static str = "the root partition's data and tree give the root hash on the command line, which a valid signature covers";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
         let verity = context.subject.verity()?;
         let broken = |what: &str, why: &String| Unable::broken(format!("{what}: {why}"));
         let asked = verity.asked.as_ref().map_err(|why| broken("the signed command line", why))?;
-        let (problems, good) = match &verity.found {
+        let (mut problems, good) = match &verity.found {
             Ok(found) if found == asked => (Vec::new(), format!("root hash {found}")),
             Ok(found) => (vec![format!("the data give {found}, signed is {asked}")], String::new()),
             Err(why) => (vec![why.clone()], String::new()),
         };
+        // A root hash that nobody signed protects nothing.
+        if context.subject.fit()?.verified.as_ref().is_none_or(Result::is_err) {
+            problems.push("the FIT that holds the root hash does not verify".to_owned());
+        }
         Ok(Conclusion::of(&problems, format!("root hash {asked}"), good, &verity.sha256))
     }
 }
@@ -29,32 +32,37 @@ impl Kind for VerityRoot {
 mod tests {
     use serde_json::json;
 
-    use crate::subject::{Subject, SubjectKind, VerityFacts};
+    use crate::subject::{Subject, VerityFacts};
     use crate::testing::*;
 
     fn check(
         asked: Result<&str, &str>,
         found: Result<&str, &str>,
+        signed: bool,
     ) -> Result<crate::Conclusion, crate::Unable> {
         let own = |r: Result<&str, &str>| r.map(str::to_owned).map_err(str::to_owned);
-        let mut subject = Subject::empty(SubjectKind::Output, "out");
+        let mut subject = Subject::of_cmdline("x");
+        if let Some(Ok(fit)) = &mut subject.fit {
+            fit.verified = Some(signed.then(|| "`conf`".to_owned()).ok_or_else(|| vec!["no".to_owned()]));
+        }
         subject.verity = Some(Ok(VerityFacts { sha256: "a".into(), asked: own(asked), found: own(found) }));
         run_on("verity-root", json!({}), &subject, None)
     }
 
     #[test]
     fn pass() {
-        assert_eq!(passes(check(Ok("ab"), Ok("ab"))), "root hash ab");
+        assert_eq!(passes(check(Ok("ab"), Ok("ab"), true)), "root hash ab");
     }
 
     #[test]
     fn fail() {
-        fails(check(Ok("ab"), Ok("cd")), "the data give cd, signed is ab");
-        fails(check(Ok("ab"), Err("block 7 of the tree does not match")), "block 7");
+        fails(check(Ok("ab"), Ok("cd"), true), "the data give cd, signed is ab");
+        fails(check(Ok("ab"), Err("block 7 of the tree does not match"), true), "block 7");
+        fails(check(Ok("ab"), Ok("ab"), false), "the FIT that holds the root hash does not verify");
     }
 
     #[test]
     fn a_command_line_without_a_root_hash_is_no_conclusion() {
-        cannot(check(Err("no dm-mod.create"), Ok("ab")), "no dm-mod.create");
+        cannot(check(Err("no dm-mod.create"), Ok("ab"), true), "no dm-mod.create");
     }
 }

@@ -77,6 +77,7 @@ pub fn uboot(bytes: Vec<u8>, sha256: String) -> Result<UbootFacts, String> {
         for key in control_fdt::keys(control).map_err(|e| e.to_string())? {
             facts.keys.push(KeyFact {
                 fingerprint: key.key.fingerprint().map_err(|e| e.to_string())?,
+                bits: key.key.bits(),
                 name: key.name,
                 algorithm: key.algo,
                 required: key.required,

@@ -99,10 +99,15 @@ pub fn links(
 /// The worst verdict of the checks of these kinds, and their ids.
 fn shown(plan: Option<&Plan>, findings: &[Finding], kinds: &[&str]) -> (Option<Verdict>, Vec<String>) {
     let of_kind = |id: &str| {
-        let planned = plan.and_then(|plan| plan.checks.get(id)).map(|asked| asked.value.kind.as_str());
-        // The generic checks of a foreign image are named after their kinds.
-        let kind = planned.or_else(|| id.strip_prefix("generic."));
-        kind.is_some_and(|kind| kinds.contains(&kind))
+        match plan.and_then(|plan| plan.checks.get(id)) {
+            Some(asked) => {
+                let members = asked.value.with["checks"].as_array().into_iter().flatten();
+                let members = members.filter_map(|member| member["kind"].as_str());
+                std::iter::once(asked.value.kind.as_str()).chain(members).any(|kind| kinds.contains(&kind))
+            }
+            // The generic checks of a foreign image are named after their kinds.
+            None => id.strip_prefix("generic.").is_some_and(|kind| kinds.contains(&kind)),
+        }
     };
     let relevant: Vec<&Finding> =
         findings.iter().filter(|f| of_kind(&f.check) && f.verdict != Verdict::NotApplicable).collect();

@@ -44,13 +44,17 @@ fn flow(direction: &str, interface: &str, transport: &str, port: u16, peer: &str
 }
 
 fn check(ruleset: &str) -> Option<Result<Conclusion, Unable>> {
+    check_with(ruleset, json!({"path": "/etc/nftables.conf"}))
+}
+
+fn check_with(ruleset: &str, with: serde_json::Value) -> Option<Result<Conclusion, Unable>> {
     let mut plan = crate::report::sample::plan();
     plan.network.flows = vec![
         flow("in", "svc0", "tcp", 22, "192.0.2.0/28"),
         flow("out", "up0", "udp", 123, "198.51.100.7/32"),
     ];
     let subject = Subject::of_root(Tree::base().file("/etc/nftables.conf", 0o600, ruleset).root());
-    let result = run_on("nft-ruleset", json!({"path": "/etc/nftables.conf"}), &subject, Some(&plan));
+    let result = run_on("nft-ruleset", with, &subject, Some(&plan));
     if let Err(why) = &result
         && why.why.contains("namespace")
     {
@@ -96,6 +100,47 @@ fn fail() {
         let Some(result) = check(&changed) else { return };
         fails(result, says);
     }
+}
+
+#[test]
+fn strictly_and_limited() {
+    const LOG: &str = "limit rate 5/second log prefix \"drop \"";
+    let strict = json!({"path": "/etc/nftables.conf", "strict": true});
+    let limited = json!({"path": "/etc/nftables.conf", "limited": true});
+    let good =
+        GOOD.replace("udp dport 123 accept", &format!("udp dport 123 ct state new accept; {LOG}")).replace(
+            "hook forward priority filter; policy drop;",
+            &format!("hook forward priority filter; policy drop; {LOG};"),
+        );
+    let Some(result) = check_with(&good, strict.clone()) else { return };
+    passes(result);
+    for (with, from, to, says) in [
+        (
+            &strict,
+            "udp dport 123 ct state new accept",
+            "udp dport 123 accept",
+            "accepts udp/123 to 198.51.100.7 on up0 whatever its state",
+        ),
+        (
+            &strict,
+            "policy drop; limit rate 5/second log prefix \"drop \";",
+            "policy drop; log prefix \"drop \";",
+            "`inet fw forward` does not log",
+        ),
+        (
+            &limited,
+            "ct state new limit rate 6/minute accept",
+            "ct state new accept",
+            "accepts tcp/22 from 192.0.2.0/28 on svc0 without a rate limit",
+        ),
+        (&limited, "limit rate 6/minute accept", "limit rate over 6/minute accept", "without a rate limit"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let Some(result) = check_with(&good.replace(from, to), with.clone()) else { return };
+        fails(result, says);
+    }
+    let Some(result) = check_with(&good, limited) else { return };
+    passes(result);
 }
 
 #[test]
