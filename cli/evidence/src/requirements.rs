@@ -5,7 +5,7 @@
 //! passed, and nothing that serves it failed, was waived or did not run. What a person or the
 //! hardware has to provide is never counted as met. Nothing here proves conformity.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use record::{Finding, Verdict};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,9 @@ pub struct Catalogue {
     meta: Meta,
     foundational_requirements: Vec<Foundation>,
     requirements: Vec<Item>,
+    /// Run-time checks that findings show together, by id: `standards/shown-by.yaml`.
+    #[serde(default)]
+    shown_by: BTreeMap<String, Vec<String>>,
 }
 
 /// What the findings say about one requirement.
@@ -155,7 +158,10 @@ impl Catalogue {
     /// # Errors
     /// When it does not parse; a test proves that it does.
     pub fn built_in() -> Result<Self, String> {
-        Self::parse(include_str!("../../../standards/requirements.yaml"))
+        let mut catalogue = Self::parse(include_str!("../../../standards/requirements.yaml"))?;
+        let shown_by = crate::yaml::load(include_str!("../../../standards/shown-by.yaml"))?;
+        catalogue.shown_by = serde_json::from_value(shown_by).map_err(|e| format!("shown-by.yaml: {e}"))?;
+        Ok(catalogue)
     }
 
     /// A catalogue from its text.
@@ -171,6 +177,86 @@ impl Catalogue {
     #[must_use]
     pub fn knows(&self, id: &str) -> bool {
         self.requirements.iter().any(|item| item.id == id || item.enhancements.iter().any(|e| e.id == id))
+    }
+
+    fn row(&self, item: &Item, fr: u8, findings: &[Finding], pending: &[(String, Vec<String>)]) -> Row {
+        let listed = || item.evidence.checks.iter().chain(&item.evidence.runtime);
+        // A check serves what its layer says, and what lists it or what it shows a part of.
+        let serves = |check: &str, requirements: &[String]| {
+            let shows = |id: &String| {
+                id == check || self.shown_by.get(id).is_some_and(|ids| ids.iter().any(|i| i == check))
+            };
+            requirements.contains(&item.id) || listed().any(shows)
+        };
+        let serving: Vec<&Finding> = findings
+            .iter()
+            .filter(|finding| {
+                finding.verdict != Verdict::NotApplicable && serves(&finding.check, &finding.requirements)
+            })
+            .collect();
+        let unrun: Vec<&str> = pending
+            .iter()
+            .filter(|(id, requirements)| serves(id, requirements))
+            .map(|(id, _)| id.as_str())
+            .collect();
+        let held = |id: &str| findings.iter().any(|f| f.check == id && f.verdict == Verdict::Pass);
+        let passed =
+            |id: &str| held(id) || self.shown_by.get(id).is_some_and(|ids| ids.iter().all(|id| held(id)));
+        let missing: Vec<String> = listed().filter(|id| !passed(id)).cloned().collect();
+        let statics_missing = item.evidence.checks.iter().any(|id| !passed(id));
+        let with = |verdict: Verdict| serving.iter().filter(|f| f.verdict == verdict).count();
+        let bad = with(Verdict::Fail) + with(Verdict::CouldNotRun);
+        let good = with(Verdict::Pass);
+        let names: Vec<String> = serving.iter().map(|finding| finding.check.clone()).collect();
+        let (status, why) = if bad > 0 {
+            (Status::NotMet, format!("{bad} of {} checks fail or could not run", serving.len()))
+        } else if item.claim == Claim::None {
+            (Status::Manual, "no image can show it".to_owned())
+        } else if good == 0 {
+            let open = with(Verdict::Waived) + with(Verdict::NeedsOperator);
+            match (open, item.claim) {
+                (1.., _) => (Status::Manual, "only waived or open: a person has to decide".to_owned()),
+                (0, Claim::Supporting) => {
+                    (Status::Manual, "hardware, application or process decides".to_owned())
+                }
+                (0, _) => (Status::NoEvidence, "no check of this run serves it".to_owned()),
+            }
+        } else {
+            let mut remains = Vec::new();
+            match item.claim {
+                Claim::Partial => remains.push("the application or the owner has a share".to_owned()),
+                Claim::Supporting => remains.push("the image offers mechanisms only".to_owned()),
+                Claim::Full | Claim::None => {}
+            }
+            if with(Verdict::Waived) > 0 {
+                remains.push(format!("{} waived", with(Verdict::Waived)));
+            }
+            if with(Verdict::NeedsOperator) > 0 {
+                remains.push(format!("{} for the operator", with(Verdict::NeedsOperator)));
+            }
+            if !unrun.is_empty() {
+                remains.push(format!("not run: {}", unrun.join(", ")));
+            }
+            if statics_missing {
+                remains.push(format!("{} listed checks not looked at", missing.len()));
+            }
+            if remains.is_empty() {
+                (Status::AutomatedMet, format!("shown by {}", names.join(", ")))
+            } else {
+                (Status::Partial, format!("shown in part by {good} passed; {}", remains.join("; ")))
+            }
+        };
+        Row {
+            id: item.id.clone(),
+            title: item.title.clone(),
+            foundation: fr,
+            claim: item.claim,
+            status,
+            why,
+            checks: names,
+            not_looked_at: missing,
+            out_of_image: item.evidence.out_of_image.clone(),
+        }
     }
 
     /// What the findings show. `pending` are checks that were planned and not run, such as the
@@ -190,7 +276,7 @@ impl Catalogue {
             }
             for selected in std::iter::once(item).chain(&item.enhancements) {
                 if selected.sl.contains(&security_level) {
-                    rows.push(row(selected, item.fr, findings, pending));
+                    rows.push(self.row(selected, item.fr, findings, pending));
                 }
             }
         }
@@ -204,72 +290,6 @@ impl Catalogue {
             rows,
             unknown: named.into_iter().filter(|id| !self.knows(id)).cloned().collect(),
         }
-    }
-}
-
-fn row(item: &Item, fr: u8, findings: &[Finding], pending: &[(String, Vec<String>)]) -> Row {
-    let serving: Vec<&Finding> = findings
-        .iter()
-        .filter(|finding| {
-            finding.verdict != Verdict::NotApplicable && finding.requirements.contains(&item.id)
-        })
-        .collect();
-    let unrun: Vec<&str> =
-        pending.iter().filter(|(_, serves)| serves.contains(&item.id)).map(|(id, _)| id.as_str()).collect();
-    let listed = || item.evidence.checks.iter().chain(&item.evidence.runtime);
-    let passed = |id: &str| findings.iter().any(|f| f.check == id && f.verdict == Verdict::Pass);
-    let missing: Vec<String> = listed().filter(|id| !passed(id)).cloned().collect();
-    let statics_missing = item.evidence.checks.iter().any(|id| !passed(id));
-    let with = |verdict: Verdict| serving.iter().filter(|f| f.verdict == verdict).count();
-    let bad = with(Verdict::Fail) + with(Verdict::CouldNotRun);
-    let good = with(Verdict::Pass);
-    let names: Vec<String> = serving.iter().map(|finding| finding.check.clone()).collect();
-    let (status, why) = if bad > 0 {
-        (Status::NotMet, format!("{bad} of {} checks fail or could not run", serving.len()))
-    } else if item.claim == Claim::None {
-        (Status::Manual, "no image can show it".to_owned())
-    } else if good == 0 {
-        let open = with(Verdict::Waived) + with(Verdict::NeedsOperator);
-        match (open, item.claim) {
-            (1.., _) => (Status::Manual, "only waived or open: a person has to decide".to_owned()),
-            (0, Claim::Supporting) => (Status::Manual, "hardware, application or process decides".to_owned()),
-            (0, _) => (Status::NoEvidence, "no check of this run serves it".to_owned()),
-        }
-    } else {
-        let mut remains = Vec::new();
-        match item.claim {
-            Claim::Partial => remains.push("the application or the owner has a share".to_owned()),
-            Claim::Supporting => remains.push("the image offers mechanisms only".to_owned()),
-            Claim::Full | Claim::None => {}
-        }
-        if with(Verdict::Waived) > 0 {
-            remains.push(format!("{} waived", with(Verdict::Waived)));
-        }
-        if with(Verdict::NeedsOperator) > 0 {
-            remains.push(format!("{} for the operator", with(Verdict::NeedsOperator)));
-        }
-        if !unrun.is_empty() {
-            remains.push(format!("not run: {}", unrun.join(", ")));
-        }
-        if statics_missing {
-            remains.push(format!("{} listed checks not looked at", missing.len()));
-        }
-        if remains.is_empty() {
-            (Status::AutomatedMet, format!("shown by {}", names.join(", ")))
-        } else {
-            (Status::Partial, format!("shown in part by {good} passed; {}", remains.join("; ")))
-        }
-    };
-    Row {
-        id: item.id.clone(),
-        title: item.title.clone(),
-        foundation: fr,
-        claim: item.claim,
-        status,
-        why,
-        checks: names,
-        not_looked_at: missing,
-        out_of_image: item.evidence.out_of_image.clone(),
     }
 }
 
@@ -338,6 +358,30 @@ requirements:
         let waived = finding("x.three", "CR 3.4", Verdict::Waived);
         assert_eq!(status(&[one, two, waived.clone()], &[]).0, Status::Partial);
         assert_eq!(status(&[waived], &[]).0, Status::Manual);
+    }
+
+    #[test]
+    fn what_lists_a_check_is_served_by_it_and_several_findings_show_a_run_time_check() {
+        let text = "
+meta: {title: t, base_standard: s}
+foundational_requirements: [{fr: 3, title: integrity}]
+shown_by: {boot.tamper: [attack.a, attack.b]}
+requirements:
+- {id: NDR 3.14, title: a, fr: 3, component_types: [NDR], sl: [1], evidence: {static: [x.one], runtime: [boot.tamper]}, claim: full}
+";
+        let row = |findings: &[Finding]| {
+            Catalogue::parse(text).unwrap().matrix("NDR", 1, findings, &[]).rows.remove(0)
+        };
+        let other = |check: &str, verdict| finding(check, "CR 9.9", verdict);
+        let (one, a) = (other("x.one", Verdict::Pass), other("attack.a", Verdict::Pass));
+        let shown = row(&[one.clone(), a.clone()]);
+        assert_eq!(
+            (shown.status, shown.not_looked_at),
+            (Status::AutomatedMet, vec!["boot.tamper".to_owned()])
+        );
+        let shown = row(&[one.clone(), a.clone(), other("attack.b", Verdict::Pass)]);
+        assert_eq!((shown.status, shown.not_looked_at.len()), (Status::AutomatedMet, 0));
+        assert_eq!(row(&[one, a, other("attack.b", Verdict::Fail)]).status, Status::NotMet);
     }
 
     #[test]

@@ -125,6 +125,8 @@ pub struct Subject {
     pub fit: Part<FitFacts>,
     /// The boot flash.
     pub uboot: Part<UbootFacts>,
+    /// U-Boot's final `.config`, as the build recorded it.
+    pub uboot_config: Part<String>,
     /// The verity root.
     pub verity: Part<VerityFacts>,
     /// The record of the build.
@@ -143,6 +145,7 @@ impl Subject {
             root: None,
             fit: None,
             uboot: None,
+            uboot_config: None,
             verity: None,
             image: None,
             hashes: BTreeMap::new(),
@@ -180,6 +183,14 @@ impl Subject {
     /// As the module says.
     pub fn uboot(&self) -> Result<&UbootFacts, Unable> {
         self.part(&self.uboot, "U-Boot binary")
+    }
+
+    /// U-Boot's final `.config`.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn uboot_config(&self) -> Result<&String, Unable> {
+        self.part(&self.uboot_config, "U-Boot configuration")
     }
 
     /// The verity root.

@@ -1,8 +1,6 @@
 //! `kconfig`: asked against effective configuration, as recorded at build time.
 
-use std::collections::BTreeMap;
-
-use record::{EffectiveSymbol, SymbolState};
+use record::SymbolState;
 use serde::Deserialize;
 
 use super::Kind;
@@ -26,13 +24,11 @@ pub enum Component {
 #[serde(deny_unknown_fields)]
 pub struct With {
     component: Component,
-    /// Only these symbols, with the values that they must have.
-    expect: Option<BTreeMap<String, String>>,
 }
 
 impl Kind for Kconfig {
     const NAME: &'static str = "kconfig";
-    const DESCRIPTION: &'static str = "every symbol asked of the component was held, or waived with a reason; with `expect`, those symbols have those values";
+    const DESCRIPTION: &'static str = "every symbol asked of the component was held, or waived with a reason";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -44,10 +40,6 @@ impl Kind for Kconfig {
         let recorded: Vec<_> = image.effective.iter().filter(|symbol| symbol.component == name).collect();
         if recorded.is_empty() {
             return Err(Unable::broken(format!("the image's record holds no symbol of {name}")));
-        }
-        let sha256 = context.subject.config_sha256(name);
-        if let Some(expect) = &with.expect {
-            return Ok(expected(expect, &recorded, &sha256));
         }
         let mut problems: Vec<String> = recorded
             .iter()
@@ -71,6 +63,7 @@ impl Kind for Kconfig {
             }
         }
         let waived = recorded.iter().filter(|symbol| symbol.state == SymbolState::Waived).count();
+        let sha256 = context.subject.config_sha256(name);
         Ok(Conclusion::of(
             &problems,
             "every symbol held or waived with a reason",
@@ -78,22 +71,6 @@ impl Kind for Kconfig {
             &sha256,
         ))
     }
-}
-
-/// The named symbols, as the final configuration has them; one that was not recorded is not known.
-fn expected(expect: &BTreeMap<String, String>, recorded: &[&EffectiveSymbol], sha256: &str) -> Conclusion {
-    let problems: Vec<String> = expect
-        .iter()
-        .filter_map(|(symbol, wanted)| match recorded.iter().find(|found| found.symbol == *symbol) {
-            None => Some(format!("`{symbol}` is not recorded")),
-            Some(found) if found.found != *wanted => {
-                Some(format!("`{symbol}` is `{}`, not `{wanted}`", found.found))
-            }
-            Some(_) => None,
-        })
-        .collect();
-    let list = expect.iter().map(|(symbol, value)| format!("{symbol}={value}")).collect::<Vec<_>>();
-    Conclusion::of(&problems, list.join(" "), format!("{} symbols as expected", expect.len()), sha256)
 }
 
 #[cfg(test)]
@@ -118,18 +95,6 @@ mod tests {
     #[test]
     fn fail() {
         fails(check(SymbolState::Dropped, "y"), "`DEVMEM` asked `n` by layer test, found `y`");
-    }
-
-    #[test]
-    fn named_symbols() {
-        let check = |symbol: &str, found: &str| {
-            let subject = Subject::of_symbol("uboot", symbol, "y", found, SymbolState::Waived);
-            let with = json!({"component": "uboot", "expect": {"ENV_IS_NOWHERE": "y"}});
-            run_on("kconfig", with, &subject, None)
-        };
-        passes(check("ENV_IS_NOWHERE", "y"));
-        fails(check("ENV_IS_NOWHERE", "n"), "`ENV_IS_NOWHERE` is `n`, not `y`");
-        fails(check("OTHER", "y"), "`ENV_IS_NOWHERE` is not recorded");
     }
 
     #[test]

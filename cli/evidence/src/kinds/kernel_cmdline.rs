@@ -51,10 +51,10 @@ impl Kind for KernelCmdline {
         }
         for refused in &with.forbid {
             let (name, value) = split(refused);
-            // `init=` forbids the parameter with any value; `init=/bin/sh` only that one.
+            // `init` and `init=` forbid the parameter whatever its value; `init=/bin/sh` only that one.
             let hit = words.iter().find(|word| {
                 let (found, found_value) = split(word);
-                found == name && (value.as_deref() == Some("") || found_value == value)
+                found == name && (value.as_deref().unwrap_or_default().is_empty() || found_value == value)
             });
             if let Some(word) = hit {
                 problems.push(format!("`{word}` is there"));
@@ -109,8 +109,7 @@ mod tests {
 
     fn check(cmdline: &str) -> Result<crate::Conclusion, crate::Unable> {
         let subject = Subject::of_cmdline(cmdline);
-        let with =
-            json!({"require": ["audit=1", "slab_nomerge"], "forbid": ["init=", "single", "mitigations=off"]});
+        let with = json!({"require": ["audit=1", "slab_nomerge"], "forbid": ["init=", "single", "lsm", "mitigations=off"]});
         run_on("kernel-cmdline", with, &subject, None)
     }
 
@@ -125,6 +124,7 @@ mod tests {
         fails(check("audit=1"), "`slab_nomerge` is missing");
         fails(check("audit=1 slab_nomerge init=/bin/sh"), "`init=/bin/sh` is there");
         fails(check("audit=1 slab_nomerge mitigations=off"), "`mitigations=off` is there");
+        fails(check("audit=1 slab_nomerge lsm=capability"), "`lsm=capability` is there");
         fails(check("audit=1 slab_nomerge -- single"), "`single` is there");
     }
 

@@ -26,6 +26,7 @@ mod selfcheck;
 mod setuid_list;
 mod sshd_lists;
 mod sysctl;
+mod uboot_config;
 mod unit_state;
 mod verity_root;
 mod world_writable;
@@ -101,6 +102,7 @@ pub const KINDS: &[Entry] = &[
     entry::<setuid_list::SetuidList>(),
     entry::<sshd_lists::SshdLists>(),
     entry::<sysctl::Sysctl>(),
+    entry::<uboot_config::UbootConfig>(),
     entry::<unit_state::UnitStates>(),
     entry::<verity_root::VerityRoot>(),
     entry::<world_writable::WorldWritable>(),

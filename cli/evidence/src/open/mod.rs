@@ -17,6 +17,7 @@ use record::{ImageRecord, Role, read_json, sha256_file};
 use crate::subject::{FitFacts, Subject, SubjectKind};
 
 const FIT_LIMIT: u64 = 256 << 20;
+const TEXT_LIMIT: u64 = 4 << 20;
 const FDT_MAGIC: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
 
 /// Opens an output folder, a disk image, a root file system, a FIT or a U-Boot binary.
@@ -95,6 +96,8 @@ fn output(folder: &Path) -> Outcome<Subject> {
         }
         Ok((Source::open(&path).map_err(|e| e.to_string())?, sha256))
     };
+    let config = open(Role::UbootConfig, &mut subject);
+    subject.uboot_config = Some(config.and_then(|(source, _)| text(&source)));
     let flash = open(Role::Uboot, &mut subject);
     let image = open(Role::Disk, &mut subject);
     subject.uboot = Some(
@@ -154,6 +157,15 @@ fn fit_bytes(source: &Source) -> Result<Vec<u8>, String> {
         return Err(format!("the FIT claims {total} bytes, more than {FIT_LIMIT}"));
     }
     source.read_vec(0, total).map_err(|e| e.to_string())
+}
+
+/// A text of bounded size.
+fn text(source: &Source) -> Result<String, String> {
+    if source.len() > TEXT_LIMIT {
+        return Err(format!("{} bytes are too many for a configuration", source.len()));
+    }
+    let bytes = source.read_vec(0, source.len()).map_err(|e| e.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }
 
 fn uboot_bytes(source: &Source) -> Result<Vec<u8>, String> {
