@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::Kind;
+use crate::root::NodeKind;
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
@@ -13,11 +14,15 @@ pub struct FilePresent;
 #[serde(deny_unknown_fields)]
 pub struct With {
     paths: Vec<String>,
+    /// Each is a file without content.
+    #[serde(default)]
+    empty: bool,
 }
 
 impl Kind for FilePresent {
     const NAME: &'static str = "file-present";
-    const DESCRIPTION: &'static str = "each path exists, links followed";
+    const DESCRIPTION: &'static str =
+        "each path exists, links followed; with `empty`, as a file without content";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
@@ -26,7 +31,7 @@ impl Kind for FilePresent {
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
         let root = context.root()?;
-        let problems: Vec<String> = with
+        let mut problems: Vec<String> = with
             .paths
             .iter()
             .filter(|path| root.resolve(path).is_none())
@@ -35,6 +40,12 @@ impl Kind for FilePresent {
                 None => format!("`{path}` is missing"),
             })
             .collect();
+        if with.empty {
+            let full =
+                |path: &&String| root.resolve(path).is_some_and(|(_, node)| node.kind != NodeKind::File(0));
+            problems
+                .extend(with.paths.iter().filter(full).map(|path| format!("`{path}` is not an empty file")));
+        }
         Ok(Conclusion::of(&problems, with.paths.join(", "), "all there", &root.sha256))
     }
 }
@@ -55,6 +66,12 @@ mod tests {
     fn fail() {
         let with = json!({"paths": ["/usr/bin/nft"]});
         fails(run("file-present", with.clone(), Tree::base().root()), "`/usr/bin/nft` is missing");
+        let id = json!({"paths": ["/etc/machine-id"], "empty": true});
+        passes(run("file-present", id.clone(), Tree::base().file("/etc/machine-id", 0o444, "").root()));
+        fails(
+            run("file-present", id, Tree::base().file("/etc/machine-id", 0o444, "1").root()),
+            "is not an empty file",
+        );
         let tree = Tree::base().link("/usr/bin/nft", "/opt/nft");
         fails(run("file-present", with, tree.root()), "is a link to nothing");
     }

@@ -110,7 +110,7 @@ impl Ruleset {
                 family: family.clone(),
                 policy: chain.policy.clone(),
                 accepts,
-                logs: chain.rules.iter().any(|rule| logs(rule)),
+                logs: chain.rules.iter().any(logs),
             });
         }
         Ok(bases)
