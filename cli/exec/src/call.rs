@@ -180,7 +180,7 @@ impl Call {
         let mut failure = Failure::error(exit, code, format!("`{}` ended with {status}", self.tool.program))
             .note(format!("command: {}", self.line()));
         if let (Some(log), Some(tail)) = (&self.log, tail) {
-            failure = failure.note(format!("last lines of its log:\n{tail}"));
+            failure = failure.note(format!("last lines of its log `{}`:\n{tail}", log.display()));
             failure = failure.hint(format!("the whole log is `{}`", log.display()));
         }
         if full {
@@ -431,7 +431,8 @@ mod tests {
     fn a_tool_without_space_says_so_as_we_do() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("step.log");
-        let failure = Call::new(SH).args(["-c", "head -c 9 /dev/zero > /dev/full"]).log(&log).run().unwrap_err();
+        let failure =
+            Call::new(SH).args(["-c", "head -c 9 /dev/zero > /dev/full"]).log(&log).run().unwrap_err();
         assert_eq!(
             (failure.status, failure.diagnostics[0].code.as_str()),
             (ExitStatus::Environment, "no-space")

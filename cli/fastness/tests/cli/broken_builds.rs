@@ -168,33 +168,42 @@ fn a_tool_that_finds_no_space_is_no_bug_of_the_build() {
     world.finishes();
 }
 
-/// A tmpfs of that many KiB over the output folder, with the old image in it; needs user namespaces,
-/// which `inspect` needs too.
+/// A real file system without room: a tmpfs over the output folder, in a user and mount namespace of
+/// its own. The first run has no room for anything, the others for more and more of the stages.
 #[test]
 fn a_full_output_folder_keeps_the_old_image() {
     let Some(world) = another_image() else { return };
     let before = world.product_of_the_build();
-    let script =
-        "set -e; cp -a out saved; mount -t tmpfs -o size=3m tmpfs out; cp -a --sparse=always saved/. out/
-        sed -i '' out/qemu-aarch64/report.html 2>/dev/null || :
-        code=0; \"$0\" build || code=$?
-        rm -rf after; cp -a --sparse=always out after; exit $code";
-    let program = world.command(&["build"]);
-    let mut command = std::process::Command::new("unshare");
-    command
-        .args(["--map-root-user", "--mount", "sh", "-c", script])
-        .arg(program.get_program())
-        .current_dir(world.place.path(""))
-        .env_clear();
-    for (name, value) in program.get_envs() {
-        command.env(name, value.unwrap_or_default());
+    let script = r#"set -e
+        mount -t tmpfs -o size=64m tmpfs out
+        cp -a --sparse=always saved/. out/
+        free=$(df --output=avail -k out | tail -n 1)
+        head -c $(( (free - $1) * 1024 )) /dev/zero >out/filler
+        code=0; "$0" build || code=$?
+        rm -rf after; cp -a --sparse=always out after; exit $code"#;
+    fs::rename(world.place.path("out"), world.place.path("saved")).unwrap();
+    for kib in ["0", "100", "1000", "1500", "2000", "3000"] {
+        fs::create_dir_all(world.place.path("out")).unwrap();
+        let mut command = world.command(&[]);
+        let program = command.get_program().to_owned();
+        let variables: Vec<_> =
+            command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
+        command = std::process::Command::new("unshare");
+        command
+            .args(["--map-root-user", "--mount", "sh", "-c", script])
+            .args([program, kib.into()])
+            .current_dir(world.place.path(""))
+            .env_clear()
+            .envs(variables);
+        let run = Run::of(command.output().unwrap());
+        stops(&run, 4, "no-space");
+        let hint = "hint: free some space, then run the same command again";
+        assert!(run.err.contains(hint), "{kib} KiB: {}", run.err);
+        let _ = fs::remove_dir_all(world.place.path("out"));
+        fs::rename(world.place.path("after"), world.place.path("out")).unwrap();
+        assert!(world.product_of_the_build() == before, "{kib} KiB: the old image was touched");
+        fs::remove_file(world.place.path("out/filler")).unwrap();
     }
-    let run = Run::of(command.output().unwrap());
-    stops(&run, 4, "no-space");
-    assert!(run.err.contains("hint: free some space, then run the same command again"), "{}", run.err);
-    fs::remove_dir_all(world.place.path("out")).unwrap();
-    fs::rename(world.place.path("after"), world.place.path("out")).unwrap();
-    assert!(world.product_of_the_build() == before, "the old image was touched");
     world.finishes();
 }
 
