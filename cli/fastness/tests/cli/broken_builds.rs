@@ -182,7 +182,7 @@ fn a_full_output_folder_keeps_the_old_image() {
         code=0; "$0" build || code=$?
         rm -rf after; cp -a --sparse=always out after; exit $code"#;
     fs::rename(world.place.path("out"), world.place.path("saved")).unwrap();
-    for kib in ["0", "100", "1000", "1500", "2000", "3000"] {
+    for kib in ["0", "100", "200", "300"] {
         fs::create_dir_all(world.place.path("out")).unwrap();
         let mut command = world.command(&[]);
         let program = command.get_program().to_owned();
@@ -404,4 +404,28 @@ fn the_second_of_two_builds_is_told_and_the_first_goes_on() {
     assert_eq!(run.code, 130, "{run:?}");
     world.trap("mksquashfs", None);
     world.finishes();
+}
+
+#[test]
+fn two_products_with_one_cache_wait_for_each_other() {
+    let (Some(one), Some(two)) = (everything_anew(), everything_anew()) else { return };
+    let cache = one.cache("").display().to_string();
+    one.trap("apt-helper", Some(Trap::Hang));
+    let first = one.start_until_it_hangs(&["build"]);
+    let second = || {
+        let mut command = two.command(&["build", "--cache", &cache]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let (mut waiting, stopped) = (second(), two.place.path("out/qemu-aarch64/.lock"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(stopped.exists() && waiting.try_wait().unwrap().is_none(), "it does not wait");
+    // Whoever waits can be stopped, too.
+    rustix::process::kill_process(rustix::process::Pid::from_child(&waiting), Signal::INT).unwrap();
+    stops(&Run::of(waiting.wait_with_output().unwrap()), 130, "interrupted");
+    let waiting = second();
+    one.signal(first, Signal::KILL);
+    one.trap("apt-helper", None);
+    let run = Run::of(waiting.wait_with_output().unwrap());
+    assert_eq!(run.code, 6, "{run:?}");
+    one.finishes();
 }
