@@ -187,7 +187,11 @@ impl Work<'_> {
     ) -> Outcome<ImageRecord> {
         let mut files = BTreeMap::new();
         for role in [Role::UbootConfig, Role::KernelConfig] {
-            files.insert(role, self.artefact(role)?.1.clone());
+            // A copy: the next build replaces its artefacts before it is known whether it gets an image.
+            let content = self.read(role)?;
+            self.write(role, &content)?;
+            let path = Path::new("image").join(file_name(role));
+            files.insert(role, Artefact { path, ..self.artefact(role)?.1.clone() });
         }
         for role in [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk] {
             let path = self.new_file(role);

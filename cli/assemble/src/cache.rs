@@ -17,7 +17,7 @@ use spec::plan::Plan;
 use crate::keys::KeyRecord;
 
 /// Counted up with every change of what assembly writes.
-const ASSEMBLY: u32 = 1;
+const ASSEMBLY: u32 = 2;
 const FILE: &str = "image/inputs.json";
 
 #[derive(Serialize, Deserialize)]
@@ -87,6 +87,8 @@ pub fn file_name(role: Role) -> &'static str {
         Role::Fit => "fit.itb",
         Role::RootfsVerity => "rootfs.verity",
         Role::Disk => "disk.img",
+        Role::UbootConfig => "u-boot.config",
+        Role::KernelConfig => "linux.config",
         _ => "unknown",
     }
 }

@@ -1,7 +1,8 @@
 //! Finished stages, by the hash of everything that went into them.
 //!
 //! A stage's folder appears under its key by one rename, only when it is complete: whatever
-//! kills a build leaves a `.part` folder that the next build of that stage removes.
+//! kills a build leaves a `.part` folder that the next build of that stage removes. Each attempt
+//! has a `.part` folder of its own: a tool that outlives a killed build writes into nobody else's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ impl Cache {
     /// it was there already.
     ///
     /// # Errors
-    /// Those of `make`; the unfinished folder is removed unless `keep_unfinished`.
+    /// Those of `make`; the unfinished folder is removed.
     pub fn stage(
         &self,
         stage: &str,
@@ -63,9 +64,9 @@ impl Cache {
         if done.is_dir() {
             return Ok((done, true));
         }
-        let part = self.root.join(stage).join(format!("{key}.part"));
-        remove_tree(&part)?;
-        fs::create_dir_all(&part).map_err(|e| Failure::io("make", &part, &e))?;
+        let stages = self.folder(stage)?;
+        remove_parts(&stages, key);
+        let part = fresh_part(&stages, key)?;
         match make(&part) {
             Ok(()) => {
                 fs::rename(&part, &done).map_err(|e| Failure::io("finish", &done, &e))?;
@@ -79,7 +80,30 @@ impl Cache {
     }
 }
 
-fn wait_for_lock(folder: &Path) -> Outcome<FolderLock> {
+/// Removes what killed attempts left; only under the stage's lock. What cannot be removed (a tool
+/// that is about to end may still write there) is left to the next one.
+fn remove_parts(stages: &Path, key: &str) {
+    let prefix = format!("{key}.");
+    for entry in fs::read_dir(stages).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(".part") {
+            let _ = remove_tree(&entry.path());
+        }
+    }
+}
+
+/// A new folder `KEY.PID.part`: the number differs from that of a killed run, whose tools may still
+/// write where it told them.
+fn fresh_part(stages: &Path, key: &str) -> Outcome<PathBuf> {
+    let part = stages.join(format!("{key}.{}.part", std::process::id()));
+    remove_tree(&part)?;
+    fs::create_dir(&part).map_err(|e| Failure::io("make", &part, &e))?;
+    Ok(part)
+}
+
+/// Waits until no other run of fastness holds the folder.
+pub(crate) fn wait_for_lock(folder: &Path) -> Outcome<FolderLock> {
     loop {
         match FolderLock::take(folder) {
             Err(failure) if failure.diagnostics.iter().any(|d| d.code == "folder-busy") => {
@@ -122,9 +146,9 @@ mod tests {
             })
             .unwrap_err();
         assert_eq!(failure.status, ExitStatus::Build);
-        assert!(!folder.path().join("linux/k1").exists() && !folder.path().join("linux/k1.part").exists());
+        assert_eq!(fs::read_dir(folder.path().join("linux")).unwrap().count(), 0);
         // What a killed build left behind does not get into the next one.
-        fs::create_dir_all(folder.path().join("linux/k1.part/old")).unwrap();
+        fs::create_dir_all(folder.path().join("linux/k1.1.part/old")).unwrap();
         let (done, cached) = cache
             .stage("linux", "k1", |part| {
                 assert!(!part.join("old").exists());
@@ -132,6 +156,7 @@ mod tests {
             })
             .unwrap();
         assert!(done.join("Image").exists() && !cached);
+        assert_eq!(fs::read_dir(folder.path().join("linux")).unwrap().count(), 1);
         let (_, cached) = cache.stage("linux", "k1", |_| panic!("made twice")).unwrap();
         assert!(cached);
     }

@@ -3,21 +3,26 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus as ProcessStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus as ProcessStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use diag::{ExitStatus, Failure, Outcome};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::tool::SETPRIV;
 use crate::{Tool, check_interrupt, find, interrupted};
 
 /// Variables that a tool may see; all others stay out, so that a build does not depend on a shell.
 const PASSED: &[&str] =
     &["PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 const LOG_TAIL_LINES: usize = 15;
+/// What strerror(3) says for ENOSPC; tools run with the locale C.
+const NO_SPACE: &str = "No space left on device";
 const LOG_TAIL_BYTES: u64 = 16 * 1024;
 
 /// A call of a tool: argv, environment, folder, log and time limit.
@@ -168,23 +173,31 @@ impl Call {
         if status.success() {
             return Ok(());
         }
-        let mut failure = Failure::error(
-            self.status,
-            "tool-failed",
-            format!("`{}` ended with {status}", self.tool.program),
-        )
-        .note(format!("command: {}", self.line()));
-        if let Some(log) = &self.log {
-            failure = failure.note(format!("last lines of its log:\n{}", log_tail(log)));
+        let tail = self.log.as_ref().map(|log| log_tail(log, &self.heading()));
+        let full = tail.as_ref().is_some_and(|tail| tail.contains(NO_SPACE));
+        let (exit, code) =
+            if full { (ExitStatus::Environment, "no-space") } else { (self.status, "tool-failed") };
+        let mut failure = Failure::error(exit, code, format!("`{}` ended with {status}", self.tool.program))
+            .note(format!("command: {}", self.line()));
+        if let (Some(log), Some(tail)) = (&self.log, tail) {
+            failure = failure.note(format!("last lines of its log `{}`:\n{tail}", log.display()));
             failure = failure.hint(format!("the whole log is `{}`", log.display()));
         }
+        if full {
+            failure = failure.hint("free some space, then run the same command again; nothing was lost");
+        }
         Err(failure)
+    }
+
+    /// The line in the log before what this call wrote.
+    fn heading(&self) -> String {
+        format!("$ {}\n", self.line())
     }
 
     fn start(&self, stdout: Option<Stdio>) -> Outcome<Child> {
         check_interrupt()?;
         let program = find(&self.tool)?;
-        let mut command = Command::new(&program);
+        let mut command = bound(&program);
         command.args(&self.arguments).env_clear().process_group(0);
         for name in PASSED {
             if let Some(value) = std::env::var_os(name) {
@@ -200,13 +213,10 @@ impl Call {
                 if let Some(parent) = path.parent() {
                     fs::create_dir_all(parent).map_err(|e| Failure::io("make", parent, &e))?;
                 }
-                Some(
-                    File::options()
-                        .create(true)
-                        .append(true)
-                        .open(path)
-                        .map_err(|e| Failure::io("write", path, &e))?,
-                )
+                let writing = |e: std::io::Error| Failure::io("write", path, &e);
+                let mut log = File::options().create(true).append(true).open(path).map_err(writing)?;
+                log.write_all(self.heading().as_bytes()).map_err(writing)?;
+                Some(log)
             }
             None => None,
         };
@@ -277,6 +287,12 @@ impl Running {
         &self.line
     }
 
+    /// Standard output of a tool started with [`Call::spawn_reading`]; a signal that asks to stop ends
+    /// the reading with an error, also while the tool says nothing.
+    pub fn stream(&mut self) -> Option<impl Read + use<>> {
+        self.child.stdout.take().map(|pipe| Stream { pipe })
+    }
+
     /// Whether it has ended.
     pub fn ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
@@ -287,6 +303,26 @@ impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             end_group(&mut self.child);
+        }
+    }
+}
+
+struct Stream {
+    pipe: ChildStdout,
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        loop {
+            if interrupted() {
+                return Err(std::io::Error::other("stopped by a signal"));
+            }
+            match poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&pause)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return self.pipe.read(buffer),
+                Err(e) => return Err(e.into()),
+            }
         }
     }
 }
@@ -305,6 +341,23 @@ fn end_group(child: &mut Child) {
     let _ = child.wait();
 }
 
+/// The command that starts a program which ends with us, even when we are killed: a build that
+/// nobody waits for would go on for minutes, and a machine for ever.
+///
+/// Setting that needs a call between fork and exec, which `setpriv` does for us without unsafe code.
+/// Source: prctl(2), PR_SET_PDEATHSIG; setpriv(1).
+fn bound(program: &Path) -> Command {
+    match find(&SETPRIV) {
+        Ok(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+            command
+        }
+        // Nothing depends on it: what an orphan writes, no later run uses.
+        Err(_) => Command::new(program),
+    }
+}
+
 fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
     if !argument.is_empty() && argument.chars().all(plain) {
@@ -314,7 +367,8 @@ fn quoted(argument: &str) -> String {
     }
 }
 
-fn log_tail(path: &Path) -> String {
+/// The last lines behind the last `heading`, so that an earlier run's words are not taken for this one's.
+fn log_tail(path: &Path, heading: &str) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -325,7 +379,11 @@ fn log_tail(path: &Path) -> String {
     };
     match read() {
         Ok(text) => {
-            let lines: Vec<&str> = text.lines().collect();
+            let own = text.rfind(heading).map_or(text.as_str(), |at| &text[at + heading.len()..]);
+            if own.trim().is_empty() {
+                return "(it said nothing)".to_owned();
+            }
+            let lines: Vec<&str> = own.lines().collect();
             lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
         }
         Err(e) => format!("(cannot read it: {e})"),
@@ -355,6 +413,32 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("step.log"), "{text}");
+    }
+
+    #[test]
+    fn the_words_of_an_earlier_run_are_not_taken_for_those_of_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("step.log");
+        let call = |script: &str| Call::new(SH).args(["-c", script]).log(&log);
+        call("echo an old error; exit 1").run().unwrap_err();
+        let text = call("exit 1").run().unwrap_err().to_string();
+        assert!(text.contains("(it said nothing)") && !text.contains("an old error\n"), "{text}");
+        let kept = fs::read_to_string(&log).unwrap();
+        assert_eq!(kept, "$ sh -c 'echo an old error; exit 1'\nan old error\n$ sh -c 'exit 1'\n");
+    }
+
+    #[test]
+    fn a_tool_without_space_says_so_as_we_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("step.log");
+        let failure =
+            Call::new(SH).args(["-c", "head -c 9 /dev/zero > /dev/full"]).log(&log).run().unwrap_err();
+        assert_eq!(
+            (failure.status, failure.diagnostics[0].code.as_str()),
+            (ExitStatus::Environment, "no-space")
+        );
+        let text = failure.to_string();
+        assert!(text.contains("No space left on device") && text.contains("free some space"), "{text}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub struct Tool {
     pub package: &'static str,
 }
 
+/// What [`crate::Call`] starts every other tool with.
+pub(crate) const SETPRIV: Tool =
+    Tool { program: "setpriv", purpose: "ends the tools when fastness is killed", package: "util-linux" };
+
 /// Every tool, sorted by program. `ci/setup` installs their packages.
 pub const TOOLS: &[Tool] = &[
     Tool {
@@ -44,6 +48,7 @@ pub const TOOLS: &[Tool] = &[
         purpose: "dumps the device tree, boots and attacks",
         package: "qemu-system-arm",
     },
+    SETPRIV,
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
     Tool { program: "xxd", purpose: "U-Boot's default environment", package: "xxd" },

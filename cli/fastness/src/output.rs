@@ -77,9 +77,10 @@ impl Output {
         write_err(&text);
     }
 
-    /// A line about the work, such as a finished step; not shown with `--quiet`.
+    /// A line about the work, such as a finished step; not shown with `--quiet`, nor with `--json`,
+    /// where a failure must be the only thing on standard error.
     pub fn note(&self, line: &str) {
-        if !self.quiet {
+        if !self.quiet && !self.json {
             write_err(&format!("{line}\n"));
         }
     }

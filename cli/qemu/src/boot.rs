@@ -8,7 +8,7 @@ use record::{Artefact, BootRecord, ConsoleLine, ImageRecord, Milestone, Role};
 use spec::plan::Plan;
 
 use crate::console::Seen;
-use crate::files::write_flash;
+use crate::files::{scratch_in, write_flash};
 use crate::machine::{Machine, MachineSpec};
 use crate::pattern::Pattern;
 use crate::selfcheck::{self, Report};
@@ -61,7 +61,7 @@ pub(crate) fn file(record: &ImageRecord, role: Role) -> Outcome<&Artefact> {
 pub fn boot(plan: &Plan, record: &ImageRecord, folder: &Path, limit: Duration) -> Outcome<BootRecord> {
     let logs = folder.join("boot");
     std::fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
-    let scratch = tempfile::tempdir_in(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
+    let scratch = scratch_in(&logs)?;
     let (disk, uboot) = (file(record, Role::Disk)?, file(record, Role::Uboot)?);
     let flash = scratch.path().join("flash.img");
     let uboot_path = folder.join(&uboot.path);

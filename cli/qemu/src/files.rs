@@ -7,6 +7,27 @@ use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
 use rustix::fs::{SeekFrom, ioctl_ficlone, seek};
+use tempfile::TempDir;
+
+/// Beginning of the names of temporary folders, so that what a killed run left can be told.
+const SCRATCH: &str = ".scratch-";
+
+/// A temporary folder below `folder`, which only this run uses (it holds the output folder's lock).
+/// What a killed run left there is removed: it may be gigabytes.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn scratch_in(folder: &Path) -> Outcome<TempDir> {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    tempfile::Builder::new()
+        .prefix(SCRATCH)
+        .tempdir_in(folder)
+        .map_err(|e| Failure::io("write in", folder, &e))
+}
 
 /// Copies a disk image: as a reflink where the file system can, else only the parts that hold data.
 ///
@@ -86,6 +107,18 @@ pub fn write_flash(path: &Path, content: &[u8], bank_bytes: u64) -> Outcome<()> 
 mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_a_killed_run_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".scratch-old")).unwrap();
+        std::fs::write(folder.path().join(".scratch-old/disk.img"), "x").unwrap();
+        std::fs::write(folder.path().join("boot.json"), "x").unwrap();
+        let scratch = scratch_in(folder.path()).unwrap();
+        assert!(!folder.path().join(".scratch-old").exists() && folder.path().join("boot.json").exists());
+        drop(scratch);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_copy_has_the_same_bytes_and_keeps_its_holes() {

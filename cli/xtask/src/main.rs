@@ -9,6 +9,7 @@
 )]
 
 mod generate;
+mod named_tests;
 mod rules;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ const USAGE: &str = "\
 usage: cargo xtask VERB
   generate   write docs/schemas, docs/man and the generated tables of docs/
   check      fail if those are out of date, a file names a machine's path or a package registry,
-             or a source file is too long";
+             a source file is too long, or docs/bad-input.md names a test that is not there";
 
 /// The result of a chore: every problem, in words.
 pub type Problems = Vec<String>;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
 fn check(top: &Path) -> Result<Problems, String> {
     let mut problems = generate::stale(top)?;
     problems.extend(rules::broken(top)?);
+    problems.extend(named_tests::missing(top)?);
     if problems.is_empty() {
         println!("generated files are up to date; no file breaks a rule");
     }

@@ -59,7 +59,7 @@ fn the_same_input_gives_the_same_bytes_in_every_folder() {
     assert_eq!(left, ["artefacts", "image", "image.json", "logs"]);
     assert_eq!(read_json::<ImageRecord>(&one.path("image.json")).unwrap(), first);
     assert_eq!((first.key_mark, first.key_name.as_str()), (KeyMark::Development, "gw-dev"));
-    assert!(first.files[&Role::KernelConfig].path.starts_with("artefacts"));
+    assert_eq!(first.files[&Role::KernelConfig].path, Path::new("image/linux.config"));
     let names: Vec<_> = first.partitions.iter().map(|p| (p.name.as_str(), p.sha256.is_empty())).collect();
     assert_eq!(
         names,
@@ -137,9 +137,14 @@ fn the_old_image_stays_when_the_new_one_fails() {
     let record = built.assemble(&plan()).unwrap();
     built.artefacts.provenance.insert("gcc".into(), "15".into());
     fs::write(built.path("artefacts/u-boot-nodtb.bin"), "changed").unwrap();
+    fs::write(built.path("artefacts/linux.config"), "CONFIG_DM_VERITY=n\n").unwrap();
     assert_eq!(code(&built.assemble(&plan()).unwrap_err()).1, "artefact-changed");
     assert!(!built.path("image.new").exists());
     assert_eq!(read_json::<ImageRecord>(&built.path("image.json")).unwrap(), record);
+    for file in record.files.values() {
+        let found = sha256_file(&built.folder.path().join(&file.path)).unwrap();
+        assert_eq!(found, (file.sha256.clone(), file.bytes), "{}", file.path.display());
+    }
     readback(&plan(), &record, built.folder.path(), &built.key.public()).unwrap();
 }
 

@@ -88,7 +88,11 @@ impl Apt {
         let apt = Self { conf, log: log.to_owned() };
         apt.call("apt-get")?.args(["update", "-q", "-o", "APT::Update::Error-Mode=any"]).run().map_err(
             |failure| {
-                failure.hint("is the mirror reachable? with everything cached, `--offline` builds without it")
+                refused(failure, |failure| {
+                    failure.hint(
+                        "is the mirror reachable? with everything cached, `--offline` builds without it",
+                    )
+                })
             },
         )?;
         Ok(apt)
@@ -109,7 +113,9 @@ impl Apt {
             .args(packages)
             .output()
             .map_err(|failure| {
-                failure.hint("a package of the plan does not exist in this suite; `fastness explain PACKAGE` says who asks for it")
+                refused(failure, |failure| {
+                    failure.hint("a package of the plan does not exist in this suite; `fastness explain PACKAGE` says who asks for it")
+                })
             })?;
         Ok(parse_simulation(&String::from_utf8_lossy(&output)))
     }
@@ -120,14 +126,18 @@ impl Apt {
     /// When a version has gone from the archive.
     pub fn locate(&self, pins: &BTreeMap<String, String>) -> Outcome<BTreeMap<String, Remote>> {
         let wanted = pins.iter().map(|(name, version)| format!("{name}={version}"));
-        let output =
-            self.call("apt-get")?.args(["download", "--print-uris", "-qq"]).args(wanted).output().map_err(
-                |failure| {
+        let output = self
+            .call("apt-get")?
+            .args(["download", "--print-uris", "-qq"])
+            .args(wanted)
+            .output()
+            .map_err(|failure| {
+                refused(failure, |failure| {
                     failure
                         .note("a pinned version may have gone: the archive keeps one version a suite")
                         .hint("take the newest with `fastness build --update-lock`, and commit the new lock")
-                },
-            )?;
+                })
+            })?;
         let mut located = BTreeMap::new();
         for remote in parse_uris(&String::from_utf8_lossy(&output)) {
             let Some(name) = remote.name.split('_').next().map(str::to_owned) else { continue };
@@ -178,13 +188,21 @@ impl Apt {
             .arg(format!("SHA256:{}", remote.sha256))
             .run()
             .map_err(|failure| {
-                failure
-                    .note(format!("while fetching `{}`", remote.name))
-                    .hint("run the command again; if the archive dropped this version, use `--update-lock`")
+                refused(failure, |failure| {
+                    failure.note(format!("while fetching `{}`", remote.name)).hint(
+                        "run the command again; if the archive dropped this version, use `--update-lock`",
+                    )
+                })
             })?;
         verify(&part, remote)?;
         fs::rename(&part, path).map_err(|e| Failure::io("write", path, &e))
     }
+}
+
+/// Adds what apt's refusal may mean; a missing tool, a full disk or a signal has its own way out.
+fn refused(failure: Failure, explain: impl FnOnce(Failure) -> Failure) -> Failure {
+    let by_apt = failure.diagnostics.iter().any(|d| ["tool-failed", "time-limit"].contains(&d.code.as_str()));
+    if by_apt { explain(failure) } else { failure }
 }
 
 /// Compares size and hash; a file that differs is removed.

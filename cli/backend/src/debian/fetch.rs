@@ -6,10 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
+use exec::FolderLock;
 use spec::plan::Plan;
 
 use super::apt::{Apt, Remote, pin_gone, verify};
 use super::lock::{Lock, Pin, Target};
+use crate::cache::wait_for_lock;
 use crate::{BuildOptions, Cache};
 
 /// The files of a target, by package name and by source package.
@@ -23,6 +25,8 @@ pub struct Fetched {
     pub uboot: Vec<PathBuf>,
     /// The package that holds the kernel's source.
     pub linux: PathBuf,
+    /// Pins of those sources, by their files.
+    sources: BTreeMap<PathBuf, Pin>,
     /// Whether nothing had to be resolved or fetched.
     pub cached: bool,
 }
@@ -38,7 +42,7 @@ pub fn fetch_all(plan: &Plan, options: &BuildOptions, cache: &Cache, log: &Path)
     asked.push(plan.debian.linux_source.clone());
     asked.push(format!("source:{}", plan.debian.uboot_source));
     asked.sort();
-    let archive = LazyApt { plan, options, cache, log, apt: OnceCell::new() };
+    let archive = LazyApt { plan, options, cache, log, apt: OnceCell::new(), lock: OnceCell::new() };
     let mut cached = true;
     let pinned = lock.targets.get(&target_name).filter(|t| t.asked == asked && !options.update_lock).cloned();
     let target = match pinned {
@@ -80,17 +84,25 @@ pub fn fetch_all(plan: &Plan, options: &BuildOptions, cache: &Cache, log: &Path)
     }
     let mut packages: BTreeMap<String, PathBuf> =
         target.packages.iter().map(|(name, pin)| (name.clone(), stored(&downloads, pin))).collect();
-    let linux = packages
-        .remove(&plan.debian.linux_source)
-        .ok_or_else(|| pin_gone(&plan.debian.linux_source, "(no version in the lock)"))?;
-    let uboot = target
-        .sources
-        .get(&plan.debian.uboot_source)
-        .ok_or_else(|| pin_gone(&plan.debian.uboot_source, "(no version in the lock)"))?
-        .iter()
-        .map(|pin| stored(&downloads, pin))
-        .collect();
-    Ok(Fetched { target, packages, uboot, linux, cached })
+    let (linux_name, uboot_name) = (&plan.debian.linux_source, &plan.debian.uboot_source);
+    let unpinned = |name: &str| pin_gone(name, "(no version in the lock)");
+    let linux = packages.remove(linux_name).ok_or_else(|| unpinned(linux_name))?;
+    let tarballs = target.sources.get(uboot_name).ok_or_else(|| unpinned(uboot_name))?;
+    let uboot = tarballs.iter().map(|pin| stored(&downloads, pin)).collect();
+    let pins = tarballs.iter().chain(target.packages.get(linux_name));
+    let sources = pins.map(|pin| (stored(&downloads, pin), pin.clone())).collect();
+    Ok(Fetched { target, packages, uboot, linux, sources, cached })
+}
+
+impl Fetched {
+    /// Compares U-Boot's and Linux's files with their pins once more, before they are unpacked.
+    ///
+    /// # Errors
+    /// When one differs; it is removed then.
+    pub fn verify_sources(&self, files: &[PathBuf]) -> Outcome<()> {
+        let pinned = files.iter().filter_map(|file| Some((file, self.sources.get(file)?)));
+        pinned.into_iter().try_for_each(|(file, pin)| verify_cached(file, pin))
+    }
 }
 
 /// apt is opened (and its indexes fetched) only when something is not in the cache.
@@ -100,6 +112,8 @@ struct LazyApt<'a> {
     cache: &'a Cache,
     log: &'a Path,
     apt: OnceCell<Apt>,
+    /// apt and the downloads of a cache are for one run at a time; another waits.
+    lock: OnceCell<FolderLock>,
 }
 
 impl LazyApt<'_> {
@@ -114,6 +128,10 @@ impl LazyApt<'_> {
                 "`--offline` was given, but the cache does not hold everything that this build needs",
             )
             .hint("run once without `--offline`, with the same `--cache` folder"));
+        }
+        if self.lock.get().is_none() {
+            let lock = wait_for_lock(&self.cache.folder("locks")?.join("archive"))?;
+            self.lock.get_or_init(|| lock);
         }
         let facts = &self.plan.debian;
         let folder = self.cache.folder(&format!("apt/{}-{}", facts.suite, self.plan.board.architecture))?;
@@ -183,6 +201,10 @@ fn fetch_pin(apt: &Apt, remote: &Remote, pin: &Pin, downloads: &Path) -> Outcome
         .hint("somebody changed the lock or the archive; look into it before `--update-lock`"));
     }
     exec::check_interrupt()?;
+    // Another run may have fetched it while this one waited.
+    if is_there(downloads, pin) {
+        return Ok(());
+    }
     apt.fetch(remote, &stored(downloads, pin))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use diag::Outcome;
+use diag::{ExitStatus, Failure, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// The lock file, one for a product; JSON, sorted, made to be committed.
@@ -52,9 +52,34 @@ impl Lock {
         if !path.exists() {
             return Ok(Self { schema_version: 1, targets: BTreeMap::new() });
         }
-        record::read_json(path).map_err(|failure: diag::Failure| {
-            failure.hint("restore it from version control, or remove it to resolve anew")
-        })
+        let way_out =
+            |failure: Failure| failure.hint("restore it from version control, or remove it to resolve anew");
+        let lock: Self = record::read_json(path).map_err(way_out)?;
+        lock.reject_bad_pins(path).map_err(way_out)?;
+        Ok(lock)
+    }
+
+    /// A pin's name and hash become a path in the cache: neither may lead anywhere else.
+    fn reject_bad_pins(&self, path: &Path) -> Outcome<()> {
+        let packages = self.targets.values().flat_map(|target| target.packages.values());
+        let sources = self.targets.values().flat_map(|target| target.sources.values().flatten());
+        for pin in packages.chain(sources) {
+            let name = !pin.file.is_empty() && !pin.file.starts_with('.') && !pin.file.contains(['/', '\0']);
+            let hash = pin.sha256.len() == 64 && pin.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            if !name || !hash {
+                return Err(Failure::error(
+                    ExitStatus::Input,
+                    "bad-pin",
+                    format!(
+                        "`{}` pins the file `{}` with SHA-256 `{}`: expected a plain file name and 64 hexadecimal digits",
+                        path.display(),
+                        pin.file,
+                        pin.sha256
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Writes the lock atomically.
@@ -90,5 +115,35 @@ mod tests {
         std::fs::write(&path, "{\"schema_version\": 1, \"targetz\": {}}").unwrap();
         let text = Lock::read(&path).unwrap_err().to_string();
         assert!(text.contains("targetz") && text.contains("restore it from version control"), "{text}");
+    }
+
+    #[test]
+    fn a_pin_that_would_lead_out_of_the_cache_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fastness.lock");
+        let good = "ab".repeat(32);
+        for (file, sha256, refused) in [
+            ("bash_5_arm64.deb", good.as_str(), false),
+            ("../../bash.deb", &good, true),
+            (".bashrc", &good, true),
+            ("", &good, true),
+            ("bash.deb", "abc", true),
+            ("bash.deb", &"ä".repeat(32), true),
+        ] {
+            let pin = Pin { version: "5".into(), file: file.into(), bytes: 1, sha256: sha256.into() };
+            let mut lock = Lock { schema_version: 1, ..Lock::default() };
+            let target = Target { packages: [("bash".to_owned(), pin)].into(), ..Target::default() };
+            lock.targets.insert("trixie/arm64".into(), target);
+            lock.write(&path).unwrap();
+            let found = Lock::read(&path);
+            assert_eq!(found.is_err(), refused, "{file} {sha256}");
+            if let Err(failure) = found {
+                assert_eq!(
+                    (failure.status, failure.diagnostics[0].code.as_str()),
+                    (ExitStatus::Input, "bad-pin")
+                );
+                assert!(failure.to_string().contains("expected a plain file name"), "{failure}");
+            }
+        }
     }
 }

@@ -81,8 +81,10 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         };
         let built = compile(&work, UBOOT, || {
             let key = key_of(&["uboot", &source_key]);
-            let (folder, _) = cache
-                .stage("sources", &key, |part| source::unpack_quilt(&fetched.uboot, part, &log("uboot")))?;
+            let (folder, _) = cache.stage("sources", &key, |part| {
+                fetched.verify_sources(&fetched.uboot)?;
+                source::unpack_quilt(&fetched.uboot, part, &log("uboot"))
+            })?;
             Ok(folder)
         })?;
         let cached = built.cached;
@@ -100,8 +102,10 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         };
         let built = compile(&work, LINUX_ARM64, || {
             let key = key_of(&["linux", &source_key]);
-            let (folder, _) = cache
-                .stage("sources", &key, |part| source::unpack_linux(&fetched.linux, part, &log("linux")))?;
+            let (folder, _) = cache.stage("sources", &key, |part| {
+                fetched.verify_sources(std::slice::from_ref(&fetched.linux))?;
+                source::unpack_linux(&fetched.linux, part, &log("linux"))
+            })?;
             Ok(folder)
         })?;
         let cached = built.cached;

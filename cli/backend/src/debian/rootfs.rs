@@ -61,8 +61,11 @@ fn nothing_to_remove(pattern: &str, origins: &[spec::plan::Origin]) -> Failure {
 fn add_package(tree: &mut Tree, name: &str, path: &Path, log: &Path) -> Outcome<()> {
     let call = Call::new(tool("dpkg-deb")?).arg("--fsys-tarfile").arg(path).log(log);
     let mut running = call.spawn_reading()?;
-    let pipe = running.child.stdout.take().ok_or_else(|| internal("a pipe is missing"))?;
-    tree.add_archive(name, std::io::BufReader::with_capacity(1 << 20, pipe))?;
+    let pipe = running.stream().ok_or_else(|| internal("a pipe is missing"))?;
+    let added = tree.add_archive(name, std::io::BufReader::with_capacity(1 << 20, pipe));
+    // A signal breaks the stream: that the package looks damaged then is not the reason.
+    exec::check_interrupt()?;
+    added?;
     let status = running.child.wait().map_err(|e| Failure::io("wait for", path, &e))?;
     call.judge(status)
 }

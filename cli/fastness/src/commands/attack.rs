@@ -54,8 +54,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     }
     let folder =
         places::board_folder(&arguments.image, arguments.board.as_deref(), arguments.out.as_deref())?;
-    let built = Built::open(&folder)?;
+    // Before the lock, which would make the folder; and again behind it, when no other run changes it.
+    Built::open(&folder)?;
     let _lock = FolderLock::take(&folder)?;
+    let built = Built::open(&folder)?;
     let steps = Steps::new(*output);
     let jobs = arguments.jobs.map_or_else(processors, std::num::NonZeroUsize::get);
     let results = stages::attack(&built, &arguments.names, jobs, &steps)?;

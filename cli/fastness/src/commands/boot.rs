@@ -34,8 +34,10 @@ pub struct Arguments {
 /// Boots and prints what the boot showed.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let folder = places::board_folder(&arguments.path, arguments.board.as_deref(), arguments.out.as_deref())?;
-    let built = Built::open(&folder)?;
+    // Before the lock, which would make the folder; and again behind it, when no other run changes it.
+    Built::open(&folder)?;
     let _lock = FolderLock::take(&folder)?;
+    let built = Built::open(&folder)?;
     let steps = Steps::new(*output);
     let boot = stages::boot(&built, &steps)?;
     drop(steps);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop with the place")]
 
+mod bad_input;
+mod broken_builds;
 mod definitions;
 mod documents;
 mod fit;
@@ -12,3 +14,4 @@ mod keys;
 mod product;
 mod setup;
 mod support;
+mod world;

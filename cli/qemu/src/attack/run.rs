@@ -13,7 +13,7 @@ use super::classify::{Ended, Observation, classify, kernel_evidence};
 use super::definition::{Attack, Ending, Expect, Stage};
 use crate::boot::{USERSPACE, absolute, file};
 use crate::console::Seen;
-use crate::files::{clone_sparse, write_flash};
+use crate::files::{clone_sparse, scratch_in, write_flash};
 use crate::machine::{Machine, MachineSpec};
 use crate::mutate::{Case, Mutation, Subject};
 use crate::pattern::Pattern;
@@ -72,7 +72,7 @@ pub fn run_attacks(
     };
     exec::find(&exec::tool(&facts.program)?)?;
     let subject = Subject::open(run.plan, run.record, run.folder)?;
-    let shared = tempfile::tempdir_in(run.folder).map_err(|e| Failure::io("write in", run.folder, &e))?;
+    let shared = scratch_in(run.folder)?;
     // One flash for all: machines read it only.
     let flash = absolute(&shared.path().join("flash.img"))?;
     write_flash(&flash, &subject.uboot, run.plan.board.boot.flash_bytes)?;
