@@ -126,18 +126,16 @@ impl Apt {
     /// When a version has gone from the archive.
     pub fn locate(&self, pins: &BTreeMap<String, String>) -> Outcome<BTreeMap<String, Remote>> {
         let wanted = pins.iter().map(|(name, version)| format!("{name}={version}"));
-        let output = self
-            .call("apt-get")?
-            .args(["download", "--print-uris", "-qq"])
-            .args(wanted)
-            .output()
-            .map_err(|failure| {
-                refused(failure, |failure| {
-                    failure
+        let output =
+            self.call("apt-get")?.args(["download", "--print-uris", "-qq"]).args(wanted).output().map_err(
+                |failure| {
+                    refused(failure, |failure| {
+                        failure
                         .note("a pinned version may have gone: the archive keeps one version a suite")
                         .hint("take the newest with `fastness build --update-lock`, and commit the new lock")
-                })
-            })?;
+                    })
+                },
+            )?;
         let mut located = BTreeMap::new();
         for remote in parse_uris(&String::from_utf8_lossy(&output)) {
             let Some(name) = remote.name.split('_').next().map(str::to_owned) else { continue };
