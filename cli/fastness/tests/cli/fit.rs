@@ -98,3 +98,19 @@ fn show_prints_the_tree_and_refuses_what_is_none() {
     assert_eq!((junk.code, junk.out.as_str()), (3, ""));
     assert!(junk.err.contains("error[fit]: `junk`: "), "{junk:?}");
 }
+
+#[test]
+fn verify_wants_a_key_or_a_control_fdt() {
+    let run = Place::new().run(&["fit", "verify", "fit.itb"]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert!(run.err.contains("<--control <FILE>|--key <NAME>>"), "{run:?}");
+}
+
+#[test]
+fn a_folder_in_place_of_a_file_is_told() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("folder")).unwrap();
+    let run = place.run(&["fit", "show", "folder"]);
+    assert_eq!((run.code, run.out.as_str()), (3, ""));
+    assert!(run.err.contains("hint: it is a folder; name a file"), "{run:?}");
+}
