@@ -1,6 +1,6 @@
 //! The documentation, followed to the letter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::support::{Place, Run, top};
@@ -213,10 +213,23 @@ fn every_kind_of_check_has_a_row() {
     let text = text_of("docs/contract.md");
     let (_, table) = text.split_once("## Checks in layer files").unwrap();
     let table = table.split("\n## ").next().unwrap();
-    let rows: BTreeSet<&str> =
-        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let rows: BTreeMap<&str, &str> =
+        table.lines().filter_map(|line| Some((line.strip_prefix("| `")?.split('`').next()?, line))).collect();
     let kinds: BTreeSet<&str> = evidence::kinds::KINDS.iter().map(|kind| kind.name).collect();
-    assert_eq!(rows, kinds);
+    assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), kinds);
+    // Each row has the kind's parameters, which the kind itself names when it is given another.
+    for kind in evidence::kinds::KINDS {
+        let told = (kind.validate)(&serde_json::json!({"none-of-them": 1})).join(" ");
+        let (_, parameters) = told.split_once("expected").unwrap_or_default();
+        for parameter in parameters.split('`').skip(1).step_by(2) {
+            assert!(
+                rows[kind.name].contains(parameter),
+                "{}: no `{parameter}` in {}",
+                kind.name,
+                rows[kind.name]
+            );
+        }
+    }
 }
 
 #[test]
