@@ -1,6 +1,7 @@
 //! `inspect`, `boot`, `attack`, `report` without an image.
 
 use crate::support::Place;
+use crate::world::World;
 
 #[test]
 fn without_an_image_each_says_how_to_make_one() {
@@ -106,4 +107,27 @@ fn attacks_are_listed_with_those_of_the_product() {
     let broken = place.run(&["attack", "--list"]);
     assert_eq!((broken.code, broken.out.as_str()), (3, ""));
     assert!(broken.err.contains("unknown key `titel`"), "{broken:?}");
+}
+
+#[test]
+fn a_report_is_signed_by_an_evidence_key_that_is_there_or_stays_as_it_was() {
+    let Some(world) = World::built() else { return };
+    let report = || std::fs::read(world.out("report.json")).unwrap();
+    let before = report();
+    for (key, expected) in
+        [("none", "fastness keys new none --evidence"), ("gw-dev", "it is a key for another purpose")]
+    {
+        let run = world.run(&["report", "--sign", key]);
+        assert_eq!((run.code, run.out.as_str()), (8, ""), "{run:?}");
+        assert!(run.err.contains(expected), "{run:?}");
+    }
+    assert_eq!(report(), before);
+    assert_eq!(world.run(&["keys", "new", "evidence", "--evidence"]).code, 0);
+    // The world's image does not hold, and a signature does not change that.
+    assert_eq!(world.run(&["report", "--sign", "evidence"]).code, 6);
+    let verified = world.run(&["report", "--verify", "evidence"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    assert!(verified.out.starts_with("report.json is signed by `evidence` ("), "{verified:?}");
+    std::fs::write(world.out("report.json"), [before, b" ".to_vec()].concat()).unwrap();
+    assert_eq!(world.run(&["report", "--verify", "evidence"]).code, 8);
 }
