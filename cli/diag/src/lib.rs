@@ -141,6 +141,9 @@ impl Failure {
             std::io::ErrorKind::StorageFull => {
                 "free some space, then run the same command again; nothing was lost"
             }
+            std::io::ErrorKind::IsADirectory => "it is a folder; name a file",
+            std::io::ErrorKind::NotADirectory => "a part of the path is a file; check the path",
+            std::io::ErrorKind::ReadOnlyFilesystem => "name a place that can be written",
             _ => "see the system's message above",
         };
         let code = match error.kind() {

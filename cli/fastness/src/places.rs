@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use diag::{ExitStatus, Failure, Outcome};
 use record::ImageRecord;
 use spec::folder_of;
+use spec::library::Library;
 use spec::plan::Plan;
 
 /// The product file that is meant when none is named.
@@ -62,6 +63,18 @@ fn in_home(
         })
 }
 
+/// The definitions that are built in, and those of this folder.
+///
+/// # Errors
+/// `not-a-folder`: a list without the user's own definitions would look as if there were none.
+pub fn definitions(folder: &Path) -> Outcome<Library> {
+    if folder.is_dir() {
+        return Ok(Library::built_in(Some(folder)));
+    }
+    let message = format!("expected a folder, found none at `{}`", folder.display());
+    Err(Failure::error(ExitStatus::Input, "not-a-folder", message).hint("name the folder of a product"))
+}
+
 /// The output folder of one board, with the plan and the record of the image in it.
 pub struct Built {
     /// The product's folder, for attacks of its own.
@@ -75,7 +88,7 @@ pub struct Built {
 }
 
 /// The product's folder, when the output folder lies in its usual place, `out/BOARD` beside the product.
-fn product_folder_of(folder: &Path) -> Option<PathBuf> {
+pub fn product_folder_of(folder: &Path) -> Option<PathBuf> {
     let beside = folder.join("../..");
     beside.join(PRODUCT).is_file().then_some(beside)
 }
@@ -83,10 +96,19 @@ fn product_folder_of(folder: &Path) -> Option<PathBuf> {
 /// The folder that `path` means: itself, or `out/BOARD` of a product file.
 ///
 /// # Errors
-/// When the product file is wrong.
+/// When the product file is wrong; `folder-of-one-board` when the folder is named and a board or another folder, too.
 pub fn board_folder(path: &Path, board: Option<&str>, asked_out: Option<&Path>) -> Outcome<PathBuf> {
     if path.is_dir() {
-        return Ok(path.to_owned());
+        let one_too_many = board.map(|_| "--board").or(asked_out.map(|_| "--out"));
+        return match one_too_many {
+            None => Ok(path.to_owned()),
+            Some(option) => Err(Failure::error(
+                ExitStatus::Usage,
+                "folder-of-one-board",
+                format!("`{option}` goes with a product file, and `{}` is a folder", path.display()),
+            )
+            .hint("name the product file, or the output folder alone")),
+        };
     }
     let plan = spec::load(path, board)?;
     Ok(out(path, asked_out).join(plan.board.name))

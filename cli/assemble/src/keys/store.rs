@@ -295,7 +295,14 @@ impl KeyStore {
     }
 
     fn read_public(&self, name: &str, kind: KeyKind) -> Outcome<(KeyRecord, String)> {
-        let record = self.record(name)?;
+        let record = self.record(name).map_err(|failure| {
+            let missing = failure.diagnostics.iter().any(|found| found.code == "missing-key");
+            if !missing || kind != KeyKind::Ed25519 {
+                return failure;
+            }
+            let make = format!("`fastness keys new {name} --evidence`");
+            failure.hint(format!("make it with {make}, or name another store with `--keys`"))
+        })?;
         if record.kind != kind {
             return Err(self
                 .mismatch(name, "it is a key for another purpose")

@@ -56,19 +56,25 @@ impl Kind for SecretsAbsent {
         match context.root() {
             Ok(root) => {
                 let mut files = 0usize;
+                let mut left_out = Vec::new();
                 for (path, node) in root.nodes() {
-                    let excepted = with.exceptions.keys().any(|pattern| glob::matches(pattern, path));
-                    if excepted {
-                        continue;
-                    }
                     if let NodeKind::File(1..) = node.kind {
+                        if with.exceptions.keys().any(|pattern| glob::matches(pattern, path)) {
+                            left_out.push(format!("`{path}`"));
+                            continue;
+                        }
                         let bytes = root.read(path)?.unwrap_or_default();
                         problems
                             .extend(found(&bytes).into_iter().map(|what| format!("`{path}` holds {what}")));
                         files += 1;
                     }
                 }
-                looked.push(format!("{files} files"));
+                let but = if left_out.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (left out with a reason: {})", left_out.join(" "))
+                };
+                looked.push(format!("{files} files{but}"));
                 sha256.clone_from(&root.sha256);
             }
             Err(why) => absent_part(why)?,
@@ -175,6 +181,19 @@ mod tests {
         let seen = passes(check(pem("OPENSSH PRIVATE KEY", "\0\0")));
         assert_eq!(seen, "none in 5 files");
         passes(check(pem("CERTIFICATE", &"A".repeat(64))));
+    }
+
+    #[test]
+    fn what_is_excepted_is_named_and_needs_a_reason() {
+        let key = pem("PRIVATE KEY", &"MC4C".repeat(16));
+        let root = || Tree::base().file("/usr/lib/t.so", 0o644, &key).root();
+        let with = |reason: &str| json!({"exceptions": {"/usr/lib/*.so": reason}});
+        let seen = passes(run("secrets-absent", with("keys of its self-test"), root()));
+        assert_eq!(seen, "none in 4 files (left out with a reason: `/usr/lib/t.so`)");
+        let other = json!({"exceptions": {"/usr/lib/u.so": "x"}});
+        fails(run("secrets-absent", other, root()), "`/usr/lib/t.so` holds a private key");
+        let problems = (crate::kinds::find("secrets-absent").unwrap().validate)(&with(" "));
+        assert_eq!(problems, ["the exception for `/usr/lib/*.so` has no reason"]);
     }
 
     #[test]

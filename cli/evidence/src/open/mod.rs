@@ -25,7 +25,8 @@ const FDT_MAGIC: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
 /// # Errors
 /// When the path cannot be read or is none of these.
 pub fn open(path: &Path) -> Outcome<Subject> {
-    let meta = std::fs::metadata(path).map_err(|e| Failure::io("read", path, &e))?;
+    let meta = std::fs::metadata(path)
+        .map_err(|e| Failure { status: ExitStatus::Input, ..Failure::io("read", path, &e) })?;
     if meta.is_dir() {
         if path.join("image.json").is_file() {
             return output(path);

@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Machines side by side; otherwise the number of processors
     #[arg(long, short, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
-    /// List the attacks
+    /// List the attacks that would be run, and run none
     #[arg(long)]
     list: bool,
 }
@@ -46,7 +46,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if arguments.list {
         let image = &arguments.image;
-        let attacks = stages::attacks((!image.is_dir()).then(|| spec::folder_of(image)))?;
+        let product = if image.is_dir() {
+            places::product_folder_of(image)
+        } else {
+            Some(spec::folder_of(image).to_owned())
+        };
+        let attacks = stages::attacks(product.as_deref(), &arguments.names)?;
         output.result(&attacks, |_| {
             attacks.iter().map(|attack| format!("{:<34} {}\n", attack.attack, attack.title)).collect()
         });

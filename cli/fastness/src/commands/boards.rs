@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use diag::{ExitStatus, Outcome};
 use spec::BoardSummary;
-use spec::library::Library;
 
 use crate::output::Output;
+use crate::places;
 
 const EXAMPLE: &str = "Example:\n  fastness boards";
 
@@ -21,7 +21,7 @@ pub struct Arguments {
 
 /// Lists the boards.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let boards = spec::boards(&Library::built_in(Some(&arguments.folder)))?;
+    let boards = spec::boards(&places::definitions(&arguments.folder)?)?;
     output.result(&boards, |_| boards.iter().map(text).collect());
     Ok(ExitStatus::Success)
 }

@@ -50,14 +50,15 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("by").required(true).args(["control", "key"]))]
 struct VerifyArguments {
     /// The FIT
     file: PathBuf,
     /// Verify with the keys in this U-Boot binary or control FDT
-    #[arg(long, value_name = "FILE", required_unless_present = "key")]
+    #[arg(long, value_name = "FILE")]
     control: Option<PathBuf>,
     /// Verify with this key of the key store
-    #[arg(long, value_name = "NAME", conflicts_with = "control")]
+    #[arg(long, value_name = "NAME")]
     key: Option<String>,
     /// The algorithm that the key is for
     #[arg(long, value_name = "ALGORITHM", default_value = "sha256,rsa3072")]

@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use diag::{ExitStatus, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use evidence::report::{Report, ReportInput, terminal};
 use exec::FolderLock;
 
 use crate::output::Output;
-use crate::places::Built;
+use crate::places::{self, Built, PRODUCT};
 use crate::progress::Steps;
 use crate::stages;
 
 const EXAMPLE: &str = "\
 Examples:
+  fastness inspect                                       the image of product.yaml
   fastness inspect out/qemu-aarch64                      with the checks of its own plan
   fastness inspect rootfs.squashfs --product product.yaml
   fastness inspect u-boot.bin                            generic checks of a foreign file";
@@ -21,23 +22,51 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// Output folder, disk image, root file system (folder, tar, squashfs, ext4), FIT or U-Boot binary
+    /// Product file, output folder of one board, disk image, root file system (folder, tar, squashfs, ext4), FIT or
+    /// U-Boot binary
+    #[arg(default_value = PRODUCT)]
     path: PathBuf,
-    /// Use the checks of this product
+    /// Use the checks of this product on something that is no output folder
     #[arg(long, value_name = "FILE")]
     product: Option<PathBuf>,
     /// The board; otherwise the product's first
-    #[arg(long, value_name = "BOARD", requires = "product")]
+    #[arg(long, value_name = "BOARD")]
     board: Option<String>,
+    /// Output folder, when PATH is a product file; otherwise `out` beside it
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// The output folder that is meant, if one is.
+    fn output_folder(&self) -> Outcome<Option<PathBuf>> {
+        let is_product = self.path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+        // What a build leaves even when it made no image.
+        let has = |name: &str| self.path.join(name).exists();
+        let is_output = has("image.json") || (has(".lock") && has("generated"));
+        if self.product.is_none() && (is_product || is_output) {
+            return places::board_folder(&self.path, self.board.as_deref(), self.out.as_deref()).map(Some);
+        }
+        let one_too_many = match (&self.product, &self.board, &self.out) {
+            (_, _, Some(_)) => Some("--out"),
+            (None, Some(_), None) => Some("--board"),
+            _ => None,
+        };
+        let Some(option) = one_too_many else { return Ok(None) };
+        let message = format!("`{option}` goes with a product file, and `{}` is none", self.path.display());
+        Err(Failure::error(ExitStatus::Usage, "no-product", message).hint("name one with `--product`"))
+    }
 }
 
 /// Inspects and prints; an output folder also gets `findings.json`.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let path = &arguments.path;
+    let folder = arguments.output_folder()?;
     let steps = Steps::new(*output);
-    let report = if path.is_dir() && path.join("image.json").is_file() && arguments.product.is_none() {
-        let _lock = FolderLock::take(path)?;
-        let built = Built::open(path)?;
+    let report = if let Some(folder) = folder {
+        // Before the lock, which would make the folder; and again behind it, when no other run changes it.
+        Built::open(&folder)?;
+        let _lock = FolderLock::take(&folder)?;
+        let built = Built::open(&folder)?;
         let findings = stages::inspect(&built, &steps)?;
         Report::new(ReportInput {
             plan: Some(built.plan),
@@ -52,7 +81,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             None => None,
         };
         let findings = steps.step("inspect", None, || {
-            let subject = evidence::open::open(path)?;
+            let subject = evidence::open::open(&arguments.path)?;
             Ok((evidence::inspect::inspect(plan.as_ref(), &subject)?, false))
         })?;
         Report::new(ReportInput { plan, image: None, findings, boot: None, attacks: Vec::new() })?

@@ -17,7 +17,8 @@ Examples:
   fastness keys new dev                                  a development key
   fastness keys new gateway --release --bits 4096        asks for a passphrase
   fastness keys new evidence --evidence                  signs reports
-  fastness keys list";
+  fastness keys list
+  fastness keys check gateway --open                     asks for the passphrase, too";
 
 /// Arguments of `keys`.
 #[derive(Debug, clap::Args)]

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use diag::{ExitStatus, Failure, Outcome, did_you_mean};
 use spec::LayerSummary;
-use spec::library::Library;
 
 use crate::output::Output;
+use crate::places;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -26,7 +26,7 @@ pub struct Arguments {
 
 /// Lists the layers.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let mut layers = spec::layers(&Library::built_in(Some(&arguments.folder)))?;
+    let mut layers = spec::layers(&places::definitions(&arguments.folder)?)?;
     if let Some(name) = &arguments.name {
         let near = did_you_mean(name, layers.iter().map(|layer| layer.name.as_str())).map(str::to_owned);
         layers.retain(|layer| layer.name == *name);

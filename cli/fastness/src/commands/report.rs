@@ -52,6 +52,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         return verify(arguments, &folder, name, output);
     }
     let built = Built::open(&folder)?;
+    // Before any work, and before a passphrase is asked for.
+    let store = KeyStore::at(&places::keys(arguments.keys.as_deref())?);
+    if let Some(name) = &arguments.sign {
+        store.evidence_public(name)?;
+    }
     let _lock = FolderLock::take(&folder)?;
     let findings = folder.join("findings.json");
     let findings = if findings.is_file() {
@@ -62,7 +67,6 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let report = stages::report(&built, findings)?;
     stages::write_report(&report, &folder)?;
     if let Some(name) = &arguments.sign {
-        let store = KeyStore::at(&places::keys(arguments.keys.as_deref())?);
         let secret = arguments.passphrase.read(&store, name)?;
         let key = store.load_evidence(name, &secret)?;
         let path = folder.join("report.json");

@@ -33,18 +33,18 @@ pub struct AttackSummary {
     pub requirements: Vec<String>,
 }
 
-/// Every attack that is known: those of the program, and those beside the product.
+/// The attacks that would be run, of the program and of the product: all, if none is named.
 ///
 /// # Errors
-/// A definition is wrong.
-pub fn attacks(product_folder: Option<&Path>) -> Outcome<Vec<AttackSummary>> {
+/// A definition is wrong, or there is no attack of that name.
+pub fn attacks(product_folder: Option<&Path>, names: &[String]) -> Outcome<Vec<AttackSummary>> {
     let summary = |attack: qemu::Attack| AttackSummary {
         attack: attack.name,
         title: attack.title,
         stage: attack.expect.stage.name().to_owned(),
         requirements: attack.requirements,
     };
-    Ok(library(product_folder)?.into_iter().map(summary).collect())
+    Ok(select(library(product_folder)?, names)?.into_iter().map(summary).collect())
 }
 
 /// Boots the untouched image and writes `boot.json`.

@@ -26,6 +26,16 @@ fn layers_are_listed_and_one_is_shown_whole() {
 }
 
 #[test]
+fn a_folder_that_is_not_there_is_told() {
+    let place = Place::new();
+    for verb in ["boards", "layers"] {
+        let run = place.run(&[verb, "--folder", "none"]);
+        assert_eq!((run.code, run.out.as_str()), (3, ""), "{run:?}");
+        assert!(run.err.contains("expected a folder, found none at `none`"), "{run:?}");
+    }
+}
+
+#[test]
 fn a_products_own_layer_is_listed_and_a_broken_one_is_told() {
     let place = Place::new();
     std::fs::create_dir_all(place.path("layers/mine")).unwrap();

@@ -81,7 +81,7 @@ fn a_key_of_another_size_signs_nothing() {
 fn verify_wants_a_key_to_verify_with() {
     let run = signed().run(&["fit", "verify", "s.itb"]);
     assert_eq!(run.code, 2);
-    assert!(run.err.contains("--control"), "{run:?}");
+    assert!(run.err.contains("<--control <FILE>|--key <NAME>>"), "{run:?}");
 }
 
 #[test]
@@ -97,4 +97,13 @@ fn show_prints_the_tree_and_refuses_what_is_none() {
     let junk = place.run(&["fit", "show", "junk"]);
     assert_eq!((junk.code, junk.out.as_str()), (3, ""));
     assert!(junk.err.contains("error[fit]: `junk`: "), "{junk:?}");
+}
+
+#[test]
+fn a_folder_in_place_of_a_file_is_told() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("folder")).unwrap();
+    let run = place.run(&["fit", "show", "folder"]);
+    assert_eq!((run.code, run.out.as_str()), (3, ""));
+    assert!(run.err.contains("hint: it is a folder; name a file"), "{run:?}");
 }

@@ -1,11 +1,12 @@
 //! `inspect`, `boot`, `attack`, `report` without an image.
 
 use crate::support::Place;
+use crate::world::World;
 
 #[test]
 fn without_an_image_each_says_how_to_make_one() {
     let place = Place::with_product();
-    for verb in ["boot", "report"] {
+    for verb in ["inspect", "boot", "report"] {
         let run = place.run(&[verb]);
         let expected = "\
 error[no-image]: there is no finished image in `out/qemu-aarch64`
@@ -22,12 +23,40 @@ error[no-image]: there is no finished image in `out/qemu-aarch64`
 fn inspect_of_something_else_says_what_it_reads() {
     let place = Place::new();
     let missing = place.run(&["inspect", "none.img"]);
-    assert_eq!((missing.code, missing.out.as_str()), (4, ""));
+    // As every other verb: a path that is not there is wrong input.
+    assert_eq!((missing.code, missing.out.as_str()), (3, ""));
     assert!(missing.err.contains("cannot read `none.img`"), "{missing:?}");
     std::fs::write(place.path("junk"), [7; 4096]).unwrap();
     let junk = place.run(&["inspect", "junk"]);
     assert_eq!((junk.code, junk.out.as_str()), (3, ""));
     assert!(junk.err.contains("error[unknown-subject]"), "{junk:?}");
+}
+
+#[test]
+fn an_output_folder_without_an_image_is_no_foreign_root_file_system() {
+    let place = Place::with_product();
+    assert_eq!(place.run(&["generate"]).code, 0);
+    for path in [&["inspect"][..], &["inspect", "product.yaml"], &["inspect", "out/qemu-aarch64"]] {
+        let run = place.run(path);
+        assert_eq!((run.code, run.out.as_str()), (3, ""), "{run:?}");
+        assert!(run.err.starts_with("error[no-image]: there is no finished image in `out/qemu"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_board_of_an_output_folder_is_not_ignored() {
+    let place = Place::with_product();
+    assert_eq!(place.run(&["generate"]).code, 0);
+    for arguments in [
+        &["boot", "out/qemu-aarch64", "--board", "other"][..],
+        &["report", "out/qemu-aarch64", "--out", "elsewhere"],
+        &["attack", "--image", "out/qemu-aarch64", "--board", "other"],
+        &["inspect", "out/qemu-aarch64", "--board", "other"],
+    ] {
+        let run = place.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
+        assert!(run.err.contains("a product file, and `out/qemu-aarch64` is "), "{run:?}");
+    }
 }
 
 #[test]
@@ -65,8 +94,40 @@ fn attacks_are_listed_with_those_of_the_product() {
     let listed = place.run(&["attack", "--list"]);
     assert_eq!(listed.out.lines().count(), shipped.out.lines().count() + 1);
     assert!(listed.out.contains("of-my-own "), "{}", listed.out);
+    // The list is of what would be run: by name, and by an output folder in its usual place.
+    let one = place.run(&["attack", "--list", "of-my", "--json"]);
+    assert_eq!(one.json().as_array().map(Vec::len), Some(1), "{one:?}");
+    assert_eq!(place.run(&["generate"]).code, 0);
+    let by_folder = place.run(&["attack", "--list", "--image", "out/qemu-aarch64"]);
+    assert_eq!(by_folder.out, listed.out);
+    let none = place.run(&["attack", "--list", "of-mine"]);
+    assert_eq!((none.code, none.out.as_str()), (2, ""));
+    assert!(none.err.contains("there is no attack whose name contains `of-mine`"), "{none:?}");
     std::fs::write(place.path("attacks/of-my-own.yaml"), "titel: own\n").unwrap();
     let broken = place.run(&["attack", "--list"]);
     assert_eq!((broken.code, broken.out.as_str()), (3, ""));
     assert!(broken.err.contains("unknown key `titel`"), "{broken:?}");
+}
+
+#[test]
+fn a_report_is_signed_by_an_evidence_key_that_is_there_or_stays_as_it_was() {
+    let Some(world) = World::built() else { return };
+    let report = || std::fs::read(world.out("report.json")).unwrap();
+    let before = report();
+    for (key, expected) in
+        [("none", "fastness keys new none --evidence"), ("gw-dev", "it is a key for another purpose")]
+    {
+        let run = world.run(&["report", "--sign", key]);
+        assert_eq!((run.code, run.out.as_str()), (8, ""), "{run:?}");
+        assert!(run.err.contains(expected), "{run:?}");
+    }
+    assert_eq!(report(), before);
+    assert_eq!(world.run(&["keys", "new", "evidence", "--evidence"]).code, 0);
+    // The world's image does not hold, and a signature does not change that.
+    assert_eq!(world.run(&["report", "--sign", "evidence"]).code, 6);
+    let verified = world.run(&["report", "--verify", "evidence"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    assert!(verified.out.starts_with("report.json is signed by `evidence` ("), "{verified:?}");
+    std::fs::write(world.out("report.json"), [before, b" ".to_vec()].concat()).unwrap();
+    assert_eq!(world.run(&["report", "--verify", "evidence"]).code, 8);
 }

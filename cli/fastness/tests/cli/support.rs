@@ -69,6 +69,17 @@ impl Place {
         std::fs::write(path, text.replace(from, to)).unwrap();
     }
 
+    /// Adds text to the end of `product.yaml`.
+    pub fn add(&self, text: &str) {
+        let path = self.path("product.yaml");
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + text).unwrap();
+    }
+
+    /// A script of the shell in the folder, in which `fastness` is the program.
+    pub fn shell(&self, script: &str) -> Command {
+        in_shell(&self.command(&[]), script)
+    }
+
     /// Runs the program.
     pub fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command(arguments).output().unwrap())
@@ -86,6 +97,21 @@ impl Place {
             .stdin(Stdio::null());
         command
     }
+}
+
+/// The script, in the place and with the environment of `command`, whose program is first on the path.
+pub fn in_shell(command: &Command, script: &str) -> Command {
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", script]).env_clear().stdin(Stdio::null());
+    shell.current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    let path = command.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value).unwrap();
+    let program = Path::new(command.get_program()).parent().unwrap().to_owned();
+    let folders = std::iter::once(program).chain(std::env::split_paths(path));
+    shell.env("PATH", std::env::join_paths(folders).unwrap());
+    shell
 }
 
 /// The repository's top folder.

@@ -107,6 +107,11 @@ impl World {
         command
     }
 
+    /// A script of the shell, with the world's tools and the program in front.
+    pub fn shell(&self, script: &str) -> Command {
+        crate::support::in_shell(&self.command(&[]), script)
+    }
+
     /// Runs the program to its end.
     pub fn run(&self, arguments: &[&str]) -> Run {
         Run::of(self.command(arguments).output().unwrap())
