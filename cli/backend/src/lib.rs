@@ -4,10 +4,12 @@
 //! build system ([`build`]). What it hands back is the same for all of them, so that
 //! signing, inspection and proof exist once. No key ever comes here.
 
+pub mod buildroot;
 mod cache;
 pub mod debian;
 pub mod kconfig;
 mod progress;
+mod uboot;
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +42,10 @@ pub struct BuildOptions {
 /// # Errors
 /// When the folder cannot be written.
 pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
-    debian::generate(plan, folder)
+    match plan.backend.as_str() {
+        "buildroot" => buildroot::generate(plan, folder),
+        _ => debian::generate(plan, folder),
+    }
 }
 
 /// Builds everything that the plan asks for and records it as `artefacts.json`.

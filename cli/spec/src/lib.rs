@@ -4,6 +4,7 @@
 //! and writes nothing.
 
 pub mod board;
+pub mod buildroot;
 pub mod decode;
 mod diff;
 mod explain;
@@ -49,9 +50,22 @@ pub fn load(product: &Path, board: Option<&str>) -> Outcome<Plan> {
 /// # Errors
 /// As [`load`].
 pub fn load_with(library: &Library, product: &Path, board: Option<&str>) -> Outcome<Plan> {
+    load_as(library, product, board, None)
+}
+
+/// As [`load_with`], for another backend than the product names.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(
+    library: &Library,
+    product: &Path,
+    board: Option<&str>,
+    backend: Option<product::Backend>,
+) -> Outcome<Plan> {
     let name = product.file_name().map_or_else(|| "product.yaml".into(), |name| name.to_string_lossy());
     let source = library::read_file(product, &name)?;
-    resolve::resolve(library, &source, board)
+    resolve::resolve(library, &source, board, backend)
 }
 
 /// The folder in which a product's own layers, boards and templates are searched.
@@ -80,5 +94,6 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("product", whole("product", product::Product::schema())),
         ("board", whole("board", board::Board::schema())),
         ("layer", whole("layer", layer::Layer::schema())),
+        ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
     ]
 }

@@ -10,6 +10,7 @@ use record::{ImageRecord, Verdict};
 use serde::Serialize;
 use spec::plan::Plan;
 
+use crate::cli::BackendName;
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
 use crate::progress::{Step, Steps};
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Every board of the product
     #[arg(long, conflicts_with = "board")]
     all_boards: bool,
+    /// The backend; otherwise the product's
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendName>,
     /// Boot the image and run every attack, too
     #[arg(long)]
     prove: bool,
@@ -127,9 +131,9 @@ fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
     let product = &arguments.product;
     let boards = if arguments.all_boards { stages::boards_of(product)? } else { arguments.board.clone() };
     if boards.is_empty() {
-        return Ok(vec![spec::load(product, None)?]);
+        return Ok(vec![stages::plan(product, None, arguments.backend)?]);
     }
-    boards.iter().map(|board| spec::load(product, Some(board))).collect()
+    boards.iter().map(|board| stages::plan(product, Some(board), arguments.backend)).collect()
 }
 
 fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Outcome<BoardResult> {

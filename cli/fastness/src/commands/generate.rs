@@ -6,12 +6,16 @@ use diag::{ExitStatus, Outcome};
 use exec::FolderLock;
 use serde::Serialize;
 
+use crate::cli::BackendName;
 use crate::output::Output;
 use crate::places::{self, PRODUCT};
 use crate::progress::Steps;
 use crate::stages;
 
-const EXAMPLE: &str = "Example:\n  fastness generate && ls out/qemu-aarch64/generated";
+const EXAMPLE: &str = "\
+Examples:
+  fastness generate && ls out/qemu-aarch64/generated
+  fastness generate --backend buildroot            an external tree for Buildroot";
 
 /// Arguments of `generate`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +27,9 @@ pub struct Arguments {
     /// The board; otherwise the product's first
     #[arg(long, value_name = "BOARD")]
     board: Option<String>,
+    /// The backend; otherwise the product's
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendName>,
     /// Output folder; otherwise `out` beside the product file
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -37,7 +44,7 @@ struct Generated {
 
 /// Writes `generated/`.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let plan = spec::load(&arguments.product, arguments.board.as_deref())?;
+    let plan = stages::plan(&arguments.product, arguments.board.as_deref(), arguments.backend)?;
     let folder = places::out(&arguments.product, arguments.out.as_deref()).join(&plan.board.name);
     let _lock = FolderLock::take(&folder)?;
     let steps = Steps::new(*output);

@@ -14,14 +14,15 @@ use std::path::{Path, PathBuf};
 use backend::BuildOptions;
 use diag::{ExitStatus, Failure, Outcome};
 use record::{Artefacts, ImageRecord};
-use spec::library::{read_file, read_model};
+use spec::library::{Library, read_file, read_model};
 use spec::plan::Plan;
-use spec::product::Product;
+use spec::product::{Backend, Product};
 
 pub use findings::{inspect, known_findings, report, write_report};
 pub use proof::{attack, attacks, boot, known_attacks, known_boot};
 pub use sign::{Passphrase, image_is_current, key_fits, sign};
 
+use crate::cli::BackendName;
 use crate::places;
 use crate::progress::Steps;
 
@@ -43,6 +44,19 @@ pub struct Options {
     pub update_lock: bool,
     /// Parallel jobs.
     pub jobs: usize,
+}
+
+/// The plan of a product; `backend` takes the place of the one that it names.
+///
+/// # Errors
+/// Everything that is wrong with the product, its board and its layers.
+pub fn plan(product: &Path, board: Option<&str>, backend: Option<BackendName>) -> Outcome<Plan> {
+    let library = Library::built_in(Some(spec::folder_of(product)));
+    let backend = backend.map(|name| match name {
+        BackendName::Debian => Backend::Debian,
+        BackendName::Buildroot => Backend::Buildroot,
+    });
+    spec::load_as(&library, product, board, backend)
 }
 
 /// The boards that a product names, in its order.
