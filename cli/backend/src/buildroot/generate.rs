@@ -104,6 +104,13 @@ fn external_mk(plan: &Plan, external: &str) -> String {
          # variables are expanded only when they are used.\n\
          LINUX_KCONFIG_DEFCONFIG = {base}\n\
          LINUX_KCONFIG_OPTS += KCONFIG_ALLCONFIG={folder}/linux.fragment\n\n\
+         # Packages switch kernel symbols on (systemd: user namespaces, autofs): what is\n\
+         # asked has the last word.\n\
+         define FASTNESS_LINUX_CONFIG_FIXUPS\n\
+         \t$(Q)support/kconfig/merge_config.sh -m -O $(LINUX_DIR) $(LINUX_DIR)/.config \\\n\
+         \t\t{folder}/linux.fragment >/dev/null\n\
+         endef\n\
+         PACKAGES_LINUX_CONFIG_FIXUPS += $(FASTNESS_LINUX_CONFIG_FIXUPS)$(sep)\n\n\
          # U-Boot's whole environment, where its symbol DEFAULT_ENV_FILE looks for it.\n\
          FASTNESS_UBOOT_ENV = {folder}/u-boot.env\n\n\
          define FASTNESS_COPY_UBOOT_ENV\n\

@@ -9,6 +9,14 @@ ifeq ($(FASTNESS_BOARD),qemu-aarch64)
 LINUX_KCONFIG_DEFCONFIG = allnoconfig
 LINUX_KCONFIG_OPTS += KCONFIG_ALLCONFIG=$(BR2_EXTERNAL_CELL_GATEWAY_PATH)/board/$(FASTNESS_BOARD)/linux.fragment
 
+# Packages switch kernel symbols on (systemd: user namespaces, autofs): what is
+# asked has the last word.
+define FASTNESS_LINUX_CONFIG_FIXUPS
+	$(Q)support/kconfig/merge_config.sh -m -O $(LINUX_DIR) $(LINUX_DIR)/.config \
+		$(BR2_EXTERNAL_CELL_GATEWAY_PATH)/board/$(FASTNESS_BOARD)/linux.fragment >/dev/null
+endef
+PACKAGES_LINUX_CONFIG_FIXUPS += $(FASTNESS_LINUX_CONFIG_FIXUPS)$(sep)
+
 # U-Boot's whole environment, where its symbol DEFAULT_ENV_FILE looks for it.
 FASTNESS_UBOOT_ENV = $(BR2_EXTERNAL_CELL_GATEWAY_PATH)/board/$(FASTNESS_BOARD)/u-boot.env
 
