@@ -7,6 +7,8 @@
 pub mod buildroot;
 mod cache;
 pub mod debian;
+mod device_tree;
+mod hand_over;
 pub mod kconfig;
 mod progress;
 mod uboot;
@@ -35,6 +37,11 @@ pub struct BuildOptions {
     pub offline: bool,
     /// Resolve packages anew and rewrite the lock.
     pub update_lock: bool,
+    /// The Buildroot tree, for that backend.
+    pub buildroot: Option<PathBuf>,
+    /// Buildroot symbols of this machine, such as a toolchain or a mirror: a file in a
+    /// `.config`'s form.
+    pub buildroot_config: Option<PathBuf>,
 }
 
 /// Writes the backend's own form of the plan into `folder` (replaced as a whole).
@@ -53,7 +60,10 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 /// # Errors
 /// When a tool or package is missing, a symbol did not survive, or a build fails.
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
-    debian::build(plan, options, progress)
+    match plan.backend.as_str() {
+        "buildroot" => buildroot::build(plan, options, progress),
+        _ => debian::build(plan, options, progress),
+    }
 }
 
 pub(crate) fn internal(message: impl Into<String>) -> Failure {

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use backend::buildroot::{Node, Tree, tree_of};
+use spec::Choice;
 use spec::library::Library;
 use spec::plan::Plan;
 use spec::product::Backend;
@@ -19,8 +20,8 @@ fn top() -> PathBuf {
 fn plan() -> Plan {
     let product = top().join("examples/cell-gateway/product.yaml");
     let library = Library::built_in(product.parent());
-    spec::load_as(&library, &product, None, Some(Backend::Buildroot))
-        .unwrap_or_else(|failure| panic!("{failure}"))
+    let choice = Choice { backend: Some(Backend::Buildroot), series: None };
+    spec::load_as(&library, &product, None, choice).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 fn tree() -> Tree {
@@ -67,6 +68,17 @@ fn read(folder: &Path) -> BTreeMap<String, Node> {
     nodes
 }
 
+/// The first line in which two nodes differ.
+fn first_difference(committed: Option<&Node>, made: &Node) -> String {
+    let lines = |node: &Node| match node {
+        Node::File(text) | Node::Script(text) => text.lines().map(str::to_owned).collect(),
+        Node::Link(target) => vec![format!("link to {target}")],
+    };
+    let (old, new): (Vec<String>, Vec<String>) = (committed.map(lines).unwrap_or_default(), lines(made));
+    let at = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    format!("line {}\ncommitted: {:?}\nmade:      {:?}", at + 1, old.get(at), new.get(at))
+}
+
 #[test]
 fn the_tree_of_the_example_is_the_committed_one() {
     let tree = tree_without_lines();
@@ -75,7 +87,12 @@ fn the_tree_of_the_example_is_the_committed_one() {
     }
     let committed = read(&golden());
     for (path, node) in tree.nodes() {
-        assert_eq!(committed.get(path), Some(node), "`{path}` differs; see the head of this file");
+        if committed.get(path) != Some(node) {
+            panic!(
+                "`{path}` differs; see the head of this file\n{}",
+                first_difference(committed.get(path), node)
+            );
+        }
     }
     let strays: Vec<&String> = committed.keys().filter(|path| !tree.nodes().contains_key(*path)).collect();
     assert!(strays.is_empty(), "no longer generated: {strays:?}");

@@ -206,6 +206,9 @@ pub struct BuildrootFacts {
     pub external: String,
     /// Every symbol that is asked of Buildroot, with its prefix `BR2_`.
     pub symbols: KconfigPlan,
+    /// Symbols that are asked only while another one, the value here, is not set: whoever builds
+    /// may bring a toolchain of their own.
+    pub unless: BTreeMap<String, String>,
     /// Symbols in the order in which Buildroot's `savedefconfig` writes them.
     pub order: Vec<String>,
     /// Symbols that a defconfig leaves out, since they follow from others or are defaults.

@@ -39,9 +39,18 @@ const DEFAULT_DATA_BYTES: u64 = 64 << 20;
 /// zstd level of the root file system when the product does not say.
 const DEFAULT_ZSTD_LEVEL: u32 = 6;
 
+/// What a call decides in the product's place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The backend.
+    pub backend: Option<Backend>,
+    /// The series of a Buildroot tree that was given; a product that names another is refused.
+    pub series: Option<String>,
+}
+
 /// The plan of a product on one of its boards.
 ///
-/// `backend` takes the place of the one that the product names.
+/// `choice` takes the place of what the product names.
 ///
 /// # Errors
 /// Everything that is wrong with the product, its board, its layers and their templates.
@@ -49,7 +58,7 @@ pub fn resolve(
     library: &Library,
     source: &Arc<Source>,
     board: Option<&str>,
-    backend: Option<Backend>,
+    choice: Choice,
 ) -> Outcome<Plan> {
     let mut trouble = Vec::new();
     let product: Product =
@@ -70,7 +79,8 @@ pub fn resolve(
         renderer: Renderer::new(serde_json::Value::Object(serde_json::Map::new())),
         accounts: Accounts::of(&product, &mut trouble),
         asked: Everything::new(),
-        backend: backend.unwrap_or(product.backend),
+        backend: choice.backend.unwrap_or(product.backend),
+        choice,
         trouble,
     };
     resolver.finish(
@@ -240,6 +250,7 @@ struct Resolver<'a> {
     accounts: Accounts,
     asked: Everything,
     backend: Backend,
+    choice: Choice,
     trouble: Vec<Diagnostic>,
 }
 

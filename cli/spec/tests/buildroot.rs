@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use diag::{Diagnostic, Outcome};
+use spec::Choice;
 use spec::library::{Area, Library};
 use spec::plan::Plan;
 use spec::product::Backend;
@@ -17,7 +18,8 @@ fn write(folder: &Path, path: &str, text: &str) {
 fn load_in(folder: &Path, more: &str) -> Outcome<Plan> {
     let product = folder.join("product.yaml");
     std::fs::write(&product, spec::scaffold("my-device") + more).expect("written");
-    spec::load_as(&Library::built_in(Some(folder)), &product, None, Some(Backend::Buildroot))
+    let choice = Choice { backend: Some(Backend::Buildroot), series: None };
+    spec::load_as(&Library::built_in(Some(folder)), &product, None, choice)
 }
 
 fn load(more: &str) -> Outcome<Plan> {
@@ -134,6 +136,24 @@ fn a_series_outside_the_supported_ones_is_refused_with_those() {
     assert!(problem.message.contains("the Buildroot series `2019.02` is not supported"), "{problem:?}");
     assert_eq!(problem.hint.as_deref(), Some("supported are `2025.02`, `2026.02`, `2026.05`"));
     refused(load("\nbuildroot: {series: \"2026.03\"}\n"), "wrong-type");
+}
+
+#[test]
+fn the_tree_that_is_given_decides_the_series_and_may_not_contradict_the_product() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    let load = |more: &str| {
+        std::fs::write(&product, spec::scaffold("my-device") + more).expect("written");
+        let choice = Choice { backend: Some(Backend::Buildroot), series: Some("2025.02".into()) };
+        spec::load_as(&Library::built_in(None), &product, None, choice)
+    };
+    let plan = load("").unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.buildroot.expect("a plan for Buildroot").series, "2025.02");
+    let problem = refused(load("\nbuildroot: {series: \"2026.02\"}\n"), "other-series");
+    assert!(
+        problem.message.contains("series `2026.02`, but the tree that was given is `2025.02`"),
+        "{problem:?}"
+    );
 }
 
 #[test]

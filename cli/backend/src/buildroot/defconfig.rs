@@ -30,8 +30,17 @@ pub fn minimal(facts: &BuildrootFacts) -> String {
 pub fn asked(plan: &Plan, component: &str, kconfig: &KconfigPlan) -> String {
     let mut out = String::new();
     for (symbol, asked) in &kconfig.symbols {
-        let waived = if plan.waivers.contains_key(&format!("{component}:{symbol}")) { "waived" } else { "-" };
-        out.push_str(&format!("{symbol}\t{}\t{waived}\t{}\n", asked.value, by(&asked.origins)));
+        let unless = plan
+            .buildroot
+            .as_ref()
+            .filter(|_| component == "buildroot")
+            .and_then(|facts| facts.unless.get(symbol));
+        let condition = match unless {
+            _ if plan.waivers.contains_key(&format!("{component}:{symbol}")) => "waived".to_owned(),
+            Some(other) => format!("unless {other}"),
+            None => "-".to_owned(),
+        };
+        out.push_str(&format!("{symbol}\t{}\t{condition}\t{}\n", asked.value, by(&asked.origins)));
     }
     out
 }
@@ -79,6 +88,7 @@ mod tests {
                 ]
                 .into(),
             },
+            unless: Default::default(),
             order: ["BR2_aarch64", "BR2_NOT_ASKED", "BR2_TARGET_GENERIC_GETTY"].map(str::to_owned).into(),
             implied: vec!["BR2_SSP_STRONG".into()],
             linux: source(),

@@ -3,16 +3,23 @@
 //! [`generate()`] writes the tree from the plan, always the same bytes, and leaves unchanged files
 //! untouched, so that Buildroot rebuilds nothing that did not change. No key ever comes here.
 
+mod build;
+mod configure;
 mod defconfig;
 mod generate;
+mod log;
 mod overlay;
+mod source;
 mod tables;
 mod tree;
 
 use diag::{ExitStatus, Failure, Outcome};
 use spec::plan::{BuildrootFacts, Plan};
 
+pub use build::build;
+pub use configure::check_symbols;
 pub use generate::{generate, tree_of};
+pub use source::{Version, version};
 pub use tree::{Node, Tree};
 
 /// The plan's Buildroot part.

@@ -29,8 +29,14 @@ impl DependencyIndex {
     /// Reads the tree from its root `Kconfig`. `arch` stands for `$(SRCARCH)`.
     #[must_use]
     pub fn load(tree: &Path, arch: &str) -> Self {
+        Self::load_from(tree, "Kconfig", arch)
+    }
+
+    /// As [`DependencyIndex::load`], from another root file: Buildroot's is `Config.in`.
+    #[must_use]
+    pub fn load_from(tree: &Path, root: &str, arch: &str) -> Self {
         let mut reader = Reader::default();
-        reader.file(tree, "Kconfig", arch);
+        reader.file(tree, root, arch);
         reader.index
     }
 

@@ -1,6 +1,6 @@
 //! The plan in Buildroot's symbols: board, base, packages and the product's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{Diagnostic, Outcome};
 use serde_json::json;
@@ -22,6 +22,7 @@ pub(super) struct Chosen {
     name: String,
     external: String,
     model: BuildrootSeries,
+    unless: BTreeMap<String, String>,
 }
 
 impl Chosen {
@@ -37,6 +38,7 @@ impl Chosen {
             release: self.model.release.as_str().to_owned(),
             external: self.external,
             symbols: symbols.into_plan(""),
+            unless: self.unless,
             order: names(&self.model.order),
             implied: names(&self.model.implied),
             linux: source(&self.model.linux),
@@ -48,7 +50,7 @@ impl Chosen {
 impl Resolver<'_> {
     /// Collects every Buildroot symbol and what must go from Buildroot's packages.
     pub(super) fn buildroot_asks(&mut self, board: &NamedBoard) -> Outcome<Option<Chosen>> {
-        let Some((series, chosen)) = self.series()? else { return Ok(None) };
+        let Some((series, mut chosen)) = self.series()? else { return Ok(None) };
         if board.model.buildroot.is_empty() {
             let message =
                 format!("the board `{}` cannot be built with Buildroot: it asks nothing of it", board.name);
@@ -86,10 +88,15 @@ impl Resolver<'_> {
         self.buildroot_symbols("product", own, &series, None);
         self.buildroot_symbols(&format!("board {}", board.name), &board.model.buildroot, &series, None);
         if let Some(base) = self.buildroot_file::<BuildrootBase>("base.yaml")? {
+            let unless = |ask: &BuildrootAsk| {
+                Some((ask.symbol.as_str().to_owned(), ask.unless.as_ref()?.as_str().to_owned()))
+            };
+            chosen.unless = base.symbols.iter().filter_map(unless).collect();
             self.buildroot_symbols("backend buildroot", &base.symbols, &series, None);
             self.buildroot_removals("backend buildroot", &base.remove);
         }
         self.buildroot_packages(&series)?;
+        chosen.unless.retain(|symbol, _| self.asked.buildroot.0.map.contains_key(symbol));
         self.renderer.unset("buildroot");
         Ok(Some(chosen))
     }
@@ -97,7 +104,16 @@ impl Resolver<'_> {
     /// The series that the product names.
     fn series(&mut self) -> Outcome<Option<(Series, Chosen)>> {
         let asked = self.product.buildroot.as_ref().and_then(|buildroot| buildroot.series.as_ref());
-        let name = asked.map_or(DEFAULT_SERIES, |series| series.as_str());
+        let given = self.choice.series.clone();
+        let name = given.as_deref().or(asked.map(|series| series.as_str())).unwrap_or(DEFAULT_SERIES);
+        if let (Some(given), Some(asked)) = (&given, asked.filter(|asked| asked.as_str() != name)) {
+            let message = format!(
+                "the product is for the Buildroot series `{}`, but the tree that was given is `{given}`",
+                asked.as_str()
+            );
+            let hint = "give a tree of that series, or change `buildroot: {series: …}`";
+            self.trouble.push(Diagnostic::error("other-series", message).at(asked.at.location()).hint(hint));
+        }
         let file = format!("series/{name}.yaml");
         let model = self.buildroot_file::<BuildrootSeries>(&file)?;
         let (Some(model), Ok(series)) = (model, Series::parse(name, true)) else {
@@ -110,7 +126,7 @@ impl Resolver<'_> {
         };
         // Buildroot makes a variable's name of it.
         let external = self.product.name.as_str().to_uppercase().replace('-', "_");
-        Ok(Some((series, Chosen { name: name.to_owned(), external, model })))
+        Ok(Some((series, Chosen { name: name.to_owned(), external, model, unless: BTreeMap::new() })))
     }
 
     /// What every package of the plan means; a package without a meaning is an error that names who asks.

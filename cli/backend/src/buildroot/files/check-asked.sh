@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compares a final .config with what was asked of it: check-asked.sh WHAT CONFIG ASKED
-# Lines of ASKED: symbol, value, `-` or `waived`, and who asked; separated by tabs.
+# Lines of ASKED: symbol, value, `-` or `waived` or `unless OTHER`, and who asked; separated
+# by tabs. With `unless`, it is asked only while the other symbol is not set.
 set -eu
 
 what=$1
@@ -36,6 +37,8 @@ NR == FNR {
 {
 	is = ($1 in found) ? found[$1] : "n"
 	if (is == $2 || $3 == "waived")
+		next
+	if ($3 ~ /^unless / && substr($3, 8) in found)
 		next
 	if (number(is) != "no number" && number(is) == number($2))
 		next
