@@ -93,7 +93,7 @@ fn qemu_is_there() -> bool {
         Ok(()) => true,
         Err(failure) => {
             assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{failure}");
-            println!("SKIPPED: {failure}");
+            eprintln!("SKIPPED: {failure}");
             false
         }
     }

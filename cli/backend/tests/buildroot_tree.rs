@@ -157,3 +157,20 @@ fn a_plan_for_another_backend_is_refused() {
     let text = tree_of(&plan).expect_err("refused").to_string();
     assert!(text.contains("the plan is one for the backend `debian`, not for `buildroot`"), "{text}");
 }
+
+#[test]
+fn a_package_of_our_own_is_in_the_tree_and_its_menu() {
+    let mut plan = plan();
+    let facts = plan.buildroot.as_mut().expect("a plan for Buildroot");
+    let files = [
+        ("Config.in", "config BR2_PACKAGE_FROB\n"),
+        ("frob.mk", "FROB_VERSION = 1\n"),
+        ("frob.hash", "# none\n"),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    facts.packages.insert("frob".to_owned(), files.into());
+    let tree = tree_of(&plan).expect("a tree");
+    assert_eq!(tree.nodes().get("package/frob/frob.mk"), Some(&Node::File("FROB_VERSION = 1\n".to_owned())));
+    let Some(Node::File(menu)) = tree.nodes().get("Config.in") else { panic!("no menu") };
+    assert!(menu.ends_with("source \"$BR2_EXTERNAL_CELL_GATEWAY_PATH/package/frob/Config.in\"\n"), "{menu}");
+}

@@ -5,7 +5,7 @@
 
 use crate::decode::{Spanned, model};
 use crate::layer::RemoveAsk;
-use crate::types::{KconfigSymbol, KconfigValue, Reason, Release, Series, Sha256, Templated, Text};
+use crate::types::{KconfigSymbol, KconfigValue, Name, Reason, Release, Series, Sha256, Templated, Text};
 
 /// The series that is taken when the product names none: the newest long-term one.
 pub const DEFAULT_SERIES: &str = "2026.02";
@@ -44,6 +44,8 @@ model! {
         symbols: Vec<BuildrootAsk> = Vec::new(),
         /// What Buildroot's package brings and the device must not have.
         remove: Vec<RemoveAsk> = Vec::new(),
+        /// A package of our own, where Buildroot has none: the folder `buildroot/package/OWN/`.
+        own: Option<Spanned<Name>> = None,
         /// Why it needs no symbol, where it needs none.
         note: Option<Text> = None,
     }

@@ -209,6 +209,9 @@ pub struct BuildrootFacts {
     /// Symbols that are asked only while another one, the value here, is not set: whoever builds
     /// may bring a toolchain of their own.
     pub unless: BTreeMap<String, String>,
+    /// Packages of our own, by name: their files by name, whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, BTreeMap<String, String>>,
     /// Symbols in the order in which Buildroot's `savedefconfig` writes them.
     pub order: Vec<String>,
     /// Symbols that a defconfig leaves out, since they follow from others or are defaults.

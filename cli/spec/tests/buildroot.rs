@@ -112,6 +112,30 @@ remove:
 }
 
 #[test]
+fn a_package_that_buildroot_has_not_comes_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "layers/own/layer.yaml", LAYER);
+    let meaning = "own: frob\nsymbols:\n  - {symbol: BR2_PACKAGE_FROB, value: y, reason: frob}\n";
+    write(folder.path(), "buildroot/packages/frobnicator.yaml", meaning);
+    write(folder.path(), "buildroot/package/frob/Config.in", "config BR2_PACKAGE_FROB\n\tbool \"frob\"\n");
+    write(folder.path(), "buildroot/package/frob/frob.mk", "FROB_LICENSE = MIT\n");
+    let asked = "\nlayers: {own: {}}\n";
+    let problem = refused(load_in(folder.path(), asked), "missing-package-file");
+    assert!(problem.message.contains("expected `buildroot/package/frob/frob.hash`"), "{problem:?}");
+    write(folder.path(), "buildroot/package/frob/frob.hash", "sha256  0  frob-1.tar.gz\n");
+    let problem = refused(load_in(folder.path(), asked), "no-licence");
+    assert!(problem.message.contains("sets no `FROB_LICENSE_FILES`"), "{problem:?}");
+    write(
+        folder.path(),
+        "buildroot/package/frob/frob.mk",
+        "FROB_LICENSE = MIT\nFROB_LICENSE_FILES = COPYING\n",
+    );
+    let plan = load_in(folder.path(), asked).unwrap_or_else(|failure| panic!("{failure}"));
+    let packages = plan.buildroot.expect("a plan for Buildroot").packages;
+    assert_eq!(packages["frob"].keys().collect::<Vec<_>>(), ["Config.in", "frob.hash", "frob.mk"]);
+}
+
+#[test]
 fn a_product_that_disagrees_with_the_base_is_told_both() {
     let more =
         "\nbuildroot: {symbols: [{symbol: BR2_REPRODUCIBLE, value: n, reason: \"we like surprises\"}]}\n";

@@ -89,6 +89,7 @@ mod tests {
                 .into(),
             },
             unless: Default::default(),
+            packages: Default::default(),
             order: ["BR2_aarch64", "BR2_NOT_ASKED", "BR2_TARGET_GENERIC_GETTY"].map(str::to_owned).into(),
             implied: vec!["BR2_SSP_STRONG".into()],
             linux: source(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use diag::Outcome;
-use spec::plan::Plan;
+use spec::plan::{BuildrootFacts, Plan};
 
 use super::tree::Tree;
 use super::{defconfig, facts, overlay, tables};
@@ -36,7 +36,12 @@ pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
         "external.desc",
         format!("name: {}\ndesc: {} {}\n", facts.external, plan.product.name, plan.product.version),
     );
-    tree.file("Config.in", config_in());
+    tree.file("Config.in", config_in(facts));
+    for (package, files) in &facts.packages {
+        for (name, text) in files {
+            tree.file(format!("package/{package}/{name}"), text);
+        }
+    }
     tree.file("external.mk", external_mk(plan, &facts.external));
     tree.file("README.md", readme(plan));
     tree.file(format!("configs/{}_defconfig", defconfig_name(plan)), defconfig::minimal(facts));
@@ -85,10 +90,16 @@ fn persons(plan: &Plan) -> String {
     plan.users.iter().filter(|(_, user)| user.value.person).map(|(name, _)| format!("{name}\n")).collect()
 }
 
-fn config_in() -> String {
-    "config BR2_FASTNESS_BOARD\n\tstring \"board of this tree\"\n\thelp\n\t  \
-     Its folder below board/. Set by the defconfig of the board.\n"
-        .to_owned()
+fn config_in(facts: &BuildrootFacts) -> String {
+    let mut out = "config BR2_FASTNESS_BOARD\n\tstring \"board of this tree\"\n\thelp\n\t  \
+                   Its folder below board/. Set by the defconfig of the board.\n"
+        .to_owned();
+    for (at, package) in facts.packages.keys().enumerate() {
+        let gap = if at == 0 { "\n" } else { "" };
+        let path = format!("$BR2_EXTERNAL_{}_PATH/package/{package}/Config.in", facts.external);
+        out.push_str(&format!("{gap}source \"{path}\"\n"));
+    }
+    out
 }
 
 /// What Buildroot's symbols cannot say: the kernel's base, and U-Boot's environment and target.

@@ -11,11 +11,11 @@ use super::{NamedBoard, Resolver};
 use crate::buildroot::{
     BuildrootAsk, BuildrootBase, BuildrootPackage, BuildrootSeries, DEFAULT_SERIES, Tarball,
 };
-use crate::decode::{Decode, suggestion};
+use crate::decode::{Decode, Spanned, suggestion};
 use crate::layer::RemoveAsk;
 use crate::library::{Area, read_model};
 use crate::plan::{BuildrootFacts, SourceFacts};
-use crate::types::{KconfigSymbol, Scalar, Series};
+use crate::types::{KconfigSymbol, Name, Scalar, Series};
 
 /// What the base and the packages' files ask, before its symbols are collected.
 pub(super) struct Chosen {
@@ -23,6 +23,7 @@ pub(super) struct Chosen {
     external: String,
     model: BuildrootSeries,
     unless: BTreeMap<String, String>,
+    packages: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Chosen {
@@ -39,6 +40,7 @@ impl Chosen {
             external: self.external,
             symbols: symbols.into_plan(""),
             unless: self.unless,
+            packages: self.packages,
             order: names(&self.model.order),
             implied: names(&self.model.implied),
             linux: source(&self.model.linux),
@@ -95,7 +97,7 @@ impl Resolver<'_> {
             self.buildroot_symbols("backend buildroot", &base.symbols, &series, None);
             self.buildroot_removals("backend buildroot", &base.remove);
         }
-        self.buildroot_packages(&series)?;
+        chosen.packages = self.buildroot_packages(&series)?;
         chosen.unless.retain(|symbol, _| self.asked.buildroot.0.map.contains_key(symbol));
         self.renderer.unset("buildroot");
         Ok(Some(chosen))
@@ -126,11 +128,21 @@ impl Resolver<'_> {
         };
         // Buildroot makes a variable's name of it.
         let external = self.product.name.as_str().to_uppercase().replace('-', "_");
-        Ok(Some((series, Chosen { name: name.to_owned(), external, model, unless: BTreeMap::new() })))
+        Ok(Some((
+            series,
+            Chosen {
+                name: name.to_owned(),
+                external,
+                model,
+                unless: BTreeMap::new(),
+                packages: BTreeMap::new(),
+            },
+        )))
     }
 
     /// What every package of the plan means; a package without a meaning is an error that names who asks.
-    fn buildroot_packages(&mut self, series: &Series) -> Outcome<()> {
+    fn buildroot_packages(&mut self, series: &Series) -> Outcome<BTreeMap<String, BTreeMap<String, String>>> {
+        let mut packages = BTreeMap::new();
         let asked: Vec<(String, Vec<Asker>)> = {
             let packages = self.asked.packages.map.iter();
             packages.map(|(name, entry)| (name.clone(), entry.askers.clone())).collect()
@@ -159,13 +171,51 @@ impl Resolver<'_> {
                 let at = askers[0].at.location();
                 self.trouble.push(Diagnostic::error("empty-package", message).at(at));
             }
+            if let Some(own) = &package.own {
+                packages.insert(own.as_str().to_owned(), self.own_package(own)?);
+            }
             // Who asks is the layer: that is where the reader looks.
             for asker in &askers {
                 self.buildroot_symbols(&asker.who, &package.symbols, series, Some(asker));
                 self.buildroot_removals(&asker.who, &package.remove);
             }
         }
-        Ok(())
+        Ok(packages)
+    }
+
+    /// The files of a package of our own: all three, or Buildroot could neither choose, build nor
+    /// verify it.
+    fn own_package(&mut self, own: &Spanned<Name>) -> Outcome<BTreeMap<String, String>> {
+        let name = own.as_str();
+        let mut files = BTreeMap::new();
+        for file in ["Config.in".to_owned(), format!("{name}.mk"), format!("{name}.hash")] {
+            let path = format!("package/{name}/{file}");
+            match self.library.read(Area::Buildroot, &path)? {
+                Some(source) => {
+                    files.insert(file, source.text().to_owned());
+                }
+                None => {
+                    let message = format!("expected `buildroot/{path}`, found no such file");
+                    let hint = "a package of your own is `Config.in`, `NAME.mk` and `NAME.hash`, as the Buildroot manual has it";
+                    self.trouble.push(
+                        Diagnostic::error("missing-package-file", message).at(own.at.location()).hint(hint),
+                    );
+                }
+            }
+        }
+        let makefile = files.get(&format!("{name}.mk")).cloned().unwrap_or_default();
+        let variable = format!("{}_LICENSE", name.to_uppercase().replace('-', "_"));
+        for needed in [format!("{variable} = "), format!("{variable}_FILES = ")] {
+            if !makefile.is_empty() && !makefile.lines().any(|line| line.starts_with(&needed)) {
+                let message = format!(
+                    "`buildroot/package/{name}/{name}.mk` sets no `{}`",
+                    needed.trim_end_matches(" = ")
+                );
+                let hint = "`make legal-info` collects what is set there";
+                self.trouble.push(Diagnostic::error("no-licence", message).at(own.at.location()).hint(hint));
+            }
+        }
+        Ok(files)
     }
 
     fn buildroot_symbols(&mut self, who: &str, asks: &[BuildrootAsk], series: &Series, by: Option<&Asker>) {
