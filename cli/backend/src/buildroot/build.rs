@@ -219,6 +219,21 @@ fn manifest(info: &[u8]) -> Outcome<BTreeMap<String, ManifestEntry>> {
         .collect())
 }
 
+/// The manifest of what is configured. `make show-info` takes several seconds: it is asked anew
+/// only when the configuration, the tree's version or our own packages changed.
+fn package_manifest(plan: &Plan, from: Place<'_>, version: &Version) -> Outcome<PathBuf> {
+    let (config, _) = record::sha256_file(&from.output.join(".config"))?;
+    let own = serde_json::to_string(&facts(plan)?.packages)
+        .map_err(|e| internal(format!("the plan's packages cannot be written: {e}")))?;
+    let file =
+        from.output.join(format!("fastness-packages-{}.json", key_of(&[&config, &version.full, &own])));
+    if !file.is_file() {
+        let info = make(from)?.args(["--silent", "show-info"]).output()?;
+        record::write_json_atomic(&file, &manifest(&info)?)?;
+    }
+    Ok(file)
+}
+
 fn hand_over(
     plan: &Plan,
     options: &BuildOptions,
@@ -229,8 +244,8 @@ fn hand_over(
 ) -> Outcome<Artefacts> {
     let folder = options.out.join("artefacts");
     fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
-    let info = make(from)?.args(["--silent", "show-info"]).output()?;
-    record::write_json_atomic(&folder.join("packages.json"), &manifest(&info)?)?;
+    let packages = package_manifest(plan, from, version)?;
+    copy(&packages, &folder.join("packages.json"))?;
     let images = from.output.join("images");
     let mut files = BTreeMap::new();
     for (role, name, source) in [

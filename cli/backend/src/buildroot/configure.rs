@@ -78,7 +78,7 @@ pub fn configure(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>>
         make(place)?.arg(format!("BR2_DEFCONFIG={}", part.display())).arg("defconfig").run()?;
         make(place)?.arg("olddefconfig").run()?;
     }
-    let effective = compared(plan, place.tree, &config)?;
+    let effective = compared(plan, place, &config)?;
     if !current {
         fs::rename(place.output.join("fastness_defconfig.part"), &file)
             .map_err(|e| Failure::io("write", &file, &e))?;
@@ -98,14 +98,16 @@ pub fn make(place: Place<'_>) -> Outcome<Call> {
 }
 
 /// Buildroot's final configuration against the plan.
-fn compared(plan: &Plan, tree: &Path, config: &Path) -> Outcome<Vec<EffectiveSymbol>> {
+fn compared(plan: &Plan, place: Place<'_>, config: &Path) -> Outcome<Vec<EffectiveSymbol>> {
     let facts = facts(plan)?;
     let found = parse_buildroot_config(&read(config)?);
     let mut asked = facts.symbols.clone();
     asked.symbols.retain(|symbol, _| {
         facts.unless.get(symbol).is_none_or(|other| found.get(other).is_none_or(|value| value == "n"))
     });
-    judged(compare(plan, "buildroot", &asked, &found, || DependencyIndex::load_from(tree, "Config.in", "")))
+    judged(compare(plan, "buildroot", &asked, &found, || {
+        DependencyIndex::load_buildroot(place.tree, place.external)
+    }))
 }
 
 /// The final configuration of the kernel or of U-Boot against the plan.
