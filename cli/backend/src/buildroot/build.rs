@@ -179,6 +179,13 @@ fn source_folder(output: &Path, name: &str) -> Outcome<PathBuf> {
     })
 }
 
+/// The version with which Buildroot built: for a checkout it names the commit and local changes.
+fn built_with(output: &Path, version: &Version) -> String {
+    let release = fs::read_to_string(output.join("target/usr/lib/os-release")).unwrap_or_default();
+    let full = release.lines().find_map(|line| line.strip_prefix("VERSION="));
+    full.filter(|full| full.starts_with(&version.full)).map_or_else(|| version.full.clone(), str::to_owned)
+}
+
 /// What `make show-info` says of a package, as far as it is used here.
 #[derive(Debug, Deserialize)]
 struct PackageInfo {
@@ -277,7 +284,7 @@ fn hand_over(
         plan_sha256: plan.sha256(),
         files,
         effective,
-        provenance: BTreeMap::from([("buildroot".to_owned(), version.full.clone())]),
+        provenance: BTreeMap::from([("buildroot".to_owned(), built_with(from.output, version))]),
     };
     record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
     Ok(artefacts)
