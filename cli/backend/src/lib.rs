@@ -66,6 +66,21 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     }
 }
 
+/// Refuses boards that no backend builds yet.
+pub(crate) fn require_arm64(plan: &Plan) -> Outcome<()> {
+    if plan.board.kernel_arch == "arm64" {
+        return Ok(());
+    }
+    Err(Failure::error(
+        ExitStatus::Input,
+        "unsupported-architecture",
+        format!(
+            "the backend `{}` builds `arm64` boards; the board `{}` is `{}`",
+            plan.backend, plan.board.name, plan.board.kernel_arch
+        ),
+    ))
+}
+
 pub(crate) fn internal(message: impl Into<String>) -> Failure {
     Failure::error(ExitStatus::Internal, "internal", message)
 }

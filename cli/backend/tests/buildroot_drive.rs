@@ -93,7 +93,7 @@ impl Fake {
 
 /// Whether QEMU, which dumps the board's device tree, is there; without it such a test says so.
 fn qemu_is_there() -> bool {
-    match exec::missing(&["qemu-system-aarch64"]) {
+    match exec::require(&["qemu-system-aarch64"]) {
         Ok(()) => true,
         Err(failure) => {
             assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{failure}");

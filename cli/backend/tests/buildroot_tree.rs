@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use backend::buildroot::{Node, Tree, tree_of};
 use spec::Choice;
 use spec::library::Library;
-use spec::plan::Plan;
+use spec::plan::{FilePlan, Plan};
 use spec::product::Backend;
 
 fn top() -> PathBuf {
@@ -28,15 +28,27 @@ fn tree() -> Tree {
     tree_of(&plan()).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// The same with the lines of layers left out: they move with every edit of a layer.
-fn tree_without_lines() -> Tree {
+/// What this backend decides of the tree: without the lines of layers, which move with every edit,
+/// and without the contents of the plan's files, which are compared with the plan itself.
+fn tree_of_the_backend() -> Tree {
     let mut plan = plan();
     let buildroot = plan.buildroot.iter_mut().map(|facts| &mut facts.symbols);
     for kconfig in [&mut plan.linux, &mut plan.uboot].into_iter().chain(buildroot) {
         let origins = kconfig.symbols.values_mut().flat_map(|asked| &mut asked.origins);
         origins.for_each(|origin| origin.line = 0);
     }
-    tree_of(&plan).unwrap_or_else(|failure| panic!("{failure}"))
+    let whole = tree_of(&plan).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut tree = Tree::default();
+    for (path, node) in whole.nodes() {
+        let in_image = path.split_once("/overlay").map(|(_, path)| path);
+        match node {
+            Node::File(_) if in_image.is_some_and(|path| plan.files.contains_key(path)) => {}
+            Node::File(text) => tree.file(path, text),
+            Node::Script(text) => tree.script(path, text),
+            Node::Link(target) => tree.link(path, target),
+        }
+    }
+    tree
 }
 
 fn golden() -> PathBuf {
@@ -81,7 +93,7 @@ fn first_difference(committed: Option<&Node>, made: &Node) -> String {
 
 #[test]
 fn the_tree_of_the_example_is_the_committed_one() {
-    let tree = tree_without_lines();
+    let tree = tree_of_the_backend();
     if std::env::var_os("FASTNESS_UPDATE_GOLDEN").is_some() {
         tree.bring_to(&golden()).unwrap_or_else(|failure| panic!("{failure}"));
     }
@@ -96,6 +108,20 @@ fn the_tree_of_the_example_is_the_committed_one() {
     }
     let strays: Vec<&String> = committed.keys().filter(|path| !tree.nodes().contains_key(*path)).collect();
     assert!(strays.is_empty(), "no longer generated: {strays:?}");
+}
+
+#[test]
+fn every_file_of_the_plan_is_in_the_overlay_as_it_is() {
+    let (plan, tree) = (plan(), tree());
+    for (path, asked) in &plan.files {
+        let node = tree.nodes().get(&format!("board/qemu-aarch64/overlay{path}"));
+        let expected = match &asked.value {
+            FilePlan::File { content, .. } => Some(Node::File(content.clone())),
+            FilePlan::Symlink { target } => Some(Node::Link(target.clone())),
+            FilePlan::Directory { .. } => None,
+        };
+        assert!(node == expected.as_ref(), "`{path}`");
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ const LOG_BYTES: u64 = 8 << 20;
 /// # Errors
 /// See [`crate::build`].
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
+    crate::require_arm64(plan)?;
     let tree = options.buildroot.as_deref().ok_or_else(|| {
         Failure::error(ExitStatus::Input, "no-buildroot", "the backend `buildroot` needs a Buildroot tree")
             .hint("unpack a release and give its folder: `--buildroot DIR`")

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use diag::{ExitStatus, Failure, Outcome};
+use diag::{Failure, Outcome};
 use record::{Artefacts, Role};
 use spec::plan::Plan;
 
@@ -50,7 +50,7 @@ const HOST_TOOLS: &[&str] = &[
 /// # Errors
 /// See [`crate::build`].
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
-    require_arm64(plan)?;
+    crate::require_arm64(plan)?;
     // All at once and first: nobody should learn of a missing tool a kernel later.
     exec::require(HOST_TOOLS)?;
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
@@ -116,20 +116,6 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         let artefacts = hand_over(plan, options, &fetched, &uboot, &linux, &tree, &squashfs)?;
         Ok((artefacts, false))
     })
-}
-
-fn require_arm64(plan: &Plan) -> Outcome<()> {
-    if plan.board.kernel_arch == "arm64" {
-        return Ok(());
-    }
-    Err(Failure::error(
-        ExitStatus::Input,
-        "unsupported-architecture",
-        format!(
-            "the Debian backend builds `arm64` boards; the board `{}` is `{}`",
-            plan.board.name, plan.board.kernel_arch
-        ),
-    ))
 }
 
 /// The cache's names hold the hashes of their contents.

@@ -73,7 +73,7 @@ fn an_interrupted_build_leaves_a_tree_that_goes_on() {
     assert_eq!(place.run(&["keys", "new", "gw-dev", "--keys", "k", "--bits", "3072"]).code, 0);
     let arguments =
         ["build", "--backend", "buildroot", "--buildroot", "tree", "--keys", "k", "--cache", "cache"];
-    if exec::missing(&["qemu-system-aarch64"]).is_err() {
+    if exec::require(&["qemu-system-aarch64"]).is_err() {
         // The board's device tree is dumped by it; what is tested here comes later.
         assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "QEMU is required");
         return;
