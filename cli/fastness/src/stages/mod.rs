@@ -61,8 +61,7 @@ pub fn plan(
     backend: Option<BackendName>,
     buildroot: Option<&Path>,
 ) -> Outcome<Plan> {
-    let series =
-        buildroot.map(|tree| backend::buildroot::version(tree)).transpose()?.map(|version| version.series);
+    let series = buildroot.map(backend::buildroot::version).transpose()?.map(|version| version.series);
     let library = Library::built_in(Some(spec::folder_of(product)));
     let backend = backend.map(|name| match name {
         BackendName::Debian => Backend::Debian,
