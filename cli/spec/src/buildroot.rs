@@ -5,7 +5,9 @@
 
 use crate::decode::{Spanned, model};
 use crate::layer::RemoveAsk;
-use crate::types::{KconfigSymbol, KconfigValue, Name, Reason, Release, Series, Sha256, Templated, Text};
+use crate::types::{
+    KconfigSymbol, KconfigValue, Name, Reason, Release, Series, Sha256, Templated, Text, Word,
+};
 
 /// The series that is taken when the product names none: the newest long-term one.
 pub const DEFAULT_SERIES: &str = "2026.02";
@@ -38,12 +40,26 @@ impl BuildrootAsk {
 }
 
 model! {
+    /// An option of a Buildroot package's build.
+    pub struct BuildOption {
+        /// The variable that it is added to, such as `OPENSSH_CONF_OPTS`.
+        variable: KconfigSymbol,
+        /// The option.
+        add: Word,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
     /// What a package's name means to Buildroot (`buildroot/packages/NAME.yaml`).
     pub struct BuildrootPackage {
         /// Symbols that bring it.
         symbols: Vec<BuildrootAsk> = Vec::new(),
         /// What Buildroot's package brings and the device must not have.
         remove: Vec<RemoveAsk> = Vec::new(),
+        /// Options of its build that no symbol has.
+        options: Vec<BuildOption> = Vec::new(),
         /// A package of our own, where Buildroot has none: the folder `buildroot/package/OWN/`.
         own: Option<Spanned<Name>> = None,
         /// Why it needs no symbol, where it needs none.

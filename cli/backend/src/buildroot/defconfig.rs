@@ -90,6 +90,7 @@ mod tests {
             },
             unless: Default::default(),
             packages: Default::default(),
+            options: Default::default(),
             order: ["BR2_aarch64", "BR2_NOT_ASKED", "BR2_TARGET_GENERIC_GETTY"].map(str::to_owned).into(),
             implied: vec!["BR2_SSP_STRONG".into()],
             linux: source(),

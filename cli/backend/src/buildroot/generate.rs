@@ -42,7 +42,7 @@ pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
             tree.file(format!("package/{package}/{name}"), text);
         }
     }
-    tree.file("external.mk", external_mk(plan, &facts.external));
+    tree.file("external.mk", external_mk(plan, facts));
     tree.file("README.md", readme(plan));
     tree.file(format!("configs/{}_defconfig", defconfig_name(plan)), defconfig::minimal(facts));
     tree.file(format!("{board}/linux.fragment"), defconfig::fragment(&plan.linux));
@@ -103,7 +103,13 @@ fn config_in(facts: &BuildrootFacts) -> String {
 }
 
 /// What Buildroot's symbols cannot say: the kernel's base, and U-Boot's environment and target.
-fn external_mk(plan: &Plan, external: &str) -> String {
+fn external_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
+    let external = &facts.external;
+    let mut options: String =
+        facts.options.iter().map(|(variable, add)| format!("{variable} += {add}\n")).collect();
+    if !options.is_empty() {
+        options = format!("\n# Where the packages look for what the plan writes.\n{options}");
+    }
     let path = format!("$(BR2_EXTERNAL_{external}_PATH)");
     let folder = format!("{path}/board/$(FASTNESS_BOARD)");
     format!(
@@ -130,8 +136,7 @@ fn external_mk(plan: &Plan, external: &str) -> String {
          UBOOT_PRE_BUILD_HOOKS += FASTNESS_COPY_UBOOT_ENV\n\
          $(UBOOT_TARGET_BUILD): $(FASTNESS_UBOOT_ENV)\n\n\
          # No control FDT: the one with the key is put behind it after signing.\n\
-         UBOOT_MAKE_TARGET = u-boot-nodtb.bin\n\
-         endif\n",
+         UBOOT_MAKE_TARGET = u-boot-nodtb.bin\n{options}endif\n",
         board = plan.board.name,
         base = plan.linux.base,
     )

@@ -24,6 +24,7 @@ pub(super) struct Chosen {
     model: BuildrootSeries,
     unless: BTreeMap<String, String>,
     packages: BTreeMap<String, BTreeMap<String, String>>,
+    options: Vec<(String, String)>,
 }
 
 impl Chosen {
@@ -41,6 +42,7 @@ impl Chosen {
             symbols: symbols.into_plan(""),
             unless: self.unless,
             packages: self.packages,
+            options: self.options,
             order: names(&self.model.order),
             implied: names(&self.model.implied),
             linux: source(&self.model.linux),
@@ -97,7 +99,7 @@ impl Resolver<'_> {
             self.buildroot_symbols("backend buildroot", &base.symbols, &series, None);
             self.buildroot_removals("backend buildroot", &base.remove);
         }
-        chosen.packages = self.buildroot_packages(&series)?;
+        chosen.packages = self.buildroot_packages(&series, &mut chosen.options)?;
         chosen.unless.retain(|symbol, _| self.asked.buildroot.0.map.contains_key(symbol));
         self.renderer.unset("buildroot");
         Ok(Some(chosen))
@@ -136,12 +138,17 @@ impl Resolver<'_> {
                 model,
                 unless: BTreeMap::new(),
                 packages: BTreeMap::new(),
+                options: Vec::new(),
             },
         )))
     }
 
     /// What every package of the plan means; a package without a meaning is an error that names who asks.
-    fn buildroot_packages(&mut self, series: &Series) -> Outcome<BTreeMap<String, BTreeMap<String, String>>> {
+    fn buildroot_packages(
+        &mut self,
+        series: &Series,
+        options: &mut Vec<(String, String)>,
+    ) -> Outcome<BTreeMap<String, BTreeMap<String, String>>> {
         let mut packages = BTreeMap::new();
         let asked: Vec<(String, Vec<Asker>)> = {
             let packages = self.asked.packages.map.iter();
@@ -171,6 +178,12 @@ impl Resolver<'_> {
                 let at = askers[0].at.location();
                 self.trouble.push(Diagnostic::error("empty-package", message).at(at));
             }
+            options.extend(
+                package
+                    .options
+                    .iter()
+                    .map(|option| (option.variable.as_str().to_owned(), option.add.as_str().to_owned())),
+            );
             if let Some(own) = &package.own {
                 packages.insert(own.as_str().to_owned(), self.own_package(own)?);
             }

@@ -28,4 +28,9 @@ $(UBOOT_TARGET_BUILD): $(FASTNESS_UBOOT_ENV)
 
 # No control FDT: the one with the key is put behind it after signing.
 UBOOT_MAKE_TARGET = u-boot-nodtb.bin
+
+# Where the packages look for what the plan writes.
+CHRONY_CONF_OPTS += --with-user=_chrony
+CHRONY_CONF_OPTS += --sysconfdir=/etc/chrony
+OPENSSH_CONF_OPTS += --with-privsep-path=/run/sshd
 endif
