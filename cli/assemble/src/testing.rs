@@ -107,6 +107,8 @@ pub fn plan() -> Plan {
             hostname: "gw".into(),
         },
         board: board(),
+        backend: "debian".into(),
+        buildroot: None,
         debian: DebianFacts {
             suite: "trixie".into(),
             mirror: None,

@@ -4,10 +4,14 @@
 //! build system ([`build`]). What it hands back is the same for all of them, so that
 //! signing, inspection and proof exist once. No key ever comes here.
 
+pub mod buildroot;
 mod cache;
 pub mod debian;
+mod device_tree;
+mod hand_over;
 pub mod kconfig;
 mod progress;
+mod uboot;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +37,11 @@ pub struct BuildOptions {
     pub offline: bool,
     /// Resolve packages anew and rewrite the lock.
     pub update_lock: bool,
+    /// The Buildroot tree, for that backend.
+    pub buildroot: Option<PathBuf>,
+    /// Buildroot symbols of this machine, such as a toolchain or a mirror: a file in a
+    /// `.config`'s form.
+    pub buildroot_config: Option<PathBuf>,
 }
 
 /// Writes the backend's own form of the plan into `folder` (replaced as a whole).
@@ -40,7 +49,10 @@ pub struct BuildOptions {
 /// # Errors
 /// When the folder cannot be written.
 pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
-    debian::generate(plan, folder)
+    match plan.backend.as_str() {
+        "buildroot" => buildroot::generate(plan, folder),
+        _ => debian::generate(plan, folder),
+    }
 }
 
 /// Builds everything that the plan asks for and records it as `artefacts.json`.
@@ -48,7 +60,25 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 /// # Errors
 /// When a tool or package is missing, a symbol did not survive, or a build fails.
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
-    debian::build(plan, options, progress)
+    match plan.backend.as_str() {
+        "buildroot" => buildroot::build(plan, options, progress),
+        _ => debian::build(plan, options, progress),
+    }
+}
+
+/// Refuses boards that no backend builds yet.
+pub(crate) fn require_arm64(plan: &Plan) -> Outcome<()> {
+    if plan.board.kernel_arch == "arm64" {
+        return Ok(());
+    }
+    Err(Failure::error(
+        ExitStatus::Input,
+        "unsupported-architecture",
+        format!(
+            "the backend `{}` builds `arm64` boards; the board `{}` is `{}`",
+            plan.backend, plan.board.name, plan.board.kernel_arch
+        ),
+    ))
 }
 
 pub(crate) fn internal(message: impl Into<String>) -> Failure {

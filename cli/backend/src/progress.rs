@@ -9,6 +9,8 @@ use diag::Outcome;
 pub trait Progress: Sync {
     /// A step begins; its output goes to `log`.
     fn begin(&self, step: &str, log: Option<&Path>);
+    /// What the step under work does now.
+    fn detail(&self, _text: &str) {}
     /// A step ended well. `cached` when nothing had to be done.
     fn end(&self, step: &str, cached: bool, took: Duration);
 }

@@ -52,6 +52,15 @@ pub enum Colour {
     Never,
 }
 
+/// Build systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendName {
+    /// Debian packages.
+    Debian,
+    /// A Buildroot external tree.
+    Buildroot,
+}
+
 /// The verbs, in the order of the work.
 #[derive(Debug, Subcommand)]
 pub enum Command {

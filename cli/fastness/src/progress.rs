@@ -113,6 +113,10 @@ impl Progress for Steps {
         self.output.live(&line_of_current(step, log, Duration::ZERO));
     }
 
+    fn detail(&self, text: &str) {
+        Self::detail(self, text);
+    }
+
     fn end(&self, step: &str, cached: bool, took: Duration) {
         let mut state = lock(&self.state);
         self.output.live("");

@@ -1,5 +1,6 @@
 //! `board.yaml`: what the hardware is and how it boots.
 
+use crate::buildroot::BuildrootAsk;
 use crate::decode::{Spanned, model};
 use crate::plan::{BoardFacts, BootFacts, QemuFacts};
 use crate::product::Padding;
@@ -37,6 +38,8 @@ model! {
         uboot: Kconfig,
         /// What it asks of the kernel.
         linux: Kconfig,
+        /// What it asks of Buildroot: the processor. A board without cannot be built with Buildroot.
+        buildroot: Vec<BuildrootAsk> = Vec::new(),
         /// Kernel arguments.
         cmdline: Vec<KernelArgument> = Vec::new(),
         /// Sizes on the disk.

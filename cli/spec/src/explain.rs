@@ -56,7 +56,10 @@ fn everything(plan: &Plan) -> Vec<Explanation> {
     let mut add = |what: &str, name: &str, value: String, origins: &[Origin]| {
         all.push(Explanation { what: what.into(), name: name.into(), value, origins: origins.to_vec() });
     };
-    for (what, kconfig) in [("uboot symbol", &plan.uboot), ("linux symbol", &plan.linux)] {
+    let buildroot = plan.buildroot.iter().map(|facts| ("buildroot symbol", &facts.symbols));
+    for (what, kconfig) in
+        [("uboot symbol", &plan.uboot), ("linux symbol", &plan.linux)].into_iter().chain(buildroot)
+    {
         for (name, asked) in &kconfig.symbols {
             let value = if asked.value == "n" { "is not set".to_owned() } else { asked.value.clone() };
             add(what, name, value, &asked.origins);

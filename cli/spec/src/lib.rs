@@ -4,6 +4,7 @@
 //! and writes nothing.
 
 pub mod board;
+pub mod buildroot;
 pub mod decode;
 mod diff;
 mod explain;
@@ -33,6 +34,7 @@ use plan::Plan;
 pub use diff::{Change, diff};
 pub use explain::{Explanation, explain};
 pub use listing::{BoardSummary, LayerSummary, ParameterSummary, boards, layers};
+pub use resolve::Choice;
 pub use scaffold::scaffold;
 
 /// The plan of the product in a file, for one of its boards (none: its first).
@@ -49,9 +51,17 @@ pub fn load(product: &Path, board: Option<&str>) -> Outcome<Plan> {
 /// # Errors
 /// As [`load`].
 pub fn load_with(library: &Library, product: &Path, board: Option<&str>) -> Outcome<Plan> {
+    load_as(library, product, board, Choice::default())
+}
+
+/// As [`load_with`], with choices in place of the product's.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as(library: &Library, product: &Path, board: Option<&str>, choice: Choice) -> Outcome<Plan> {
     let name = product.file_name().map_or_else(|| "product.yaml".into(), |name| name.to_string_lossy());
     let source = library::read_file(product, &name)?;
-    resolve::resolve(library, &source, board)
+    resolve::resolve(library, &source, board, choice)
 }
 
 /// The folder in which a product's own layers, boards and templates are searched.
@@ -80,5 +90,6 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("product", whole("product", product::Product::schema())),
         ("board", whole("board", board::Board::schema())),
         ("layer", whole("layer", layer::Layer::schema())),
+        ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
     ]
 }

@@ -18,6 +18,7 @@ use crate::yaml;
 static LAYERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../layers");
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../templates");
 static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../boards");
+static BUILDROOT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../buildroot");
 static STANDARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../standards");
 
 /// A folder of definitions.
@@ -31,6 +32,8 @@ pub enum Area {
     Templates,
     /// `standards/*.yaml`.
     Standards,
+    /// `buildroot/base.yaml`, `buildroot/packages/NAME.yaml`, `buildroot/series/NAME.yaml`.
+    Buildroot,
 }
 
 impl Area {
@@ -40,6 +43,7 @@ impl Area {
             Self::Boards => "boards",
             Self::Templates => "templates",
             Self::Standards => "standards",
+            Self::Buildroot => "buildroot",
         }
     }
 
@@ -49,6 +53,7 @@ impl Area {
             Self::Boards => &BOARDS,
             Self::Templates => &TEMPLATES,
             Self::Standards => &STANDARDS,
+            Self::Buildroot => &BUILDROOT,
         }
     }
 }
@@ -98,6 +103,32 @@ impl Library {
         if self.common.is_none() {
             let folders = area.embedded().dirs().filter_map(|dir| dir.path().to_str());
             names.extend(folders.map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// Names of the definitions in a folder of an area that are one YAML file each.
+    ///
+    /// # Errors
+    /// The folder is there and cannot be read.
+    pub fn file_names(&self, area: Area, folder: &str) -> Outcome<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        let mut add = |name: &str| names.extend(name.strip_suffix(".yaml").map(str::to_owned));
+        for root in [&self.own, &self.common].into_iter().flatten() {
+            let folder = root.join(area.folder()).join(folder);
+            let listing = match std::fs::read_dir(&folder) {
+                Ok(listing) => listing,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Failure::io("list", &folder, &error)),
+            };
+            for entry in listing {
+                let entry = entry.map_err(|error| Failure::io("list", &folder, &error))?;
+                add(&entry.file_name().to_string_lossy());
+            }
+        }
+        if self.common.is_none() {
+            let files = area.embedded().get_dir(folder).into_iter().flat_map(Dir::files);
+            files.filter_map(|file| file.path().file_name()?.to_str()).for_each(add);
         }
         Ok(names)
     }

@@ -40,8 +40,13 @@ pub struct Plan {
     pub product: ProductFacts,
     /// What it runs on.
     pub board: BoardFacts,
+    /// Build system that makes the parts: `debian` or `buildroot`.
+    pub backend: String,
     /// Suite, packages and sources for the Debian backend.
     pub debian: DebianFacts,
+    /// What the Buildroot backend asks of Buildroot; only when it is the plan's backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buildroot: Option<BuildrootFacts>,
     /// U-Boot's configuration.
     pub uboot: KconfigPlan,
     /// The kernel's configuration.
@@ -190,10 +195,49 @@ pub struct DebianFacts {
     pub linux_source: String,
 }
 
+/// Facts for the Buildroot backend: the plan's packages and the board in Buildroot's symbols.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildrootFacts {
+    /// Series, such as `2026.02`.
+    pub series: String,
+    /// The release of that series that this was tried with.
+    pub release: String,
+    /// Name of the external tree, as Buildroot spells it in `BR2_EXTERNAL_NAME_PATH`.
+    pub external: String,
+    /// Every symbol that is asked of Buildroot, with its prefix `BR2_`.
+    pub symbols: KconfigPlan,
+    /// Symbols that are asked only while another one, the value here, is not set: whoever builds
+    /// may bring a toolchain of their own.
+    pub unless: BTreeMap<String, String>,
+    /// Options of packages' builds that no symbol has: variable, and what is added to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
+    /// Packages of our own, by name: their files by name, whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, BTreeMap<String, String>>,
+    /// Symbols in the order in which Buildroot's `savedefconfig` writes them.
+    pub order: Vec<String>,
+    /// Symbols that a defconfig leaves out, since they follow from others or are defaults.
+    pub implied: Vec<String>,
+    /// The kernel's tarball.
+    pub linux: SourceFacts,
+    /// U-Boot's tarball.
+    pub uboot: SourceFacts,
+}
+
+/// A tarball by version and hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Version, as in the file name.
+    pub version: String,
+    /// SHA-256 of the tarball, lower-case hexadecimal.
+    pub sha256: String,
+}
+
 /// A Kconfig: where to start and what must hold at the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KconfigPlan {
-    /// Base target, such as `qemu_arm64_defconfig` or `allnoconfig`.
+    /// Base target, such as `qemu_arm64_defconfig` or `allnoconfig`; empty for Buildroot's own.
     pub base: String,
     /// Symbols without `CONFIG_`, with the value as a `.config` has it (`y`, `n`, `"text"`, `42`, `0x10`).
     pub symbols: BTreeMap<String, Asked<String>>,

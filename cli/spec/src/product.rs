@@ -1,10 +1,11 @@
 //! `product.yaml`: what the device is and who may talk to it.
 
+use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::types::{
     AbsPath, Address, Algorithm, Banner, Count, Flag, HostName, Integer, InterfaceAddress, InterfaceName,
-    KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate, Reason, Size, SshPublicKey, Text,
-    UserName, Version, WaiverTarget, Word,
+    KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate, Reason, Series, Size,
+    SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
 
 /// Layers that are on unless a product says `without` and why.
@@ -46,6 +47,8 @@ model! {
         backend: Backend = Backend::Debian,
         /// Settings of the Debian backend.
         debian: Option<Debian> = None,
+        /// Settings of the Buildroot backend.
+        buildroot: Option<Buildroot> = None,
         /// How the boot chain is signed; defaults come from the board.
         signing: Option<Signing> = None,
         /// Parameters by layer. A layer that is named here is applied.
@@ -94,6 +97,8 @@ choice! {
     pub enum Backend {
         /// Debian packages.
         Debian = "debian",
+        /// A Buildroot external tree.
+        Buildroot = "buildroot",
     }
 }
 
@@ -128,6 +133,16 @@ model! {
         uboot_source: Option<PackageName> = None,
         /// Package of the kernel's source with the suite's patches; default `linux-source-6.12`, that of trixie.
         linux_source: Option<PackageName> = None,
+    }
+}
+
+model! {
+    /// Settings of the Buildroot backend.
+    pub struct Buildroot {
+        /// Buildroot series, such as `2026.02`; default: the newest long-term one.
+        series: Option<Spanned<Series>> = None,
+        /// Buildroot symbols of the product's own: a toolchain, a package's option.
+        symbols: Vec<BuildrootAsk> = Vec::new(),
     }
 }
 
@@ -272,7 +287,7 @@ model! {
 model! {
     /// Something that may stay unmet.
     pub struct Waiver {
-        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL` or `kernel-hardening-checker:NAME`.
+        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL` or `kernel-hardening-checker:NAME`.
         waives: Spanned<WaiverTarget>,
         /// Why.
         reason: Spanned<Reason>,

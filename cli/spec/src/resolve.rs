@@ -5,6 +5,7 @@
 
 mod accounts;
 mod asks;
+mod buildroot;
 mod context;
 mod files;
 mod kconfig;
@@ -24,7 +25,7 @@ use crate::plan::{
     Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, Plan,
     ProductFacts, SigningPlan, StoragePlan, UnitState,
 };
-use crate::product::{DEFAULT_EPOCH, Padding, Product, default_suite};
+use crate::product::{Backend, DEFAULT_EPOCH, Padding, Product, default_suite};
 use crate::render::Renderer;
 use crate::source::Source;
 use crate::types::{RequirementId, Scalar, Templated};
@@ -38,11 +39,27 @@ const DEFAULT_DATA_BYTES: u64 = 64 << 20;
 /// zstd level of the root file system when the product does not say.
 const DEFAULT_ZSTD_LEVEL: u32 = 6;
 
+/// What a call decides in the product's place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The backend.
+    pub backend: Option<Backend>,
+    /// The series of a Buildroot tree that was given; a product that names another is refused.
+    pub series: Option<String>,
+}
+
 /// The plan of a product on one of its boards.
+///
+/// `choice` takes the place of what the product names.
 ///
 /// # Errors
 /// Everything that is wrong with the product, its board, its layers and their templates.
-pub fn resolve(library: &Library, source: &Arc<Source>, board: Option<&str>) -> Outcome<Plan> {
+pub fn resolve(
+    library: &Library,
+    source: &Arc<Source>,
+    board: Option<&str>,
+    choice: Choice,
+) -> Outcome<Plan> {
     let mut trouble = Vec::new();
     let product: Product =
         read_model(source, &mut trouble).ok_or_else(|| input(std::mem::take(&mut trouble)))?;
@@ -62,6 +79,8 @@ pub fn resolve(library: &Library, source: &Arc<Source>, board: Option<&str>) -> 
         renderer: Renderer::new(serde_json::Value::Object(serde_json::Map::new())),
         accounts: Accounts::of(&product, &mut trouble),
         asked: Everything::new(),
+        backend: choice.backend.unwrap_or(product.backend),
+        choice,
         trouble,
     };
     resolver.finish(
@@ -192,6 +211,7 @@ struct Fixed {
 struct Everything {
     uboot: KconfigAsks,
     linux: KconfigAsks,
+    buildroot: KconfigAsks,
     cmdline: Vec<(String, Vec<Asker>)>,
     packages: Asks<PackagePlan>,
     files: Asks<FilePlan>,
@@ -208,6 +228,7 @@ impl Everything {
         Self {
             uboot: KconfigAsks::new("U-Boot symbol"),
             linux: KconfigAsks::new("Linux symbol"),
+            buildroot: KconfigAsks::new("Buildroot symbol"),
             cmdline: Vec::new(),
             packages: Asks::new("package", |_| String::new()),
             files: Asks::new("file", files::show),
@@ -228,6 +249,8 @@ struct Resolver<'a> {
     renderer: Renderer,
     accounts: Accounts,
     asked: Everything,
+    backend: Backend,
+    choice: Choice,
     trouble: Vec<Diagnostic>,
 }
 
@@ -241,6 +264,10 @@ impl Resolver<'_> {
             self.renderer.set("parameters", layer.parameters.clone().into());
             self.layer_asks(layer);
         }
+        let buildroot = match self.backend {
+            Backend::Debian => None,
+            Backend::Buildroot => self.buildroot_asks(board)?,
+        };
         self.accounts.finish(&mut self.trouble);
         for (name, value) in context::resolved(&self.asked, &self.accounts, layers) {
             self.renderer.set(&name, value);
@@ -258,7 +285,7 @@ impl Resolver<'_> {
         if !self.trouble.is_empty() {
             return Err(input(self.trouble));
         }
-        Ok(self.into_plan(board, fixed, layers))
+        Ok(self.into_plan(board, fixed, layers, buildroot))
     }
 
     fn board_asks(&mut self, board: &NamedBoard) {
@@ -389,7 +416,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn into_plan(self, board: &NamedBoard, fixed: Fixed, layers: &[Applied]) -> Plan {
+    fn into_plan(
+        self,
+        board: &NamedBoard,
+        fixed: Fixed,
+        layers: &[Applied],
+        buildroot: Option<buildroot::Chosen>,
+    ) -> Plan {
         let debian = self.product.debian.as_ref();
         let source = |name: Option<&crate::types::PackageName>, default: &str| {
             name.map_or(default, |name| name.as_str()).to_owned()
@@ -398,6 +431,8 @@ impl Resolver<'_> {
             schema_version: 1,
             product: fixed.product,
             board: fixed.board,
+            backend: self.backend.as_str().to_owned(),
+            buildroot: buildroot.map(|chosen| chosen.facts(self.asked.buildroot)),
             debian: DebianFacts {
                 suite: debian.map_or_else(default_suite, |d| d.suite.clone()).as_str().to_owned(),
                 mirror: debian.and_then(|d| d.mirror.as_ref()).map(|mirror| mirror.as_str().to_owned()),

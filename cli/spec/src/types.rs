@@ -17,8 +17,9 @@ pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
 pub use ssh_key::SshPublicKey;
 pub use text::{
     AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
-    KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, Reason, RequirementId,
-    SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version, WaiverTarget, Word,
+    KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, Reason, Release,
+    RequirementId, Series, Sha256, SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version,
+    WaiverTarget, Word,
 };
 
 /// A value that is written as one scalar.
@@ -129,7 +130,10 @@ decodes!(
     Port,
     Prefix,
     Rate,
+    Release,
     RequirementId,
+    Series,
+    Sha256,
     Size,
     SshPublicKey,
     SysctlKey,

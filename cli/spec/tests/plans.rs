@@ -260,7 +260,10 @@ fn the_listing_documents_parameters() {
 #[test]
 fn schemas_are_named_and_closed() {
     let schemas = spec::schemas();
-    assert_eq!(schemas.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["product", "board", "layer"]);
+    assert_eq!(
+        schemas.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["product", "board", "layer", "buildroot-package"]
+    );
     for (name, schema) in &schemas {
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
         assert_eq!(schema["additionalProperties"], false, "{name}");

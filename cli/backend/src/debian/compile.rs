@@ -8,7 +8,7 @@ use std::time::Duration;
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
 use record::EffectiveSymbol;
-use spec::plan::{FilePlan, KconfigPlan, Plan};
+use spec::plan::{KconfigPlan, Plan};
 
 use crate::kconfig::{DependencyIndex, compare, dropped_failure, fragment, parse_config};
 use crate::{Cache, key_of};
@@ -80,7 +80,8 @@ pub fn compile(
     let asked = asked_text(work.asked);
     let epoch = work.plan.product.epoch.to_string();
     let waived = waived_text(work.plan, component.name);
-    let environment = if component.name == "uboot" { uboot_environment(work.plan)? } else { String::new() };
+    let environment =
+        if component.name == "uboot" { crate::uboot::environment(work.plan)? } else { String::new() };
     let mut parts = vec![
         RECIPE,
         work.source_key,
@@ -122,7 +123,7 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     let asked = asked_text(work.asked);
     write(&objects.join("fastness.config"), &asked)?;
     if component.name == "uboot" {
-        write(&objects.join("fastness.env"), &uboot_environment(work.plan)?)?;
+        write(&objects.join("fastness.env"), &crate::uboot::environment(work.plan)?)?;
     }
     let make = |arguments: &[&str]| -> Outcome<Call> {
         let epoch = work.plan.product.epoch;
@@ -196,35 +197,6 @@ fn overridden(base: &str, asked: &KconfigPlan, text: &str) -> String {
     let mut out: String = base.lines().filter(|line| !named(line)).map(|line| format!("{line}\n")).collect();
     out.push_str(text);
     out
-}
-
-/// Where the plan holds U-Boot's whole environment; the device carries the same file to read.
-const ENVIRONMENT: &str = "/usr/lib/fastness/u-boot.env";
-
-/// U-Boot's whole environment, as `DEFAULT_ENV_FILE` wants it.
-///
-/// Without a boot command that ends in `reset`, U-Boot would end at its prompt: that is
-/// refused here. Source: U-Boot `doc/usage/environment.rst`.
-fn uboot_environment(plan: &Plan) -> Outcome<String> {
-    let content = match plan.files.get(ENVIRONMENT).map(|asked| &asked.value) {
-        Some(FilePlan::File { content, .. }) => content.clone(),
-        _ => String::new(),
-    };
-    let command = content.lines().find_map(|line| line.strip_prefix("bootcmd="));
-    match command {
-        Some(command) if command.trim_end().ends_with("; reset") => Ok(content),
-        _ => Err(Failure::error(
-            ExitStatus::Input,
-            "uboot-environment",
-            format!(
-                "expected `{ENVIRONMENT}` in the plan with a `bootcmd` that ends in `; reset`, found `{}`",
-                command.unwrap_or("none")
-            ),
-        )
-        .hint(
-            "without it a refused image would end at U-Boot's prompt; the layer `verified-boot` brings it",
-        )),
-    }
 }
 
 fn compiler_version(prefix: &str) -> Outcome<String> {

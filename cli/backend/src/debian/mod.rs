@@ -16,11 +16,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use diag::{ExitStatus, Failure, Outcome};
-use exec::{Call, tool};
-use record::{Artefact, Artefacts, Role};
+use diag::{Failure, Outcome};
+use record::{Artefacts, Role};
 use spec::plan::Plan;
 
+use crate::device_tree::device_tree;
+use crate::hand_over::{artefact, place};
 use crate::{BuildOptions, Cache, Progress, key_of, step};
 use compile::{Compiled, LINUX_ARM64, UBOOT, Work, compile};
 pub use generate::generate;
@@ -49,7 +50,7 @@ const HOST_TOOLS: &[&str] = &[
 /// # Errors
 /// See [`crate::build`].
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
-    require_arm64(plan)?;
+    crate::require_arm64(plan)?;
     // All at once and first: nobody should learn of a missing tool a kernel later.
     exec::require(HOST_TOOLS)?;
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
@@ -117,20 +118,6 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     })
 }
 
-fn require_arm64(plan: &Plan) -> Outcome<()> {
-    if plan.board.kernel_arch == "arm64" {
-        return Ok(());
-    }
-    Err(Failure::error(
-        ExitStatus::Input,
-        "unsupported-architecture",
-        format!(
-            "the Debian backend builds `arm64` boards; the board `{}` is `{}`",
-            plan.board.name, plan.board.kernel_arch
-        ),
-    ))
-}
-
 /// The cache's names hold the hashes of their contents.
 fn files_key(files: &[PathBuf]) -> String {
     files
@@ -138,29 +125,6 @@ fn files_key(files: &[PathBuf]) -> String {
         .map(|f| f.file_name().unwrap_or_default().to_string_lossy().into_owned())
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// QEMU's own device tree for exactly the machine that the board describes.
-fn device_tree(plan: &Plan, cache: &Cache, log: &Path) -> Outcome<(PathBuf, bool)> {
-    let qemu = plan.board.qemu.as_ref().ok_or_else(|| {
-        Failure::error(
-            ExitStatus::Input,
-            "no-device-tree",
-            format!("the board `{}` has no QEMU machine to take its device tree from", plan.board.name),
-        )
-        .hint("boards with a device tree of their own are not supported by this backend yet")
-    })?;
-    let program = tool(&qemu.program)?;
-    let version = Call::new(program).arg("--version").output()?;
-    let mut arguments = qemu.machine_arguments();
-    let key = key_of(&[&qemu.program, &arguments.join(" "), &String::from_utf8_lossy(&version)]);
-    let (folder, cached) = cache.stage("dtb", &key, |part| {
-        if let Some(machine) = arguments.get_mut(1) {
-            machine.push_str(&format!(",dumpdtb={}", part.join("board.dtb").display()));
-        }
-        Call::new(program).args(&arguments).args(["-display", "none", "-nodefaults"]).log(log).run()
-    })?;
-    Ok((folder.join("board.dtb"), cached))
 }
 
 #[allow(clippy::too_many_arguments, reason = "one call, one place: the pieces of the record")]
@@ -204,23 +168,4 @@ fn hand_over(
     };
     record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
     Ok(artefacts)
-}
-
-/// Puts a cached file into the output folder: as a hard link where the file system allows,
-/// else as a copy. The cache's file keeps its bytes; nothing writes into artefacts.
-fn place(from: &Path, to: &Path) -> Outcome<()> {
-    let part = to.with_extension("part");
-    let _ = fs::remove_file(&part);
-    if fs::hard_link(from, &part).is_err() {
-        fs::copy(from, &part).map_err(|e| Failure::io("copy", from, &e))?;
-    }
-    fs::rename(&part, to).map_err(|e| Failure::io("write", to, &e))?;
-    // Renaming one hard link over another of the same file leaves both names.
-    let _ = fs::remove_file(&part);
-    Ok(())
-}
-
-fn artefact(path: &Path, name: &str) -> Outcome<Artefact> {
-    let (sha256, bytes) = record::sha256_file(path)?;
-    Ok(Artefact { path: PathBuf::from("artefacts").join(name), sha256, bytes })
 }

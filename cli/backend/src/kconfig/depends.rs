@@ -29,8 +29,22 @@ impl DependencyIndex {
     /// Reads the tree from its root `Kconfig`. `arch` stands for `$(SRCARCH)`.
     #[must_use]
     pub fn load(tree: &Path, arch: &str) -> Self {
+        Self::load_from(tree, "Kconfig", arch)
+    }
+
+    /// As [`DependencyIndex::load`], of a Buildroot tree and an external one.
+    #[must_use]
+    pub fn load_buildroot(tree: &Path, external: &Path) -> Self {
+        let mut index = Self::load_from(tree, "Config.in", "");
+        for (symbol, places) in Self::load_from(external, "Config.in", "").definitions {
+            index.definitions.entry(symbol).or_default().extend(places);
+        }
+        index
+    }
+
+    fn load_from(tree: &Path, root: &str, arch: &str) -> Self {
         let mut reader = Reader::default();
-        reader.file(tree, "Kconfig", arch);
+        reader.file(tree, root, arch);
         reader.index
     }
 
@@ -65,6 +79,11 @@ impl DependencyIndex {
 impl Reader {
     fn file(&mut self, tree: &Path, name: &str, arch: &str) {
         let name = name.replace("$(SRCARCH)", arch).replace("$SRCARCH", arch).replace("$(ARCH)", arch);
+        // An external tree names its own files from its top.
+        let name = match name.strip_prefix("$BR2_EXTERNAL_").and_then(|rest| rest.split_once("_PATH/")) {
+            Some((_, below)) => below.to_owned(),
+            None => name,
+        };
         if self.seen.len() >= MAX_FILES || !self.seen.insert(name.clone()) {
             return;
         }
@@ -261,6 +280,23 @@ mod tests {
         assert_eq!(text, "it depends on `B && !C` (`B` is `n`, `C` is `y`)");
         let config = BTreeMap::from([("BB".to_owned(), "y".to_owned())]);
         assert!(index.explain("A", "y", &config).contains("`NET` (`NET` is `n`)"));
+    }
+
+    #[test]
+    fn an_external_trees_own_packages_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, external) = (folder.path().join("tree"), folder.path().join("external"));
+        for (path, text) in [
+            (tree.join("Config.in"), "config BR2_A\n\tbool \"a\"\n"),
+            (external.join("Config.in"), "source \"$BR2_EXTERNAL_GW_PATH/package/frob/Config.in\"\n"),
+            (external.join("package/frob/Config.in"), "config BR2_FROB\n\tbool \"f\"\n\tdepends on BR2_A\n"),
+        ] {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let text =
+            DependencyIndex::load_buildroot(&tree, &external).explain("BR2_FROB", "y", &BTreeMap::new());
+        assert_eq!(text, "it depends on `BR2_A` (`BR2_A` is `n`)");
     }
 
     #[test]

@@ -19,6 +19,16 @@ pub fn parse_config(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The symbols of a Buildroot `.config`, which has no `CONFIG_` before them.
+#[must_use]
+pub fn parse_buildroot_config(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(symbol, value)| (symbol.to_owned(), value.to_owned()))
+        .collect()
+}
+
 /// A fragment that asks for the symbols, one a line, with a final line end.
 #[must_use]
 pub fn fragment<'a>(symbols: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
@@ -45,5 +55,12 @@ mod tests {
         assert_eq!(config.get("AUDIT").map(String::as_str), Some("y"));
         assert_eq!(config.get("DEVMEM"), None);
         assert_eq!(config["LSM"], "\"yama\"");
+    }
+
+    #[test]
+    fn a_buildroot_configuration_has_no_prefix() {
+        let config = parse_buildroot_config("#\n# BR2_A is not set\nBR2_B=y\nBR2_C=\"a=b\"\n");
+        assert_eq!(config.len(), 2);
+        assert_eq!((config["BR2_B"].as_str(), config["BR2_C"].as_str()), ("y", "\"a=b\""));
     }
 }

@@ -10,6 +10,7 @@ use record::{ImageRecord, Verdict};
 use serde::Serialize;
 use spec::plan::Plan;
 
+use crate::cli::BackendName;
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
 use crate::progress::{Step, Steps};
@@ -34,6 +35,15 @@ pub struct Arguments {
     /// Every board of the product
     #[arg(long, conflicts_with = "board")]
     all_boards: bool,
+    /// The backend; otherwise the product's
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendName>,
+    /// The Buildroot tree, for the backend `buildroot`
+    #[arg(long, value_name = "DIR")]
+    buildroot: Option<PathBuf>,
+    /// Buildroot symbols of this machine (toolchain, mirror, ccache), in a `.config`'s form
+    #[arg(long, value_name = "FILE", requires = "buildroot")]
+    buildroot_config: Option<PathBuf>,
     /// Boot the image and run every attack, too
     #[arg(long)]
     prove: bool,
@@ -91,6 +101,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         passphrase: arguments.passphrase.clone(),
         offline: arguments.offline,
         update_lock: arguments.update_lock,
+        buildroot: arguments.buildroot.clone(),
+        buildroot_config: arguments.buildroot_config.clone(),
         jobs: arguments.jobs.map_or_else(processors, std::num::NonZeroUsize::get),
     };
     // All plans first: a mistake is told before hours of work.
@@ -126,10 +138,11 @@ fn peak_memory_kib() -> u64 {
 fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
     let product = &arguments.product;
     let boards = if arguments.all_boards { stages::boards_of(product)? } else { arguments.board.clone() };
+    let tree = arguments.buildroot.as_deref();
     if boards.is_empty() {
-        return Ok(vec![spec::load(product, None)?]);
+        return Ok(vec![stages::plan(product, None, arguments.backend, tree)?]);
     }
-    boards.iter().map(|board| spec::load(product, Some(board))).collect()
+    boards.iter().map(|board| stages::plan(product, Some(board), arguments.backend, tree)).collect()
 }
 
 fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Outcome<BoardResult> {

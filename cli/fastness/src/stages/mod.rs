@@ -14,14 +14,16 @@ use std::path::{Path, PathBuf};
 use backend::BuildOptions;
 use diag::{ExitStatus, Failure, Outcome};
 use record::{Artefacts, ImageRecord};
-use spec::library::{read_file, read_model};
+use spec::Choice;
+use spec::library::{Library, read_file, read_model};
 use spec::plan::Plan;
-use spec::product::Product;
+use spec::product::{Backend, Product};
 
 pub use findings::{inspect, known_findings, report, write_report};
 pub use proof::{attack, attacks, boot, known_attacks, known_boot};
 pub use sign::{Passphrase, image_is_current, key_fits, sign};
 
+use crate::cli::BackendName;
 use crate::places;
 use crate::progress::Steps;
 
@@ -43,6 +45,29 @@ pub struct Options {
     pub update_lock: bool,
     /// Parallel jobs.
     pub jobs: usize,
+    /// The Buildroot tree, for that backend.
+    pub buildroot: Option<PathBuf>,
+    /// Buildroot symbols of this machine.
+    pub buildroot_config: Option<PathBuf>,
+}
+
+/// The plan of a product, for the backend and the Buildroot tree that a call names.
+///
+/// # Errors
+/// Everything that is wrong with the product, its board and its layers, and a tree that is none.
+pub fn plan(
+    product: &Path,
+    board: Option<&str>,
+    backend: Option<BackendName>,
+    buildroot: Option<&Path>,
+) -> Outcome<Plan> {
+    let series = buildroot.map(backend::buildroot::version).transpose()?.map(|version| version.series);
+    let library = Library::built_in(Some(spec::folder_of(product)));
+    let backend = backend.map(|name| match name {
+        BackendName::Debian => Backend::Debian,
+        BackendName::Buildroot => Backend::Buildroot,
+    });
+    spec::load_as(&library, product, board, Choice { backend, series })
 }
 
 /// The boards that a product names, in its order.
@@ -75,6 +100,24 @@ pub fn generate(plan: &Plan, folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
     Ok(generated)
 }
 
+/// Whether a Buildroot tree's Kconfig keeps every symbol of the plan; nothing is built.
+///
+/// # Errors
+/// A symbol that is lost, with who asked and the unmet dependency; a tree that is none.
+pub fn check_symbols(
+    plan: &Plan,
+    folder: &Path,
+    tree: &Path,
+    local: Option<&Path>,
+    steps: &Steps,
+) -> Outcome<()> {
+    let log = folder.join("logs/buildroot-config.log");
+    steps.step("check Buildroot's symbols", Some(&log), || {
+        backend::buildroot::check_symbols(plan, &folder.join("generated"), tree, local, &log)?;
+        Ok(((), false))
+    })
+}
+
 /// plan → artefacts, by the plan's backend.
 ///
 /// # Errors
@@ -87,6 +130,8 @@ pub fn build(plan: &Plan, folder: &Path, options: &Options, steps: &Steps) -> Ou
         jobs: options.jobs,
         offline: options.offline,
         update_lock: options.update_lock,
+        buildroot: options.buildroot.clone(),
+        buildroot_config: options.buildroot_config.clone(),
     };
     let built = backend::build(plan, &options, steps);
     if built.is_err() {

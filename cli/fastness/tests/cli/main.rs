@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod broken_builds;
+mod buildroot;
 mod definitions;
 mod documents;
 mod fit;

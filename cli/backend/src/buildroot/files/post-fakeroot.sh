@@ -1,0 +1,49 @@
+#!/bin/sh
+# Buildroot's post-fakeroot hook, on the copy of target/ that becomes the image: takes out what
+# the plan removes, and locks every account that is not a person's.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+cd -- "$1"
+root=$(pwd -P)
+
+# Removes what a pattern matches, but nothing that the plan itself puts there.
+remove() {
+	for match in $1; do
+		[ -e "$match" ] || [ -h "$match" ] || continue
+		case $(realpath -- "$(dirname -- "$match")")/ in
+		"$root"/*) ;;
+		*)
+			echo "error: the removal of /$match leads out of the image" >&2
+			exit 1
+			;;
+		esac
+		find "$match" ! -type d | sed 's,^,/,' | grep -v -x -F -f "$here/overlay.txt" | while IFS= read -r path; do
+			rm -f -- ".$path"
+		done
+		find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "$here/overlay.txt" | while IFS= read -r path; do
+			rmdir -- ".$path" 2>/dev/null || :
+		done
+	done
+}
+
+# Split at `*` and nowhere else: paths of an image may hold spaces.
+IFS='
+'
+while IFS= read -r pattern; do
+	remove "${pattern#/}"
+done <"$here/removals.txt"
+
+# Packages bring accounts, too: only persons have a shell, and nobody has a password.
+persons=" $(tr '\n' ' ' <"$here/persons.txt")"
+awk -F : -v OFS=: -v persons="$persons" '
+	index(persons, " " $1 " ") == 0 { $7 = "/usr/sbin/nologin" }
+	{ print }
+' etc/passwd >etc/passwd.new
+awk -F : -v OFS=: -v persons="$persons" '
+	{ $2 = index(persons, " " $1 " ") == 0 ? "!*" : "*"; print }
+' etc/shadow >etc/shadow.new
+for file in passwd shadow; do
+	cat "etc/$file.new" >"etc/$file"
+	rm -f "etc/$file.new"
+done

@@ -1,0 +1,35 @@
+//! The board's device tree, where a QEMU machine has it.
+
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use spec::plan::Plan;
+
+use crate::{Cache, key_of};
+
+/// QEMU's own device tree for exactly the machine that the board describes.
+///
+/// # Errors
+/// When the board has no QEMU machine, or QEMU is missing or fails.
+pub(crate) fn device_tree(plan: &Plan, cache: &Cache, log: &Path) -> Outcome<(PathBuf, bool)> {
+    let qemu = plan.board.qemu.as_ref().ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-device-tree",
+            format!("the board `{}` has no QEMU machine to take its device tree from", plan.board.name),
+        )
+        .hint("boards with a device tree of their own are not supported by this backend yet")
+    })?;
+    let program = tool(&qemu.program)?;
+    let version = Call::new(program).arg("--version").output()?;
+    let mut arguments = qemu.machine_arguments();
+    let key = key_of(&[&qemu.program, &arguments.join(" "), &String::from_utf8_lossy(&version)]);
+    let (folder, cached) = cache.stage("dtb", &key, |part| {
+        if let Some(machine) = arguments.get_mut(1) {
+            machine.push_str(&format!(",dumpdtb={}", part.join("board.dtb").display()));
+        }
+        Call::new(program).args(&arguments).args(["-display", "none", "-nodefaults"]).log(log).run()
+    })?;
+    Ok((folder.join("board.dtb"), cached))
+}

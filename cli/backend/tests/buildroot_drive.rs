@@ -1,0 +1,320 @@
+//! Driving Buildroot, with a makefile that stands for it: progress, failures, what is handed over.
+
+#![allow(clippy::print_stderr, reason = "a test that could not run must say so")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use backend::{BuildOptions, NoProgress, Progress, build, generate};
+use diag::ExitStatus;
+use record::{Artefacts, Role};
+use spec::Choice;
+use spec::library::Library;
+use spec::plan::Plan;
+use spec::product::Backend;
+
+/// Knows the targets that are used, and does for each what Buildroot's does to the files.
+const MAKEFILE: &str = r#"export BR2_VERSION := 2026.02.3
+BOARD = $(BR2_EXTERNAL)/board/qemu-aarch64
+as_config = awk -F '\t' '$$2 != "n" { print "$(1)" $$1 "=" $$2 }' $(BOARD)/asked/$(2).txt
+.PHONY: all defconfig olddefconfig show-info
+all:
+	@printf '\033[7m>>> zlib 1.3.1 Building\033[27m\n'; sleep 0.3
+	@if [ -f $(TOPFAIL) ]; then cat $(TOPFAIL); exit 1; fi
+	@mkdir -p $(O)/images $(O)/build/linux-6.12.91 $(O)/build/uboot-2025.01 $(O)/target
+	@touch $(O)/build/linux-6.12.91/.stamp_built $(O)/build/uboot-2025.01/.stamp_built
+	@$(call as_config,CONFIG_,linux) | $(if $(LOSE),grep -v $(LOSE),cat) > $(O)/images/linux.config
+	@$(call as_config,CONFIG_,uboot) > $(O)/images/u-boot.config
+	@for f in Image u-boot-nodtb.bin rootfs.squashfs; do echo $$f > $(O)/images/$$f; done
+	@cp $(BOARD)/overlay.txt $(O)/build/fastness-overlay.txt
+	@mkdir -p $(O)/target/usr/lib; echo VERSION=2026.02.3-1-gabcdef-dirty > $(O)/target/usr/lib/os-release
+	@echo dl=$(BR2_DL_DIR) only=$(BR2_PRIMARY_SITE_ONLY) >> $(O)/calls
+defconfig:
+	@echo defconfig >> $(O)/calls
+	@cp $(BR2_DEFCONFIG) $(O)/was_defconfig
+	@echo 'BR2_DL_DIR="$$(TOPDIR)/dl"' > $(O)/.config.new
+	@$(call as_config,,buildroot) | $(if $(DROP),grep -v $(DROP),cat) >> $(O)/.config.new
+	@(echo; cat $(O)/.config.new) > $(O)/.config
+olddefconfig:
+	@:
+show-info:
+	@echo show-info >> $(O)/calls
+	@echo '{"zlib": {"type": "target", "version": "1.3.1", "licenses": "Zlib", "downloads": [{"source": "zlib-1.3.1.tar.xz"}]}}'
+"#;
+
+struct Fake {
+    folder: tempfile::TempDir,
+    plan: Plan,
+}
+
+impl Fake {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    /// A tree whose makefile starts with these settings.
+    fn with(settings: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = folder.path().join("tree");
+        for part in ["package", "support/kconfig"] {
+            fs::create_dir_all(tree.join(part)).expect("made");
+        }
+        let fail = folder.path().join("fail");
+        let makefile = format!("{MAKEFILE}TOPFAIL = {}\n{settings}\n", fail.display());
+        fs::write(tree.join("Makefile"), makefile).expect("written");
+        let kconfig = "config BR2_PACKAGE_AUDIT\n\tbool \"audit\"\n\tdepends on BR2_SOMETHING\n";
+        fs::write(tree.join("Config.in"), kconfig).expect("written");
+        fs::write(tree.join("package/Makefile.in"), "").expect("written");
+        let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
+        let choice = Choice { backend: Some(Backend::Buildroot), series: None };
+        let plan = spec::load_as(&Library::built_in(None), &product, None, choice).expect("a plan");
+        Self { folder, plan }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn options(&self) -> BuildOptions {
+        BuildOptions {
+            cache: self.path("cache"),
+            out: self.path("out"),
+            lock: self.path("fastness.lock"),
+            jobs: 2,
+            offline: false,
+            update_lock: false,
+            buildroot: Some(self.path("tree")),
+            buildroot_config: None,
+        }
+    }
+}
+
+/// Whether QEMU, which dumps the board's device tree, is there; without it such a test says so.
+fn qemu_is_there() -> bool {
+    match exec::require(&["qemu-system-aarch64"]) {
+        Ok(()) => true,
+        Err(failure) => {
+            assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{failure}");
+            eprintln!("SKIPPED: {failure}");
+            false
+        }
+    }
+}
+
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Progress for Told {
+    fn begin(&self, step: &str, _: Option<&Path>) {
+        self.0.lock().expect("a lock").push(format!("begin {step}"));
+    }
+    fn detail(&self, text: &str) {
+        self.0.lock().expect("a lock").push(text.to_owned());
+    }
+    fn end(&self, _: &str, _: bool, _: Duration) {}
+}
+
+fn built(fake: &Fake, options: &BuildOptions) -> Artefacts {
+    loop {
+        match build(&fake.plan, options, &NoProgress) {
+            Ok(artefacts) => return artefacts,
+            // Another test's child may hold a copy of the lock's descriptor until it is executed.
+            Err(failure) if failure.status == ExitStatus::Busy => {
+                std::thread::sleep(Duration::from_millis(20))
+            }
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+}
+
+#[test]
+fn the_parts_are_handed_over_with_every_symbol_accounted_for() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::new();
+    let told = Told::default();
+    let artefacts = build(&fake.plan, &fake.options(), &told).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!((artefacts.backend.as_str(), artefacts.plan_sha256), ("buildroot", fake.plan.sha256()));
+    assert_eq!(artefacts.provenance["buildroot"], "2026.02.3-1-gabcdef-dirty");
+    assert_eq!(artefacts.files.len(), 7);
+    let rootfs =
+        fs::read_to_string(fake.path("out").join(&artefacts.files[&Role::Rootfs].path)).expect("a file");
+    assert_eq!(rootfs, "rootfs.squashfs\n");
+    let facts = fake.plan.buildroot.as_ref().expect("a plan for Buildroot");
+    let asked = fake.plan.linux.symbols.len() + fake.plan.uboot.symbols.len() + facts.symbols.symbols.len();
+    assert_eq!(artefacts.effective.len(), asked);
+    assert!(
+        fs::read_to_string(fake.path("out/artefacts/packages.json"))
+            .expect("a file")
+            .contains("zlib-1.3.1.tar.xz")
+    );
+    let told = told.0.into_inner().expect("a lock");
+    assert!(told.contains(&"zlib 1.3.1 Building".to_owned()), "{told:?}");
+    assert_eq!(told[0], "begin configure Buildroot");
+}
+
+#[test]
+fn a_second_build_configures_nothing_and_touches_no_file_of_the_tree() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::new();
+    built(&fake, &fake.options());
+    let work = fs::read_dir(fake.path("cache/buildroot"))
+        .expect("a folder")
+        .next()
+        .expect("one")
+        .expect("one")
+        .path();
+    let calls = || fs::read_to_string(work.join("output/calls")).expect("calls");
+    let fragment = work.join("external/board/qemu-aarch64/linux.fragment");
+    let before = fs::metadata(&fragment).expect("a file").modified().expect("a time");
+    let first = built(&fake, &fake.options());
+    assert_eq!(calls().matches("defconfig").count(), 1, "{}", calls());
+    assert_eq!(fs::metadata(&fragment).expect("a file").modified().expect("a time"), before);
+    assert_eq!(calls().matches("show-info").count(), 1, "{}", calls());
+    // A firewall rule of another plan changes the overlay, and nothing that a package is built from.
+    let mut other = Fake { folder: fake.folder, plan: fake.plan };
+    let rules = other.plan.files.get_mut("/etc/nftables.conf").expect("rules");
+    if let spec::plan::FilePlan::File { content, .. } = &mut rules.value {
+        content.push_str("# another rule\n");
+    }
+    let second = built(&other, &other.options());
+    assert_ne!(first.plan_sha256, second.plan_sha256);
+    assert_eq!(fs::metadata(&fragment).expect("a file").modified().expect("a time"), before);
+    assert_eq!(calls().matches("defconfig").count(), 1, "{}", calls());
+    assert!(
+        calls().contains(&format!("dl={}", other.path("cache/buildroot-downloads").display())),
+        "{}",
+        calls()
+    );
+}
+
+#[test]
+fn a_file_that_left_the_plan_leaves_the_target_too() {
+    if !qemu_is_there() {
+        return;
+    }
+    let mut fake = Fake::new();
+    built(&fake, &fake.options());
+    let work = fs::read_dir(fake.path("cache/buildroot"))
+        .expect("a folder")
+        .next()
+        .expect("one")
+        .expect("one")
+        .path();
+    let stale = work.join("output/target/etc/issue");
+    fs::create_dir_all(stale.parent().expect("a folder")).expect("made");
+    fs::write(&stale, "old").expect("written");
+    built(&fake, &fake.options());
+    assert!(stale.exists());
+    fake.plan.files.remove("/etc/issue");
+    built(&fake, &fake.options());
+    assert!(!stale.exists());
+}
+
+#[test]
+fn a_package_that_fails_is_named_and_the_next_run_goes_on() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::new();
+    fs::write(fake.path("fail"), "cc: error: x.c\nmake[1]: *** [package/pkg-generic.mk:283: /x/build/zlib-1.3.1/.stamp_built] Error 1\n").expect("written");
+    let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    let text = failure.to_string();
+    assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Build, "package-failed"));
+    for part in [
+        "the package `zlib-1.3.1` failed while it was compiled",
+        "cc: error: x.c",
+        "logs/buildroot.log",
+        "go on where it stopped",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert!(!fake.path("out/artefacts.json").exists());
+    fs::remove_file(fake.path("fail")).expect("removed");
+    built(&fake, &fake.options());
+}
+
+#[test]
+fn a_symbol_that_is_lost_stops_before_anything_is_built() {
+    let fake = Fake::with("DROP = BR2_PACKAGE_AUDIT=");
+    let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    let text = failure.to_string();
+    assert_eq!(failure.diagnostics[0].code, "symbol-dropped");
+    for part in ["BR2_PACKAGE_AUDIT", "layer audit", "layers/audit/layer.yaml:", "BR2_SOMETHING"] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert!(!fake.path("out/logs/buildroot.log").exists());
+    // And it is compared again, not taken for configured.
+    build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+}
+
+#[test]
+fn a_kernel_symbol_that_the_build_lost_is_an_error_too() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("LOSE = CONFIG_DM_VERITY=");
+    let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    let text = failure.to_string();
+    assert!(text.contains("DM_VERITY") && text.contains("layer verity-root"), "{text}");
+    assert!(!fake.path("out/artefacts.json").exists());
+}
+
+#[test]
+fn offline_allows_no_site() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::new();
+    built(&fake, &BuildOptions { offline: true, ..fake.options() });
+    let work = fs::read_dir(fake.path("cache/buildroot"))
+        .expect("a folder")
+        .next()
+        .expect("one")
+        .expect("one")
+        .path();
+    assert!(fs::read_to_string(work.join("output/calls")).expect("calls").contains("only=y"));
+}
+
+#[test]
+fn symbols_of_this_machine_follow_the_plans() {
+    let fake = Fake::with("DROP = BR2_PACKAGE_AUDIT=");
+    let local = fake.path("local.config");
+    // Without a last line end: it must not spoil anything.
+    fs::write(&local, "BR2_CCACHE=y").expect("written");
+    generate(&fake.plan, &fake.path("generated")).expect("generated");
+    let log = fake.path("log");
+    let check = |local| {
+        backend::buildroot::check_symbols(
+            &fake.plan,
+            &fake.path("generated"),
+            &fake.path("tree"),
+            local,
+            &log,
+        )
+    };
+    check(Some(&*local)).expect_err("a lost symbol");
+    assert!(!fake.path("buildroot-check").exists());
+    let text = check(Some(Path::new("/nonexistent"))).expect_err("no file").to_string();
+    assert!(text.contains("/nonexistent"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_built_is_told_at_once() {
+    let fake = Fake::new();
+    let refused =
+        |options: &BuildOptions| build(&fake.plan, options, &NoProgress).expect_err("refused").to_string();
+    let text = refused(&BuildOptions { buildroot: None, ..fake.options() });
+    assert!(text.contains("needs a Buildroot tree") && text.contains("--buildroot DIR"), "{text}");
+    let text = refused(&BuildOptions { cache: fake.path("my cache"), ..fake.options() });
+    assert!(text.contains("Buildroot cannot work in") && text.contains("my cache"), "{text}");
+    let makefile = fs::read_to_string(fake.path("tree/Makefile")).expect("a file");
+    fs::write(fake.path("tree/Makefile"), makefile.replace("2026.02.3", "2019.02.1")).expect("written");
+    let text = refused(&fake.options());
+    assert!(text.contains("is Buildroot 2019.02.1, but the plan is for the series 2026.02"), "{text}");
+}

@@ -1,0 +1,202 @@
+//! The generated external tree, file by file against the committed one.
+//!
+//! `FASTNESS_UPDATE_GOLDEN=1 cargo test -p backend --test buildroot_tree` writes the committed
+//! tree anew; look at `git diff` before it is committed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use backend::buildroot::{Node, Tree, tree_of};
+use spec::Choice;
+use spec::library::Library;
+use spec::plan::{FilePlan, Plan};
+use spec::product::Backend;
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn plan() -> Plan {
+    let product = top().join("examples/cell-gateway/product.yaml");
+    let library = Library::built_in(product.parent());
+    let choice = Choice { backend: Some(Backend::Buildroot), series: None };
+    spec::load_as(&library, &product, None, choice).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn tree() -> Tree {
+    tree_of(&plan()).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// What this backend decides of the tree: without the lines of layers, which move with every edit,
+/// and without the contents of the plan's files, which are compared with the plan itself.
+fn tree_of_the_backend() -> Tree {
+    let mut plan = plan();
+    let buildroot = plan.buildroot.iter_mut().map(|facts| &mut facts.symbols);
+    for kconfig in [&mut plan.linux, &mut plan.uboot].into_iter().chain(buildroot) {
+        let origins = kconfig.symbols.values_mut().flat_map(|asked| &mut asked.origins);
+        origins.for_each(|origin| origin.line = 0);
+    }
+    let whole = tree_of(&plan).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut tree = Tree::default();
+    for (path, node) in whole.nodes() {
+        let in_image = path.split_once("/overlay").map(|(_, path)| path);
+        match node {
+            Node::File(_) if in_image.is_some_and(|path| plan.files.contains_key(path)) => {}
+            Node::File(text) => tree.file(path, text),
+            Node::Script(text) => tree.script(path, text),
+            Node::Link(target) => tree.link(path, target),
+        }
+    }
+    tree
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/buildroot/cell-gateway")
+}
+
+/// What is on the disk, in the form of a tree.
+fn read(folder: &Path) -> BTreeMap<String, Node> {
+    let mut nodes = BTreeMap::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(current) = waiting.pop() {
+        for entry in fs::read_dir(&current).unwrap_or_else(|e| panic!("{}: {e}", current.display())) {
+            let path = entry.expect("an entry").path();
+            let name = path.strip_prefix(folder).expect("below").to_string_lossy().into_owned();
+            let facts = fs::symlink_metadata(&path).expect("facts");
+            if facts.is_dir() {
+                waiting.push(path);
+            } else if facts.is_symlink() {
+                let target = fs::read_link(&path).expect("a link").to_string_lossy().into_owned();
+                nodes.insert(name, Node::Link(target));
+            } else {
+                use std::os::unix::fs::PermissionsExt;
+                let text = fs::read_to_string(&path).expect("text");
+                let script = facts.permissions().mode() & 0o100 != 0;
+                nodes.insert(name, if script { Node::Script(text) } else { Node::File(text) });
+            }
+        }
+    }
+    nodes
+}
+
+/// The first line in which two nodes differ.
+fn first_difference(committed: Option<&Node>, made: &Node) -> String {
+    let lines = |node: &Node| match node {
+        Node::File(text) | Node::Script(text) => text.lines().map(str::to_owned).collect(),
+        Node::Link(target) => vec![format!("link to {target}")],
+    };
+    let (old, new): (Vec<String>, Vec<String>) = (committed.map(lines).unwrap_or_default(), lines(made));
+    let at = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    format!("line {}\ncommitted: {:?}\nmade:      {:?}", at + 1, old.get(at), new.get(at))
+}
+
+#[test]
+fn the_tree_of_the_example_is_the_committed_one() {
+    let tree = tree_of_the_backend();
+    if std::env::var_os("FASTNESS_UPDATE_GOLDEN").is_some() {
+        tree.bring_to(&golden()).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+    let committed = read(&golden());
+    for (path, node) in tree.nodes() {
+        if committed.get(path) != Some(node) {
+            panic!(
+                "`{path}` differs; see the head of this file\n{}",
+                first_difference(committed.get(path), node)
+            );
+        }
+    }
+    let strays: Vec<&String> = committed.keys().filter(|path| !tree.nodes().contains_key(*path)).collect();
+    assert!(strays.is_empty(), "no longer generated: {strays:?}");
+}
+
+#[test]
+fn every_file_of_the_plan_is_in_the_overlay_as_it_is() {
+    let (plan, tree) = (plan(), tree());
+    for (path, asked) in &plan.files {
+        let node = tree.nodes().get(&format!("board/qemu-aarch64/overlay{path}"));
+        let expected = match &asked.value {
+            FilePlan::File { content, .. } => Some(Node::File(content.clone())),
+            FilePlan::Symlink { target } => Some(Node::Link(target.clone())),
+            FilePlan::Directory { .. } => None,
+        };
+        assert!(node == expected.as_ref(), "`{path}`");
+    }
+}
+
+#[test]
+fn a_tree_on_the_disk_is_the_tree_and_is_made_in_50_ms() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = plan();
+    backend::generate(&plan, folder.path()).expect("generated");
+    assert_eq!(&read(folder.path()), tree().nodes());
+    // The fastest of several, so that a busy machine does not decide.
+    let fastest = (0..5)
+        .map(|_| {
+            fs::remove_dir_all(folder.path()).expect("removed");
+            let start = std::time::Instant::now();
+            backend::generate(&plan, folder.path()).expect("generated");
+            start.elapsed()
+        })
+        .min()
+        .expect("a time");
+    assert!(fastest.as_millis() <= 50, "{fastest:?}");
+}
+
+#[test]
+fn every_text_ends_with_a_line_end_and_names_no_key() {
+    for (path, node) in tree().nodes() {
+        let (Node::File(text) | Node::Script(text)) = node else { continue };
+        assert!(text.is_empty() || text.ends_with('\n'), "`{path}` would spoil the fragment behind it");
+        assert!(!text.contains("PRIVATE KEY"), "`{path}`");
+    }
+}
+
+#[test]
+fn every_asked_symbol_is_in_the_defconfig_or_known_to_be_implied() {
+    let plan = plan();
+    let facts = plan.buildroot.as_ref().expect("a plan for Buildroot");
+    let Some(Node::File(defconfig)) =
+        tree().nodes().get("configs/cell-gateway_qemu-aarch64_defconfig").cloned()
+    else {
+        panic!("no defconfig")
+    };
+    for (symbol, asked) in &facts.symbols.symbols {
+        let line = if asked.value == "n" {
+            format!("# {symbol} is not set")
+        } else {
+            format!("{symbol}={}", asked.value)
+        };
+        let written = defconfig.lines().any(|l| l == line);
+        assert!(written || facts.implied.contains(symbol), "`{line}` is lost");
+        assert!(!asked.origins.is_empty(), "nobody asked for `{symbol}`");
+    }
+    // Layers are who asks for packages, with the place in their own file.
+    let audit = &facts.symbols.symbols["BR2_PACKAGE_AUDIT"].origins[0];
+    assert_eq!((audit.who.as_str(), audit.file.as_str()), ("layer audit", "layers/audit/layer.yaml"));
+}
+
+#[test]
+fn a_plan_for_another_backend_is_refused() {
+    let product = top().join("examples/cell-gateway/product.yaml");
+    let plan = spec::load(&product, None).expect("a plan");
+    let text = tree_of(&plan).expect_err("refused").to_string();
+    assert!(text.contains("the plan is one for the backend `debian`, not for `buildroot`"), "{text}");
+}
+
+#[test]
+fn a_package_of_our_own_is_in_the_tree_and_its_menu() {
+    let mut plan = plan();
+    let facts = plan.buildroot.as_mut().expect("a plan for Buildroot");
+    let files = [
+        ("Config.in", "config BR2_PACKAGE_FROB\n"),
+        ("frob.mk", "FROB_VERSION = 1\n"),
+        ("frob.hash", "# none\n"),
+    ];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    facts.packages.insert("frob".to_owned(), files.into());
+    let tree = tree_of(&plan).expect("a tree");
+    assert_eq!(tree.nodes().get("package/frob/frob.mk"), Some(&Node::File("FROB_VERSION = 1\n".to_owned())));
+    let Some(Node::File(menu)) = tree.nodes().get("Config.in") else { panic!("no menu") };
+    assert!(menu.ends_with("source \"$BR2_EXTERNAL_CELL_GATEWAY_PATH/package/frob/Config.in\"\n"), "{menu}");
+}

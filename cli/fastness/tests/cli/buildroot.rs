@@ -1,0 +1,100 @@
+//! `generate` and `build` with the Buildroot backend; a makefile stands for Buildroot.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::support::Place;
+
+/// Keeps every symbol; its build waits for ever once, and then goes on where it was.
+const MAKEFILE: &str = r#"export BR2_VERSION := 2026.02.3
+.PHONY: all defconfig olddefconfig
+all:
+	@if [ -f $(O)/half ]; then echo went on; echo "make: *** [x.mk:1: $(O)/build/zlib-1/.stamp_built] Error 1"; exit 1; fi
+	@touch $(O)/half; sleep 600
+defconfig:
+	@(echo; awk -F '\t' '$$2 != "n" { print $$1 "=" $$2 }' $(BR2_EXTERNAL)/board/qemu-aarch64/asked/buildroot.txt) > $(O)/.config
+olddefconfig:
+	@:
+"#;
+
+fn tree(place: &Place) {
+    for folder in ["tree/package", "tree/support/kconfig"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    fs::write(place.path("tree/Makefile"), MAKEFILE).unwrap();
+    fs::write(place.path("tree/Config.in"), "").unwrap();
+    fs::write(place.path("tree/package/Makefile.in"), "").unwrap();
+}
+
+#[test]
+fn the_external_tree_is_written_and_says_how_to_sign() {
+    let place = Place::with_product();
+    let run = place.run(&["generate", "--backend", "buildroot", "--json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let folder = place.path("out/qemu-aarch64/generated");
+    assert_eq!(fs::read_to_string(folder.join("external.desc")).unwrap(), "name: GW\ndesc: gw 0.1.0\n");
+    assert!(folder.join("configs/gw_qemu-aarch64_defconfig").is_file());
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    assert!(readme.contains("The images of plain `make` are not signed"), "{readme}");
+    assert!(readme.contains("fastness build --backend buildroot") && !readme.contains('@'), "{readme}");
+    // The other backend's files take its place, and none of this one's stays.
+    assert_eq!(place.run(&["generate"]).code, 0);
+    assert!(folder.join("packages.txt").is_file() && !folder.join("external.desc").exists());
+}
+
+#[test]
+fn what_is_no_tree_is_wrong_input() {
+    let place = Place::with_product();
+    fs::create_dir(place.path("empty")).unwrap();
+    let run = place.run(&["generate", "--backend", "buildroot", "--buildroot", "empty", "--json"]);
+    assert_eq!(run.failure(), ("input".to_owned(), "no-buildroot".to_owned()), "{run:?}");
+    let run = place.run(&["generate", "--backend", "yocto"]);
+    assert_eq!(run.code, 2, "{run:?}");
+}
+
+#[test]
+fn a_tree_that_keeps_every_symbol_passes_and_one_of_another_series_decides() {
+    let place = Place::with_product();
+    tree(&place);
+    let generate = ["generate", "--backend", "buildroot", "--buildroot", "tree"];
+    let run = place.run(&generate);
+    assert_eq!(run.code, 0, "{run:?}");
+    let makefile = MAKEFILE.replace("2026.02.3", "2024.02.1");
+    fs::write(place.path("tree/Makefile"), makefile).unwrap();
+    let run = place.run(&generate);
+    assert!(run.err.contains("the Buildroot series `2024.02` is not supported"), "{run:?}");
+}
+
+#[test]
+fn an_interrupted_build_leaves_a_tree_that_goes_on() {
+    let place = Place::with_product();
+    tree(&place);
+    assert_eq!(place.run(&["keys", "new", "gw-dev", "--keys", "k", "--bits", "3072"]).code, 0);
+    let arguments =
+        ["build", "--backend", "buildroot", "--buildroot", "tree", "--keys", "k", "--cache", "cache"];
+    if exec::require(&["qemu-system-aarch64"]).is_err() {
+        // The board's device tree is dumped by it; what is tested here comes later.
+        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "QEMU is required");
+        return;
+    }
+    let mut child = place.command(&arguments).spawn().unwrap();
+    let half = || {
+        let folders = fs::read_dir(place.path("cache/buildroot")).ok()?;
+        folders
+            .filter_map(Result::ok)
+            .map(|entry| entry.path().join("output/half"))
+            .find(|path| path.exists())
+    };
+    let started = Instant::now();
+    while half().is_none() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the build never came so far");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let run = place.run(&arguments);
+    assert!(run.err.contains("the package `zlib-1` failed while it was compiled"), "{run:?}");
+    assert!(run.err.contains("went on") && run.err.contains("logs/buildroot.log"), "{run:?}");
+}

@@ -1,0 +1,201 @@
+//! Plans for the Buildroot backend: packages become symbols, with who asked for them.
+
+use std::path::Path;
+
+use diag::{Diagnostic, Outcome};
+use spec::Choice;
+use spec::library::{Area, Library};
+use spec::plan::Plan;
+use spec::product::Backend;
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(path, text).expect("written");
+}
+
+/// The scaffold's product with a text behind it, and the folder's own definitions.
+fn load_in(folder: &Path, more: &str) -> Outcome<Plan> {
+    let product = folder.join("product.yaml");
+    std::fs::write(&product, spec::scaffold("my-device") + more).expect("written");
+    let choice = Choice { backend: Some(Backend::Buildroot), series: None };
+    spec::load_as(&Library::built_in(Some(folder)), &product, None, choice)
+}
+
+fn load(more: &str) -> Outcome<Plan> {
+    load_in(tempfile::tempdir().expect("a folder").path(), more)
+}
+
+fn refused(result: Outcome<Plan>, code: &str) -> Diagnostic {
+    let failure = result.expect_err("must be refused");
+    let found = failure.diagnostics.iter().find(|d| d.code == code).cloned();
+    found.unwrap_or_else(|| panic!("no `{code}` in {failure}"))
+}
+
+const LAYER: &str = "\
+title: A layer of the product
+description: Tests
+packages:
+  - {name: frobnicator, reason: \"frobnicates\"}
+";
+
+#[test]
+fn every_package_of_every_shipped_layer_has_a_meaning() {
+    let plan = load("").unwrap_or_else(|failure| panic!("{failure}"));
+    let facts = plan.buildroot.expect("a plan for Buildroot");
+    assert_eq!((plan.backend.as_str(), facts.series.as_str()), ("buildroot", "2026.02"));
+    assert_eq!(facts.external, "MY_DEVICE");
+    assert_eq!(facts.symbols.symbols["BR2_PACKAGE_NFTABLES"].value, "y");
+    assert_eq!(facts.symbols.symbols["BR2_FASTNESS_BOARD"].value, "\"qemu-aarch64\"");
+}
+
+#[test]
+fn a_debian_plan_asks_nothing_of_buildroot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, spec::scaffold("my-device")).expect("written");
+    let plan = spec::load(&product, None).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!((plan.backend.as_str(), plan.buildroot.is_none()), ("debian", true));
+    assert!(!plan.to_json().contains("\"buildroot\":"));
+}
+
+#[test]
+fn the_product_can_name_the_backend() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, spec::scaffold("my-device") + "\nbackend: buildroot\n").expect("written");
+    let plan = spec::load(&product, None).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.backend, "buildroot");
+}
+
+#[test]
+fn a_package_without_a_meaning_names_the_layer_and_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "layers/own/layer.yaml", LAYER);
+    let problem = refused(load_in(folder.path(), "\nlayers: {own: {}}\n"), "unmapped-package");
+    assert!(
+        problem
+            .message
+            .contains("layer own asks for the package `frobnicator`, which has no meaning for Buildroot yet"),
+        "{problem:?}"
+    );
+    let at = problem.location.expect("a place");
+    assert!(at.file.ends_with("layers/own/layer.yaml"), "{at:?}");
+    assert_eq!(at.line, 4);
+    assert!(problem.hint.expect("a hint").contains("buildroot/packages/frobnicator.yaml"));
+}
+
+#[test]
+fn a_product_says_itself_what_its_package_means() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "layers/own/layer.yaml", LAYER);
+    let meaning = "\
+symbols:
+  - {symbol: BR2_PACKAGE_FROB, value: y, reason: frob}
+  - {symbol: BR2_PACKAGE_FROB_OLD, value: y, before: \"2026.02\", reason: frob}
+  - {symbol: BR2_PACKAGE_FROB_NEW, value: y, from: \"2026.02\", reason: frob}
+remove:
+  - {path: /usr/bin/frob-debug, reason: not on a device}
+";
+    write(folder.path(), "buildroot/packages/frobnicator.yaml", meaning);
+    let plan = load_in(folder.path(), "\nlayers: {own: {}}\n").unwrap_or_else(|failure| panic!("{failure}"));
+    let symbols = &plan.buildroot.as_ref().expect("a plan for Buildroot").symbols.symbols;
+    let origin = &symbols["BR2_PACKAGE_FROB"].origins[0];
+    assert_eq!(
+        (origin.who.as_str(), origin.file.as_str(), origin.line),
+        ("layer own", "layers/own/layer.yaml", 4)
+    );
+    assert!(symbols.contains_key("BR2_PACKAGE_FROB_NEW") && !symbols.contains_key("BR2_PACKAGE_FROB_OLD"));
+    assert!(plan.removals.contains_key("/usr/bin/frob-debug"));
+    let found = spec::explain(&plan, "BR2_PACKAGE_FROB");
+    assert_eq!((found[0].what.as_str(), found[0].value.as_str()), ("buildroot symbol", "y"));
+}
+
+#[test]
+fn a_package_that_buildroot_has_not_comes_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "layers/own/layer.yaml", LAYER);
+    let meaning = "own: frob\nsymbols:\n  - {symbol: BR2_PACKAGE_FROB, value: y, reason: frob}\n";
+    write(folder.path(), "buildroot/packages/frobnicator.yaml", meaning);
+    write(folder.path(), "buildroot/package/frob/Config.in", "config BR2_PACKAGE_FROB\n\tbool \"frob\"\n");
+    write(folder.path(), "buildroot/package/frob/frob.mk", "FROB_LICENSE = MIT\n");
+    let asked = "\nlayers: {own: {}}\n";
+    let problem = refused(load_in(folder.path(), asked), "missing-package-file");
+    assert!(problem.message.contains("expected `buildroot/package/frob/frob.hash`"), "{problem:?}");
+    write(folder.path(), "buildroot/package/frob/frob.hash", "sha256  0  frob-1.tar.gz\n");
+    let problem = refused(load_in(folder.path(), asked), "no-licence");
+    assert!(problem.message.contains("sets no `FROB_LICENSE_FILES`"), "{problem:?}");
+    write(
+        folder.path(),
+        "buildroot/package/frob/frob.mk",
+        "FROB_LICENSE = MIT\nFROB_LICENSE_FILES = COPYING\n",
+    );
+    let plan = load_in(folder.path(), asked).unwrap_or_else(|failure| panic!("{failure}"));
+    let packages = plan.buildroot.expect("a plan for Buildroot").packages;
+    assert_eq!(packages["frob"].keys().collect::<Vec<_>>(), ["Config.in", "frob.hash", "frob.mk"]);
+}
+
+#[test]
+fn a_product_that_disagrees_with_the_base_is_told_both() {
+    let more =
+        "\nbuildroot: {symbols: [{symbol: BR2_REPRODUCIBLE, value: n, reason: \"we like surprises\"}]}\n";
+    let problem = refused(load(more), "conflict");
+    assert!(problem.message.contains("product and backend buildroot disagree"), "{problem:?}");
+    assert!(problem.message.contains("Buildroot symbol `BR2_REPRODUCIBLE`: `n` and `y`"), "{problem:?}");
+}
+
+#[test]
+fn an_external_toolchain_takes_the_place_of_buildroots_own() {
+    let more =
+        "\nbuildroot: {symbols: [{symbol: BR2_TOOLCHAIN_EXTERNAL, value: y, reason: \"the vendor's\"}]}\n";
+    let plan = load(more).unwrap_or_else(|failure| panic!("{failure}"));
+    let symbols = plan.buildroot.expect("a plan for Buildroot").symbols.symbols;
+    assert!(symbols.contains_key("BR2_TOOLCHAIN_EXTERNAL"));
+    assert!(!symbols.contains_key("BR2_TOOLCHAIN_BUILDROOT_GLIBC"));
+}
+
+#[test]
+fn a_series_outside_the_supported_ones_is_refused_with_those() {
+    let problem = refused(load("\nbuildroot: {series: \"2019.02\"}\n"), "unknown-series");
+    assert!(problem.message.contains("the Buildroot series `2019.02` is not supported"), "{problem:?}");
+    assert_eq!(problem.hint.as_deref(), Some("supported are `2025.02`, `2026.02`, `2026.05`"));
+    refused(load("\nbuildroot: {series: \"2026.03\"}\n"), "wrong-type");
+}
+
+#[test]
+fn the_tree_that_is_given_decides_the_series_and_may_not_contradict_the_product() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    let load = |more: &str| {
+        std::fs::write(&product, spec::scaffold("my-device") + more).expect("written");
+        let choice = Choice { backend: Some(Backend::Buildroot), series: Some("2025.02".into()) };
+        spec::load_as(&Library::built_in(None), &product, None, choice)
+    };
+    let plan = load("").unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.buildroot.expect("a plan for Buildroot").series, "2025.02");
+    let problem = refused(load("\nbuildroot: {series: \"2026.02\"}\n"), "other-series");
+    assert!(
+        problem.message.contains("series `2026.02`, but the tree that was given is `2025.02`"),
+        "{problem:?}"
+    );
+}
+
+#[test]
+fn a_waiver_may_name_a_buildroot_symbol_that_is_asked_and_no_other() {
+    let more =
+        "\nwaivers: [{waives: \"buildroot:BR2_FORTIFY_SOURCE_3\", reason: \"the vendor's old gcc\"}]\n";
+    load(more).unwrap_or_else(|failure| panic!("{failure}"));
+    let more = "\nwaivers: [{waives: \"buildroot:BR2_NOBODY\", reason: \"nobody asked\"}]\n";
+    refused(load(more), "unknown-waiver");
+}
+
+#[test]
+fn every_shipped_series_resolves() {
+    let library = Library::built_in(None);
+    for series in library.file_names(Area::Buildroot, "series").expect("series") {
+        let plan = load(&format!("\nbuildroot: {{series: \"{series}\"}}\n"))
+            .unwrap_or_else(|failure| panic!("{failure}"));
+        let facts = plan.buildroot.expect("a plan for Buildroot");
+        assert!(facts.release.starts_with(&series));
+    }
+}
