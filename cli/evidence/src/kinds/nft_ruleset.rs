@@ -85,20 +85,25 @@ fn load(text: &str) -> Result<Result<Vec<u8>, String>, Unable> {
     let file = folder.path().join("ruleset.nft");
     std::fs::write(&file, text).map_err(|e| unable("temporary folder", &e))?;
     let limit = Duration::from_secs(20);
-    // First prove that the namespace can be had at all: then a failure below is nft's own.
+    // First prove that a namespace can be had at all: then a failure below is nft's own. In a container
+    // or a chroot a user namespace may be refused, and root does not need one.
     let probe_log = folder.path().join("probe.log");
-    let probe =
-        Call::new(unshare).args(["-r", "-n"]).arg(&nft).args(["list", "tables"]).log(&probe_log).limit(limit);
-    if probe.run().is_err() {
+    let probe = |flags: &&[&str]| {
+        let call = Call::new(unshare).args(*flags).arg(&nft).args(["list", "tables"]);
+        call.log(&probe_log).limit(limit).run().is_ok()
+    };
+    let Some(flags) = [&["-r", "-n"][..], &["-n"]].into_iter().find(probe) else {
         let why = std::fs::read_to_string(&probe_log).unwrap_or_default();
         return Err(Unable::broken(format!(
-            "a private user and network namespace with nf_tables is not to be had here: {}",
+            "a private network namespace with nf_tables is not to be had here, neither with a user namespace nor as \
+             root: {}",
             why.lines().last().unwrap_or("no message")
         )));
-    }
+    };
     let log = folder.path().join("nft.log");
     let call = Call::new(unshare)
-        .args(["-r", "-n", "sh", "-c", SCRIPT, "sh"])
+        .args(flags)
+        .args(["sh", "-c", SCRIPT, "sh"])
         .arg(&file)
         .arg(&nft)
         .log(&log)

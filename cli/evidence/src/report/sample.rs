@@ -109,6 +109,7 @@ pub fn plan() -> Plan {
     };
     made(json!({
         "schema_version": 1,
+        "backend": "debian",
         "product": {"name": "cell-gateway", "version": "1.2.0", "description": "Gateway between a cell and the plant",
             "component_type": "NDR", "security_level": 2, "epoch": 1_767_225_600, "hostname": "gateway"},
         "board": {"name": "qemu-aarch64", "title": "QEMU virt, 64-bit Arm", "architecture": "arm64", "kernel_arch": "arm64",
