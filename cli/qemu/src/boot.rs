@@ -83,7 +83,8 @@ pub fn boot(plan: &Plan, record: &ImageRecord, folder: &Path, limit: Duration) -
         uboot_sha256: uboot.sha256.clone(),
         passed: problem.is_none(),
         summary: problem.unwrap_or_else(|| {
-            format!("booted, and all {} self-checks passed after {} ms", report.events.len(), ms)
+            let (seconds, tenths) = (ms / 1000, ms % 1000 / 100);
+            format!("booted, and all {} self-checks passed after {seconds}.{tenths} s", report.events.len())
         }),
         timeline,
         selfcheck: report.events.into_iter().chain(report.end).collect(),
