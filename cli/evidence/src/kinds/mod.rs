@@ -19,6 +19,7 @@ mod kernel_cmdline;
 mod kernel_hardening;
 mod key_value;
 mod mounts;
+mod nft_machine;
 mod nft_ruleset;
 mod nft_walk;
 mod secrets_absent;
@@ -38,6 +39,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use spec::plan::{Origin, Plan};
 
+pub use nft_machine::Loaded;
 use crate::{Conclusion, Context, Unable};
 
 /// One kind of check.
