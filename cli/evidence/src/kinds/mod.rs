@@ -39,8 +39,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use spec::plan::{Origin, Plan};
 
-pub use nft_machine::Loaded;
 use crate::{Conclusion, Context, Unable};
+pub use nft_machine::Loaded;
 
 /// One kind of check.
 pub trait Kind {

@@ -41,7 +41,8 @@ pub fn load_once(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
 /// # Errors
 /// When this image or board cannot be started so, or the machine did not come to an answer; in words.
 fn load(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
-    let qemu = board.qemu.as_ref().ok_or_else(|| format!("the board `{}` has no QEMU machine", board.name))?;
+    let qemu =
+        board.qemu.as_ref().ok_or_else(|| format!("the board `{}` has no QEMU machine", board.name))?;
     let parts = || Some((subject.root_image.as_ref()?, subject.fit.as_ref()?.as_ref().ok()?));
     let (root, fit) = parts().ok_or("only a disk image has a root partition and a kernel to start")?;
     if !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)) {
@@ -136,7 +137,10 @@ mod tests {
             ("", "the console ends with `nothing`"),
             ("[ 0.1] Kernel panic - not syncing\r\n", "ends with `[ 0.1] Kernel panic - not syncing`"),
             ("fastness-load\r\n", "ends with `fastness-load`"),
-            ("fastness-load\r\nfastness-list\r\nnft: no JSON\r\nfastness-end\r\n", "lists no ruleset as JSON"),
+            (
+                "fastness-load\r\nfastness-list\r\nnft: no JSON\r\nfastness-end\r\n",
+                "lists no ruleset as JSON",
+            ),
         ] {
             let error = answer(console).unwrap_err();
             assert!(error.contains(why), "{error}");

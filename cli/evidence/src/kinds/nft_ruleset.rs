@@ -70,7 +70,8 @@ impl Kind for NftRuleset {
             Ok(loaded) => (loaded, ""),
             Err(here) => {
                 let loaded = nft_machine::load_once(context.subject, &plan.board, &with.path);
-                let loaded = loaded.map_err(|there| Unable::broken(format!("{here}; and not in QEMU: {there}")))?;
+                let loaded =
+                    loaded.map_err(|there| Unable::broken(format!("{here}; and not in QEMU: {there}")))?;
                 (loaded, " (loaded by the image's own nft and kernel in QEMU)")
             }
         };

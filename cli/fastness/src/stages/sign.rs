@@ -58,7 +58,11 @@ pub fn key_fits(plan: &Plan, options: &Options) -> Outcome<()> {
 /// Those of the key store.
 pub fn open_key_early(plan: &Plan, folder: &Path, options: &Options) -> Outcome<Option<SigningKey>> {
     let same_plan = record::read_json::<Plan>(&folder.join("plan.json")).is_ok_and(|old| old == *plan);
-    if same_plan && folder.join("image.json").is_file() { Ok(None) } else { open_key(plan, options).map(Some) }
+    if same_plan && folder.join("image.json").is_file() {
+        Ok(None)
+    } else {
+        open_key(plan, options).map(Some)
+    }
 }
 
 fn open_key(plan: &Plan, options: &Options) -> Outcome<SigningKey> {

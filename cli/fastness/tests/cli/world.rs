@@ -52,7 +52,9 @@ impl World {
         if std::env::var_os("FASTNESS_WITHOUT_NAMESPACES").is_some() {
             #[allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
             {
-                eprintln!("SKIPPED: no namespaces; made-up images have no kernel to load the ruleset in QEMU");
+                eprintln!(
+                    "SKIPPED: no namespaces; made-up images have no kernel to load the ruleset in QEMU"
+                );
             }
             return None;
         }
