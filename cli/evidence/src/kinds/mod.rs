@@ -22,6 +22,7 @@ mod mounts;
 mod nft_machine;
 mod nft_ruleset;
 mod nft_walk;
+mod owned_by_root;
 mod secrets_absent;
 mod selfcheck;
 mod setuid_list;
@@ -99,6 +100,7 @@ pub const KINDS: &[Entry] = &[
     entry::<key_value::KeyValue>(),
     entry::<mounts::Mounts>(),
     entry::<nft_ruleset::NftRuleset>(),
+    entry::<owned_by_root::OwnedByRoot>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),
     entry::<setuid_list::SetuidList>(),
