@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_foreign_image_gets_the_generic_checks() {
         let findings = inspect(None, &Subject::of_root(Tree::base().root())).unwrap();
-        assert_eq!(findings.len(), 8);
+        assert_eq!(findings.len(), 9);
         let of = |id: &str| findings.iter().find(|f| f.check == id).unwrap();
         assert_eq!(of("generic.accounts").verdict, Verdict::Pass, "{}", of("generic.accounts").seen);
         assert_eq!(of("generic.fit-signed").verdict, Verdict::NotApplicable);
