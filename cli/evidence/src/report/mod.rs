@@ -411,6 +411,17 @@ mod tests {
     }
 
     #[test]
+    fn checks_and_attacks_are_counted_apart() {
+        let mut input = sample::input();
+        input.attacks[0].outcome = record::AttackOutcome::GotThrough;
+        let report = Report::new(input).unwrap();
+        let checks = report.findings.iter().filter(|finding| finding.stage != Stage::Attack).count();
+        assert_eq!(report.headline, format!("The {checks} checks hold; 2 of 3 attacks withstood"));
+        assert_eq!(report.count_checks(Verdict::Fail), 0);
+        assert_eq!(report.trouble().count(), 1);
+    }
+
+    #[test]
     fn a_boot_of_another_image_shows_nothing() {
         let mut input = sample::input();
         input.boot.as_mut().unwrap().disk_sha256 = "00".repeat(32);
