@@ -11,6 +11,7 @@ mod files;
 mod kconfig;
 mod layers;
 mod network;
+mod references;
 mod waivers;
 
 use std::collections::BTreeSet;
@@ -61,8 +62,10 @@ pub fn resolve(
     choice: Choice,
 ) -> Outcome<Plan> {
     let mut trouble = Vec::new();
-    let product: Product =
-        read_model(source, &mut trouble).ok_or_else(|| input(std::mem::take(&mut trouble)))?;
+    let Some(product) = read_model::<Product>(source, &mut trouble) else {
+        references::of_unread(library, source, &mut trouble)?;
+        return Err(input(trouble));
+    };
     let board = choose_board(library, &product, board, &mut trouble)?;
     let facts = board.as_ref().map(|board| board.model.facts(&board.name));
     let network = network::resolve(&product, facts.as_ref(), &mut trouble);
@@ -112,7 +115,6 @@ fn choose_board(
         trouble.push(Diagnostic::error("no-board", message).at(product.name.at.location()));
         return Ok(None);
     };
-    let names = library.names(Area::Boards)?;
     let mut seen = BTreeSet::new();
     for board in &product.boards {
         if !seen.insert(board.as_str()) {
@@ -120,10 +122,7 @@ fn choose_board(
             trouble.push(Diagnostic::error("duplicate-name", message).at(board.at.location()));
         }
         if library.read(Area::Boards, &format!("{}/board.yaml", board.as_str()))?.is_none() {
-            let message =
-                format!("expected a board, found `{0}`: there is no `boards/{0}/board.yaml`", board.as_str());
-            let hint = suggestion(board.as_str(), names.iter().map(String::as_str));
-            trouble.push(Diagnostic::error("unknown-board", message).at(board.at.location()).hint(hint));
+            trouble.push(references::unknown_board(library, board.as_str(), &board.at)?);
         }
     }
     let name = wanted.unwrap_or(first.as_str());

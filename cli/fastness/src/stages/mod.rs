@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use backend::BuildOptions;
-use diag::{ExitStatus, Failure, Outcome};
+use diag::{Failure, Outcome};
 use record::{Artefacts, ImageRecord};
 use spec::Choice;
 use spec::library::{Library, read_file, read_model};
@@ -76,14 +76,12 @@ pub fn plan(
 /// Everything that is wrong with the product file itself.
 pub fn boards_of(product: &Path) -> Outcome<Vec<String>> {
     let source = read_file(product, &product.display().to_string())?;
-    let mut diagnostics = Vec::new();
-    match read_model::<Product>(&source, &mut diagnostics) {
+    match read_model::<Product>(&source, &mut Vec::new()) {
         Some(model) if !model.boards.is_empty() => {
             Ok(model.boards.iter().map(|board| board.value.as_str().to_owned()).collect())
         }
-        // The resolver has the better words for a product without boards.
-        Some(_) => spec::load(product, None).map(|plan| vec![plan.board.name]),
-        None => Err(Failure { status: ExitStatus::Input, diagnostics }),
+        // The resolver has the better words for a product without boards, and more of them for one with mistakes.
+        _ => spec::load(product, None).map(|plan| vec![plan.board.name]),
     }
 }
 
