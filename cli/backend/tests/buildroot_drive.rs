@@ -18,15 +18,29 @@ use spec::product::Backend;
 /// Knows the targets that are used, and does for each what Buildroot's does to the files.
 const MAKEFILE: &str = r#"export BR2_VERSION := 2026.02.3
 BOARD = $(BR2_EXTERNAL)/board/qemu-aarch64
+LINUX = $(O)/build/linux-6.12.91
+UBOOT = $(O)/build/uboot-2025.01
 as_config = awk -F '\t' '$$2 != "n" { print "$(1)" $$1 "=" $$2 }' $(BOARD)/asked/$(2).txt
-.PHONY: all defconfig olddefconfig show-info
+.PHONY: all fastness-configure defconfig olddefconfig show-info
+fastness-configure:
+	@echo fastness-configure >> $(O)/calls
+	@if [ -f $(CONFFAIL) ]; then cat $(CONFFAIL); exit 1; fi
+	@mkdir -p $(LINUX) $(UBOOT)
+	@$(call as_config,CONFIG_,linux) | $(if $(LOSE),grep -v $(LOSE),cat) > $(LINUX)/.config
+	@$(call as_config,CONFIG_,uboot) | $(if $(LOSE),grep -v $(LOSE),cat) > $(UBOOT)/.config
+	@printf 'config DM_VERITY\n\tbool "x"\n\tdepends on NOBODY_HAS_THIS\n' > $(LINUX)/Kconfig
+	@touch $(LINUX)/.stamp_kconfig_fixup_done $(UBOOT)/.stamp_kconfig_fixup_done
+	@printf 'linux %s\nuboot %s\n' $(LINUX) $(UBOOT) > $(O)/fastness-folders.txt
 all:
+	@echo all >> $(O)/calls
 	@printf '\033[7m>>> zlib 1.3.1 Building\033[27m\n'; sleep 0.3
 	@if [ -f $(TOPFAIL) ]; then cat $(TOPFAIL); exit 1; fi
-	@mkdir -p $(O)/images $(O)/build/linux-6.12.91 $(O)/build/uboot-2025.01 $(O)/target
-	@touch $(O)/build/linux-6.12.91/.stamp_built $(O)/build/uboot-2025.01/.stamp_built
-	@$(call as_config,CONFIG_,linux) | $(if $(LOSE),grep -v $(LOSE),cat) > $(O)/images/linux.config
-	@$(call as_config,CONFIG_,uboot) > $(O)/images/u-boot.config
+	@mkdir -p $(O)/images $(O)/target
+	@touch $(LINUX)/.stamp_built $(UBOOT)/.stamp_built
+	@$(if $(LATE),sed -i /$(LATE)/d $(LINUX)/.config $(O)/.config)
+	@cp $(LINUX)/.config $(O)/images/linux.config
+	@cp $(UBOOT)/.config $(O)/images/u-boot.config
+	@$(if $(OTHER),echo CONFIG_X=y >> $(O)/images/linux.config)
 	@for f in Image u-boot-nodtb.bin rootfs.squashfs; do echo $$f > $(O)/images/$$f; done
 	@cp $(BOARD)/overlay.txt $(O)/build/fastness-overlay.txt
 	@mkdir -p $(O)/target/usr/lib; echo VERSION=2026.02.3-1-gabcdef-dirty > $(O)/target/usr/lib/os-release
@@ -62,7 +76,12 @@ impl Fake {
             fs::create_dir_all(tree.join(part)).expect("made");
         }
         let fail = folder.path().join("fail");
-        let makefile = format!("{MAKEFILE}TOPFAIL = {}\n{settings}\n", fail.display());
+        let configure = folder.path().join("configure-fails");
+        let makefile = format!(
+            "{MAKEFILE}TOPFAIL = {}\nCONFFAIL = {}\n{settings}\n",
+            fail.display(),
+            configure.display()
+        );
         fs::write(tree.join("Makefile"), makefile).expect("written");
         let kconfig = "config BR2_PACKAGE_AUDIT\n\tbool \"audit\"\n\tdepends on BR2_SOMETHING\n";
         fs::write(tree.join("Config.in"), kconfig).expect("written");
@@ -75,6 +94,18 @@ impl Fake {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The one folder of the cache that Buildroot works in.
+    fn work(&self) -> PathBuf {
+        let mut found = fs::read_dir(self.path("cache/buildroot")).expect("a folder");
+        found.next().expect("one").expect("one").path()
+    }
+
+    /// How often a target was made.
+    fn count(&self, target: &str) -> usize {
+        let calls = fs::read_to_string(self.work().join("output/calls")).unwrap_or_default();
+        calls.lines().filter(|line| *line == target).count()
     }
 
     fn options(&self) -> BuildOptions {
@@ -163,17 +194,13 @@ fn a_second_build_configures_nothing_and_touches_no_file_of_the_tree() {
     }
     let fake = Fake::new();
     built(&fake, &fake.options());
-    let work = fs::read_dir(fake.path("cache/buildroot"))
-        .expect("a folder")
-        .next()
-        .expect("one")
-        .expect("one")
-        .path();
+    let work = fake.work();
     let calls = || fs::read_to_string(work.join("output/calls")).expect("calls");
     let fragment = work.join("external/board/qemu-aarch64/linux.fragment");
     let before = fs::metadata(&fragment).expect("a file").modified().expect("a time");
     let first = built(&fake, &fake.options());
     assert_eq!(calls().matches("defconfig").count(), 1, "{}", calls());
+    assert_eq!(calls().matches("fastness-configure").count(), 1, "{}", calls());
     assert_eq!(fs::metadata(&fragment).expect("a file").modified().expect("a time"), before);
     assert_eq!(calls().matches("show-info").count(), 1, "{}", calls());
     // A firewall rule of another plan changes the overlay, and nothing that a package is built from.
@@ -200,12 +227,7 @@ fn a_file_that_left_the_plan_leaves_the_target_too() {
     }
     let mut fake = Fake::new();
     built(&fake, &fake.options());
-    let work = fs::read_dir(fake.path("cache/buildroot"))
-        .expect("a folder")
-        .next()
-        .expect("one")
-        .expect("one")
-        .path();
+    let work = fake.work();
     let stale = work.join("output/target/etc/issue");
     fs::create_dir_all(stale.parent().expect("a folder")).expect("made");
     fs::write(&stale, "old").expect("written");
@@ -254,15 +276,69 @@ fn a_symbol_that_is_lost_stops_before_anything_is_built() {
 }
 
 #[test]
-fn a_kernel_symbol_that_the_build_lost_is_an_error_too() {
+fn a_kernel_symbol_that_is_lost_stops_before_anything_is_compiled() {
     if !qemu_is_there() {
         return;
     }
     let fake = Fake::with("LOSE = CONFIG_DM_VERITY=");
     let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
     let text = failure.to_string();
-    assert!(text.contains("DM_VERITY") && text.contains("layer verity-root"), "{text}");
-    assert!(!fake.path("out/artefacts.json").exists());
+    assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Build, "symbol-dropped"));
+    for part in [
+        "linux: `DM_VERITY` was asked to be `y` by layer verity-root (layers/verity-root/layer.yaml:",
+        "has `n`",
+        "NOBODY_HAS_THIS",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert_eq!(fake.count("all"), 0);
+    // It is not taken for configured: the next run compares again, and still builds nothing.
+    build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    assert_eq!((fake.count("fastness-configure"), fake.count("all")), (2, 0));
+}
+
+#[test]
+fn u_boots_and_the_kernels_losses_are_told_at_once() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("LOSE = -e CONFIG_DM_VERITY= -e CONFIG_FIT_SIGNATURE=");
+    let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+    assert!(text.contains("linux: `DM_VERITY`") && text.contains("uboot: `FIT_SIGNATURE`"), "{text}");
+}
+
+#[test]
+fn a_symbol_that_the_build_itself_lost_is_an_error_too() {
+    if !qemu_is_there() {
+        return;
+    }
+    for (settings, part) in [
+        ("LATE = ^CONFIG_DM_VERITY=", "linux: `DM_VERITY`"),
+        ("LATE = ^BR2_PACKAGE_AUDIT=", "buildroot: `BR2_PACKAGE_AUDIT`"),
+        ("OTHER = y", "`images/linux.config` is not the configuration that"),
+    ] {
+        let fake = Fake::with(settings);
+        let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+        assert!(text.contains(part), "{text}");
+        assert_eq!(fake.count("all"), 1);
+        assert!(!fake.path("out/artefacts.json").exists());
+    }
+}
+
+#[test]
+fn a_component_that_cannot_be_configured_is_named() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::new();
+    fs::write(
+        fake.path("configure-fails"),
+        "no rule\nmake: *** [linux.mk:1: /x/build/linux-6.12.91/.stamp_dotconfig] Error 2\n",
+    )
+    .expect("written");
+    let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+    assert!(text.contains("the package `linux-6.12.91` failed while it was configured"), "{text}");
+    assert_eq!(fake.count("all"), 0);
 }
 
 #[test]
@@ -272,12 +348,7 @@ fn offline_allows_no_site() {
     }
     let fake = Fake::new();
     built(&fake, &BuildOptions { offline: true, ..fake.options() });
-    let work = fs::read_dir(fake.path("cache/buildroot"))
-        .expect("a folder")
-        .next()
-        .expect("one")
-        .expect("one")
-        .path();
+    let work = fake.work();
     assert!(fs::read_to_string(work.join("output/calls")).expect("calls").contains("only=y"));
 }
 

@@ -78,7 +78,7 @@ pub fn configure(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>>
         make(place)?.arg(format!("BR2_DEFCONFIG={}", part.display())).arg("defconfig").run()?;
         make(place)?.arg("olddefconfig").run()?;
     }
-    let effective = compared(plan, place, &config)?;
+    let effective = compared(plan, place)?;
     if !current {
         fs::rename(place.output.join("fastness_defconfig.part"), &file)
             .map_err(|e| Failure::io("write", &file, &e))?;
@@ -98,9 +98,12 @@ pub fn make(place: Place<'_>) -> Outcome<Call> {
 }
 
 /// Buildroot's final configuration against the plan.
-fn compared(plan: &Plan, place: Place<'_>, config: &Path) -> Outcome<Vec<EffectiveSymbol>> {
+///
+/// # Errors
+/// When a symbol did not survive, or the configuration cannot be read.
+pub fn compared(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>> {
     let facts = facts(plan)?;
-    let found = parse_buildroot_config(&read(config)?);
+    let found = parse_buildroot_config(&read(&place.output.join(".config"))?);
     let mut asked = facts.symbols.clone();
     asked.symbols.retain(|symbol, _| {
         facts.unless.get(symbol).is_none_or(|other| found.get(other).is_none_or(|value| value == "n"))

@@ -136,7 +136,22 @@ fn external_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
          UBOOT_PRE_BUILD_HOOKS += FASTNESS_COPY_UBOOT_ENV\n\
          $(UBOOT_TARGET_BUILD): $(FASTNESS_UBOOT_ENV)\n\n\
          # No control FDT: the one with the key is put behind it after signing.\n\
-         UBOOT_MAKE_TARGET = u-boot-nodtb.bin\n{options}endif\n",
+         UBOOT_MAKE_TARGET = u-boot-nodtb.bin\n\n\
+         # A symbol that is lost stops the build when its component is configured, not\n\
+         # after it is compiled. `make fastness-configure` comes so far and no further.\n\
+         define FASTNESS_CHECK_LINUX\n\
+         \t$(Q){folder}/check-asked.sh Linux $(@D)/.config {folder}/asked/linux.txt\n\
+         endef\n\
+         LINUX_POST_CONFIGURE_HOOKS += FASTNESS_CHECK_LINUX\n\n\
+         define FASTNESS_CHECK_UBOOT\n\
+         \t$(Q){folder}/check-asked.sh U-Boot $(@D)/.config {folder}/asked/uboot.txt\n\
+         endef\n\
+         UBOOT_POST_CONFIGURE_HOOKS += FASTNESS_CHECK_UBOOT\n\n\
+         .PHONY: fastness-configure\n\
+         fastness-configure: $(LINUX_DIR)/.stamp_kconfig_fixup_done \\\n\
+         \t\t$(UBOOT_DIR)/.stamp_kconfig_fixup_done\n\
+         \t$(Q)printf 'linux %s\\nuboot %s\\n' '$(LINUX_DIR)' '$(UBOOT_DIR)' \\\n\
+         \t\t>$(BASE_DIR)/fastness-folders.txt\n{options}endif\n",
         board = plan.board.name,
         base = plan.linux.base,
     )

@@ -4,9 +4,12 @@
 //! untouched, so that Buildroot rebuilds nothing that did not change. No key ever comes here.
 
 mod build;
+mod components;
 mod configure;
 mod defconfig;
+mod drive;
 mod generate;
+mod hand_over;
 mod log;
 mod overlay;
 mod source;
