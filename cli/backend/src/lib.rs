@@ -12,6 +12,7 @@ mod hand_over;
 pub mod kconfig;
 mod progress;
 mod uboot;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 

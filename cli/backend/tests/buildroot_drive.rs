@@ -342,6 +342,34 @@ fn a_component_that_cannot_be_configured_is_named() {
 }
 
 #[test]
+fn a_pinned_release_is_fetched_and_changes_of_a_given_tree_are_recorded() {
+    if !qemu_is_there() {
+        return;
+    }
+    let mut fake = Fake::new();
+    let tarball = fake.path("buildroot.tar");
+    let mut builder = tar::Builder::new(fs::File::create(&tarball).expect("a file"));
+    builder.append_dir_all("buildroot-2026.02.3", fake.path("tree")).expect("packed");
+    builder.finish().expect("packed");
+    let facts = fake.plan.buildroot.as_mut().expect("a plan for Buildroot");
+    facts.source = Some(spec::plan::ReleaseFacts {
+        version: "2026.02.3".to_owned(),
+        url: format!("file://{}", tarball.display()),
+        sha256: record::sha256_file(&tarball).expect("a hash").0,
+    });
+    let fetched = built(&fake, &BuildOptions { buildroot: None, ..fake.options() });
+    assert_eq!(fetched.provenance["buildroot-local-changes"], "none");
+    // A tree that was given is compared with the pinned release, and another output folder is used.
+    let given = built(&fake, &fake.options());
+    assert_eq!(given.provenance["buildroot-local-changes"], "none");
+    assert_eq!(given.provenance["buildroot-tree-sha256"], fetched.provenance["buildroot-tree-sha256"]);
+    fs::write(fake.path("tree/package/0001-own.patch"), "").expect("written");
+    let changed = built(&fake, &fake.options());
+    assert_eq!(changed.provenance["buildroot-local-changes"], "package/0001-own.patch");
+    assert_eq!(fs::read_dir(fake.path("cache/buildroot")).expect("a folder").count(), 2);
+}
+
+#[test]
 fn offline_allows_no_site() {
     if !qemu_is_there() {
         return;
@@ -381,7 +409,10 @@ fn what_cannot_be_built_is_told_at_once() {
     let refused =
         |options: &BuildOptions| build(&fake.plan, options, &NoProgress).expect_err("refused").to_string();
     let text = refused(&BuildOptions { buildroot: None, ..fake.options() });
-    assert!(text.contains("needs a Buildroot tree") && text.contains("--buildroot DIR"), "{text}");
+    assert!(
+        text.contains("neither is a tree given nor a release pinned") && text.contains("--buildroot DIR"),
+        "{text}"
+    );
     let text = refused(&BuildOptions { cache: fake.path("my cache"), ..fake.options() });
     assert!(text.contains("Buildroot cannot work in") && text.contains("my cache"), "{text}");
     let makefile = fs::read_to_string(fake.path("tree/Makefile")).expect("a file");

@@ -3,9 +3,9 @@
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::types::{
-    AbsPath, Address, Algorithm, Banner, Count, Flag, HostName, Integer, InterfaceAddress, InterfaceName,
-    KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate, Reason, Series, Size,
-    SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
+    AbsPath, Address, Algorithm, Banner, BuildrootRelease, Count, FileUrl, Flag, HostName, Integer,
+    InterfaceAddress, InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate,
+    Reason, Series, Sha256, Size, SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
 
 /// Layers that are on unless a product says `without` and why.
@@ -141,8 +141,22 @@ model! {
     pub struct Buildroot {
         /// Buildroot series, such as `2026.02`; default: the newest long-term one.
         series: Option<Spanned<Series>> = None,
+        /// The release that Fastness fetches when no tree is given; it decides the series.
+        release: Option<BuildrootSource> = None,
         /// Buildroot symbols of the product's own: a toolchain, a package's option.
         symbols: Vec<BuildrootAsk> = Vec::new(),
+    }
+}
+
+model! {
+    /// A Buildroot release, pinned: what is fetched is compared with the hash before it is unpacked.
+    pub struct BuildrootSource {
+        /// Its version, such as `2026.02.3`.
+        version: Spanned<BuildrootRelease>,
+        /// SHA-256 of the tarball (`.tar.xz` or `.tar.gz`).
+        sha256: Sha256,
+        /// Where the tarball is; default: the project's own server.
+        url: Option<FileUrl> = None,
     }
 }
 

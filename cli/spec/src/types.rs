@@ -16,10 +16,10 @@ pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Pref
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
 pub use ssh_key::SshPublicKey;
 pub use text::{
-    AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
-    KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, Reason, Release,
-    RequirementId, Series, Sha256, SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version,
-    WaiverTarget, Word,
+    AbsPath, Algorithm, Argument, Banner, BuildrootRelease, CheckId, CheckKind, ConfigTarget, FileUrl, Glob,
+    KconfigSymbol, KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, Reason,
+    Release, RequirementId, Series, Sha256, SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName,
+    Version, WaiverTarget, Word,
 };
 
 /// A value that is written as one scalar.
@@ -106,11 +106,13 @@ decodes!(
     Algorithm,
     Argument,
     Banner,
+    BuildrootRelease,
     CheckId,
     CheckKind,
     ConfigTarget,
     Count,
     Duration,
+    FileUrl,
     Flag,
     Glob,
     HostName,

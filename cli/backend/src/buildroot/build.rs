@@ -13,8 +13,9 @@ use spec::plan::Plan;
 
 use super::configure::{Place, compared, configure};
 use super::hand_over::hand_over;
-use super::source;
-use super::{components, drive, facts, generate, overlay};
+use super::local_changes::LISTING;
+use super::source::{self, Version};
+use super::{components, drive, facts, generate, local_changes, overlay, release};
 use crate::device_tree::device_tree;
 use crate::{BuildOptions, Cache, Progress, key_of, step};
 
@@ -24,21 +25,17 @@ use crate::{BuildOptions, Cache, Progress, key_of, step};
 /// See [`crate::build`].
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
     crate::require_arm64(plan)?;
-    let tree = options.buildroot.as_deref().ok_or_else(|| {
-        Failure::error(ExitStatus::Input, "no-buildroot", "the backend `buildroot` needs a Buildroot tree")
-            .hint("unpack a release and give its folder: `--buildroot DIR`")
-    })?;
-    let (tree, version) = source::open(tree, facts(plan)?)?;
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
     let root = options.cache.canonicalize().map_err(|e| Failure::io("open", &options.cache, &e))?;
     source::usable(&root)?;
     let cache = Cache::new(&root);
+    let log = |name: &str| options.out.join("logs").join(format!("{name}.log"));
+    let (tree, version) = buildroot_tree(plan, options, &cache, &log("buildroot-fetch"), progress)?;
     let work = work_folder(plan, options, &cache, &tree)?;
     let _lock = FolderLock::take(&work)?;
     let (external, output) = (work.join("external"), work.join("output"));
     generate(plan, &external)?;
     let local = options.buildroot_config.as_deref();
-    let log = |name: &str| options.out.join("logs").join(format!("{name}.log"));
     let config_log = log("buildroot-config");
     let place = Place { tree: &tree, external: &external, output: &output, local, log: &config_log };
     step(progress, "configure Buildroot", Some(&config_log), || {
@@ -68,9 +65,37 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         // What was built with, not what was there before: a package may have changed it meanwhile.
         let mut effective = compared(plan, place)?;
         effective.extend(components::after_the_build(plan, &output)?);
-        let artefacts = hand_over(plan, options, place, &version, &dtb, effective)?;
+        let release = facts(plan)?.source.as_ref().map(|of| release::folder(of, &cache).join(LISTING));
+        let seen = work.join("tree.json");
+        let used = local_changes::look(&tree, &version, release.as_deref(), &seen, &log("buildroot-tree"))?;
+        let artefacts = hand_over(plan, options, place, (&version, &used), &dtb, effective)?;
         Ok((artefacts, false))
     })
+}
+
+/// The tree that was given, or that of the release which the product pins.
+fn buildroot_tree(
+    plan: &Plan,
+    options: &BuildOptions,
+    cache: &Cache,
+    log: &Path,
+    progress: &dyn Progress,
+) -> Outcome<(PathBuf, Version)> {
+    let facts = facts(plan)?;
+    let tree = match (&options.buildroot, &facts.source) {
+        (Some(tree), _) => tree.clone(),
+        (None, Some(release)) => step(progress, "fetch Buildroot", Some(log), || {
+            release::tree(release, cache, options.offline, log)
+        })?,
+        (None, None) => {
+            let message =
+                "the backend `buildroot` needs a Buildroot: neither is a tree given nor a release pinned";
+            return Err(Failure::error(ExitStatus::Input, "no-buildroot", message).hint(
+                "pin one in the product, `buildroot: {release: {version: …, sha256: …}}`, or unpack one and give its folder, `--buildroot DIR`",
+            ));
+        }
+    };
+    source::open(&tree, facts)
 }
 
 /// One folder for each of our output folders, product, board and tree: variants never meet.

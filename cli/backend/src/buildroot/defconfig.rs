@@ -95,6 +95,7 @@ mod tests {
             implied: vec!["BR2_SSP_STRONG".into()],
             linux: source(),
             uboot: source(),
+            source: None,
         }
     }
 

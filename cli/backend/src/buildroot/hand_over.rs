@@ -11,6 +11,7 @@ use spec::plan::Plan;
 
 use super::configure::{Place, make};
 use super::facts;
+use super::local_changes::Used;
 use super::source::Version;
 use crate::hand_over::{artefact, copy};
 use crate::{BuildOptions, internal, key_of};
@@ -85,7 +86,7 @@ pub fn hand_over(
     plan: &Plan,
     options: &BuildOptions,
     from: Place<'_>,
-    version: &Version,
+    (version, used): (&Version, &Used),
     dtb: &Path,
     effective: Vec<EffectiveSymbol>,
 ) -> Outcome<Artefacts> {
@@ -116,6 +117,8 @@ pub fn hand_over(
         files.insert(role, artefact(&to, name)?);
     }
     files.insert(Role::PackageManifest, artefact(&folder.join("packages.json"), "packages.json")?);
+    let mut provenance = BTreeMap::from([("buildroot".to_owned(), built_with(from.output, version))]);
+    used.record(&mut provenance);
     let artefacts = Artefacts {
         schema_version: 1,
         product: plan.product.name.clone(),
@@ -124,7 +127,7 @@ pub fn hand_over(
         plan_sha256: plan.sha256(),
         files,
         effective,
-        provenance: BTreeMap::from([("buildroot".to_owned(), built_with(from.output, version))]),
+        provenance,
     };
     record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
     Ok(artefacts)

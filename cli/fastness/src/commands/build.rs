@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR")]
     buildroot: Option<PathBuf>,
     /// Buildroot symbols of this machine (toolchain, mirror, ccache), in a `.config`'s form
-    #[arg(long, value_name = "FILE", requires = "buildroot")]
+    #[arg(long, value_name = "FILE")]
     buildroot_config: Option<PathBuf>,
     /// Boot the image and run every attack, too
     #[arg(long)]
