@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use backend::buildroot::{Ccache, Machine};
 use backend::{BuildOptions, NoProgress, Progress, build, generate};
 use diag::ExitStatus;
 use record::{Artefacts, Role};
@@ -44,11 +45,13 @@ all:
 	@for f in Image u-boot-nodtb.bin rootfs.squashfs; do echo $$f > $(O)/images/$$f; done
 	@cp $(BOARD)/overlay.txt $(O)/build/fastness-overlay.txt
 	@mkdir -p $(O)/target/usr/lib; echo VERSION=2026.02.3-1-gabcdef-dirty > $(O)/target/usr/lib/os-release
-	@echo dl=$(BR2_DL_DIR) only=$(BR2_PRIMARY_SITE_ONLY) >> $(O)/calls
+	@echo dl=$(BR2_DL_DIR) only=$(BR2_PRIMARY_SITE_ONLY) site=$(BR2_PRIMARY_SITE) ccache=$(BR2_CCACHE_DIR) >> $(O)/calls
 defconfig:
 	@echo defconfig >> $(O)/calls
 	@cp $(BR2_DEFCONFIG) $(O)/was_defconfig
 	@echo 'BR2_DL_DIR="$$(TOPDIR)/dl"' > $(O)/.config.new
+	@echo 'BR2_CCACHE_DIR="$$(HOME)/.buildroot-ccache"' >> $(O)/.config.new
+	@$(if $(LOCAL),grep -e $(LOCAL) $(BR2_DEFCONFIG) >> $(O)/.config.new || :)
 	@$(call as_config,,buildroot) | $(if $(DROP),grep -v $(DROP),cat) >> $(O)/.config.new
 	@(echo; cat $(O)/.config.new) > $(O)/.config
 olddefconfig:
@@ -108,6 +111,10 @@ impl Fake {
         calls.lines().filter(|line| *line == target).count()
     }
 
+    fn machine(&self) -> Machine {
+        Machine { tree: Some(self.path("tree")), ..Machine::default() }
+    }
+
     fn options(&self) -> BuildOptions {
         BuildOptions {
             cache: self.path("cache"),
@@ -116,8 +123,7 @@ impl Fake {
             jobs: 2,
             offline: false,
             update_lock: false,
-            buildroot: Some(self.path("tree")),
-            buildroot_config: None,
+            buildroot: self.machine(),
         }
     }
 }
@@ -357,7 +363,7 @@ fn a_pinned_release_is_fetched_and_changes_of_a_given_tree_are_recorded() {
         url: format!("file://{}", tarball.display()),
         sha256: record::sha256_file(&tarball).expect("a hash").0,
     });
-    let fetched = built(&fake, &BuildOptions { buildroot: None, ..fake.options() });
+    let fetched = built(&fake, &BuildOptions { buildroot: Machine::default(), ..fake.options() });
     assert_eq!(fetched.provenance["buildroot-local-changes"], "none");
     // A tree that was given is compared with the pinned release, and another output folder is used.
     let given = built(&fake, &fake.options());
@@ -388,19 +394,75 @@ fn symbols_of_this_machine_follow_the_plans() {
     fs::write(&local, "BR2_CCACHE=y").expect("written");
     generate(&fake.plan, &fake.path("generated")).expect("generated");
     let log = fake.path("log");
-    let check = |local| {
-        backend::buildroot::check_symbols(
-            &fake.plan,
-            &fake.path("generated"),
-            &fake.path("tree"),
-            local,
-            &log,
-        )
+    let check = |symbols: &Path| {
+        let machine = Machine { symbols: Some(symbols.to_owned()), ..Machine::default() };
+        let (generated, tree) = (fake.path("generated"), fake.path("tree"));
+        backend::buildroot::check_symbols(&fake.plan, &generated, &tree, &machine, &log)
     };
-    check(Some(&*local)).expect_err("a lost symbol");
+    // What the machine asks for is not lost in silence either.
+    let text = check(&local).expect_err("lost symbols").to_string();
+    let place = local.display();
+    for part in
+        ["BR2_PACKAGE_AUDIT", &format!("`BR2_CCACHE` was asked to be `y` by this machine ({place}:1)")]
+    {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
     assert!(!fake.path("buildroot-check").exists());
-    let text = check(Some(Path::new("/nonexistent"))).expect_err("no file").to_string();
+    let text = check(Path::new("/nonexistent")).expect_err("no file").to_string();
     assert!(text.contains("/nonexistent"), "{text}");
+}
+
+#[test]
+fn mirrors_downloads_and_ccache_of_this_machine_reach_make() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("LOCAL = BR2_CCACHE=");
+    let last = |machine: Machine, offline: bool| {
+        built(&fake, &BuildOptions { buildroot: machine, offline, ..fake.options() });
+        let calls = fs::read_to_string(fake.work().join("output/calls")).expect("calls");
+        calls.lines().rfind(|line| line.starts_with("dl=")).expect("a call").to_owned()
+    };
+    let said = last(Machine { ccache: Ccache::Shared, ..fake.machine() }, false);
+    let shared = fake.path("cache").canonicalize().expect("a folder").join("buildroot-ccache");
+    assert!(said.ends_with(&format!("only= site= ccache={}", shared.display())), "{said}");
+    let machine = Machine {
+        downloads: Some(fake.path("dl")),
+        ccache: Ccache::In(fake.path("objects")),
+        primary_site: Some("https://mirror.example/dl".to_owned()),
+        ..fake.machine()
+    };
+    let folder = fake.folder.path().canonicalize().expect("a folder");
+    let place = folder.display();
+    let said = last(machine.clone(), false);
+    let expected = format!("dl={place}/dl only= site=https://mirror.example/dl ccache={place}/objects");
+    assert_eq!(said, expected);
+    let said = last(machine, true);
+    assert!(said.contains("only=y site=https://mirror.example/dl"), "{said}");
+    // None of it configured anything anew but ccache itself.
+    assert_eq!(fake.count("defconfig"), 1);
+    assert!(last(fake.machine(), false).ends_with("ccache="));
+}
+
+#[test]
+fn another_toolchain_starts_afresh() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("LOCAL = BR2_GCC_VERSION");
+    let file = fake.path("local.config");
+    let build_with = |version: &str| {
+        fs::write(&file, format!("BR2_GCC_VERSION_{version}=y\n")).expect("written");
+        let machine = Machine { symbols: Some(file.clone()), ..fake.machine() };
+        built(&fake, &BuildOptions { buildroot: machine, ..fake.options() });
+    };
+    build_with("14_X");
+    let old = fake.work().join("output/build/old");
+    fs::write(&old, "").expect("written");
+    build_with("14_X");
+    assert!(old.exists());
+    build_with("15_X");
+    assert!(!old.exists());
 }
 
 #[test]
@@ -408,7 +470,7 @@ fn what_cannot_be_built_is_told_at_once() {
     let fake = Fake::new();
     let refused =
         |options: &BuildOptions| build(&fake.plan, options, &NoProgress).expect_err("refused").to_string();
-    let text = refused(&BuildOptions { buildroot: None, ..fake.options() });
+    let text = refused(&BuildOptions { buildroot: Machine::default(), ..fake.options() });
     assert!(
         text.contains("neither is a tree given nor a release pinned") && text.contains("--buildroot DIR"),
         "{text}"

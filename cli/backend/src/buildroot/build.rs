@@ -3,6 +3,7 @@
 //! The output folder is in the cache, one for each output folder of ours, and is never removed: an
 //! interrupted or failed build goes on in it, and a build without changes is Buildroot's own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +13,14 @@ use record::Artefacts;
 use spec::plan::Plan;
 
 use super::configure::{Place, compared, configure};
-use super::hand_over::hand_over;
+use super::hand_over::{Parts, built_with, hand_over};
 use super::local_changes::LISTING;
+use super::machine::{Machine, PER_PACKAGE};
 use super::source::{self, Version};
-use super::{components, drive, facts, generate, local_changes, overlay, release};
+use super::toolchain::Toolchain;
+use super::{components, drive, facts, generate, local_changes, overlay, release, toolchain};
 use crate::device_tree::device_tree;
+use crate::kconfig::parse_buildroot_config;
 use crate::{BuildOptions, Cache, Progress, key_of, step};
 
 /// Builds everything that the plan asks for with the tree that was given.
@@ -35,13 +39,22 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     let _lock = FolderLock::take(&work)?;
     let (external, output) = (work.join("external"), work.join("output"));
     generate(plan, &external)?;
-    let local = options.buildroot_config.as_deref();
+    let machine = &options.buildroot;
+    let toolchain = given_toolchain(plan, machine, &cache, &log("toolchain"))?;
+    let local = &machine.asked(toolchain.as_ref())?;
     let config_log = log("buildroot-config");
     let place = Place { tree: &tree, external: &external, output: &output, local, log: &config_log };
     step(progress, "configure Buildroot", Some(&config_log), || {
         configure(plan, place)?;
+        if forget_old_toolchain(place)? {
+            configure(plan, place)?;
+        }
         Ok(((), false))
     })?;
+    let toolchain = match toolchain {
+        Some(toolchain) => Some(toolchain),
+        None => toolchain::configured(plan, facts(plan)?, &configured(&output)?, &log("toolchain"))?,
+    };
     let dtb = step(progress, "device tree", Some(&log("dtb")), || device_tree(plan, &cache, &log("dtb")))?;
     let build_log = log("buildroot");
     let place = Place { log: &build_log, ..place };
@@ -68,7 +81,12 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         let release = facts(plan)?.source.as_ref().map(|of| release::folder(of, &cache).join(LISTING));
         let seen = work.join("tree.json");
         let used = local_changes::look(&tree, &version, release.as_deref(), &seen, &log("buildroot-tree"))?;
-        let artefacts = hand_over(plan, options, place, (&version, &used), &dtb, effective)?;
+        let mut provenance = BTreeMap::from([("buildroot".to_owned(), built_with(&output, &version))]);
+        used.record(&mut provenance);
+        let toolchain = toolchain.as_ref().map_or_else(|| "Buildroot's own".to_owned(), Toolchain::words);
+        provenance.insert("toolchain".to_owned(), toolchain);
+        let parts = Parts { place, version: &version, dtb: &dtb, effective, provenance };
+        let artefacts = hand_over(plan, options, parts)?;
         Ok((artefacts, false))
     })
 }
@@ -82,7 +100,7 @@ fn buildroot_tree(
     progress: &dyn Progress,
 ) -> Outcome<(PathBuf, Version)> {
     let facts = facts(plan)?;
-    let tree = match (&options.buildroot, &facts.source) {
+    let tree = match (&options.buildroot.tree, &facts.source) {
         (Some(tree), _) => tree.clone(),
         (None, Some(release)) => step(progress, "fetch Buildroot", Some(log), || {
             release::tree(release, cache, options.offline, log)
@@ -107,9 +125,49 @@ fn work_folder(plan: &Plan, options: &BuildOptions, cache: &Cache, tree: &Path) 
     cache.folder(&format!("buildroot/{}-{}-{}", plan.product.name, plan.board.name, &key[..12]))
 }
 
+/// The toolchain of `--toolchain`.
+fn given_toolchain(plan: &Plan, machine: &Machine, cache: &Cache, log: &Path) -> Outcome<Option<Toolchain>> {
+    let Some(given) = &machine.toolchain else { return Ok(None) };
+    let toolchain = Toolchain::probe(&toolchain::folder(given, cache)?, None, log)?;
+    toolchain.fits(plan, facts(plan)?)?;
+    Ok(Some(toolchain))
+}
+
+fn configured(output: &Path) -> Outcome<BTreeMap<String, String>> {
+    let path = output.join(".config");
+    let text = fs::read_to_string(&path).map_err(|e| Failure::io("read", &path, &e))?;
+    Ok(parse_buildroot_config(&text))
+}
+
+/// Buildroot does not build anew when its toolchain changes, and what two toolchains made does not go
+/// together: the output folder is emptied then. Source: the Buildroot manual, "Understanding when a
+/// full rebuild is necessary".
+fn forget_old_toolchain(place: Place<'_>) -> Outcome<bool> {
+    let decides = |symbol: &str| {
+        ["BR2_TOOLCHAIN_EXTERNAL", "BR2_TOOLCHAIN_BUILDROOT", "BR2_GCC_VERSION", "BR2_ARCH"]
+            .iter()
+            .any(|start| symbol.starts_with(start))
+    };
+    let found = configured(place.output)?;
+    let lines = found.iter().filter(|(symbol, _)| decides(symbol));
+    let now: String = lines.map(|(symbol, value)| format!("{symbol}={value}\n")).collect();
+    let seen = place.output.join("fastness-toolchain.txt");
+    let changed = fs::read_to_string(&seen).is_ok_and(|old| old != now);
+    if changed {
+        crate::cache::remove_tree(place.output)?;
+        fs::create_dir_all(place.output).map_err(|e| Failure::io("make", place.output, &e))?;
+    }
+    fs::write(&seen, now).map_err(|e| Failure::io("write", &seen, &e))?;
+    Ok(changed)
+}
+
 /// Buildroot's target folder keeps files of an older overlay: with folders for each package it
 /// is quickly made anew, and only then.
 fn forget_old_overlay(plan: &Plan, output: &Path) -> Outcome<()> {
+    // Without them, a target folder that is removed stays empty; the post-build hook takes the files out.
+    if configured(output)?.get(PER_PACKAGE).is_none_or(|value| value != "y") {
+        return Ok(());
+    }
     let seen = output.join("build/fastness-overlay.txt");
     let Ok(old) = fs::read_to_string(&seen) else { return Ok(()) };
     let new = overlay::paths(plan);

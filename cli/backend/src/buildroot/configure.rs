@@ -14,6 +14,7 @@ use exec::{Call, tool};
 use record::EffectiveSymbol;
 use spec::plan::{KconfigPlan, Plan};
 
+use super::machine::Machine;
 use super::{defconfig, facts, source};
 use crate::kconfig::{DependencyIndex, compare, dropped_failure, parse_buildroot_config, parse_config};
 
@@ -29,7 +30,7 @@ pub struct Place<'a> {
     /// Buildroot's output folder (`O=`).
     pub output: &'a Path,
     /// Symbols of this machine.
-    pub local: Option<&'a Path>,
+    pub local: &'a KconfigPlan,
     /// Log file.
     pub log: &'a Path,
 }
@@ -42,10 +43,11 @@ pub fn check_symbols(
     plan: &Plan,
     external: &Path,
     tree: &Path,
-    local: Option<&Path>,
+    machine: &Machine,
     log: &Path,
 ) -> Outcome<()> {
     let (tree, _) = source::open(tree, facts(plan)?)?;
+    let local = &machine.asked(None)?;
     let external = external.canonicalize().map_err(|e| Failure::io("open", external, &e))?;
     source::usable(&external)?;
     let output = external.with_file_name("buildroot-check");
@@ -63,12 +65,10 @@ pub fn check_symbols(
 pub fn configure(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>> {
     let facts = facts(plan)?;
     fs::create_dir_all(place.output).map_err(|e| Failure::io("make", place.output, &e))?;
-    let local = match place.local {
-        Some(path) => fs::read_to_string(path).map_err(|e| Failure::io("read", path, &e))?,
-        None => String::new(),
-    };
-    // A line end between the two, whatever the local file ends with.
-    let asked = format!("{}\n{}\n", defconfig::minimal(facts).trim_end(), local.trim_end());
+    // The last of two lines counts.
+    let local = place.local.symbols.iter();
+    let local: String = local.map(|(symbol, asked)| defconfig::line(symbol, &asked.value)).collect();
+    let asked = defconfig::minimal(facts) + &local;
     let (file, config) = (place.output.join("fastness_defconfig"), place.output.join(".config"));
     // Kconfig writes .config anew each time; what depends on its time stamp is left alone.
     let current = config.is_file() && fs::read_to_string(&file).is_ok_and(|old| old == asked);
@@ -105,6 +105,9 @@ pub fn compared(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>> 
     let facts = facts(plan)?;
     let found = parse_buildroot_config(&read(&place.output.join(".config"))?);
     let mut asked = facts.symbols.clone();
+    for (symbol, value) in &place.local.symbols {
+        asked.symbols.entry(symbol.clone()).or_insert_with(|| value.clone());
+    }
     asked.symbols.retain(|symbol, _| {
         facts.unless.get(symbol).is_none_or(|other| found.get(other).is_none_or(|value| value == "n"))
     });

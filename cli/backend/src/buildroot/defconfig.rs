@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use spec::plan::{BuildrootFacts, KconfigPlan, Origin, Plan};
 
 /// One `BR2_` symbol as a defconfig has it.
-fn line(symbol: &str, value: &str) -> String {
+pub fn line(symbol: &str, value: &str) -> String {
     if value == "n" { format!("# {symbol} is not set\n") } else { format!("{symbol}={value}\n") }
 }
 

@@ -10,6 +10,7 @@ use diag::{Failure, Outcome};
 
 use super::configure::{Place, make};
 use super::log;
+use super::machine::{self, Ccache};
 use crate::{BuildOptions, Cache, Progress};
 
 /// A whole build on a slow machine.
@@ -34,15 +35,32 @@ pub fn run(
         return Err(Failure::io("remove", place.log, &e));
     }
     let mut call = make(place)?.args(targets).arg(format!("-j{}", options.jobs)).limit(LIMIT);
-    let config = fs::read_to_string(place.output.join(".config")).unwrap_or_default();
-    // The default stands for "below the tree", which may not be ours to write to.
-    if config.contains("\nBR2_DL_DIR=\"$(TOPDIR)/dl\"\n") {
+    let machine = &options.buildroot;
+    let path = place.output.join(".config");
+    let config = fs::read_to_string(&path).map_err(|e| Failure::io("read", &path, &e))?;
+    let has = |line: &str| config.lines().any(|other| other == line);
+    // Buildroot prefers both to its symbols. Their defaults stand for "below the tree" and "below the
+    // home folder", which may not be ours to write to.
+    if let Some(downloads) = machine.download_folder()? {
+        call = call.env("BR2_DL_DIR", downloads);
+    } else if has("BR2_DL_DIR=\"$(TOPDIR)/dl\"") {
         call = call.env("BR2_DL_DIR", cache.folder("buildroot-downloads")?);
     }
+    match &machine.ccache {
+        Ccache::In(folder) => call = call.env("BR2_CCACHE_DIR", machine::folder(folder)?),
+        _ if has("BR2_CCACHE=y") && has("BR2_CCACHE_DIR=\"$(HOME)/.buildroot-ccache\"") => {
+            call = call.env("BR2_CCACHE_DIR", cache.folder("buildroot-ccache")?);
+        }
+        _ => {}
+    }
+    // What is on make's command line is no part of the configuration: another mirror configures nothing anew.
+    let site = machine.mirror()?.map(str::to_owned);
+    let nowhere = || format!("file://{}", place.output.join("nowhere").display());
+    if let Some(site) = site.or_else(|| options.offline.then(nowhere)) {
+        call = call.arg(format!("BR2_PRIMARY_SITE={site}"));
+    }
     if options.offline {
-        let nowhere = place.output.join("nowhere");
-        call =
-            call.arg(format!("BR2_PRIMARY_SITE=file://{}", nowhere.display())).arg("BR2_PRIMARY_SITE_ONLY=y");
+        call = call.arg("BR2_PRIMARY_SITE_ONLY=y");
     }
     if rustix::process::geteuid().is_root() {
         call = call.env("FORCE_UNSAFE_CONFIGURE", "1");

@@ -92,7 +92,10 @@ fn persons(plan: &Plan) -> String {
 
 fn config_in(facts: &BuildrootFacts) -> String {
     let mut out = "config BR2_FASTNESS_BOARD\n\tstring \"board of this tree\"\n\thelp\n\t  \
-                   Its folder below board/. Set by the defconfig of the board.\n"
+                   Its folder below board/. Set by the defconfig of the board.\n\n\
+               config BR2_FASTNESS_SHARED_FOLDERS\n\tbool \"one staging and target folder for all packages\"\n\thelp\n\t  \
+                   In place of BR2_PER_PACKAGE_DIRECTORIES: less disk, one package at\n\t  \
+                   a time. A choice of the machine that builds.\n"
         .to_owned();
     for (at, package) in facts.packages.keys().enumerate() {
         let gap = if at == 0 { "\n" } else { "" };

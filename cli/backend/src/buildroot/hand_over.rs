@@ -11,13 +11,12 @@ use spec::plan::Plan;
 
 use super::configure::{Place, make};
 use super::facts;
-use super::local_changes::Used;
 use super::source::Version;
 use crate::hand_over::{artefact, copy};
 use crate::{BuildOptions, internal, key_of};
 
 /// The version with which Buildroot built: for a checkout it names the commit and local changes.
-fn built_with(output: &Path, version: &Version) -> String {
+pub fn built_with(output: &Path, version: &Version) -> String {
     let release = fs::read_to_string(output.join("target/usr/lib/os-release")).unwrap_or_default();
     let full = release.lines().find_map(|line| line.strip_prefix("VERSION="));
     full.filter(|full| full.starts_with(&version.full)).map_or_else(|| version.full.clone(), str::to_owned)
@@ -78,18 +77,24 @@ fn package_manifest(plan: &Plan, from: Place<'_>, version: &Version) -> Outcome<
     Ok(file)
 }
 
+/// What a finished build left.
+pub struct Parts<'a> {
+    pub place: Place<'a>,
+    pub version: &'a Version,
+    /// The board's device tree.
+    pub dtb: &'a Path,
+    /// Every symbol with what became of it.
+    pub effective: Vec<EffectiveSymbol>,
+    /// Tools and sources.
+    pub provenance: BTreeMap<String, String>,
+}
+
 /// Copies the parts into the output folder and records them.
 ///
 /// # Errors
 /// When one is missing or cannot be copied.
-pub fn hand_over(
-    plan: &Plan,
-    options: &BuildOptions,
-    from: Place<'_>,
-    (version, used): (&Version, &Used),
-    dtb: &Path,
-    effective: Vec<EffectiveSymbol>,
-) -> Outcome<Artefacts> {
+pub fn hand_over(plan: &Plan, options: &BuildOptions, parts: Parts<'_>) -> Outcome<Artefacts> {
+    let Parts { place: from, version, dtb, effective, provenance } = parts;
     let folder = options.out.join("artefacts");
     fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
     let packages = package_manifest(plan, from, version)?;
@@ -117,8 +122,6 @@ pub fn hand_over(
         files.insert(role, artefact(&to, name)?);
     }
     files.insert(Role::PackageManifest, artefact(&folder.join("packages.json"), "packages.json")?);
-    let mut provenance = BTreeMap::from([("buildroot".to_owned(), built_with(from.output, version))]);
-    used.record(&mut provenance);
     let artefacts = Artefacts {
         schema_version: 1,
         product: plan.product.name.clone(),

@@ -12,10 +12,12 @@ mod generate;
 mod hand_over;
 mod local_changes;
 mod log;
+mod machine;
 mod overlay;
 mod release;
 mod source;
 mod tables;
+mod toolchain;
 mod tree;
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -24,6 +26,7 @@ use spec::plan::{BuildrootFacts, Plan};
 pub use build::build;
 pub use configure::check_symbols;
 pub use generate::{generate, tree_of};
+pub use machine::{Ccache, Machine};
 pub use source::{Version, version};
 pub use tree::{Node, Tree};
 

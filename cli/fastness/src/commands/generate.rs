@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use backend::buildroot::Machine;
 use diag::{ExitStatus, Outcome};
 use exec::FolderLock;
 use serde::Serialize;
@@ -61,7 +62,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let steps = Steps::new(*output);
     let generated = stages::generate(&plan, &folder, &steps)?;
     if let Some(tree) = arguments.buildroot.as_deref().filter(|_| plan.buildroot.is_some()) {
-        stages::check_symbols(&plan, &folder, tree, arguments.buildroot_config.as_deref(), &steps)?;
+        let machine = Machine { symbols: arguments.buildroot_config.clone(), ..Machine::default() };
+        stages::check_symbols(&plan, &folder, tree, &machine, &steps)?;
     }
     drop(steps);
     let result = Generated { board: plan.board.name.clone(), folder: generated, plan_sha256: plan.sha256() };

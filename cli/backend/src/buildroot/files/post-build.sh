@@ -40,6 +40,10 @@ fi
 cp -- "$here/overlay.txt" "$seen"
 if [ -n "$hidden" ]; then
 	echo "error: an older overlay hid files of packages, which are gone now:$hidden" >&2
-	echo "hint: run make once more; Buildroot takes them from the packages' own folders" >&2
+	if grep -q -x 'BR2_PER_PACKAGE_DIRECTORIES=y' "$BR2_CONFIG"; then
+		echo "hint: run make once more; Buildroot takes them from the packages' own folders" >&2
+	else
+		echo "hint: make PACKAGE-reinstall for the packages that have them, then make once more" >&2
+	fi
 	exit 1
 fi
