@@ -21,6 +21,7 @@ const MAKEFILE: &str = r#"export BR2_VERSION := 2026.02.3
 BOARD = $(BR2_EXTERNAL)/board/qemu-aarch64
 LINUX = $(O)/build/linux-6.12.91
 UBOOT = $(O)/build/uboot-2025.01
+BUSYBOX = $(O)/build/busybox-1.37.0
 as_config = awk -F '\t' '$$2 != "n" { print "$(1)" $$1 "=" $$2 }' $(BOARD)/asked/$(2).txt
 .PHONY: all fastness-configure defconfig olddefconfig show-info
 fastness-configure:
@@ -32,6 +33,10 @@ fastness-configure:
 	@printf 'config DM_VERITY\n\tbool "x"\n\tdepends on NOBODY_HAS_THIS\n' > $(LINUX)/Kconfig
 	@touch $(LINUX)/.stamp_kconfig_fixup_done $(UBOOT)/.stamp_kconfig_fixup_done
 	@printf 'linux %s\nuboot %s\n' $(LINUX) $(UBOOT) > $(O)/fastness-folders.txt
+	@if [ -f $(BOARD)/asked/busybox.txt ]; then mkdir -p $(BUSYBOX); echo busybox $(BUSYBOX) >> $(O)/fastness-folders.txt; \
+		$(call as_config,CONFIG_,busybox) | $(if $(LOSE),grep -v $(LOSE),cat) > $(BUSYBOX)/.config; \
+		printf 'config VI\n\tbool "vi"\n\tdepends on EDITORS\n' > $(BUSYBOX)/Config.in; \
+		touch $(BUSYBOX)/.stamp_kconfig_fixup_done $(BUSYBOX)/.stamp_built; fi
 all:
 	@echo all >> $(O)/calls
 	@printf '\033[7m>>> zlib 1.3.1 Building\033[27m\n'; sleep 0.3
@@ -311,6 +316,36 @@ fn u_boots_and_the_kernels_losses_are_told_at_once() {
     let fake = Fake::with("LOSE = -e CONFIG_DM_VERITY= -e CONFIG_FIT_SIGNATURE=");
     let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
     assert!(text.contains("linux: `DM_VERITY`") && text.contains("uboot: `FIT_SIGNATURE`"), "{text}");
+}
+
+/// The example with an applet of BusyBox.
+fn with_busybox(fake: &mut Fake) {
+    let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
+    let text = fs::read_to_string(product).expect("a product");
+    let asks = "\nbuildroot: {busybox: [{symbol: VI, value: y, reason: \"an editor\"}]}\n";
+    let own = fake.path("product.yaml");
+    fs::write(&own, text + asks).expect("written");
+    let choice = Choice { backend: Some(Backend::Buildroot), series: None };
+    fake.plan = spec::load_as(&Library::built_in(None), &own, None, choice).expect("a plan");
+}
+
+#[test]
+fn busybox_is_the_fourth_configuration_where_it_is_on() {
+    if !qemu_is_there() {
+        return;
+    }
+    let mut fake = Fake::new();
+    with_busybox(&mut fake);
+    let artefacts = built(&fake, &fake.options());
+    let vi = artefacts.effective.iter().find(|symbol| symbol.component == "busybox" && symbol.symbol == "VI");
+    assert_eq!(vi.map(|symbol| symbol.state), Some(record::SymbolState::Held));
+    let mut fake = Fake::with("LOSE = CONFIG_VI=");
+    with_busybox(&mut fake);
+    let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+    for part in ["busybox: `VI` was asked to be `y` by product (", "product.yaml:", "`EDITORS`"] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert_eq!(fake.count("all"), 0);
 }
 
 #[test]

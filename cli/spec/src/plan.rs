@@ -223,6 +223,9 @@ pub struct BuildrootFacts {
     pub linux: SourceFacts,
     /// U-Boot's tarball.
     pub uboot: SourceFacts,
+    /// BusyBox's configuration; without it, BusyBox is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busybox: Option<KconfigPlan>,
     /// The release that is fetched when no tree is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<ReleaseFacts>,

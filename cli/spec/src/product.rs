@@ -1,5 +1,6 @@
 //! `product.yaml`: what the device is and who may talk to it.
 
+use crate::board::SymbolAsk;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::types::{
@@ -143,6 +144,8 @@ model! {
         series: Option<Spanned<Series>> = None,
         /// The release that Fastness fetches when no tree is given; it decides the series.
         release: Option<BuildrootSource> = None,
+        /// BusyBox symbols of the applets that the product wants; left out, BusyBox is off. Init is systemd.
+        busybox: Option<Vec<SymbolAsk>> = None,
         /// Buildroot symbols of the product's own: a toolchain, a package's option.
         symbols: Vec<BuildrootAsk> = Vec::new(),
     }
@@ -301,7 +304,7 @@ model! {
 model! {
     /// Something that may stay unmet.
     pub struct Waiver {
-        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL` or `kernel-hardening-checker:NAME`.
+        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL` or `kernel-hardening-checker:NAME`.
         waives: Spanned<WaiverTarget>,
         /// Why.
         reason: Spanned<Reason>,

@@ -251,3 +251,38 @@ fn a_release_of_another_series_than_named_or_given_is_refused() {
     let problem = refused(result, "other-series");
     assert!(problem.message.contains("but the tree that was given is `2026.05`"), "{problem:?}");
 }
+
+const BUSYBOX: &str = "
+buildroot:
+  busybox:
+    - {symbol: VI, value: y, reason: \"maintenance edits a file\"}
+";
+
+#[test]
+fn busybox_is_off_unless_the_product_asks_for_applets() {
+    let facts = load("").unwrap_or_else(|failure| panic!("{failure}")).buildroot.expect("facts");
+    assert_eq!(facts.symbols.symbols["BR2_PACKAGE_BUSYBOX"].value, "n");
+    assert!(facts.busybox.is_none());
+    let plan = load(BUSYBOX).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.modes["/usr/bin/busybox"].value, "0755");
+    let facts = plan.buildroot.expect("facts");
+    assert_eq!(facts.symbols.symbols["BR2_PACKAGE_BUSYBOX"].value, "y");
+    let busybox = facts.busybox.expect("a plan for BusyBox").symbols;
+    assert_eq!((busybox["VI"].value.as_str(), busybox["TELNETD"].value.as_str()), ("y", "n"));
+    assert_eq!(busybox["VI"].origins[0].who, "product");
+}
+
+#[test]
+fn an_applet_that_may_not_be_on_the_device_is_told_with_both_places() {
+    let problem = refused(load(&BUSYBOX.replace("VI", "TELNETD")), "conflict");
+    assert!(problem.message.contains("BusyBox symbol `TELNETD`"), "{problem:?}");
+}
+
+#[test]
+fn a_symbol_of_busybox_can_be_waived_and_explained() {
+    let waived = format!("{BUSYBOX}\nwaivers:\n  - {{waives: \"busybox:VI\", reason: \"as it comes\"}}\n");
+    let plan = load(&waived).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(plan.waivers.contains_key("busybox:VI"));
+    let text = format!("{:?}", spec::explain(&plan, "TELNETD"));
+    assert!(text.contains("busybox symbol") && text.contains("no login in clear text"), "{text}");
+}

@@ -1,4 +1,4 @@
-//! The kernel's and U-Boot's `.config`, compared with the plan as soon as Buildroot has made them:
+//! The `.config` of the kernel, of U-Boot and, where it is on, of BusyBox, compared with the plan as soon as Buildroot has made them:
 //! before anything is compiled with them, and again after the build.
 //!
 //! The tree's target `fastness-configure` needs only the toolchain and says where the two lie.
@@ -40,6 +40,7 @@ pub fn key(plan: &Plan, place: Place<'_>, version: &Version) -> Outcome<String> 
         &text(place.external.join("external.mk")),
         &text(board.join("linux.fragment")),
         &text(board.join("uboot.fragment")),
+        &text(board.join("busybox.fragment")),
         // A developer's own sources of a package. Source: the Buildroot manual, "Using Buildroot
         // during development".
         &text(place.output.join("local.mk")),
@@ -96,12 +97,18 @@ pub fn compared(plan: &Plan, output: &Path) -> Outcome<Vec<EffectiveSymbol>> {
 /// another configuration than the one that was built with.
 pub fn after_the_build(plan: &Plan, output: &Path) -> Outcome<Vec<EffectiveSymbol>> {
     let folders = folders(output)?;
-    for (name, file) in [("uboot", "u-boot.config"), ("linux", "linux.config")] {
+    for (name, _) in parts(plan) {
         let folder = folders.get(name).ok_or_else(|| unknown(name))?;
         if !folder.join(".stamp_built").is_file() {
             let message = format!("Buildroot ended well but built no `{name}`");
             return Err(Failure::error(ExitStatus::Build, "no-output", message));
         }
+        // BusyBox's is in the image's record as a list only.
+        let file = match name {
+            "uboot" => "u-boot.config",
+            "linux" => "linux.config",
+            _ => continue,
+        };
         let (built, _) = record::sha256_file(&folder.join(".config"))?;
         let (shown, _) = record::sha256_file(&output.join("images").join(file))?;
         if built != shown {
@@ -118,8 +125,10 @@ pub fn after_the_build(plan: &Plan, output: &Path) -> Outcome<Vec<EffectiveSymbo
     compared(plan, output)
 }
 
-fn parts(plan: &Plan) -> [(&'static str, &KconfigPlan); 2] {
-    [("uboot", &plan.uboot), ("linux", &plan.linux)]
+fn parts(plan: &Plan) -> impl Iterator<Item = (&'static str, &KconfigPlan)> {
+    let busybox = plan.buildroot.as_ref().and_then(|facts| facts.busybox.as_ref());
+    let busybox = busybox.map(|asked| ("busybox", asked));
+    [("uboot", &plan.uboot), ("linux", &plan.linux)].into_iter().chain(busybox)
 }
 
 fn unknown(name: &str) -> Failure {

@@ -116,7 +116,7 @@ pub fn compared(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>> 
     }))
 }
 
-/// The final configuration of the kernel or of U-Boot against the plan.
+/// The final configuration of the kernel, of U-Boot or of BusyBox against the plan.
 ///
 /// # Errors
 /// When a symbol did not survive, or the file cannot be read.
@@ -129,7 +129,10 @@ pub fn component(
 ) -> Outcome<Vec<EffectiveSymbol>> {
     let found: BTreeMap<String, String> = parse_config(&read(config)?);
     let arch = if name == "uboot" { "arm" } else { &plan.board.kernel_arch };
-    judged(compare(plan, name, asked, &found, || DependencyIndex::load(source, arch)))
+    judged(compare(plan, name, asked, &found, || match name {
+        "busybox" => DependencyIndex::load_config_in(source),
+        _ => DependencyIndex::load(source, arch),
+    }))
 }
 
 fn judged(effective: Vec<EffectiveSymbol>) -> Outcome<Vec<EffectiveSymbol>> {

@@ -25,7 +25,7 @@ use spec::plan::{BuildrootFacts, Plan};
 
 pub use build::build;
 pub use configure::check_symbols;
-pub use generate::{generate, tree_of};
+pub use generate::{generate, tree_of, tree_of_boards};
 pub use machine::{Ccache, Machine};
 pub use source::{Version, version};
 pub use tree::{Node, Tree};

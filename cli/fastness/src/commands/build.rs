@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Outcome};
 use evidence::report::{Report, terminal};
-use exec::FolderLock;
 use record::{ImageRecord, Verdict};
 use serde::Serialize;
 use spec::plan::Plan;
@@ -144,7 +143,7 @@ fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
 
 fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Outcome<BoardResult> {
     let folder = options.out.join(&plan.board.name);
-    let _lock = FolderLock::take(&folder)?;
+    let _lock = places::take(&folder, &plan.product.name)?;
     output.note(&format!("{} {} for {}", plan.product.name, plan.product.version, plan.board.name));
     let steps = Steps::new(*output);
     stages::generate(plan, &folder, &steps)?;

@@ -97,6 +97,19 @@ pub fn generate(plan: &Plan, folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
     Ok(generated)
 }
 
+/// Plans of several boards → one `generated/`, for Buildroot.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn generate_together(plans: &[Plan], folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
+    let generated = folder.join("generated");
+    steps.step("generate", None, || {
+        backend::buildroot::tree_of_boards(plans)?.bring_to(&generated)?;
+        Ok(((), false))
+    })?;
+    Ok(generated)
+}
+
 /// Whether a Buildroot tree's Kconfig keeps every symbol of the plan; nothing is built.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use super::asks::Asker;
 use super::kconfig::KconfigAsks;
 use super::{NamedBoard, Resolver};
 use crate::buildroot::{
-    BuildrootAsk, BuildrootBase, BuildrootPackage, BuildrootSeries, DEFAULT_SERIES, Tarball,
+    BuildrootAsk, BuildrootBase, BuildrootPackage, BuildrootSeries, BusyboxBase, DEFAULT_SERIES, Tarball,
 };
 use crate::decode::{Decode, Spanned, suggestion};
 use crate::layer::RemoveAsk;
@@ -23,6 +23,7 @@ pub(super) struct Chosen {
     name: String,
     external: String,
     release: Option<ReleaseFacts>,
+    busybox: bool,
     model: BuildrootSeries,
     unless: BTreeMap<String, String>,
     packages: BTreeMap<String, BTreeMap<String, String>>,
@@ -31,7 +32,7 @@ pub(super) struct Chosen {
 
 impl Chosen {
     /// The plan's part.
-    pub(super) fn facts(self, symbols: KconfigAsks) -> BuildrootFacts {
+    pub(super) fn facts(self, symbols: KconfigAsks, busybox: KconfigAsks) -> BuildrootFacts {
         let names = |list: &[KconfigSymbol]| list.iter().map(|s| s.as_str().to_owned()).collect();
         let source = |tarball: &Tarball| SourceFacts {
             version: tarball.version.as_str().to_owned(),
@@ -49,6 +50,7 @@ impl Chosen {
             implied: names(&self.model.implied),
             linux: source(&self.model.linux),
             uboot: source(&self.model.uboot),
+            busybox: self.busybox.then(|| busybox.into_plan("")),
             source: self.release,
         }
     }
@@ -111,11 +113,36 @@ impl Resolver<'_> {
             chosen.unless = base.symbols.iter().filter_map(unless).collect();
             self.buildroot_symbols("backend buildroot", &base.symbols, &series, None);
             self.buildroot_removals("backend buildroot", &base.remove);
+            self.busybox(&base.busybox, &series);
         }
         chosen.packages = self.buildroot_packages(&series, &mut chosen.options)?;
         chosen.unless.retain(|symbol, _| self.asked.buildroot.0.map.contains_key(symbol));
         self.renderer.unset("buildroot");
         Ok(Some(chosen))
+    }
+
+    /// BusyBox is off, or configured like the other Kconfigs.
+    fn busybox(&mut self, base: &BusyboxBase, series: &Series) {
+        let product = self.product;
+        let asked = product.buildroot.as_ref().and_then(|buildroot| buildroot.busybox.as_ref());
+        let Some(asked) = asked else {
+            self.buildroot_symbols("backend buildroot", &base.without, series, None);
+            return;
+        };
+        self.buildroot_symbols("backend buildroot", &base.with, series, None);
+        for (who, asks) in [("product", asked), ("backend buildroot", &base.symbols)] {
+            for ask in asks {
+                let Some(value) = self.symbol_value(ask) else { continue };
+                let asker = Asker::new(who, &ask.symbol.at, &ask.reason);
+                let value = value.as_str().to_owned();
+                self.asked.busybox.0.ask(ask.symbol.as_str(), value, asker, &mut self.trouble);
+            }
+        }
+        for ask in &base.modes {
+            let asker = Asker::new("backend buildroot", &ask.path.at, &ask.reason);
+            let mode = ask.mode.as_str().to_owned();
+            self.asked.modes.ask(ask.path.as_str(), mode, asker, &mut self.trouble);
+        }
     }
 
     /// The series that the product names.
@@ -160,6 +187,7 @@ impl Resolver<'_> {
                 name: name.to_owned(),
                 external,
                 release: release.map(release_facts),
+                busybox: settings.is_some_and(|buildroot| buildroot.busybox.is_some()),
                 model,
                 unless: BTreeMap::new(),
                 packages: BTreeMap::new(),

@@ -205,7 +205,7 @@ text_type! {
 text_type! {
     /// What a waiver is for: a check's id, or `tool:SYMBOL`.
     WaiverTarget,
-    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL` or `kernel-hardening-checker:NAME`",
+    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL` or `kernel-hardening-checker:NAME`",
     "^[A-Za-z0-9][A-Za-z0-9._:-]*$",
     |text| is_word(text, alnum, |c| alnum(c) || "._:-".contains(c))
 }
