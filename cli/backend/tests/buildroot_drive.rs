@@ -48,6 +48,7 @@ all:
 	@cp $(UBOOT)/.config $(O)/images/u-boot.config
 	@$(if $(OTHER),echo CONFIG_X=y >> $(O)/images/linux.config)
 	@for f in Image u-boot-nodtb.bin rootfs.squashfs; do echo $$f > $(O)/images/$$f; done
+	@$(if $(FIT),printf '\320\015\376\355' > $(O)/images/Image)
 	@cp $(BOARD)/overlay.txt $(O)/build/fastness-overlay.txt
 	@mkdir -p $(O)/target/usr/lib; echo VERSION=2026.02.3-1-gabcdef-dirty > $(O)/target/usr/lib/os-release
 	@echo dl=$(BR2_DL_DIR) only=$(BR2_PRIMARY_SITE_ONLY) site=$(BR2_PRIMARY_SITE) ccache=$(BR2_CCACHE_DIR) >> $(O)/calls
@@ -364,6 +365,19 @@ fn a_symbol_that_the_build_itself_lost_is_an_error_too() {
         assert_eq!(fake.count("all"), 1);
         assert!(!fake.path("out/artefacts.json").exists());
     }
+}
+
+#[test]
+fn a_fit_of_buildroots_own_making_is_not_taken_over() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("FIT = y");
+    let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    let text = failure.to_string();
+    assert_eq!(failure.diagnostics[0].code, "kernel-is-a-fit");
+    assert!(text.contains("is a FIT, expected the plain kernel") && text.contains("signs nothing"), "{text}");
+    assert!(!fake.path("out/artefacts.json").exists());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -116,6 +117,9 @@ pub fn hand_over(plan: &Plan, options: &BuildOptions, parts: Parts<'_>) -> Outco
                 format!("Buildroot ended well but left no `{}`", source.display()),
             ));
         }
+        if role == Role::Kernel {
+            refuse_fit(&source)?;
+        }
         let to = folder.join(name);
         // Buildroot writes its images again in place.
         copy(&source, &to)?;
@@ -134,6 +138,23 @@ pub fn hand_over(plan: &Plan, options: &BuildOptions, parts: Parts<'_>) -> Outco
     };
     record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
     Ok(artefacts)
+}
+
+/// The plain kernel is taken over and nothing else: what looks signed may not be. Source of the magic
+/// number: the Devicetree Specification, 5.2.
+fn refuse_fit(kernel: &Path) -> Outcome<()> {
+    let mut magic = [0; 4];
+    let read = fs::File::open(kernel).and_then(|mut file| file.read(&mut magic));
+    read.map_err(|e| Failure::io("read", kernel, &e))?;
+    if magic != [0xd0, 0x0d, 0xfe, 0xed] {
+        return Ok(());
+    }
+    Err(Failure::error(
+        ExitStatus::Build,
+        "kernel-is-a-fit",
+        format!("`{}` is a FIT, expected the plain kernel", kernel.display()),
+    )
+    .hint("several Buildroot releases have a `mkimage` that signs nothing and says nothing: leave the FIT to Fastness, which makes, signs and reads it back"))
 }
 
 #[cfg(test)]
