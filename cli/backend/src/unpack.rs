@@ -69,7 +69,7 @@ impl Unpacking<'_> {
     }
 
     fn member(&mut self, member: &mut tar::Entry<'_, impl Read>) -> Outcome<()> {
-        let name = PathBuf::from(member.path().map_err(|e| self.damaged(&e))?.into_owned());
+        let name = member.path().map_err(|e| self.damaged(&e))?.into_owned();
         let inside = plain(&name).ok_or_else(|| {
             self.bad(&format!("has the member `{}`, which leads out of it", name.display()))
         })?;
