@@ -249,10 +249,7 @@ fn a_fit_of_another_key_is_refused_by_the_boot_loaders_key() {
 /// leaves. Here Debian's does, since nobody gives it a key.
 #[test]
 fn an_image_that_a_silent_mkimage_did_not_sign_is_refused_with_clear_words() {
-    let there = std::process::Command::new("mkimage").arg("-V").output().is_ok();
-    if missing_tool("mke2fs") || !there {
-        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`mkimage` is required");
-        println!("SKIPPED: `mkimage` or `mke2fs` is not installed");
+    if missing_tool("mke2fs") || missing_tool("mkimage") {
         return;
     }
     let built = ready(&plan());

@@ -62,7 +62,8 @@ fn many_changes_are_counted() {
 fn a_checkout_tells_its_commit_and_its_changes() {
     if let Err(failure) = exec::require(&["git"]) {
         assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{failure}");
-        println!("SKIPPED: {failure}");
+        std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {failure}\n").as_bytes())
+            .unwrap();
         return;
     }
     let folder = tree();

@@ -113,7 +113,11 @@ fn a_server_that_has_it_not_or_hangs_up_is_told_with_its_address() {
     world.release.url = format!("file://{}/nothing.tar.xz", world.folder.path().display());
     world.refused("tool-failed", "while Buildroot 2026.02.3 was fetched from `file:///");
     if std::env::var_os("http_proxy").is_some() {
-        println!("SKIPPED: a proxy is set, so that this machine's own server is not asked");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: a proxy is set, so that this machine's own server is not asked\n",
+        )
+        .unwrap();
         return;
     }
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -151,7 +151,8 @@ fn a_toolchain_of_a_file_of_symbols_is_asked_too() {
 fn a_real_compiler_answers_the_probe() {
     if let Err(failure) = exec::require(&["gcc"]) {
         assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{failure}");
-        println!("SKIPPED: {failure}");
+        std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED: {failure}\n").as_bytes())
+            .unwrap();
         return;
     }
     let folder = tempfile::tempdir().unwrap();

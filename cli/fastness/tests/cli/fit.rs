@@ -62,7 +62,7 @@ fn an_unsigned_one_does_not() {
 fn what_a_silent_mkimage_did_not_sign_does_not_verify() {
     if std::process::Command::new("mkimage").arg("-V").output().is_err() {
         assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`mkimage` is required");
-        println!("SKIPPED: `mkimage` is not installed");
+        std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: `mkimage` is not installed\n").unwrap();
         return;
     }
     let place = signed();
