@@ -57,6 +57,29 @@ fn an_unsigned_one_does_not() {
     assert!(run.out.contains("unsigned: ") && run.out.ends_with("the FIT does not verify\n"), "{run:?}");
 }
 
+/// Exit status 0 and no signature: what the `mkimage` of several Buildroot releases leaves.
+#[test]
+fn what_a_silent_mkimage_did_not_sign_does_not_verify() {
+    if std::process::Command::new("mkimage").arg("-V").output().is_err() {
+        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`mkimage` is required");
+        std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: `mkimage` is not installed\n").unwrap();
+        return;
+    }
+    let place = signed();
+    let its = "/dts-v1/; / { description = \"x\"; images { kernel { description = \"k\"; data = /incbin/(\"Image\"); \
+        type = \"kernel\"; arch = \"arm64\"; os = \"linux\"; load = <0x40400000>; entry = <0x40400000>; \
+        compression = \"none\"; hash-1 { algo = \"sha256\"; }; }; }; configurations { default = \"conf\"; \
+        conf { kernel = \"kernel\"; signature-1 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; \
+        padding = \"pss\"; sign-images = \"kernel\"; }; }; }; };";
+    std::fs::write(place.path("x.its"), its).unwrap();
+    let mut mkimage = std::process::Command::new("mkimage");
+    let made = mkimage.args(["-f", "x.its", "silent.itb"]).current_dir(place.path("")).output().unwrap();
+    assert!(made.status.success(), "it says that all is well");
+    let run = verify(&place, "silent.itb");
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.out.contains("has no value: it was never signed"), "{run:?}");
+}
+
 #[test]
 fn a_flipped_byte_is_found() {
     let place = signed();
