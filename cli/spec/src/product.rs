@@ -287,7 +287,8 @@ model! {
 model! {
     /// Something that may stay unmet.
     pub struct Waiver {
-        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL` or `kernel-hardening-checker:NAME`.
+        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `kernel-hardening-checker:NAME`, or
+        /// `facts:AREA:FACT` for a difference from another image (`*` in FACT stands for any text).
         waives: Spanned<WaiverTarget>,
         /// Why.
         reason: Spanned<Reason>,

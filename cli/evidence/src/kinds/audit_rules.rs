@@ -83,7 +83,7 @@ impl Kind for AuditRules {
 }
 
 /// The lines of a file, or of a folder's `*.rules` in order, without comments.
-fn lines(root: &Root, path: &str) -> Result<Vec<(String, String)>, Unable> {
+pub(crate) fn lines(root: &Root, path: &str) -> Result<Vec<(String, String)>, Unable> {
     let files = match root.resolve(path) {
         Some((_, node)) if node.kind == NodeKind::Directory => root
             .list(path)
