@@ -92,9 +92,15 @@ pub fn generic_checks() -> Outcome<BTreeMap<String, Asked<CheckPlan>>> {
     let wrong = |why: String| {
         Failure::error(ExitStatus::Internal, "generic-checks", format!("standards/{LIST}: {why}"))
     };
-    let value = crate::yaml::load(include_str!("../../../standards/generic-checks.yaml")).map_err(wrong)?;
+    let text = include_str!("../../../standards/generic-checks.yaml");
+    let value = crate::yaml::load(text).map_err(wrong)?;
     let list: Vec<Generic> = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
     let asked = |generic: Generic| {
+        let id = format!("id: {}", generic.id);
+        let is_its = |line: &str| {
+            line.split_once(&id).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(','))
+        };
+        let line = text.lines().position(is_its).map_or(1, |at| at + 1);
         let check = CheckPlan {
             title: generic.title,
             layer: "generic".to_owned(),
@@ -105,7 +111,7 @@ pub fn generic_checks() -> Outcome<BTreeMap<String, Asked<CheckPlan>>> {
         let origin = Origin {
             who: "fastness".to_owned(),
             file: format!("standards/{LIST}"),
-            line: 1,
+            line: u32::try_from(line).unwrap_or(1),
             reason: "asked of every image".to_owned(),
         };
         (generic.id, Asked { value: check, origins: vec![origin] })
@@ -198,6 +204,8 @@ mod tests {
         let mut plan = sample::plan();
         plan.checks = generic_checks().unwrap();
         assert!(plan.checks.len() > 10);
+        let lines: Vec<u32> = plan.checks.values().map(|asked| asked.origins[0].line).collect();
+        assert!(lines.windows(2).all(|pair| 1 < pair[0] && pair[0] < pair[1]), "{lines:?}");
         plan.waivers.clear();
         assert_eq!(kinds::validate(&plan), []);
     }

@@ -106,9 +106,8 @@ pub fn read(source: &Arc<Source>) -> Outcome<ImageDifferences> {
                 fact.fact.as_str()
             );
             let hint = "a fact that one image does not have has the value `absent` there";
-            diagnostics.push(
-                Diagnostic::error("wrong-values", message).at(fact.area.at.location()).hint(hint),
-            );
+            diagnostics
+                .push(Diagnostic::error("wrong-values", message).at(fact.area.at.location()).hint(hint));
         }
     }
     match model {

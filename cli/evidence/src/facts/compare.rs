@@ -115,7 +115,12 @@ const NAMED_BY_PATH: [FactArea; 5] =
 /// Compares.
 #[must_use]
 pub fn compare(before: &Facts, after: &Facts, explanations: &Explanations) -> Comparison {
-    let mut run = Run { explanations, used: BTreeSet::new(), used_folders: BTreeSet::new(), result: empty(before, after) };
+    let mut run = Run {
+        explanations,
+        used: BTreeSet::new(),
+        used_folders: BTreeSet::new(),
+        result: empty(before, after),
+    };
     for area in areas() {
         run.area(area, before.areas.get(area.as_str()), after.areas.get(area.as_str()));
     }
@@ -201,7 +206,8 @@ impl Run<'_> {
 
     fn difference(&mut self, area: FactArea, fact: String, before: Option<String>, after: Option<String>) {
         let facts = self.explanations.facts.iter().enumerate();
-        let mut explaining = facts.filter(|(_, e)| e.explains(area, &fact, before.as_deref(), after.as_deref()));
+        let mut explaining =
+            facts.filter(|(_, e)| e.explains(area, &fact, before.as_deref(), after.as_deref()));
         let found = explaining.next().map(|(index, explanation)| (index, explanation.by.clone()));
         let difference = Difference { area: area.as_str(), fact, before, after };
         match found {
@@ -218,7 +224,9 @@ impl Run<'_> {
         let unused = |what: String, by: &By| Unused { what, reason: by.reason.clone(), by: by.at.clone() };
         for (index, folder) in self.explanations.folders.iter().enumerate() {
             if !self.used_folders.contains(&index) {
-                result.unused.push(unused(format!("folder {}", folder.from.trim_end_matches('/')), &folder.by));
+                result
+                    .unused
+                    .push(unused(format!("folder {}", folder.from.trim_end_matches('/')), &folder.by));
             }
         }
         for (index, fact) in self.explanations.facts.iter().enumerate() {

@@ -80,7 +80,12 @@ impl Explanations {
             let by = By { at: at.unwrap_or_default(), reason: reason.unwrap_or_default() };
             let known = |fact: &Fact| fact.area == area && fact.pattern == pattern && fact.by.at == by.at;
             if !self.facts.iter().any(known) {
-                self.facts.push(Fact { area: area.to_owned(), pattern: pattern.to_owned(), values: None, by });
+                self.facts.push(Fact {
+                    area: area.to_owned(),
+                    pattern: pattern.to_owned(),
+                    values: None,
+                    by,
+                });
             }
         }
     }

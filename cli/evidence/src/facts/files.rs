@@ -56,9 +56,7 @@ fn table(root: &Root, path: &str, least: usize) -> Result<Vec<Vec<String>>, Unab
         .map(|line| line.trim_end().split(':').map(str::to_owned).collect())
         .collect();
     match rows.iter().position(|row| row.len() < least) {
-        Some(at) => {
-            Err(Unable::broken(format!("`{path}`: entry {} has fewer than {least} fields", at + 1)))
-        }
+        Some(at) => Err(Unable::broken(format!("`{path}`: entry {} has fewer than {least} fields", at + 1))),
         None => Ok(rows),
     }
 }

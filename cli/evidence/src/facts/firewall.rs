@@ -51,7 +51,8 @@ pub(super) fn pieces(json: &[u8], values: &mut Values) -> Result<(), String> {
             "table" => format!("table {} {}", text("family"), text("name")),
             "rule" => {
                 let chain = format!("rule {table} {} ", text("chain"));
-                let number = values.range(chain.clone()..).take_while(|(k, _)| k.starts_with(&chain)).count() + 1;
+                let number =
+                    values.range(chain.clone()..).take_while(|(k, _)| k.starts_with(&chain)).count() + 1;
                 format!("{chain}{number:03}")
             }
             kind => format!("{kind} {table} {}", text("name")),

@@ -30,8 +30,12 @@ pub fn facts() -> Value {
         "propertyNames": {"enum": FactArea::WORDS},
         "additionalProperties": {"oneOf": [read, other]},
     });
-    let schema =
-        object(&[("schema_version", json!({"const": 1})), ("name", text.clone()), ("kind", text), ("areas", areas)]);
+    let schema = object(&[
+        ("schema_version", json!({"const": 1})),
+        ("name", text.clone()),
+        ("kind", text),
+        ("areas", areas),
+    ]);
     whole("Fastness facts of an image", schema)
 }
 

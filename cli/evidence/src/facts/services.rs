@@ -95,7 +95,10 @@ pub(crate) fn start_scripts(root: &Root) -> Vec<String> {
     for folder in ["/etc/init.d", "/etc/rcS.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rc5.d"] {
         for name in root.list(folder).into_iter().filter(|name| started(name)) {
             let path = format!("{folder}/{name}");
-            if root.resolve(&path).is_some_and(|(_, node)| matches!(node.kind, NodeKind::File(_)) && node.mode & 0o111 != 0) {
+            if root
+                .resolve(&path)
+                .is_some_and(|(_, node)| matches!(node.kind, NodeKind::File(_)) && node.mode & 0o111 != 0)
+            {
                 found.push(path);
             }
         }
@@ -127,7 +130,9 @@ fn settings(root: &Root, unit: &str, section: &str) -> Result<BTreeMap<String, V
     let mut files: Vec<String> = unit_file(root, unit).into_iter().collect();
     let mut names = vec![unit.to_owned()];
     // `getty@tty1.service` also has the drop-ins of `getty@.service`; each of a kind those of `service.d`.
-    if let (Some(at), Some(dot)) = (unit.find('@'), unit.rfind('.')) && at < dot {
+    if let (Some(at), Some(dot)) = (unit.find('@'), unit.rfind('.'))
+        && at < dot
+    {
         names.push(format!("{}{}", &unit[..=at], &unit[dot..]));
     }
     names.extend(unit.rsplit('.').next().map(str::to_owned));
@@ -173,8 +178,8 @@ pub fn listening(root: &Root) -> Result<Values, Unable> {
     for unit in started(root).into_iter().filter(|unit| unit.ends_with(".socket")) {
         for (name, all) in settings(root, &unit, "Socket")? {
             for address in all.iter().filter(|_| name.starts_with("Listen")) {
-                // A path or an abstract name is of this machine only.
-                if !address.starts_with(['/', '@', '%']) {
+                // A path, an abstract name and the kernel's own messages are of this machine only.
+                if name != "ListenNetlink" && !address.starts_with(['/', '@', '%']) {
                     values.insert(format!("{unit}: {name} {address}"), "open".to_owned());
                 }
             }
@@ -195,16 +200,24 @@ pub fn listening(root: &Root) -> Result<Values, Unable> {
             values.insert(format!("{path}: {line}"), "open".to_owned());
         }
     }
-    for path in root.find("/etc/openvpn/**").into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".conf")) {
+    for path in
+        root.find("/etc/openvpn/**").into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".conf"))
+    {
         for line in root.read_text(path)?.unwrap_or_default().lines().map(str::trim) {
-            if ["port ", "lport ", "proto ", "local ", "nobind", "management "].iter().any(|word| line.starts_with(word)) {
+            if ["port ", "lport ", "proto ", "local ", "nobind", "management "]
+                .iter()
+                .any(|word| line.starts_with(word))
+            {
                 values.insert(format!("{path}: {line}"), "set".to_owned());
             }
         }
     }
     for path in ["/etc/chrony.conf", "/etc/chrony/chrony.conf"] {
         for line in root.read_text(path)?.unwrap_or_default().lines().map(str::trim) {
-            if ["port ", "cmdport ", "allow", "bindaddress ", "bindcmdaddress "].iter().any(|word| line.starts_with(word)) {
+            if ["port ", "cmdport ", "allow", "bindaddress ", "bindcmdaddress "]
+                .iter()
+                .any(|word| line.starts_with(word))
+            {
                 values.insert(format!("chrony: {line}"), "set".to_owned());
             }
         }

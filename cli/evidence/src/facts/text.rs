@@ -46,7 +46,9 @@ fn headline(comparison: &Comparison) -> String {
         }
         (_, true) => format!("HOLDS  {explained} of {facts} facts in {areas} areas differ, each explained\n"),
         _ if facts == 0 => "DOES NOT HOLD  nothing could be compared\n".to_owned(),
-        _ => format!("DOES NOT HOLD  {open} of {facts} facts in {areas} areas differ without an explanation\n"),
+        _ => {
+            format!("DOES NOT HOLD  {open} of {facts} facts in {areas} areas differ without an explanation\n")
+        }
     }
 }
 

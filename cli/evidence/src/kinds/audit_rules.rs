@@ -54,7 +54,9 @@ impl Kind for AuditRules {
                 Err(why) => problems.push(format!("{at}: {why}")),
             }
         }
-        if rules == 0 {
+        if root.resolve(&with.path).is_none() {
+            problems.push(format!("`{}` is missing", with.path));
+        } else if rules == 0 {
             problems.push(format!("`{}` holds no rule", with.path));
         }
         for key in with.keys.iter().filter(|key| !keys.contains(*key)) {
@@ -74,8 +76,8 @@ impl Kind for AuditRules {
             }
         }
         let expected = format!(
-            "keys {}{}",
-            with.keys.join(", "),
+            "{}{}",
+            if with.keys.is_empty() { "rules".to_owned() } else { format!("keys {}", with.keys.join(", ")) },
             if with.immutable { "; immutable at the end" } else { "" }
         );
         Ok(Conclusion::of(&problems, expected, format!("{rules} rules, {} keys", keys.len()), &root.sha256))

@@ -33,13 +33,17 @@ impl Kind for ConsoleLogin {
             units(root, &mut problems);
         } else {
             let Some(init) = init else {
-                return Err(Unable::broken("there is neither systemd nor `/sbin/init`: what is started is not known"));
+                return Err(Unable::broken(
+                    "there is neither systemd nor `/sbin/init`: what is started is not known",
+                ));
             };
             let lines = inittab(root)?;
             if lines.is_empty() && init.ends_with("/busybox") {
                 problems.push("BusyBox init without `/etc/inittab` starts a shell on the console".to_owned());
             }
-            problems.extend(lines.iter().filter(|line| is_login(line)).map(|line| format!("/etc/inittab: `{line}`")));
+            problems.extend(
+                lines.iter().filter(|line| is_login(line)).map(|line| format!("/etc/inittab: `{line}`")),
+            );
         }
         Ok(Conclusion::of(&problems, "no login and no shell on a console", "none", &root.sha256))
     }
@@ -62,7 +66,9 @@ fn units(root: &Root, problems: &mut Vec<String>) {
             problems.push(format!("`{unit}` is started by `{link}`"));
         }
     }
-    let getty = ["/usr/sbin/agetty", "/usr/sbin/getty", "/sbin/getty"].iter().any(|path| root.resolve(path).is_some());
+    let getty = ["/usr/sbin/agetty", "/usr/sbin/getty", "/sbin/getty"]
+        .iter()
+        .any(|path| root.resolve(path).is_some());
     let hidden = root.resolve("/etc/systemd/system-generators/systemd-getty-generator").is_some()
         || root.entry("/etc/systemd/system-generators/systemd-getty-generator").is_some();
     if getty && root.resolve(GENERATOR).is_some() && !hidden {
@@ -88,7 +94,11 @@ mod tests {
 
     #[test]
     fn pass() {
-        passes(run("console-login", json!({}), busybox("::sysinit:/etc/init.d/rcS\n::once:/bin/sh /etc/x\n# ttyS0::respawn:/sbin/getty\n")));
+        passes(run(
+            "console-login",
+            json!({}),
+            busybox("::sysinit:/etc/init.d/rcS\n::once:/bin/sh /etc/x\n# ttyS0::respawn:/sbin/getty\n"),
+        ));
         passes(run("console-login", json!({}), systemd().root()));
         let hidden = systemd().file(super::GENERATOR, 0o755, "x").file("/usr/sbin/agetty", 0o755, "x");
         let hidden = hidden.link("/etc/systemd/system-generators/systemd-getty-generator", "/dev/null");

@@ -91,7 +91,8 @@ pub(crate) fn load_anyhow(
         (Err(here), None) => Err(here),
         (Err(here), Some(board)) => {
             let loaded = nft_machine::load_once(subject, board, path);
-            let loaded = loaded.map_err(|there| Unable::broken(format!("{here}; and not in QEMU: {there}")))?;
+            let loaded =
+                loaded.map_err(|there| Unable::broken(format!("{here}; and not in QEMU: {there}")))?;
             Ok((loaded, " (loaded by the image's own nft and kernel in QEMU)"))
         }
     }

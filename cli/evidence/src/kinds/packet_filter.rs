@@ -21,11 +21,18 @@ impl Kind for PacketFilter {
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
         let root = context.root()?;
         let conclude = |problems: &[String], good: &str| {
-            Ok(Conclusion::of(problems, "a ruleset that drops by default, loaded at start", good, &root.sha256))
+            Ok(Conclusion::of(
+                problems,
+                "a ruleset that drops by default, loaded at start",
+                good,
+                &root.sha256,
+            ))
         };
         let Some(path) = RULESETS.into_iter().find(|path| root.resolve(path).is_some()) else {
             if let Some(older) = OLDER_RULESETS.into_iter().find(|path| root.resolve(path).is_some()) {
-                return Err(Unable::broken(format!("`{older}` is in the form of iptables, which is not read")));
+                return Err(Unable::broken(format!(
+                    "`{older}` is in the form of iptables, which is not read"
+                )));
             }
             return conclude(&[format!("no packet filter: there is none of {}", RULESETS.join(", "))], "");
         };
@@ -35,7 +42,8 @@ impl Kind for PacketFilter {
         match loaded {
             Err(refusal) => problems.push(format!("nft refuses `{path}`: {refusal}")),
             Ok(json) => {
-                let bases = Ruleset::parse(&json).and_then(|rules| rules.bases("input")).map_err(Unable::broken)?;
+                let bases =
+                    Ruleset::parse(&json).and_then(|rules| rules.bases("input")).map_err(Unable::broken)?;
                 if bases.is_empty() {
                     problems.push(format!("`{path}` filters nothing that comes in"));
                 }
@@ -54,9 +62,9 @@ fn loaded_at_start(root: &Root) -> bool {
     let unit = "nftables.service";
     let by_unit = pulls(root).iter().any(|(pulled, _)| pulled == unit) && !masked(root, unit);
     by_unit
-        || start_scripts(root).iter().any(|path| {
-            root.read_text(path).ok().flatten().is_some_and(|text| text.contains("nft "))
-        })
+        || start_scripts(root)
+            .iter()
+            .any(|path| root.read_text(path).ok().flatten().is_some_and(|text| text.contains("nft ")))
 }
 
 #[cfg(test)]

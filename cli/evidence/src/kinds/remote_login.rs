@@ -118,11 +118,20 @@ mod tests {
 
     #[test]
     fn fail() {
-        fails(run("remote-login", json!({}), sshd("")), "`PasswordAuthentication` is not set, which means `yes`");
+        fails(
+            run("remote-login", json!({}), sshd("")),
+            "`PasswordAuthentication` is not set, which means `yes`",
+        );
         let config = format!("{GOOD}Match User a\nPasswordAuthentication yes\n");
-        fails(run("remote-login", json!({}), sshd(&config)), "`PasswordAuthentication` is `yes` at /etc/ssh/");
+        fails(
+            run("remote-login", json!({}), sshd(&config)),
+            "`PasswordAuthentication` is `yes` at /etc/ssh/",
+        );
         fails(run("remote-login", json!({}), dropbear("DROPBEAR_ARGS=-w\n")), "dropbear takes passwords");
-        fails(run("remote-login", json!({}), dropbear("# DROPBEAR_ARGS='-s -w'\n")), "dropbear lets root log in");
+        fails(
+            run("remote-login", json!({}), dropbear("# DROPBEAR_ARGS='-s -w'\n")),
+            "dropbear lets root log in",
+        );
         let tree = Tree::base().link("/usr/sbin/telnetd", "../../bin/busybox");
         fails(run("remote-login", json!({}), tree.root()), "`/usr/sbin/telnetd` serves in clear text");
     }

@@ -19,9 +19,7 @@ pub fn is_mbr(source: &Source) -> bool {
 
 /// The partitions of either table.
 fn parts(source: &Source) -> Result<Vec<Part>, String> {
-    let slice = |label: String, offset: u64, bytes: u64| {
-        Some((label, source.slice(offset, bytes).ok()?))
-    };
+    let slice = |label: String, offset: u64, bytes: u64| Some((label, source.slice(offset, bytes).ok()?));
     match Disk::from_damaged_source(source.clone()) {
         Ok((disk, _)) => Ok(disk
             .partitions()
@@ -70,7 +68,9 @@ pub fn disk(subject: &mut Subject, source: &Source, sha256: &str) {
     let argued = cmdline.and_then(|cmdline| verity::arguments(&cmdline));
     subject.verity = Some(match argued {
         Err(why) => Err(why),
-        Ok(_) => Err("the disk is not laid out as Fastness does it: its verity tree is not followed".to_owned()),
+        Ok(_) => {
+            Err("the disk is not laid out as Fastness does it: its verity tree is not followed".to_owned())
+        }
     });
 }
 

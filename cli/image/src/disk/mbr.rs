@@ -83,7 +83,11 @@ fn logical(source: &Source, extended: &Entry, found: &mut Vec<MbrPartition>) -> 
     for number in 0..MAX_LOGICAL {
         let record = source.read_array::<512>(at * SECTOR)?;
         if record[510..] != [0x55, 0xaa] {
-            return Err(Error::malformed(MBR, format!("record at sector {at}"), "expected the signature `55aa`"));
+            return Err(Error::malformed(
+                MBR,
+                format!("record at sector {at}"),
+                "expected the signature `55aa`",
+            ));
         }
         let (own, next) = (Entry::read(&record, 0), Entry::read(&record, 1));
         if own.kind != 0 {
@@ -134,7 +138,10 @@ mod tests {
         assert_eq!(partitions(&Source::from_bytes("x", vec![0; 100])).unwrap(), None);
         let why = |change: fn(&mut Vec<u8>)| disk(change).unwrap_err().to_string();
         let outside = why(|bytes| entry(bytes, 0, 0x0c, u32::MAX, u32::MAX));
-        assert!(outside.contains("partition 1") && outside.contains("the image has 32768 bytes"), "{outside}");
+        assert!(
+            outside.contains("partition 1") && outside.contains("the image has 32768 bytes"),
+            "{outside}"
+        );
         let ring = why(|bytes| entry(&mut bytes[30 * 512..], 1, 0x05, 20, 10));
         assert!(ring.contains("number of logical partitions"), "{ring}");
         let unsigned = why(|bytes| bytes[30 * 512 + 510] = 0);

@@ -43,9 +43,9 @@ impl Resolver<'_> {
             Some(("uboot", symbol)) => known(&self.asked.uboot, symbol),
             Some(("buildroot", symbol)) => known(&self.asked.buildroot, symbol),
             // Whether two images differ in it, only a comparison knows: an unused one is told there.
-            Some(("facts", fact)) => fact.split_once(':').is_some_and(|(area, fact)| {
-                FactArea::WORDS.contains(&area) && !fact.is_empty()
-            }),
+            Some(("facts", fact)) => fact
+                .split_once(':')
+                .is_some_and(|(area, fact)| FactArea::WORDS.contains(&area) && !fact.is_empty()),
             Some(_) => target.starts_with(CHECKER) && target.len() > CHECKER.len(),
             None => checks.contains(target),
         };
