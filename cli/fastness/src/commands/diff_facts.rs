@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::places::{self, Built};
 use crate::progress::Steps;
 
-/// The built-in explanations; a product's own folder `standards/` is searched first.
+/// The built-in explanations. Whose product's own would count is not clear with two: they have waivers.
 const DIFFERENCES: &str = "image-differences.yaml";
 
 /// Compares and prints.
