@@ -47,6 +47,13 @@ impl Kind for PacketFilter {
                 if bases.is_empty() {
                     problems.push(format!("`{path}` filters nothing that comes in"));
                 }
+                // A chain of one family leaves the other open.
+                let families: Vec<&str> = bases.iter().map(|base| base.family.as_str()).collect();
+                let both = families.contains(&"inet") || ["ip", "ip6"].iter().all(|f| families.contains(f));
+                if !bases.is_empty() && !both {
+                    problems
+                        .push(format!("`{path}` filters only {}, not both IP versions", families.join(", ")));
+                }
                 let open = bases.iter().filter(|base| base.policy != "drop");
                 problems.extend(open.map(|base| format!("`{}` has policy {}", base.name, base.policy)));
             }
@@ -64,7 +71,13 @@ fn loaded_at_start(root: &Root) -> bool {
     by_unit
         || start_scripts(root)
             .iter()
-            .any(|path| root.read_text(path).ok().flatten().is_some_and(|text| text.contains("nft ")))
+            .any(|path| root.read_text(path).ok().flatten().is_some_and(|text| text.lines().any(runs_nft)))
+}
+
+/// A line that is no comment and names the program.
+fn runs_nft(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.starts_with('#') && line.split_whitespace().any(|word| word.rsplit('/').next() == Some("nft"))
 }
 
 #[cfg(test)]
@@ -97,6 +110,10 @@ mod tests {
         fails(run("packet-filter", json!({}), tree("tabel x\n").root()), "nft refuses `/etc/nftables.conf`");
         let idle = tree(DROP).change("/etc/init.d/S35nftables", |node| node.mode = 0o644);
         fails(run("packet-filter", json!({}), idle.root()), "nothing loads `/etc/nftables.conf` at start");
+        let comment = tree(DROP).file("/etc/init.d/S35nftables", 0o755, "# nft -f would do it\n");
+        fails(run("packet-filter", json!({}), comment.root()), "nothing loads `/etc/nftables.conf` at start");
+        let half = tree(&DROP.replace("table inet", "table ip"));
+        fails(run("packet-filter", json!({}), half.root()), "filters only ip, not both IP versions");
         let older = Tree::base().file("/etc/iptables.conf", 0o600, "*filter\n");
         cannot(run("packet-filter", json!({}), older.root()), "in the form of iptables");
     }

@@ -3,6 +3,7 @@
 //! Source: sshd_config(5) of OpenSSH 10 with its defaults, dropbear(8).
 
 use super::{Kind, NoParameters};
+use crate::facts::services::inittab;
 use crate::glob;
 use crate::root::{NodeKind, Root};
 use crate::sshd::Config;
@@ -36,7 +37,7 @@ impl Kind for RemoteLogin {
         for (path, node) in root.nodes() {
             let Some((folder, name)) = path.rsplit_once('/') else { continue };
             let runs = matches!(node.kind, NodeKind::File(_) | NodeKind::Symlink(_));
-            if !runs || !folder.ends_with("bin") {
+            if !runs || !(folder.ends_with("bin") || folder.contains("/libexec")) {
                 continue;
             }
             if CLEAR_TEXT.iter().any(|pattern| glob::part_matches(pattern, name)) {
@@ -46,6 +47,17 @@ impl Kind for RemoteLogin {
                 "sshd" => looked.push(path),
                 "dropbear" => looked.push(path),
                 _ => {}
+            }
+        }
+        // An applet needs no link of its own.
+        for line in inittab(root)? {
+            let process = line.splitn(4, ':').nth(3).unwrap_or_default();
+            let applet = |word: &str| {
+                let name = word.rsplit('/').next().unwrap_or_default();
+                CLEAR_TEXT.iter().any(|pattern| glob::part_matches(pattern, name))
+            };
+            if process.split_whitespace().take_while(|word| !word.starts_with('#')).any(applet) {
+                problems.push(format!("/etc/inittab: `{line}` serves in clear text"));
             }
         }
         if looked.iter().any(|path| path.ends_with("/sshd")) {
@@ -132,6 +144,9 @@ mod tests {
             run("remote-login", json!({}), dropbear("# DROPBEAR_ARGS='-s -w'\n")),
             "dropbear lets root log in",
         );
+        let line = "::respawn:/bin/busybox telnetd -F";
+        let tree = Tree::base().file("/etc/inittab", 0o644, line);
+        fails(run("remote-login", json!({}), tree.root()), line);
         let tree = Tree::base().link("/usr/sbin/telnetd", "../../bin/busybox");
         fails(run("remote-login", json!({}), tree.root()), "`/usr/sbin/telnetd` serves in clear text");
     }
