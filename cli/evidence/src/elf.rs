@@ -25,6 +25,10 @@ pub enum Property {
 }
 
 impl Property {
+    /// Every property.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Pie, Self::RelroFull, Self::Nx, Self::Canary, Self::Fortify, Self::NoRpath];
+
     /// The name in layer files.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -38,7 +42,7 @@ impl Property {
         }
     }
 
-    fn had(self, facts: &Facts) -> bool {
+    pub(crate) fn had(self, facts: &Facts) -> bool {
         match self {
             Self::Pie => facts.kind != ElfType::Executable,
             Self::RelroFull => facts.relro == Relro::Full,

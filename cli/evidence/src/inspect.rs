@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use diag::{Failure, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use record::{Finding, Stage, Verdict};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 use spec::plan::{Asked, CheckPlan, Origin, Plan};
 
 use crate::subject::Subject;
@@ -20,12 +21,12 @@ use crate::{Context, Unable, authority, kinds};
 /// # Errors
 /// When the plan's checks are not valid: then nothing was looked at.
 pub fn inspect(plan: Option<&Plan>, subject: &Subject) -> Outcome<Vec<Finding>> {
-    let generic = generic_checks();
+    let generic = generic_checks()?;
     let checks = match plan {
         Some(plan) => {
             let diagnostics = kinds::validate(plan);
             if !diagnostics.is_empty() {
-                return Err(Failure { status: diag::ExitStatus::Input, diagnostics });
+                return Err(Failure { status: ExitStatus::Input, diagnostics });
             }
             &plan.checks
         }
@@ -71,53 +72,57 @@ fn run(id: &str, asked: &Asked<CheckPlan>, plan: Option<&Plan>, subject: &Subjec
     finding
 }
 
+/// A check of `standards/generic-checks.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Generic {
+    id: String,
+    kind: String,
+    title: String,
+    #[serde(default)]
+    with: Value,
+}
+
 /// What can be asked of any image: used when there is no plan to compare with.
-#[must_use]
-pub fn generic_checks() -> BTreeMap<String, Asked<CheckPlan>> {
-    let elf = json!({"require": ["pie", "relro-full", "nx", "canary", "fortify", "no-rpath"]});
-    let list: [(&str, &str, &str, Value); 9] = [
-        ("generic.accounts", "accounts", "No account has a usable password; ids are unique", json!({})),
-        (
-            "generic.setuid",
-            "setuid-list",
-            "Nothing runs with more rights than its caller",
-            json!({"allowed": []}),
-        ),
-        ("generic.world-writable", "world-writable", "Nothing may be written by everybody", json!({})),
-        ("generic.owners", "owned-by-root", "What is read-only belongs to root", json!({})),
-        ("generic.elf", "elf-hardening", "Every program and library is hardened", elf),
-        ("generic.secrets", "secrets-absent", "No private key is in the image", json!({})),
-        (
-            "generic.control-fdt-key",
-            "control-fdt-key",
-            "U-Boot requires one key, which is not published",
-            json!({}),
-        ),
-        ("generic.fit-signed", "fit-signed", "The FIT verifies with U-Boot's key", json!({})),
-        ("generic.verity-root", "verity-root", "The root file system has the signed root hash", json!({})),
-    ];
-    list.into_iter()
-        .map(|(id, kind, title, with)| {
-            let check = CheckPlan {
-                title: title.to_owned(),
-                layer: "generic".to_owned(),
-                kind: kind.to_owned(),
-                with,
-                requirements: Vec::new(),
-            };
-            let origin = Origin {
-                who: "fastness".to_owned(),
-                file: "generic".to_owned(),
-                line: 1,
-                reason: "asked of every image".to_owned(),
-            };
-            (id.to_owned(), Asked { value: check, origins: vec![origin] })
-        })
-        .collect()
+///
+/// # Errors
+/// When the list, which is compiled in, is not what it should be.
+pub fn generic_checks() -> Outcome<BTreeMap<String, Asked<CheckPlan>>> {
+    const LIST: &str = "generic-checks.yaml";
+    let wrong = |why: String| {
+        Failure::error(ExitStatus::Internal, "generic-checks", format!("standards/{LIST}: {why}"))
+    };
+    let text = include_str!("../../../standards/generic-checks.yaml");
+    let value = crate::yaml::load(text).map_err(wrong)?;
+    let list: Vec<Generic> = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
+    let asked = |generic: Generic| {
+        let id = format!("id: {}", generic.id);
+        let is_its = |line: &str| {
+            line.split_once(&id).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(','))
+        };
+        let line = text.lines().position(is_its).map_or(1, |at| at + 1);
+        let check = CheckPlan {
+            title: generic.title,
+            layer: "generic".to_owned(),
+            kind: generic.kind,
+            with: generic.with,
+            requirements: Vec::new(),
+        };
+        let origin = Origin {
+            who: "fastness".to_owned(),
+            file: format!("standards/{LIST}"),
+            line: u32::try_from(line).unwrap_or(1),
+            reason: "asked of every image".to_owned(),
+        };
+        (generic.id, Asked { value: check, origins: vec![origin] })
+    };
+    Ok(list.into_iter().map(asked).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::report::sample;
     use crate::testing::Tree;
@@ -186,10 +191,22 @@ mod tests {
     #[test]
     fn a_foreign_image_gets_the_generic_checks() {
         let findings = inspect(None, &Subject::of_root(Tree::base().root())).unwrap();
-        assert_eq!(findings.len(), 9);
+        assert_eq!(findings.len(), generic_checks().unwrap().len());
         let of = |id: &str| findings.iter().find(|f| f.check == id).unwrap();
         assert_eq!(of("generic.accounts").verdict, Verdict::Pass, "{}", of("generic.accounts").seen);
         assert_eq!(of("generic.fit-signed").verdict, Verdict::NotApplicable);
         assert_eq!(of("generic.elf").verdict, Verdict::CouldNotRun);
+        assert_eq!(of("generic.packet-filter").verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn every_generic_check_has_a_kind_that_takes_its_parameters() {
+        let mut plan = sample::plan();
+        plan.checks = generic_checks().unwrap();
+        assert!(plan.checks.len() > 10);
+        let lines: Vec<u32> = plan.checks.values().map(|asked| asked.origins[0].line).collect();
+        assert!(lines.windows(2).all(|pair| 1 < pair[0] && pair[0] < pair[1]), "{lines:?}");
+        plan.waivers.clear();
+        assert_eq!(kinds::validate(&plan), []);
     }
 }

@@ -8,6 +8,7 @@
 
 mod authority;
 pub mod elf;
+pub mod facts;
 pub mod glob;
 pub mod inspect;
 pub mod kernel_rows;

@@ -87,16 +87,17 @@ impl Root {
     /// Proves that this is a whole root file system, so that "nothing found" means something.
     ///
     /// # Errors
-    /// When `/etc` or `/usr` is missing or holds no file.
+    /// When `/etc` holds no file, or neither does `/usr`, `/bin` or `/sbin`: BusyBox may be the one program, in `/bin`.
     pub fn prove_whole(&self) -> Result<(), Unable> {
-        for folder in ["/etc", "/usr"] {
+        let has_file = |folder: &&str| {
             let prefix = format!("{folder}/");
-            let has_file = self
-                .nodes
+            self.nodes
                 .range(prefix.clone()..)
                 .take_while(|(path, _)| path.starts_with(&prefix))
-                .any(|(_, node)| matches!(node.kind, NodeKind::File(_)));
-            if !has_file {
+                .any(|(_, node)| matches!(node.kind, NodeKind::File(_)))
+        };
+        for (folder, folders) in [("/etc", &["/etc"][..]), ("/usr", &["/usr", "/bin", "/sbin"])] {
+            if !folders.iter().any(has_file) {
                 return Err(Unable::broken(format!(
                     "the tree holds no file below `{folder}`: it is not a whole root file system"
                 )));
@@ -229,6 +230,21 @@ mod tests {
         assert!(root.resolve("/loop").is_none());
         assert!(root.resolve("/nothing").is_none());
         assert_eq!(root.entry("/bin/up").unwrap().0, "/usr/bin/up");
+    }
+
+    #[test]
+    fn busybox_in_bin_is_enough_of_a_system_and_nothing_is_not() {
+        use std::collections::BTreeMap;
+        let of = |paths: &[&str]| {
+            let tree = paths.iter().fold(Tree::default(), |tree, path| tree.file(path, 0o644, "x"));
+            tree.link("/usr/bin/env", "../../bin/busybox").root()
+        };
+        assert!(of(&["/etc/passwd", "/bin/busybox"]).prove_whole().is_ok());
+        let why = |paths| of(paths).prove_whole().unwrap_err().to_string();
+        assert!(why(&["/etc/passwd"]).contains("no file below `/usr`"));
+        assert!(why(&["/bin/busybox"]).contains("no file below `/etc`"));
+        let empty = super::Root::new(BTreeMap::new(), Box::new(BTreeMap::new()), String::new());
+        assert!(empty.prove_whole().is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Source: sshd_config(5) of OpenSSH 10. Settings of a `Match` block override the global
 //! ones for the connections it names, so that each of them matters to a check.
 
+use std::collections::BTreeSet;
+
 use crate::Unable;
 use crate::glob;
 use crate::root::Root;
@@ -98,6 +100,20 @@ impl Config {
         let all = || self.settings.iter().filter(|setting| setting.keyword == keyword);
         let global = all().find(|setting| setting.inside.is_none());
         global.into_iter().chain(all().filter(|setting| setting.inside.is_some())).collect()
+    }
+
+    /// Every global value of a keyword that adds up, such as `ListenAddress`.
+    #[must_use]
+    pub fn all(&self, keyword: &str) -> Vec<&str> {
+        let keyword = keyword.to_lowercase();
+        let global = self.settings.iter().filter(|s| s.keyword == keyword && s.inside.is_none());
+        global.map(|setting| setting.value.as_str()).collect()
+    }
+
+    /// Every keyword that is set anywhere, sorted.
+    #[must_use]
+    pub fn keywords(&self) -> BTreeSet<&str> {
+        self.settings.iter().map(|setting| setting.keyword.as_str()).collect()
     }
 
     /// Whether the keyword has a global value.

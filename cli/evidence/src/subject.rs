@@ -164,6 +164,9 @@ impl Subject {
             Some(Ok(part)) => Ok(part),
             Some(Err(why)) => Err(Unable::broken(format!("{what}: {why}"))),
             None if self.kind == SubjectKind::Output => Err(Unable::broken(format!("{what} is missing"))),
+            None if self.kind == SubjectKind::Disk => Err(Unable::not_applicable(format!(
+                "a disk image does not say where its {what} is: inspect that file by itself"
+            ))),
             None => Err(Unable::not_applicable(format!("{} has no {what}", self.kind.name()))),
         }
     }

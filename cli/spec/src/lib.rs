@@ -7,6 +7,7 @@ pub mod board;
 pub mod buildroot;
 pub mod decode;
 mod diff;
+pub mod differences;
 mod explain;
 mod formats;
 pub mod layer;
@@ -91,5 +92,6 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("board", whole("board", board::Board::schema())),
         ("layer", whole("layer", layer::Layer::schema())),
         ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
+        ("image-differences", whole("image differences", differences::ImageDifferences::schema())),
     ]
 }

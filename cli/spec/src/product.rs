@@ -304,7 +304,8 @@ model! {
 model! {
     /// Something that may stay unmet.
     pub struct Waiver {
-        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL` or `kernel-hardening-checker:NAME`.
+        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL`, `kernel-hardening-checker:NAME`, or
+        /// `facts:AREA:FACT` for a difference from another image (`*` in FACT stands for any text).
         waives: Spanned<WaiverTarget>,
         /// Why.
         reason: Spanned<Reason>,

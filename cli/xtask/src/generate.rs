@@ -47,6 +47,8 @@ fn files(top: &Path) -> Result<Files, String> {
     let mut files = Files::new();
     let mut schemas: Vec<(&str, Value)> = spec::schemas();
     schemas.push(("report", evidence::report::schema::schema()));
+    schemas.push(("facts", evidence::facts::schema::facts()));
+    schemas.push(("comparison", evidence::facts::schema::comparison()));
     for (name, schema) in schemas {
         let text = serde_json::to_string_pretty(&schema).map_err(|e| format!("schema `{name}`: {e}"))?;
         files.insert(PathBuf::from(format!("docs/schemas/{name}.schema.json")), text + "\n");

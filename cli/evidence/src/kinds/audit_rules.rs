@@ -54,7 +54,9 @@ impl Kind for AuditRules {
                 Err(why) => problems.push(format!("{at}: {why}")),
             }
         }
-        if rules == 0 {
+        if root.resolve(&with.path).is_none() {
+            problems.push(format!("`{}` is missing", with.path));
+        } else if rules == 0 {
             problems.push(format!("`{}` holds no rule", with.path));
         }
         for key in with.keys.iter().filter(|key| !keys.contains(*key)) {
@@ -74,8 +76,8 @@ impl Kind for AuditRules {
             }
         }
         let expected = format!(
-            "keys {}{}",
-            with.keys.join(", "),
+            "{}{}",
+            if with.keys.is_empty() { "rules".to_owned() } else { format!("keys {}", with.keys.join(", ")) },
             if with.immutable { "; immutable at the end" } else { "" }
         );
         Ok(Conclusion::of(&problems, expected, format!("{rules} rules, {} keys", keys.len()), &root.sha256))
@@ -83,7 +85,7 @@ impl Kind for AuditRules {
 }
 
 /// The lines of a file, or of a folder's `*.rules` in order, without comments.
-fn lines(root: &Root, path: &str) -> Result<Vec<(String, String)>, Unable> {
+pub(crate) fn lines(root: &Root, path: &str) -> Result<Vec<(String, String)>, Unable> {
     let files = match root.resolve(path) {
         Some((_, node)) if node.kind == NodeKind::Directory => root
             .list(path)

@@ -5,7 +5,8 @@
 
 mod accounts;
 mod all_of;
-mod audit_rules;
+pub(crate) mod audit_rules;
+mod console_login;
 mod control_fdt_key;
 mod elf_hardening;
 mod file_absent;
@@ -23,13 +24,15 @@ mod nft_machine;
 mod nft_ruleset;
 mod nft_walk;
 mod owned_by_root;
+mod packet_filter;
+mod remote_login;
 mod secrets_absent;
 mod selfcheck;
 mod setuid_list;
 mod sshd_lists;
-mod sysctl;
+pub(crate) mod sysctl;
 mod uboot_config;
-mod unit_state;
+pub(crate) mod unit_state;
 mod verity_root;
 mod world_writable;
 
@@ -42,6 +45,7 @@ use spec::plan::{Origin, Plan};
 
 use crate::{Conclusion, Context, Unable};
 pub use nft_machine::Loaded;
+pub(crate) use nft_ruleset::load_anyhow;
 
 /// One kind of check.
 pub trait Kind {
@@ -86,6 +90,7 @@ pub const KINDS: &[Entry] = &[
     entry::<accounts::Accounts>(),
     entry::<all_of::AllOf>(),
     entry::<audit_rules::AuditRules>(),
+    entry::<console_login::ConsoleLogin>(),
     entry::<control_fdt_key::ControlFdtKey>(),
     entry::<elf_hardening::ElfHardening>(),
     entry::<file_absent::FileAbsent>(),
@@ -101,6 +106,8 @@ pub const KINDS: &[Entry] = &[
     entry::<mounts::Mounts>(),
     entry::<nft_ruleset::NftRuleset>(),
     entry::<owned_by_root::OwnedByRoot>(),
+    entry::<packet_filter::PacketFilter>(),
+    entry::<remote_login::RemoteLogin>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),
     entry::<setuid_list::SetuidList>(),

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use exec::Call;
 use serde::Deserialize;
-use spec::plan::{Flow, Plan};
+use spec::plan::{BoardFacts, Flow, Plan};
 
 use super::Kind;
 use super::nft_machine;
 use super::nft_walk::{Accept, Ruleset};
+use crate::subject::Subject;
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
@@ -59,22 +60,7 @@ impl Kind for NftRuleset {
         let Some(text) = root.read_text(&with.path)? else {
             return conclude(&[format!("`{}` is missing", with.path)], String::new());
         };
-        // An include would make nft read files of this host.
-        if text.split(['\n', ';', '{', '}']).any(|part| part.trim_start().starts_with("include")) {
-            return Err(Unable::broken(format!(
-                "`{}` includes other files, which are not followed",
-                with.path
-            )));
-        }
-        let (loaded, by) = match load(&text) {
-            Ok(loaded) => (loaded, ""),
-            Err(here) => {
-                let loaded = nft_machine::load_once(context.subject, &plan.board, &with.path);
-                let loaded =
-                    loaded.map_err(|there| Unable::broken(format!("{here}; and not in QEMU: {there}")))?;
-                (loaded, " (loaded by the image's own nft and kernel in QEMU)")
-            }
-        };
+        let (loaded, by) = load_anyhow(context.subject, Some(&plan.board), &with.path, &text)?;
         let ruleset = match loaded {
             Ok(json) => Ruleset::parse(&json).map_err(Unable::broken)?,
             Err(refusal) => return conclude(&[format!("nft refuses it: {refusal}")], String::new()),
@@ -82,6 +68,33 @@ impl Kind for NftRuleset {
         let (problems, accepted) = compare(&ruleset, plan, &with).map_err(Unable::broken)?;
         let good = if accepted.is_empty() { "nothing is accepted".to_owned() } else { accepted.join(", ") };
         conclude(&problems, format!("accepted: {good}{by}"))
+    }
+}
+
+/// A ruleset as nft's JSON (the inner error is nft's refusal), and who loaded it where that was not this
+/// host's nft: without a namespace, and where the board is known, the image itself does in QEMU.
+///
+/// # Errors
+/// When nobody can load it.
+pub(crate) fn load_anyhow(
+    subject: &Subject,
+    board: Option<&BoardFacts>,
+    path: &str,
+    text: &str,
+) -> Result<(Result<Vec<u8>, String>, &'static str), Unable> {
+    // An include would make nft read files of this host.
+    if text.split(['\n', ';', '{', '}']).any(|part| part.trim_start().starts_with("include")) {
+        return Err(Unable::broken(format!("`{path}` includes other files, which are not followed")));
+    }
+    match (load(text), board) {
+        (Ok(loaded), _) => Ok((loaded, "")),
+        (Err(here), None) => Err(here),
+        (Err(here), Some(board)) => {
+            let loaded = nft_machine::load_once(subject, board, path);
+            let loaded =
+                loaded.map_err(|there| Unable::broken(format!("{here}; and not in QEMU: {there}")))?;
+            Ok((loaded, " (loaded by the image's own nft and kernel in QEMU)"))
+        }
     }
 }
 

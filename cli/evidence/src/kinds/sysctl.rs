@@ -2,7 +2,7 @@
 //!
 //! Source: sysctl.d(5). A file in `/etc` hides one of the same name in `/run` or `/usr`;
 //! files apply in the order of their names; a later setting wins; an explicit key wins over a
-//! pattern; `/etc/sysctl.conf` is not read.
+//! pattern; `/etc/sysctl.conf` is read only where there is no systemd-sysctl.
 
 use std::collections::BTreeMap;
 
@@ -57,24 +57,29 @@ impl Kind for Sysctl {
 }
 
 /// One line of sysctl.d.
-pub(super) struct Setting {
-    key: String,
+pub(crate) struct Setting {
+    pub(crate) key: String,
     /// `None` for `-key`, which takes a key out of earlier patterns.
-    pub(super) value: String,
+    pub(crate) value: String,
     excluded: bool,
     at: String,
 }
 
 /// Every setting, in the order in which they apply.
-pub(super) fn read(root: &Root) -> Result<Vec<Setting>, Unable> {
+pub(crate) fn read(root: &Root) -> Result<Vec<Setting>, Unable> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for folder in FOLDERS {
         for name in root.list(folder).into_iter().filter(|name| name.ends_with(".conf")) {
             files.entry(name.clone()).or_insert(format!("{folder}/{name}"));
         }
     }
+    // Where systemd-sysctl does not run, start scripts load this file last.
+    let mut files: Vec<String> = files.into_values().collect();
+    if root.resolve("/usr/lib/systemd/systemd-sysctl").is_none() {
+        files.push("/etc/sysctl.conf".to_owned());
+    }
     let mut settings = Vec::new();
-    for path in files.values() {
+    for path in &files {
         let hidden = root.entry(path).is_some_and(
             |(_, node)| matches!(&node.kind, NodeKind::Symlink(target) if target == "/dev/null"),
         );
@@ -112,7 +117,7 @@ pub(super) fn read(root: &Root) -> Result<Vec<Setting>, Unable> {
 }
 
 /// The setting that counts, for a key as [`normalised`] gives it.
-pub(super) fn effective<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Setting> {
+pub(crate) fn effective<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Setting> {
     if let Some(explicit) = settings.iter().rev().find(|setting| setting.key == key) {
         return (!explicit.excluded).then_some(explicit);
     }
@@ -122,7 +127,7 @@ pub(super) fn effective<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Se
 }
 
 /// A key as a path: with `/` if its first separator is one, else dots and slashes swapped.
-pub(super) fn normalised(key: &str) -> String {
+pub(crate) fn normalised(key: &str) -> String {
     match key.find(['.', '/']) {
         Some(at) if key[at..].starts_with('.') => key
             .chars()
@@ -134,6 +139,16 @@ pub(super) fn normalised(key: &str) -> String {
             .collect(),
         _ => key.to_owned(),
     }
+}
+
+/// A normalised key as `sysctl -a` prints it: the other way round.
+pub(crate) fn dotted(key: &str) -> String {
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        c => c,
+    };
+    key.chars().map(swap).collect()
 }
 
 fn squeezed(value: &str) -> String {

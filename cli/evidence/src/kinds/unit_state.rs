@@ -27,7 +27,7 @@ pub struct With {
 
 const ADMIN: &str = "/etc/systemd/system";
 /// Unit folders in the order of precedence.
-const FOLDERS: [&str; 4] =
+pub(crate) const FOLDERS: [&str; 4] =
     [ADMIN, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 
 impl Kind for UnitStates {
@@ -90,7 +90,7 @@ impl Kind for UnitStates {
 }
 
 /// A unit is masked when the first file of its name is a link to `/dev/null`, or is empty.
-fn masked(root: &Root, unit: &str) -> bool {
+pub(crate) fn masked(root: &Root, unit: &str) -> bool {
     let Some((_, node)) = FOLDERS.iter().find_map(|folder| root.entry(&format!("{folder}/{unit}"))) else {
         return false;
     };
@@ -101,7 +101,7 @@ fn masked(root: &Root, unit: &str) -> bool {
     }
 }
 
-fn unit_file(root: &Root, unit: &str) -> Option<String> {
+pub(crate) fn unit_file(root: &Root, unit: &str) -> Option<String> {
     let mut names = vec![unit.to_owned()];
     if let (Some(at), Some(dot)) = (unit.find('@'), unit.rfind('.'))
         && at < dot
@@ -114,7 +114,7 @@ fn unit_file(root: &Root, unit: &str) -> Option<String> {
 }
 
 /// Every unit that a link in a `.wants`, `.requires` or `.upholds` folder pulls in, with that link.
-fn pulls(root: &Root) -> Vec<(String, String)> {
+pub(crate) fn pulls(root: &Root) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for folder in FOLDERS {
         for name in root.list(folder) {

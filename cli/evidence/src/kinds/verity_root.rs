@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_disk_alone_does_not_say_whose_signature_counts() {
-        cannot(check(Ok("ab"), Ok("ab"), None), "a disk image has no U-Boot binary");
+        cannot(check(Ok("ab"), Ok("ab"), None), "a disk image does not say where its U-Boot binary is");
         // A tree that does not match is wrong whoever signed.
         fails(check(Ok("ab"), Ok("cd"), None), "the data give cd, signed is ab");
     }

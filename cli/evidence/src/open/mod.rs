@@ -4,8 +4,9 @@
 //! from the files it was made of. Everything that is read is hostile; `image` and `fit` bound it.
 
 mod chain;
+mod foreign;
 mod rootfs;
-mod verity;
+pub(crate) mod verity;
 
 use std::path::{Component, Path};
 
@@ -16,10 +17,12 @@ use image::Source;
 use image::disk::Disk;
 use record::{ImageRecord, Role, read_json, sha256_file};
 
-use crate::subject::{FitFacts, Subject, SubjectKind};
+use crate::subject::{FitFacts, Subject, SubjectKind, UbootFacts};
 
 const FIT_LIMIT: u64 = 256 << 20;
 const TEXT_LIMIT: u64 = 4 << 20;
+/// How U-Boot's version begins in its binary.
+const VERSION: &[u8] = b"U-Boot 20";
 const FDT_MAGIC: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
 
 /// Opens an output folder, a disk image, a root file system, a FIT or a U-Boot binary.
@@ -33,6 +36,9 @@ pub fn open(path: &Path) -> Outcome<Subject> {
         if path.join("image.json").is_file() {
             return output(path);
         }
+        if !["etc", "usr"].iter().any(|folder| path.join(folder).exists()) {
+            return Err(no_root(path));
+        }
         return Ok(bare_rootfs(path, String::new()));
     }
     let (sha256, _) = sha256_file(path)?;
@@ -42,7 +48,11 @@ pub fn open(path: &Path) -> Outcome<Subject> {
         |at: u64, magic: &[u8]| source.read_vec(at, magic.len() as u64).is_ok_and(|found| found == magic);
     let mut subject = if starts(512, b"EFI PART") || starts(4096, b"EFI PART") {
         let mut subject = Subject::empty(SubjectKind::Disk, &name);
-        disk(&mut subject, &source, &sha256);
+        if is_ours(&source) {
+            disk(&mut subject, &source, &sha256);
+        } else {
+            foreign::disk(&mut subject, &source, &sha256);
+        }
         subject
     } else if starts(0, &FDT_MAGIC) {
         let mut subject = Subject::empty(SubjectKind::Fit, &name);
@@ -50,14 +60,22 @@ pub fn open(path: &Path) -> Outcome<Subject> {
         subject
     } else if image::tree::open_source(&source).is_ok() {
         bare_rootfs(path, sha256.clone())
+    } else if foreign::is_mbr(&source) {
+        let mut subject = Subject::empty(SubjectKind::Disk, &name);
+        foreign::disk(&mut subject, &source, &sha256);
+        subject
     } else {
         let mut subject = Subject::empty(SubjectKind::Uboot, &name);
         let facts = uboot_bytes(&source).and_then(|bytes| chain::uboot(bytes, sha256.clone()));
-        if !facts.as_ref().is_ok_and(|facts| facts.control_fdts > 0) {
+        // One without a control FDT requires no key; that it is U-Boot at all, its version says.
+        let is_uboot = |facts: &UbootFacts| {
+            facts.control_fdts > 0 || facts.bytes.windows(VERSION.len()).any(|window| window == VERSION)
+        };
+        if !facts.as_ref().is_ok_and(is_uboot) {
             return Err(Failure::error(
                 ExitStatus::Input,
                 "unknown-subject",
-                format!("`{name}` is no output folder, disk image, root file system, FIT or U-Boot with a control FDT"),
+                format!("`{name}` is no output folder, disk image, root file system, FIT or U-Boot"),
             )
             .hint("give the output folder of a build, or one of these files"));
         }
@@ -66,6 +84,33 @@ pub fn open(path: &Path) -> Outcome<Subject> {
     };
     subject.hashes.insert(name, sha256);
     Ok(subject)
+}
+
+/// Whether a disk has the partitions that Fastness makes; one of them is enough, as another may be missing.
+fn is_ours(source: &Source) -> bool {
+    Disk::from_damaged_source(source.clone())
+        .is_ok_and(|(disk, _)| disk.partitions().iter().any(|p| p.name == "fit_a" || p.name == "root_a"))
+}
+
+/// A folder with neither `etc` nor `usr`, such as Buildroot's `output/images`: names what could be meant.
+fn no_root(path: &Path) -> Failure {
+    let known = ["img", "ext2", "ext3", "ext4", "squashfs", "tar", "cpio", "gz", "xz", "zst", "itb", "bin"];
+    let files = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names: Vec<String> = files
+        .map(|file| file.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.rsplit_once('.').is_some_and(|(_, extension)| known.contains(&extension)))
+        .collect();
+    names.sort();
+    names.truncate(12);
+    let message = format!(
+        "expected a root file system or an output folder, found neither `etc` nor `usr` in `{}`",
+        Subject::name_of(path)
+    );
+    Failure::error(ExitStatus::Input, "unknown-subject", message).hint(if names.is_empty() {
+        "give the output folder of a build, a root file system or an image file".to_owned()
+    } else {
+        format!("inspect one of its files: {}", names.join(", "))
+    })
 }
 
 fn unreadable(path: &Path, error: &image::Error) -> Failure {

@@ -71,3 +71,146 @@ fn a_record_that_leads_out_of_its_folder_or_lies_is_refused() {
     );
     assert!(subject.root().is_err() && subject.fit().is_err() && subject.verity().is_err());
 }
+
+/// A `newc` archive of files: enough of a root file system, whatever partition it lies in.
+fn cpio(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let trailer = [("TRAILER!!!", "")];
+    for (index, (name, text)) in files.iter().chain(&trailer).enumerate() {
+        let mode = if *name == "TRAILER!!!" { 0 } else { 0o100_644 };
+        let fields = [index + 1, mode, 0, 0, 1, 0, text.len(), 0, 0, 0, 0, name.len() + 1, 0];
+        out.extend(b"070701");
+        out.extend(fields.iter().flat_map(|field| format!("{field:08x}").into_bytes()));
+        out.extend(name.as_bytes());
+        out.push(0);
+        out.resize(out.len().next_multiple_of(4), 0);
+        out.extend(text.as_bytes());
+        out.resize(out.len().next_multiple_of(4), 0);
+    }
+    out
+}
+
+/// As Buildroot's skeleton has it: root without a password.
+fn root_cpio() -> Vec<u8> {
+    cpio(&[
+        ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+        ("etc/shadow", "root::::::::\n"),
+        ("etc/group", "root:x:0:\n"),
+        ("etc/inittab", "console::respawn:/sbin/getty -L  console 0 vt100 # GENERIC_SERIAL\n"),
+        ("sbin/init", "x"),
+        ("usr/bin/x", "x"),
+    ])
+}
+
+/// A disk with an older table: FAT first, then each of these.
+fn mbr_disk(parts: &[&[u8]]) -> Vec<u8> {
+    const PART: usize = 16;
+    let mut disk = vec![0; (2 + PART * (parts.len() + 1)) * 512];
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let mut boot = vec![0; 512];
+    boot[54..57].copy_from_slice(b"FAT");
+    let all = std::iter::once(boot.as_slice()).chain(parts.iter().copied());
+    for (number, bytes) in all.enumerate() {
+        let first = 2 + PART * number;
+        let entry = 446 + 16 * number;
+        disk[entry + 4] = if number == 0 { 0x0c } else { 0x83 };
+        disk[entry + 8..entry + 12].copy_from_slice(&(first as u32).to_le_bytes());
+        disk[entry + 12..entry + 16].copy_from_slice(&(PART as u32).to_le_bytes());
+        disk[first * 512..first * 512 + bytes.len()].copy_from_slice(bytes);
+    }
+    disk
+}
+
+fn opened(bytes: &[u8]) -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sdcard.img");
+    std::fs::write(&file, bytes).unwrap();
+    open(&file).unwrap()
+}
+
+/// Verdict and words of each check.
+fn found(subject: &Subject) -> std::collections::BTreeMap<String, (Verdict, String)> {
+    inspect(None, subject).unwrap().into_iter().map(|f| (f.check, (f.verdict, f.seen))).collect()
+}
+
+#[test]
+fn a_disk_of_others_is_told_check_by_check() {
+    let root = root_cpio();
+    let subject = opened(&mbr_disk(&[&root]));
+    assert_eq!(subject.kind, SubjectKind::Disk);
+    let all = found(&subject);
+    let of = |id: &str| (all[id].0, all[id].1.as_str());
+    assert_eq!(of("generic.accounts"), (Verdict::Fail, "`root` has an empty password"));
+    assert_eq!(of("generic.console-login").0, Verdict::Fail);
+    let (verdict, why) = of("generic.fit-signed");
+    assert_eq!(verdict, Verdict::CouldNotRun);
+    assert!(why.contains("no partition holds a FIT that can be read: 1 holds a FAT file system"), "{why}");
+    assert!(why.contains("2 holds something unknown"), "{why}");
+    assert_eq!(of("generic.verity-root").0, Verdict::CouldNotRun);
+    assert_eq!(of("generic.kernel-hardening").0, Verdict::CouldNotRun);
+    // The boot loader may lie anywhere: it is not said to be absent, and nothing holds by it.
+    assert_eq!(of("generic.control-fdt-key").0, Verdict::NotApplicable);
+}
+
+#[test]
+fn of_two_root_file_systems_none_is_taken_and_without_one_nothing_holds() {
+    let root = root_cpio();
+    let two = found(&opened(&mbr_disk(&[&root, &root])));
+    assert!(two["generic.accounts"].1.contains("partitions 2 and 3 each hold a root file system"), "{two:?}");
+    let none = found(&opened(&mbr_disk(&[b"junk"])));
+    assert!(none["generic.accounts"].1.contains("2 holds something unknown"), "{none:?}");
+    for found in [two, none] {
+        assert!(found.values().all(|(verdict, _)| *verdict != Verdict::Pass), "{found:?}");
+    }
+}
+
+#[test]
+fn a_gpt_disk_without_our_partitions_is_read_by_content() {
+    use image::disk::{Guid, Layout, PartitionSpec, gpt_write};
+    let guid = |byte: u8| Guid::from_stored([byte; 16]);
+    let spec = |name: &str, byte: u8| PartitionSpec {
+        name: name.into(),
+        type_guid: guid(1),
+        part_guid: guid(byte),
+        attributes: 0,
+        bytes: 1 << 20,
+    };
+    let layout = Layout::new(guid(9), &[spec("boot", 2), spec("rootfs", 3)]).unwrap();
+    let mut disk = std::io::Cursor::new(vec![0; layout.bytes() as usize]);
+    gpt_write(&mut disk, &layout).unwrap();
+    let mut disk = disk.into_inner();
+    let at = layout.partitions()[1].offset as usize;
+    let root = root_cpio();
+    disk[at..at + root.len()].copy_from_slice(&root);
+    let all = found(&opened(&disk));
+    assert_eq!(all["generic.accounts"].1, "`root` has an empty password");
+    assert!(all["generic.fit-signed"].1.contains("1 `boot` holds zeros"), "{all:?}");
+    // What an image of a card that was cut short lacks is the copy of its table.
+    disk.truncate(disk.len() - 512);
+    assert_eq!(found(&opened(&disk))["generic.accounts"].1, "`root` has an empty password");
+}
+
+#[test]
+fn u_boot_without_a_key_requires_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("u-boot.bin");
+    std::fs::write(&file, [b"\0".repeat(4096), b"U-Boot 2026.01 (Jan 01 2026)\0".to_vec()].concat()).unwrap();
+    let all = found(&open(&file).unwrap());
+    let (verdict, why) = &all["generic.control-fdt-key"];
+    assert_eq!(*verdict, Verdict::Fail);
+    assert!(
+        why.contains("0 control FDTs in the binary") && why.contains("0 keys below `/signature`"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_folder_of_images_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["sdcard.img", "rootfs.ext2", "notes.txt"] {
+        std::fs::write(folder.path().join(name), "x").unwrap();
+    }
+    let why = message(open(folder.path()));
+    assert!(why.contains("found neither `etc` nor `usr`"), "{why}");
+    assert!(why.contains("inspect one of its files: rootfs.ext2, sdcard.img"), "{why}");
+}

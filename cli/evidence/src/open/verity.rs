@@ -26,6 +26,8 @@ pub struct Arguments {
     pub root: String,
     /// Salt.
     pub salt: Vec<u8>,
+    /// What follows the salt: how many options, and these.
+    pub options: Vec<String>,
 }
 
 /// Reads the arguments from a command line.
@@ -79,6 +81,7 @@ pub fn arguments(cmdline: &str) -> Result<Arguments, String> {
         hash_start: number(fields[9])?,
         root: fields[11].to_lowercase(),
         salt: unhex(fields[12])?,
+        options: fields[13..].iter().map(|field| (*field).to_owned()).collect(),
     })
 }
 

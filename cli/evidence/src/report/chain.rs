@@ -98,16 +98,14 @@ pub fn links(
 
 /// The worst verdict of the checks of these kinds, and their ids.
 fn shown(plan: Option<&Plan>, findings: &[Finding], kinds: &[&str]) -> (Option<Verdict>, Vec<String>) {
-    let of_kind = |id: &str| {
-        match plan.and_then(|plan| plan.checks.get(id)) {
-            Some(asked) => {
-                let members = asked.value.with["checks"].as_array().into_iter().flatten();
-                let members = members.filter_map(|member| member["kind"].as_str());
-                std::iter::once(asked.value.kind.as_str()).chain(members).any(|kind| kinds.contains(&kind))
-            }
-            // The generic checks of a foreign image are named after their kinds.
-            None => id.strip_prefix("generic.").is_some_and(|kind| kinds.contains(&kind)),
+    let generic = crate::inspect::generic_checks().unwrap_or_default();
+    let of_kind = |id: &str| match plan.and_then(|plan| plan.checks.get(id)) {
+        Some(asked) => {
+            let members = asked.value.with["checks"].as_array().into_iter().flatten();
+            let members = members.filter_map(|member| member["kind"].as_str());
+            std::iter::once(asked.value.kind.as_str()).chain(members).any(|kind| kinds.contains(&kind))
         }
+        None => generic.get(id).is_some_and(|asked| kinds.contains(&asked.value.kind.as_str())),
     };
     let relevant: Vec<&Finding> =
         findings.iter().filter(|f| of_kind(&f.check) && f.verdict != Verdict::NotApplicable).collect();

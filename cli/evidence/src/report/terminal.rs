@@ -25,6 +25,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     out.push('\n');
     stages(report, &mut out);
     troubles(report, colour, &mut out);
+    not_looked_at(report, &mut out);
     attacks(report, colour, &mut out);
     waivers(report, &mut out);
     requirements(report, &mut out);
@@ -75,6 +76,19 @@ fn troubles(report: &Report, colour: bool, out: &mut String) {
     }
     if trouble.len() > LISTED {
         line(out, &format!("        and {} more; see report.json", trouble.len() - LISTED));
+    }
+}
+
+/// Without a plan nobody else says what was not looked at: a part that is missing must not look like one that holds.
+fn not_looked_at(report: &Report, out: &mut String) {
+    let is_one = |finding: &&record::Finding| finding.verdict == Verdict::NotApplicable;
+    if report.matrix.is_some() || !report.findings.iter().any(|finding| is_one(&finding)) {
+        return;
+    }
+    out.push('\n');
+    line(out, "not looked at");
+    for finding in report.findings.iter().filter(is_one) {
+        wrapped(out, &format!("{}: {}", finding.check, finding.seen), 4);
     }
 }
 

@@ -8,19 +8,22 @@ use serde::Serialize;
 use spec::Change;
 use spec::plan::Plan;
 
+use super::diff_facts;
 use crate::output::{Output, clean};
 use crate::places::Built;
 
 const EXAMPLE: &str = "\
 Examples:
   fastness diff old/product.yaml new/product.yaml
-  fastness diff out/qemu-aarch64 /srv/released/qemu-aarch64 --same      fails if they differ";
+  fastness diff out/qemu-aarch64 /srv/released/qemu-aarch64 --same      fails if they differ
+  fastness diff --facts out/qemu-aarch64 ../buildroot/out/qemu-aarch64  fails at what nothing explains
+  fastness diff --facts old.img rootfs.tar --explained known.yaml";
 
 /// Arguments of `diff`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// A product file, a plan.json, or the output folder of a board
+    /// A product file, a plan.json, or the output folder of a board; with --facts whatever `inspect` reads
     before: PathBuf,
     /// Another one
     after: PathBuf,
@@ -28,8 +31,15 @@ pub struct Arguments {
     #[arg(long, value_name = "BOARD")]
     board: Option<String>,
     /// Fail with exit code 6 when they differ
-    #[arg(long)]
+    #[arg(long, conflicts_with = "facts")]
     same: bool,
+    /// Compare what inspection finds in two images: accounts, modes, units, firewall, kernel, keys, hardening and
+    /// more. A difference that nothing explains fails with exit code 6
+    #[arg(long)]
+    facts: bool,
+    /// More explanations of differences (`fastness schema image-differences`); may be given again
+    #[arg(long, value_name = "FILE", requires = "facts")]
+    explained: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +54,10 @@ struct Difference {
 /// Compares and prints.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let board = arguments.board.as_deref();
+    if arguments.facts {
+        let images = [arguments.before.as_path(), arguments.after.as_path()];
+        return diff_facts::run(images, board, &arguments.explained, output);
+    }
     let (old_plan, old_image) = open(&arguments.before, board)?;
     let (new_plan, new_image) = open(&arguments.after, board)?;
     let plan = spec::diff(&old_plan, &new_plan);

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use diag::{ExitStatus, Failure, Outcome};
+use evidence::facts::text;
 use evidence::report::{Report, ReportInput, terminal};
 use exec::FolderLock;
 
+use super::diff_facts;
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
 use crate::progress::Steps;
@@ -16,14 +18,15 @@ Examples:
   fastness inspect                                       the image of product.yaml
   fastness inspect out/qemu-aarch64                      with the checks of its own plan
   fastness inspect rootfs.squashfs --product product.yaml
-  fastness inspect u-boot.bin                            generic checks of a foreign file";
+  fastness inspect rootfs.tar                            what any image should have, and what is missing
+  fastness inspect rootfs.tar --facts                    what was found, without a judgement";
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// Product file, output folder of one board, disk image, root file system (folder, tar, squashfs, ext4), FIT or
-    /// U-Boot binary
+    /// Product file, output folder of one board, disk image, root file system (folder, tar, cpio, squashfs, ext2 to
+    /// ext4), FIT or U-Boot binary
     #[arg(default_value = PRODUCT)]
     path: PathBuf,
     /// Use the checks of this product on something that is no output folder
@@ -35,6 +38,9 @@ pub struct Arguments {
     /// Output folder, when PATH is a product file; otherwise `out` beside it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Print the facts that were found (`fastness schema facts`), and run no check
+    #[arg(long)]
+    facts: bool,
 }
 
 impl Arguments {
@@ -62,6 +68,14 @@ impl Arguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let folder = arguments.output_folder()?;
     let steps = Steps::new(*output);
+    if arguments.facts {
+        let plan = folder.as_deref().map(Built::open).transpose()?.map(|built| built.plan);
+        let path = folder.as_deref().unwrap_or(&arguments.path);
+        let facts = diff_facts::facts(path, plan.as_ref(), &steps)?;
+        drop(steps);
+        output.result(&facts, |_| text::facts(&facts));
+        return Ok(ExitStatus::Success);
+    }
     let report = if let Some(folder) = folder {
         // Before the lock, which would make the folder; and again behind it, when no other run changes it.
         Built::open(&folder)?;

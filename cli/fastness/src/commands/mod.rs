@@ -10,6 +10,7 @@ pub mod build;
 pub mod check;
 pub mod completions;
 pub mod diff;
+mod diff_facts;
 pub mod explain;
 pub mod fit;
 pub mod fit_write;

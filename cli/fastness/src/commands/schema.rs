@@ -16,7 +16,7 @@ Editors with the YAML language server take it by a first line in the product fil
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// `product`, `board`, `layer` or `report`; otherwise the names are listed
+    /// Such as `product`, `board`, `layer`, `report`, `facts`; otherwise the names are listed
     name: Option<String>,
 }
 
@@ -24,6 +24,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let mut schemas: Vec<(&str, Value)> = spec::schemas();
     schemas.push(("report", evidence::report::schema::schema()));
+    schemas.push(("facts", evidence::facts::schema::facts()));
+    schemas.push(("comparison", evidence::facts::schema::comparison()));
     let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
     let Some(name) = &arguments.name else {
         output.result(&names, |_| names.join("\n") + "\n");

@@ -48,7 +48,10 @@ fn a_products_own_layer_is_listed_and_a_broken_one_is_told() {
 #[test]
 fn schemas_are_listed_and_printed() {
     let place = Place::new();
-    assert_eq!(place.run(&["schema"]).out, "product\nboard\nlayer\nbuildroot-package\nreport\n");
+    assert_eq!(
+        place.run(&["schema"]).out,
+        "product\nboard\nlayer\nbuildroot-package\nimage-differences\nreport\nfacts\ncomparison\n"
+    );
     for name in ["product", "board", "layer", "report"] {
         let schema = place.run(&["schema", name]).json();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");

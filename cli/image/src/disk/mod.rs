@@ -16,6 +16,7 @@
 mod guid;
 mod header;
 mod layout;
+pub mod mbr;
 
 use std::path::Path;
 

@@ -8,6 +8,7 @@ use super::Resolver;
 use super::asks::Asker;
 use super::layers::Applied;
 use crate::decode::suggestion;
+use crate::differences::FactArea;
 use crate::product::Waiver;
 
 /// Prefix of the checks of the kernel-hardening-checker, whose names only it knows.
@@ -42,6 +43,10 @@ impl Resolver<'_> {
             Some(("uboot", symbol)) => known(&self.asked.uboot, symbol),
             Some(("busybox", symbol)) => known(&self.asked.busybox, symbol),
             Some(("buildroot", symbol)) => known(&self.asked.buildroot, symbol),
+            // Whether two images differ in it, only a comparison knows: an unused one is told there.
+            Some(("facts", fact)) => fact
+                .split_once(':')
+                .is_some_and(|(area, fact)| FactArea::WORDS.contains(&area) && !fact.is_empty()),
             Some(_) => target.starts_with(CHECKER) && target.len() > CHECKER.len(),
             None => checks.contains(target),
         };

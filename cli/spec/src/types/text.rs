@@ -139,9 +139,13 @@ text_type! {
 text_type! {
     /// What a waiver is for: a check's id, or `tool:SYMBOL`.
     WaiverTarget,
-    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL` or `kernel-hardening-checker:NAME`",
-    "^[A-Za-z0-9][A-Za-z0-9._:-]*$",
-    |text| is_word(text, alnum, |c| alnum(c) || "._:-".contains(c))
+    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL`, `kernel-hardening-checker:NAME` or `facts:AREA:FACT`",
+    "^(facts:[a-z]+:[!-~]([ -~]*[!-~])?|[A-Za-z0-9][A-Za-z0-9._:-]*)$",
+    |text| match text.strip_prefix("facts:") {
+        // A fact's name may be a path, a rule or a pattern.
+        Some(fact) => !fact.ends_with(' ') && fact.chars().all(|c| matches!(c, ' '..='~')),
+        None => is_word(text, alnum, |c| alnum(c) || "._:-".contains(c)),
+    }
 }
 
 text_type! {
