@@ -75,7 +75,7 @@ fn run(id: &str, asked: &Asked<CheckPlan>, plan: Option<&Plan>, subject: &Subjec
 #[must_use]
 pub fn generic_checks() -> BTreeMap<String, Asked<CheckPlan>> {
     let elf = json!({"require": ["pie", "relro-full", "nx", "canary", "fortify", "no-rpath"]});
-    let list: [(&str, &str, &str, Value); 8] = [
+    let list: [(&str, &str, &str, Value); 9] = [
         ("generic.accounts", "accounts", "No account has a usable password; ids are unique", json!({})),
         (
             "generic.setuid",
@@ -84,6 +84,7 @@ pub fn generic_checks() -> BTreeMap<String, Asked<CheckPlan>> {
             json!({"allowed": []}),
         ),
         ("generic.world-writable", "world-writable", "Nothing may be written by everybody", json!({})),
+        ("generic.owners", "owned-by-root", "What is read-only belongs to root", json!({})),
         ("generic.elf", "elf-hardening", "Every program and library is hardened", elf),
         ("generic.secrets", "secrets-absent", "No private key is in the image", json!({})),
         (
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn a_foreign_image_gets_the_generic_checks() {
         let findings = inspect(None, &Subject::of_root(Tree::base().root())).unwrap();
-        assert_eq!(findings.len(), 8);
+        assert_eq!(findings.len(), 9);
         let of = |id: &str| findings.iter().find(|f| f.check == id).unwrap();
         assert_eq!(of("generic.accounts").verdict, Verdict::Pass, "{}", of("generic.accounts").seen);
         assert_eq!(of("generic.fit-signed").verdict, Verdict::NotApplicable);

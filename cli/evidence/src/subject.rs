@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use record::{ImageRecord, Role};
 
@@ -121,6 +122,10 @@ pub struct Subject {
     pub name: String,
     /// The root file system.
     pub root: Part<Root>,
+    /// The root partition as it is, where the subject is a disk.
+    pub root_image: Option<image::Source>,
+    /// The ruleset (by its path) as the image itself loads it in QEMU, once that was asked.
+    pub in_qemu: OnceLock<(String, crate::kinds::Loaded)>,
     /// The FIT.
     pub fit: Part<FitFacts>,
     /// The boot flash.
@@ -143,6 +148,8 @@ impl Subject {
             kind,
             name: name.to_owned(),
             root: None,
+            root_image: None,
+            in_qemu: OnceLock::new(),
             fit: None,
             uboot: None,
             uboot_config: None,

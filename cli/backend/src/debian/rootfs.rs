@@ -15,7 +15,7 @@ use super::tree::{PutEntry, Tree};
 use super::units;
 use crate::{Cache, internal, key_of};
 
-const RECIPE: &str = "6";
+const RECIPE: &str = "7";
 
 /// The packages' files merged into one archive, without what the plan removes.
 ///
@@ -105,7 +105,8 @@ pub fn squashfs(plan: &Plan, base: &Path, cache: &Cache, log: &Path) -> Outcome<
 /// A squashfs of an archive, the same bytes each time.
 fn pack(tar: &Path, image: &Path, zstd_level: u32, epoch: u64, log: &Path) -> Outcome<()> {
     // Not sqfstar: that of squashfs-tools 4.5.1 does not understand compressor options.
-    Call::new(tool("mksquashfs")?)
+    let (call, wrapped) = mksquashfs(rustix::process::geteuid().is_root())?;
+    let packed = call
         .arg("-")
         .arg(image)
         .args(["-tar", "-comp", "zstd", "-Xcompression-level", &zstd_level.to_string()])
@@ -115,8 +116,31 @@ fn pack(tar: &Path, image: &Path, zstd_level: u32, epoch: u64, log: &Path) -> Ou
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         .input(tar)
         .log(log)
-        .run()
-        .map(drop)
+        .run();
+    packed.map_err(|failure| {
+        let hint = "squashfs-tools before 4.6 need root or a user namespace to give `/` to root: install 4.6 or newer";
+        if wrapped { failure.hint(hint) } else { failure }
+    })
+}
+
+/// `mksquashfs`, so that `/` belongs to root.
+///
+/// Before squashfs-tools 4.6, `-root-uid` has no effect on an archive: `/` belongs to whoever calls, and
+/// systemd follows no path below a folder of somebody else. There it is called as root of a user namespace.
+/// Also tells whether it is.
+fn mksquashfs(is_root: bool) -> Outcome<(Call, bool)> {
+    let squash = tool("mksquashfs")?;
+    if is_root || version(&Call::new(squash).arg("-version").output()?) >= Some((4, 6)) {
+        return Ok((Call::new(squash), false));
+    }
+    Ok((Call::new(tool("unshare")?).arg("--map-root-user").arg(exec::find(&squash)?), true))
+}
+
+/// Major and minor of `mksquashfs version 4.5.1 (2022/03/17)`.
+fn version(output: &[u8]) -> Option<(u32, u32)> {
+    let text = std::str::from_utf8(output).ok()?;
+    let mut numbers = text.split_whitespace().nth(2)?.split(['.', '-']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// Everything that the packages' own scripts would have done, and the plan's files.
@@ -249,5 +273,38 @@ mod tests {
         let root = packed.get("/").unwrap();
         assert_eq!((root.mode & 0o7777, root.uid, root.gid), (0o755, 0, 0));
         assert_eq!(packed.get("/etc/hostname").unwrap().mode & 0o7777, 0o644);
+    }
+
+    /// The test above as `nobody`, where the tests run as root.
+    #[test]
+    fn an_ordinary_users_number_is_not_in_the_image() {
+        use std::os::unix::fs::PermissionsExt;
+        if !rustix::process::geteuid().is_root() || std::env::var_os("FASTNESS_WITHOUT_NAMESPACES").is_some()
+        {
+            return;
+        }
+        // Where nobody may read it.
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = folder.path().join("tests");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let output = std::process::Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&program)
+            .args(["--exact", "debian::rootfs::tests::the_root_folder_may_be_written_by_root_alone"])
+            .env("TMPDIR", "/tmp")
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+
+    #[test]
+    fn versions_are_read_as_squashfs_tools_print_them() {
+        assert_eq!(version(b"mksquashfs version 4.5.1 (2022/03/17)\n"), Some((4, 5)));
+        assert_eq!(version(b"mksquashfs version 4.6.1-1 (2023/03/25)\n"), Some((4, 6)));
+        assert_eq!(version(b"mksquashfs version 4.7\ncopyright"), Some((4, 7)));
+        assert!(version(b"unknown") < Some((4, 6)));
     }
 }

@@ -19,8 +19,10 @@ mod kernel_cmdline;
 mod kernel_hardening;
 mod key_value;
 mod mounts;
+mod nft_machine;
 mod nft_ruleset;
 mod nft_walk;
+mod owned_by_root;
 mod secrets_absent;
 mod selfcheck;
 mod setuid_list;
@@ -39,6 +41,7 @@ use serde_json::Value;
 use spec::plan::{Origin, Plan};
 
 use crate::{Conclusion, Context, Unable};
+pub use nft_machine::Loaded;
 
 /// One kind of check.
 pub trait Kind {
@@ -97,6 +100,7 @@ pub const KINDS: &[Entry] = &[
     entry::<key_value::KeyValue>(),
     entry::<mounts::Mounts>(),
     entry::<nft_ruleset::NftRuleset>(),
+    entry::<owned_by_root::OwnedByRoot>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),
     entry::<setuid_list::SetuidList>(),

@@ -1,8 +1,8 @@
 //! `nft-ruleset`: the firewall, loaded by the real `nft` and read back.
 //!
 //! The ruleset is copied out of the image and loaded in a new user and network namespace, so
-//! that no root is needed and nothing of the host's network is seen or changed. What is
-//! accepted there must be exactly the plan's flows, besides loopback, ICMP and answers.
+//! that no root is needed and nothing of the host's network is seen or changed; where no
+//! namespace is to be had, the image loads it itself in QEMU ([`nft_machine`]). What is accepted there must be exactly the plan's flows, besides loopback, ICMP and answers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use spec::plan::{Flow, Plan};
 
 use super::Kind;
+use super::nft_machine;
 use super::nft_walk::{Accept, Ruleset};
 use crate::{Conclusion, Context, Unable};
 
@@ -65,13 +66,22 @@ impl Kind for NftRuleset {
                 with.path
             )));
         }
-        let ruleset = match load(&text)? {
+        let (loaded, by) = match load(&text) {
+            Ok(loaded) => (loaded, ""),
+            Err(here) => {
+                let loaded = nft_machine::load_once(context.subject, &plan.board, &with.path);
+                let loaded =
+                    loaded.map_err(|there| Unable::broken(format!("{here}; and not in QEMU: {there}")))?;
+                (loaded, " (loaded by the image's own nft and kernel in QEMU)")
+            }
+        };
+        let ruleset = match loaded {
             Ok(json) => Ruleset::parse(&json).map_err(Unable::broken)?,
             Err(refusal) => return conclude(&[format!("nft refuses it: {refusal}")], String::new()),
         };
         let (problems, accepted) = compare(&ruleset, plan, &with).map_err(Unable::broken)?;
         let good = if accepted.is_empty() { "nothing is accepted".to_owned() } else { accepted.join(", ") };
-        conclude(&problems, format!("accepted: {good}"))
+        conclude(&problems, format!("accepted: {good}{by}"))
     }
 }
 

@@ -32,6 +32,15 @@ pub fn fit(bytes: Vec<u8>) -> Result<FitFacts, String> {
     Ok(FitFacts { sha256, images, cmdline, verified: None, kconfig, bytes })
 }
 
+/// The data that the FIT's default configuration names for a role, such as `kernel`.
+///
+/// # Errors
+/// When it is no FIT or names none.
+pub fn fit_part(bytes: &[u8], role: &str) -> Result<Vec<u8>, String> {
+    let tree = Tree::parse(bytes).map_err(|e| e.to_string())?;
+    referenced(&tree.root, role).map(<[u8]>::to_vec)
+}
+
 /// The first digest that an image's hash nodes declare.
 fn declared(image: &Node<'_>) -> String {
     let hash = image.children.iter().find(|child| child.name.starts_with("hash"));

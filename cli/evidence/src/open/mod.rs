@@ -9,6 +9,8 @@ mod verity;
 
 use std::path::{Component, Path};
 
+pub use chain::fit_part;
+
 use diag::{ExitStatus, Failure, Outcome};
 use image::Source;
 use image::disk::Disk;
@@ -135,6 +137,7 @@ fn disk(subject: &mut Subject, source: &Source, sha256: &str) {
     let named = |name: &str| disk.named(name).map_err(|e| e.to_string());
     subject.fit = Some(named("fit_a").and_then(|part| fit_bytes(&part)).and_then(chain::fit));
     let root = named("root_a");
+    subject.root_image = root.clone().ok();
     subject.root = Some(root.clone().and_then(|part| {
         let tree = image::tree::open_source(&part).map_err(|e| e.to_string())?;
         Ok(rootfs::root(tree, sha256.to_owned()))

@@ -173,6 +173,12 @@ impl Report {
         })
     }
 
+    /// Number of checks with that verdict, attacks not counted.
+    #[must_use]
+    pub fn count_checks(&self, verdict: Verdict) -> usize {
+        self.findings.iter().filter(|f| f.stage != Stage::Attack && f.verdict == verdict).count()
+    }
+
     /// Number of findings with a verdict.
     #[must_use]
     pub fn count(&self, verdict: Verdict) -> usize {
@@ -235,7 +241,9 @@ fn headline(
     boot: Option<&BootRecord>,
     attacks: &[AttackResult],
 ) -> String {
-    let bad = findings.iter().filter(|f| matches!(f.verdict, Verdict::Fail | Verdict::CouldNotRun)).count();
+    // What came of an attack is counted with the attacks.
+    let checks: Vec<&Finding> = findings.iter().filter(|f| f.stage != Stage::Attack).collect();
+    let bad = checks.iter().filter(|f| matches!(f.verdict, Verdict::Fail | Verdict::CouldNotRun)).count();
     let waived = findings.iter().filter(|f| f.verdict == Verdict::Waived).count();
     if status != ExitStatus::Success {
         let held = attacks.iter().filter(|attack| attack.outcome.held()).count();
@@ -244,10 +252,12 @@ fn headline(
         } else {
             format!("; {held} of {} attacks withstood", attacks.len())
         };
-        return format!("{bad} of {} checks do not hold{attacks_part}", findings.len());
+        return match bad {
+            0 => format!("The {} checks hold{attacks_part}", checks.len()),
+            _ => format!("{bad} of {} checks do not hold{attacks_part}", checks.len()),
+        };
     }
-    let holds = |f: &&Finding| matches!(f.verdict, Verdict::Pass | Verdict::Waived);
-    let checks = findings.iter().filter(|f| f.stage != Stage::Attack).filter(holds).count();
+    let checks = checks.iter().filter(|f| matches!(f.verdict, Verdict::Pass | Verdict::Waived)).count();
     let mut text = format!("All {checks} checks hold");
     if waived > 0 {
         text = format!("All {checks} checks hold, {waived} of them by a waiver");
@@ -398,6 +408,17 @@ mod tests {
         assert!(report.headline.contains("all 3 attacks withstood"), "{}", report.headline);
         assert!(report.not_shown.iter().any(|line| line.contains("development key")));
         assert!(report.waivers.iter().any(|waiver| waiver.used) && report.waivers.iter().any(|w| !w.used));
+    }
+
+    #[test]
+    fn checks_and_attacks_are_counted_apart() {
+        let mut input = sample::input();
+        input.attacks[0].outcome = record::AttackOutcome::GotThrough;
+        let report = Report::new(input).unwrap();
+        let checks = report.findings.iter().filter(|finding| finding.stage != Stage::Attack).count();
+        assert_eq!(report.headline, format!("The {checks} checks hold; 2 of 3 attacks withstood"));
+        assert_eq!(report.count_checks(Verdict::Fail), 0);
+        assert_eq!(report.trouble().count(), 1);
     }
 
     #[test]

@@ -151,9 +151,10 @@ fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Ou
     output.note(&format!("{} {} for {}", plan.product.name, plan.product.version, plan.board.name));
     let steps = Steps::new(*output);
     stages::generate(plan, &folder, &steps)?;
+    let key = stages::open_key_early(plan, &folder, options)?;
     let artefacts = stages::build(plan, &folder, options, &steps)?;
     let current = stages::image_is_current(plan, &artefacts, &folder, options)?.is_some();
-    let image = stages::sign(plan, &artefacts, &folder, options, &steps)?;
+    let image = stages::sign(plan, &artefacts, &folder, options, key, &steps)?;
     let product_folder = Some(spec::folder_of(&options.product).to_owned());
     let built = Built { product_folder, folder: folder.clone(), plan: plan.clone(), image };
     let known = if current { stages::known_findings(&built) } else { None };

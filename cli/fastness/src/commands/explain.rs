@@ -40,11 +40,24 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         );
         return Err(match suggestions.first() {
             Some(near) => failure.hint(format!("did you mean `{}`?", near.name)),
-            None => failure.hint("`fastness plan --json` shows every name"),
+            None => failure.hint(hint(&arguments.name)),
         });
     }
     output.result(&found, |_| found.iter().map(text).collect());
     Ok(ExitStatus::Success)
+}
+
+/// Where else a name may come from.
+fn hint(name: &str) -> &'static str {
+    match name {
+        "/etc/passwd" | "/etc/group" | "/etc/shadow" | "/etc/gshadow" => {
+            "it is written from the plan's and the packages' users and groups; explain one of those, such as `sshd`"
+        }
+        _ if name.starts_with('/') => {
+            "the plan has the files that layers ask for; what packages bring is not in it (`fastness plan` shows both)"
+        }
+        _ => "`fastness plan --json` shows every name",
+    }
 }
 
 fn text(explanation: &Explanation) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use assemble::keys::{KeyStore, PassphraseSource, Secret};
+use assemble::keys::{KeyStore, PassphraseSource, Secret, SigningKey};
 use diag::Outcome;
 use record::{Artefacts, ImageRecord};
 use spec::plan::Plan;
@@ -51,6 +51,26 @@ pub fn key_fits(plan: &Plan, options: &Options) -> Outcome<()> {
     KeyStore::at(&options.keys).public(&plan.signing.key)?.record.fits(&plan.signing)
 }
 
+/// The plan's key, opened before anything is built when it is plain that an image is to be signed:
+/// a wrong passphrase is then told at once, and nobody is asked after an hour of building.
+///
+/// # Errors
+/// Those of the key store.
+pub fn open_key_early(plan: &Plan, folder: &Path, options: &Options) -> Outcome<Option<SigningKey>> {
+    let same_plan = record::read_json::<Plan>(&folder.join("plan.json")).is_ok_and(|old| old == *plan);
+    if same_plan && folder.join("image.json").is_file() {
+        Ok(None)
+    } else {
+        open_key(plan, options).map(Some)
+    }
+}
+
+fn open_key(plan: &Plan, options: &Options) -> Outcome<SigningKey> {
+    let store = KeyStore::at(&options.keys);
+    let secret = options.passphrase.read(&store, &plan.signing.key)?;
+    store.load_signing(&plan.signing.key, &secret)
+}
+
 /// The image in the folder, if it is already the one that was asked for; asks for no passphrase.
 ///
 /// # Errors
@@ -66,7 +86,8 @@ pub fn image_is_current(
     assemble::up_to_date(plan, artefacts, &key.record, folder)
 }
 
-/// Opens the key and makes the image, unless it is there already; then writes `plan.json`.
+/// Makes the image, unless it is there already, with the key that is open or is opened now; then
+/// writes `plan.json`.
 ///
 /// Only now, because a build that fails must leave the old image with its own plan. Killed just
 /// before, the folder has an image of another plan, which `Built::open` refuses by name.
@@ -78,11 +99,15 @@ pub fn sign(
     artefacts: &Artefacts,
     folder: &Path,
     options: &Options,
+    key: Option<SigningKey>,
     steps: &Steps,
 ) -> Outcome<ImageRecord> {
     let image = match image_is_current(plan, artefacts, folder, options)? {
         Some(image) => steps.step("assemble and sign", None, || Ok((image, true)))?,
-        None => make(plan, artefacts, folder, options, steps)?,
+        None => {
+            let key = key.map_or_else(|| open_key(plan, options), Ok)?;
+            make(plan, artefacts, folder, &key, steps)?
+        }
     };
     record::write_json_atomic(&folder.join("plan.json"), plan)?;
     Ok(image)
@@ -92,15 +117,12 @@ fn make(
     plan: &Plan,
     artefacts: &Artefacts,
     folder: &Path,
-    options: &Options,
+    key: &SigningKey,
     steps: &Steps,
 ) -> Outcome<ImageRecord> {
-    let store = KeyStore::at(&options.keys);
-    let secret = options.passphrase.read(&store, &plan.signing.key)?;
     let log = folder.join("logs/data-partition.log");
     steps.step("assemble and sign", Some(&log), || {
-        let key = store.load_signing(&plan.signing.key, &secret)?;
-        let image = assemble::assemble(plan, artefacts, folder, &key, &|what| steps.detail(what))?;
+        let image = assemble::assemble(plan, artefacts, folder, key, &|what| steps.detail(what))?;
         Ok((image, false))
     })
 }

@@ -106,6 +106,12 @@ error[not-in-plan]: nothing in the plan is named `DEVMEMX`
   hint: did you mean `DEVMEM`?
 ";
     assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (3, "", expected));
+    for (path, hint) in
+        [("/etc/shadow", "users and groups"), ("/zzz/zzzz/zzzzz", "what packages bring is not in it")]
+    {
+        let run = place.run(&["explain", path]);
+        assert!(run.code == 3 && run.err.contains(hint), "{run:?}");
+    }
     let far = place.run(&["explain", "zzzzzzzzzzzz", "--json"]);
     assert_eq!((far.code, far.failure()), (3, ("input".into(), "not-in-plan".into())));
 }

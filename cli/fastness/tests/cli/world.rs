@@ -48,6 +48,16 @@ impl World {
         if !Path::new(KEYRING).is_file() {
             return skipped("the package `debian-archive-keyring` is not installed");
         }
+        // Set by `ci/test`, which says so; anywhere else a refused namespace is a failure.
+        if std::env::var_os("FASTNESS_WITHOUT_NAMESPACES").is_some() {
+            #[allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
+            {
+                eprintln!(
+                    "SKIPPED: no namespaces; made-up images have no kernel to load the ruleset in QEMU"
+                );
+            }
+            return None;
+        }
         let world = Self { place: Place::with_product() };
         let product = world.place.path("product.yaml");
         let text = fs::read_to_string(&product).unwrap();

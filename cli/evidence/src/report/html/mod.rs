@@ -78,10 +78,11 @@ fn banner(report: &Report) -> String {
 }
 
 fn tiles(report: &Report) -> String {
+    let bad = report.count_checks(Verdict::Fail) + report.count_checks(Verdict::CouldNotRun);
     let mut tiles = vec![
-        (report.count(Verdict::Pass).to_string(), "pass"),
-        ((report.count(Verdict::Fail) + report.count(Verdict::CouldNotRun)).to_string(), "fail or not run"),
-        (report.count(Verdict::Waived).to_string(), "waived with a reason"),
+        (report.count_checks(Verdict::Pass).to_string(), "checks pass"),
+        (bad.to_string(), "fail or could not run"),
+        (report.count_checks(Verdict::Waived).to_string(), "waived with a reason"),
     ];
     if !report.attacks.is_empty() {
         let held = report.attacks.iter().filter(|attack| attack.outcome.held()).count();
