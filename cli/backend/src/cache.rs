@@ -43,6 +43,12 @@ impl Cache {
         Ok(folder)
     }
 
+    /// Where something of that name is, or would be; nothing is made.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// The finished folder of a stage, made by `make` in a fresh folder if it is not there.
     ///
     /// Two builds that want one stage wait for each other. Returns the folder and whether

@@ -12,6 +12,7 @@ mod hand_over;
 pub mod kconfig;
 mod progress;
 mod uboot;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 
@@ -37,11 +38,8 @@ pub struct BuildOptions {
     pub offline: bool,
     /// Resolve packages anew and rewrite the lock.
     pub update_lock: bool,
-    /// The Buildroot tree, for that backend.
-    pub buildroot: Option<PathBuf>,
-    /// Buildroot symbols of this machine, such as a toolchain or a mirror: a file in a
-    /// `.config`'s form.
-    pub buildroot_config: Option<PathBuf>,
+    /// What this machine brings to a build with Buildroot.
+    pub buildroot: buildroot::Machine,
 }
 
 /// Writes the backend's own form of the plan into `folder` (replaced as a whole).

@@ -1,133 +1,11 @@
 //! Driving Buildroot, with a makefile that stands for it: progress, failures, what is handed over.
 
-#![allow(clippy::print_stderr, reason = "a test that could not run must say so")]
+mod fake;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::path::Path;
 
-use backend::{BuildOptions, NoProgress, Progress, build, generate};
-use diag::ExitStatus;
-use record::{Artefacts, Role};
-use spec::Choice;
-use spec::library::Library;
-use spec::plan::Plan;
-use spec::product::Backend;
-
-/// Knows the targets that are used, and does for each what Buildroot's does to the files.
-const MAKEFILE: &str = r#"export BR2_VERSION := 2026.02.3
-BOARD = $(BR2_EXTERNAL)/board/qemu-aarch64
-as_config = awk -F '\t' '$$2 != "n" { print "$(1)" $$1 "=" $$2 }' $(BOARD)/asked/$(2).txt
-.PHONY: all defconfig olddefconfig show-info
-all:
-	@printf '\033[7m>>> zlib 1.3.1 Building\033[27m\n'; sleep 0.3
-	@if [ -f $(TOPFAIL) ]; then cat $(TOPFAIL); exit 1; fi
-	@mkdir -p $(O)/images $(O)/build/linux-6.12.91 $(O)/build/uboot-2025.01 $(O)/target
-	@touch $(O)/build/linux-6.12.91/.stamp_built $(O)/build/uboot-2025.01/.stamp_built
-	@$(call as_config,CONFIG_,linux) | $(if $(LOSE),grep -v $(LOSE),cat) > $(O)/images/linux.config
-	@$(call as_config,CONFIG_,uboot) > $(O)/images/u-boot.config
-	@for f in Image u-boot-nodtb.bin rootfs.squashfs; do echo $$f > $(O)/images/$$f; done
-	@cp $(BOARD)/overlay.txt $(O)/build/fastness-overlay.txt
-	@mkdir -p $(O)/target/usr/lib; echo VERSION=2026.02.3-1-gabcdef-dirty > $(O)/target/usr/lib/os-release
-	@echo dl=$(BR2_DL_DIR) only=$(BR2_PRIMARY_SITE_ONLY) >> $(O)/calls
-defconfig:
-	@echo defconfig >> $(O)/calls
-	@cp $(BR2_DEFCONFIG) $(O)/was_defconfig
-	@echo 'BR2_DL_DIR="$$(TOPDIR)/dl"' > $(O)/.config.new
-	@$(call as_config,,buildroot) | $(if $(DROP),grep -v $(DROP),cat) >> $(O)/.config.new
-	@(echo; cat $(O)/.config.new) > $(O)/.config
-olddefconfig:
-	@:
-show-info:
-	@echo show-info >> $(O)/calls
-	@echo '{"zlib": {"type": "target", "version": "1.3.1", "licenses": "Zlib", "downloads": [{"source": "zlib-1.3.1.tar.xz"}]}}'
-"#;
-
-struct Fake {
-    folder: tempfile::TempDir,
-    plan: Plan,
-}
-
-impl Fake {
-    fn new() -> Self {
-        Self::with("")
-    }
-
-    /// A tree whose makefile starts with these settings.
-    fn with(settings: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let tree = folder.path().join("tree");
-        for part in ["package", "support/kconfig"] {
-            fs::create_dir_all(tree.join(part)).expect("made");
-        }
-        let fail = folder.path().join("fail");
-        let makefile = format!("{MAKEFILE}TOPFAIL = {}\n{settings}\n", fail.display());
-        fs::write(tree.join("Makefile"), makefile).expect("written");
-        let kconfig = "config BR2_PACKAGE_AUDIT\n\tbool \"audit\"\n\tdepends on BR2_SOMETHING\n";
-        fs::write(tree.join("Config.in"), kconfig).expect("written");
-        fs::write(tree.join("package/Makefile.in"), "").expect("written");
-        let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
-        let choice = Choice { backend: Some(Backend::Buildroot), series: None };
-        let plan = spec::load_as(&Library::built_in(None), &product, None, choice).expect("a plan");
-        Self { folder, plan }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn options(&self) -> BuildOptions {
-        BuildOptions {
-            cache: self.path("cache"),
-            out: self.path("out"),
-            lock: self.path("fastness.lock"),
-            jobs: 2,
-            offline: false,
-            update_lock: false,
-            buildroot: Some(self.path("tree")),
-            buildroot_config: None,
-        }
-    }
-}
-
-/// Whether QEMU, which dumps the board's device tree, is there; without it such a test says so.
-fn qemu_is_there() -> bool {
-    match exec::require(&["qemu-system-aarch64"]) {
-        Ok(()) => true,
-        Err(failure) => {
-            assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{failure}");
-            eprintln!("SKIPPED: {failure}");
-            false
-        }
-    }
-}
-
-#[derive(Default)]
-struct Told(Mutex<Vec<String>>);
-
-impl Progress for Told {
-    fn begin(&self, step: &str, _: Option<&Path>) {
-        self.0.lock().expect("a lock").push(format!("begin {step}"));
-    }
-    fn detail(&self, text: &str) {
-        self.0.lock().expect("a lock").push(text.to_owned());
-    }
-    fn end(&self, _: &str, _: bool, _: Duration) {}
-}
-
-fn built(fake: &Fake, options: &BuildOptions) -> Artefacts {
-    loop {
-        match build(&fake.plan, options, &NoProgress) {
-            Ok(artefacts) => return artefacts,
-            // Another test's child may hold a copy of the lock's descriptor until it is executed.
-            Err(failure) if failure.status == ExitStatus::Busy => {
-                std::thread::sleep(Duration::from_millis(20))
-            }
-            Err(failure) => panic!("{failure}"),
-        }
-    }
-}
+use fake::*;
 
 #[test]
 fn the_parts_are_handed_over_with_every_symbol_accounted_for() {
@@ -163,17 +41,13 @@ fn a_second_build_configures_nothing_and_touches_no_file_of_the_tree() {
     }
     let fake = Fake::new();
     built(&fake, &fake.options());
-    let work = fs::read_dir(fake.path("cache/buildroot"))
-        .expect("a folder")
-        .next()
-        .expect("one")
-        .expect("one")
-        .path();
+    let work = fake.work();
     let calls = || fs::read_to_string(work.join("output/calls")).expect("calls");
     let fragment = work.join("external/board/qemu-aarch64/linux.fragment");
     let before = fs::metadata(&fragment).expect("a file").modified().expect("a time");
     let first = built(&fake, &fake.options());
     assert_eq!(calls().matches("defconfig").count(), 1, "{}", calls());
+    assert_eq!(calls().matches("fastness-configure").count(), 1, "{}", calls());
     assert_eq!(fs::metadata(&fragment).expect("a file").modified().expect("a time"), before);
     assert_eq!(calls().matches("show-info").count(), 1, "{}", calls());
     // A firewall rule of another plan changes the overlay, and nothing that a package is built from.
@@ -200,12 +74,7 @@ fn a_file_that_left_the_plan_leaves_the_target_too() {
     }
     let mut fake = Fake::new();
     built(&fake, &fake.options());
-    let work = fs::read_dir(fake.path("cache/buildroot"))
-        .expect("a folder")
-        .next()
-        .expect("one")
-        .expect("one")
-        .path();
+    let work = fake.work();
     let stale = work.join("output/target/etc/issue");
     fs::create_dir_all(stale.parent().expect("a folder")).expect("made");
     fs::write(&stale, "old").expect("written");
@@ -254,54 +123,112 @@ fn a_symbol_that_is_lost_stops_before_anything_is_built() {
 }
 
 #[test]
-fn a_kernel_symbol_that_the_build_lost_is_an_error_too() {
+fn a_kernel_symbol_that_is_lost_stops_before_anything_is_compiled() {
     if !qemu_is_there() {
         return;
     }
     let fake = Fake::with("LOSE = CONFIG_DM_VERITY=");
     let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
     let text = failure.to_string();
-    assert!(text.contains("DM_VERITY") && text.contains("layer verity-root"), "{text}");
+    assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Build, "symbol-dropped"));
+    for part in [
+        "linux: `DM_VERITY` was asked to be `y` by layer verity-root (layers/verity-root/layer.yaml:",
+        "has `n`",
+        "NOBODY_HAS_THIS",
+    ] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert_eq!(fake.count("all"), 0);
+    // It is not taken for configured: the next run compares again, and still builds nothing.
+    build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    assert_eq!((fake.count("fastness-configure"), fake.count("all")), (2, 0));
+}
+
+#[test]
+fn u_boots_and_the_kernels_losses_are_told_at_once() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("LOSE = -e CONFIG_DM_VERITY= -e CONFIG_FIT_SIGNATURE=");
+    let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+    assert!(text.contains("linux: `DM_VERITY`") && text.contains("uboot: `FIT_SIGNATURE`"), "{text}");
+}
+
+/// The example with an applet of BusyBox.
+fn with_busybox(fake: &mut Fake) {
+    let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
+    let text = fs::read_to_string(product).expect("a product");
+    let asks = "\nbuildroot: {busybox: [{symbol: VI, value: y, reason: \"an editor\"}]}\n";
+    let own = fake.path("product.yaml");
+    fs::write(&own, text + asks).expect("written");
+    let choice = Choice { backend: Some(Backend::Buildroot), series: None };
+    fake.plan = spec::load_as(&Library::built_in(None), &own, None, choice).expect("a plan");
+}
+
+#[test]
+fn busybox_is_the_fourth_configuration_where_it_is_on() {
+    if !qemu_is_there() {
+        return;
+    }
+    let mut fake = Fake::new();
+    with_busybox(&mut fake);
+    let artefacts = built(&fake, &fake.options());
+    let vi = artefacts.effective.iter().find(|symbol| symbol.component == "busybox" && symbol.symbol == "VI");
+    assert_eq!(vi.map(|symbol| symbol.state), Some(record::SymbolState::Held));
+    let mut fake = Fake::with("LOSE = CONFIG_VI=");
+    with_busybox(&mut fake);
+    let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+    for part in ["busybox: `VI` was asked to be `y` by product (", "product.yaml:", "`EDITORS`"] {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+    assert_eq!(fake.count("all"), 0);
+}
+
+#[test]
+fn a_symbol_that_the_build_itself_lost_is_an_error_too() {
+    if !qemu_is_there() {
+        return;
+    }
+    for (settings, part) in [
+        ("LATE = ^CONFIG_DM_VERITY=", "linux: `DM_VERITY`"),
+        ("LATE = ^BR2_PACKAGE_AUDIT=", "buildroot: `BR2_PACKAGE_AUDIT`"),
+        ("OTHER = y", "`images/linux.config` is not the configuration that"),
+    ] {
+        let fake = Fake::with(settings);
+        let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+        assert!(text.contains(part), "{text}");
+        assert_eq!(fake.count("all"), 1);
+        assert!(!fake.path("out/artefacts.json").exists());
+    }
+}
+
+#[test]
+fn a_fit_of_buildroots_own_making_is_not_taken_over() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("FIT = y");
+    let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    let text = failure.to_string();
+    assert_eq!(failure.diagnostics[0].code, "kernel-is-a-fit");
+    assert!(text.contains("is a FIT, expected the plain kernel") && text.contains("signs nothing"), "{text}");
     assert!(!fake.path("out/artefacts.json").exists());
 }
 
 #[test]
-fn offline_allows_no_site() {
+fn a_component_that_cannot_be_configured_is_named() {
     if !qemu_is_there() {
         return;
     }
     let fake = Fake::new();
-    built(&fake, &BuildOptions { offline: true, ..fake.options() });
-    let work = fs::read_dir(fake.path("cache/buildroot"))
-        .expect("a folder")
-        .next()
-        .expect("one")
-        .expect("one")
-        .path();
-    assert!(fs::read_to_string(work.join("output/calls")).expect("calls").contains("only=y"));
-}
-
-#[test]
-fn symbols_of_this_machine_follow_the_plans() {
-    let fake = Fake::with("DROP = BR2_PACKAGE_AUDIT=");
-    let local = fake.path("local.config");
-    // Without a last line end: it must not spoil anything.
-    fs::write(&local, "BR2_CCACHE=y").expect("written");
-    generate(&fake.plan, &fake.path("generated")).expect("generated");
-    let log = fake.path("log");
-    let check = |local| {
-        backend::buildroot::check_symbols(
-            &fake.plan,
-            &fake.path("generated"),
-            &fake.path("tree"),
-            local,
-            &log,
-        )
-    };
-    check(Some(&*local)).expect_err("a lost symbol");
-    assert!(!fake.path("buildroot-check").exists());
-    let text = check(Some(Path::new("/nonexistent"))).expect_err("no file").to_string();
-    assert!(text.contains("/nonexistent"), "{text}");
+    fs::write(
+        fake.path("configure-fails"),
+        "no rule\nmake: *** [linux.mk:1: /x/build/linux-6.12.91/.stamp_dotconfig] Error 2\n",
+    )
+    .expect("written");
+    let text = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure").to_string();
+    assert!(text.contains("the package `linux-6.12.91` failed while it was configured"), "{text}");
+    assert_eq!(fake.count("all"), 0);
 }
 
 #[test]
@@ -309,8 +236,11 @@ fn what_cannot_be_built_is_told_at_once() {
     let fake = Fake::new();
     let refused =
         |options: &BuildOptions| build(&fake.plan, options, &NoProgress).expect_err("refused").to_string();
-    let text = refused(&BuildOptions { buildroot: None, ..fake.options() });
-    assert!(text.contains("needs a Buildroot tree") && text.contains("--buildroot DIR"), "{text}");
+    let text = refused(&BuildOptions { buildroot: Machine::default(), ..fake.options() });
+    assert!(
+        text.contains("neither is a tree given nor a release pinned") && text.contains("--buildroot DIR"),
+        "{text}"
+    );
     let text = refused(&BuildOptions { cache: fake.path("my cache"), ..fake.options() });
     assert!(text.contains("Buildroot cannot work in") && text.contains("my cache"), "{text}");
     let makefile = fs::read_to_string(fake.path("tree/Makefile")).expect("a file");

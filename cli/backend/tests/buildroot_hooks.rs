@@ -77,6 +77,24 @@ impl Place {
 #[test]
 fn a_build_that_kept_everything_passes() {
     let place = Place::new();
+    let said = "BusyBox is off: nothing of it is compared\n".to_owned();
+    assert_eq!(place.run("post-build.sh", "target"), (true, said));
+}
+
+#[test]
+fn busybox_is_compared_where_it_is_on_and_never_on_unasked() {
+    let place = Place::new();
+    let config = fs::read_to_string(place.path("config")).expect("a file");
+    place.write("config", &format!("{config}BR2_PACKAGE_BUSYBOX=y\n"));
+    let (good, text) = place.run("post-build.sh", "target");
+    assert!(!good && text.contains("`BR2_PACKAGE_BUSYBOX` was asked to be `n`"), "{text}");
+    let place = Place::new();
+    place.write("tree/board/qemu-aarch64/asked/busybox.txt", "TELNETD\tn\t-\tbackend buildroot\n");
+    place.write("build/busybox-1.37.0/.stamp_built", "");
+    place.write("build/busybox-1.37.0/.config", "CONFIG_TELNETD=y\n");
+    let (good, text) = place.run("post-build.sh", "target");
+    assert!(!good && text.contains("BusyBox: `TELNETD` was asked to be `n`"), "{text}");
+    place.write("build/busybox-1.37.0/.config", "# CONFIG_TELNETD is not set\n");
     assert_eq!(place.run("post-build.sh", "target"), (true, String::new()));
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backend::buildroot::{Node, Tree, tree_of};
+use backend::buildroot::{Node, Tree, tree_of, tree_of_boards};
 use spec::Choice;
 use spec::library::Library;
 use spec::plan::{FilePlan, Plan};
@@ -199,4 +199,36 @@ fn a_package_of_our_own_is_in_the_tree_and_its_menu() {
     assert_eq!(tree.nodes().get("package/frob/frob.mk"), Some(&Node::File("FROB_VERSION = 1\n".to_owned())));
     let Some(Node::File(menu)) = tree.nodes().get("Config.in") else { panic!("no menu") };
     assert!(menu.ends_with("source \"$BR2_EXTERNAL_CELL_GATEWAY_PATH/package/frob/Config.in\"\n"), "{menu}");
+}
+
+#[test]
+fn several_boards_are_in_one_tree_with_a_defconfig_each() {
+    let first = plan();
+    let mut second = plan();
+    second.board.name = "other".to_owned();
+    let one = tree_of(&first).expect("a tree");
+    let tree = tree_of_boards(&[first, second]).expect("a tree");
+    let text = |path: &str| match tree.nodes().get(path) {
+        Some(Node::File(text)) => text.clone(),
+        other => panic!("`{path}` is {other:?}"),
+    };
+    // What is of one board is as it is alone.
+    for (path, node) in one.nodes().iter().filter(|(path, _)| path.contains("qemu-aarch64")) {
+        assert_eq!(tree.nodes().get(path), Some(node), "{path}");
+    }
+    let twin = text("configs/cell-gateway_other_defconfig");
+    assert_eq!(twin, text("configs/cell-gateway_qemu-aarch64_defconfig"));
+    let makefile = text("external.mk");
+    for board in ["qemu-aarch64", "other"] {
+        assert_eq!(makefile.matches(&format!("ifeq ($(FASTNESS_BOARD),{board})\n")).count(), 1, "{makefile}");
+    }
+    assert_eq!(makefile.matches("\nendif\n").count(), 2);
+    assert!(
+        text("README.md").starts_with("# cell-gateway 1.0.0 on qemu-aarch64, other:"),
+        "{}",
+        text("README.md")
+    );
+    let mut stranger = plan();
+    stranger.product.name = "stranger".to_owned();
+    tree_of_boards(&[plan(), stranger]).expect_err("two products");
 }

@@ -29,6 +29,7 @@ const LOG_TAIL_BYTES: u64 = 16 * 1024;
 #[derive(Clone, Debug)]
 pub struct Call {
     tool: Tool,
+    program: Option<PathBuf>,
     arguments: Vec<OsString>,
     environment: BTreeMap<OsString, OsString>,
     folder: Option<PathBuf>,
@@ -44,6 +45,7 @@ impl Call {
     pub fn new(tool: Tool) -> Self {
         Self {
             tool,
+            program: None,
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             folder: None,
@@ -52,6 +54,13 @@ impl Call {
             limit: Duration::from_secs(600),
             status: ExitStatus::Build,
         }
+    }
+
+    /// Starts this file in place of the one in `PATH`: a compiler that the user names by its path.
+    #[must_use]
+    pub fn at(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
     }
 
     /// Adds one argument.
@@ -113,7 +122,8 @@ impl Call {
     /// The command as a person would type it.
     #[must_use]
     pub fn line(&self) -> String {
-        std::iter::once(self.tool.program.to_owned())
+        let program = self.program.as_ref().map(|path| quoted(&path.to_string_lossy()));
+        std::iter::once(program.unwrap_or_else(|| self.tool.program.to_owned()))
             .chain(self.arguments.iter().map(|a| quoted(&a.to_string_lossy())))
             .collect::<Vec<_>>()
             .join(" ")
@@ -196,7 +206,10 @@ impl Call {
 
     fn start(&self, stdout: Option<Stdio>) -> Outcome<Child> {
         check_interrupt()?;
-        let program = find(&self.tool)?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => find(&self.tool)?,
+        };
         let mut command = bound(&program);
         command.args(&self.arguments).env_clear().process_group(0);
         for name in PASSED {

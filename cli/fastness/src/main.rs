@@ -6,6 +6,7 @@
 
 mod cli;
 mod commands;
+mod machine;
 mod output;
 mod passphrase;
 mod places;

@@ -1,8 +1,10 @@
 //! Where things are: output folder, cache, keys (docs/contract.md, "Output folder").
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
+use exec::FolderLock;
 use record::ImageRecord;
 use spec::folder_of;
 use spec::library::Library;
@@ -112,6 +114,37 @@ pub fn board_folder(path: &Path, board: Option<&str>, asked_out: Option<&Path>) 
     }
     let plan = spec::load(path, board)?;
     Ok(out(path, asked_out).join(plan.board.name))
+}
+
+/// Takes the output folder of a board for this run and this product.
+///
+/// # Errors
+/// When another run works in it, or it holds what was made of another product: its image and reports
+/// would be taken for this one's.
+pub fn take(folder: &Path, product: &str) -> Outcome<FolderLock> {
+    let lock = FolderLock::take(folder)?;
+    let owner = folder.join(".product");
+    let found = match fs::read_to_string(&owner) {
+        Ok(name) => Some(name.trim().to_owned()),
+        // Folders of earlier versions have no such file.
+        Err(_) => fs::read(folder.join("plan.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Plan>(&bytes).ok())
+            .map(|plan| plan.product.name),
+    };
+    if let Some(found) = found.filter(|found| found != product) {
+        return Err(Failure::error(
+            ExitStatus::Input,
+            "other-product",
+            format!(
+                "`{}` holds the output of the product `{found}`, but this one is `{product}`",
+                folder.display()
+            ),
+        )
+        .hint("choose another folder with `--out`; if the product was renamed, remove the old one"));
+    }
+    fs::write(&owner, format!("{product}\n")).map_err(|e| Failure::io("write", &owner, &e))?;
+    Ok(lock)
 }
 
 impl Built {

@@ -105,6 +105,35 @@ fn what_mkimage_signs_verifies_here() {
     }
 }
 
+/// As the `mkimage` of several Buildroot releases does it: exit status 0, the signature's node without a
+/// value, and no key in the control FDT.
+#[test]
+fn what_a_mkimage_that_signs_nothing_leaves_is_refused() {
+    if !have(&["mkimage", "dtc"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["kernel", "fdt", "ramdisk"] {
+        std::fs::write(folder.path().join(name), format!("{name} data")).unwrap();
+    }
+    std::fs::write(folder.path().join("x.its"), its("sha256,rsa2048", "pss", ALL)).unwrap();
+    run(folder.path(), "mkimage", &["-f", "x.its", "x.itb"]);
+    let blob = std::fs::read(folder.path().join("x.itb")).unwrap();
+    let told = |control: &[u8]| {
+        let report = verify_with_control(&blob, control).unwrap();
+        assert!(!report.ok, "{report:?}");
+        report.all_problems().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let keyed =
+        insert_key(&empty(), "dev", Algorithm { hash: Hash::Sha256, bits: 2048 }, &signer().public_key());
+    let text = told(&keyed.unwrap());
+    assert!(text.contains("has no value: it was never signed"), "{text}");
+    assert!(text.contains("no good signature of `conf` by the required key `dev`"), "{text}");
+    // U-Boot itself starts it, where the control FDT got no key either.
+    let text = told(&empty());
+    assert!(text.contains("no key is required for configurations: unsigned images would start"), "{text}");
+}
+
 #[test]
 fn what_mkimage_signs_with_external_data_verifies_here() {
     if !have(&["mkimage", "dtc"]) {

@@ -3,8 +3,9 @@
 //! `base.yaml` is asked for every product, `packages/NAME.yaml` for every package of that
 //! name, `series/NAME.yaml` has what differs between Buildroot's series.
 
+use crate::board::SymbolAsk;
 use crate::decode::{Spanned, model};
-use crate::layer::RemoveAsk;
+use crate::layer::{ModeAsk, RemoveAsk};
 use crate::types::{
     KconfigSymbol, KconfigValue, Name, Reason, Release, Series, Sha256, Templated, Text, Word,
 };
@@ -72,8 +73,24 @@ model! {
     pub struct BuildrootBase {
         /// Symbols.
         symbols: Vec<BuildrootAsk>,
+        /// BusyBox, with and without.
+        busybox: BusyboxBase,
         /// What Buildroot brings and the device must not have.
         remove: Vec<RemoveAsk> = Vec::new(),
+    }
+}
+
+model! {
+    /// What BusyBox is when a product asks for applets of it, and when none does.
+    pub struct BusyboxBase {
+        /// Buildroot symbols when no product asks for applets.
+        without: Vec<BuildrootAsk>,
+        /// Buildroot symbols when one does.
+        with: Vec<BuildrootAsk>,
+        /// BusyBox symbols then, besides the product's own.
+        symbols: Vec<SymbolAsk>,
+        /// Modes of its files then.
+        modes: Vec<ModeAsk> = Vec::new(),
     }
 }
 

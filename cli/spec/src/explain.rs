@@ -57,6 +57,8 @@ fn everything(plan: &Plan) -> Vec<Explanation> {
         all.push(Explanation { what: what.into(), name: name.into(), value, origins: origins.to_vec() });
     };
     let buildroot = plan.buildroot.iter().map(|facts| ("buildroot symbol", &facts.symbols));
+    let busybox = plan.buildroot.iter().filter_map(|facts| facts.busybox.as_ref());
+    let buildroot = buildroot.chain(busybox.map(|asked| ("busybox symbol", asked)));
     for (what, kconfig) in
         [("uboot symbol", &plan.uboot), ("linux symbol", &plan.linux)].into_iter().chain(buildroot)
     {

@@ -223,6 +223,23 @@ pub struct BuildrootFacts {
     pub linux: SourceFacts,
     /// U-Boot's tarball.
     pub uboot: SourceFacts,
+    /// BusyBox's configuration; without it, BusyBox is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busybox: Option<KconfigPlan>,
+    /// The release that is fetched when no tree is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ReleaseFacts>,
+}
+
+/// A pinned Buildroot release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseFacts {
+    /// Version, such as `2026.02.3`.
+    pub version: String,
+    /// Where its tarball is.
+    pub url: String,
+    /// SHA-256 of the tarball, lower-case hexadecimal.
+    pub sha256: String,
 }
 
 /// A tarball by version and hash.

@@ -1,11 +1,12 @@
 //! `product.yaml`: what the device is and who may talk to it.
 
+use crate::board::SymbolAsk;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::types::{
-    AbsPath, Address, Algorithm, Banner, Count, Flag, HostName, Integer, InterfaceAddress, InterfaceName,
-    KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate, Reason, Series, Size,
-    SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
+    AbsPath, Address, Algorithm, Banner, BuildrootRelease, Count, FileUrl, Flag, HostName, Integer,
+    InterfaceAddress, InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate,
+    Reason, Series, Sha256, Size, SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
 
 /// Layers that are on unless a product says `without` and why.
@@ -141,8 +142,24 @@ model! {
     pub struct Buildroot {
         /// Buildroot series, such as `2026.02`; default: the newest long-term one.
         series: Option<Spanned<Series>> = None,
+        /// The release that Fastness fetches when no tree is given; it decides the series.
+        release: Option<BuildrootSource> = None,
+        /// BusyBox symbols of the applets that the product wants; left out, BusyBox is off. Init is systemd.
+        busybox: Option<Vec<SymbolAsk>> = None,
         /// Buildroot symbols of the product's own: a toolchain, a package's option.
         symbols: Vec<BuildrootAsk> = Vec::new(),
+    }
+}
+
+model! {
+    /// A Buildroot release, pinned: what is fetched is compared with the hash before it is unpacked.
+    pub struct BuildrootSource {
+        /// Its version, such as `2026.02.3`.
+        version: Spanned<BuildrootRelease>,
+        /// SHA-256 of the tarball (`.tar.xz` or `.tar.gz`).
+        sha256: Sha256,
+        /// Where the tarball is; default: the project's own server.
+        url: Option<FileUrl> = None,
     }
 }
 
@@ -287,7 +304,7 @@ model! {
 model! {
     /// Something that may stay unmet.
     pub struct Waiver {
-        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL` or `kernel-hardening-checker:NAME`.
+        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL` or `kernel-hardening-checker:NAME`.
         waives: Spanned<WaiverTarget>,
         /// Why.
         reason: Spanned<Reason>,

@@ -11,6 +11,7 @@ mod files;
 mod kconfig;
 mod layers;
 mod network;
+mod references;
 mod waivers;
 
 use std::collections::BTreeSet;
@@ -61,8 +62,10 @@ pub fn resolve(
     choice: Choice,
 ) -> Outcome<Plan> {
     let mut trouble = Vec::new();
-    let product: Product =
-        read_model(source, &mut trouble).ok_or_else(|| input(std::mem::take(&mut trouble)))?;
+    let Some(product) = read_model::<Product>(source, &mut trouble) else {
+        references::of_unread(library, source, &mut trouble)?;
+        return Err(input(trouble));
+    };
     let board = choose_board(library, &product, board, &mut trouble)?;
     let facts = board.as_ref().map(|board| board.model.facts(&board.name));
     let network = network::resolve(&product, facts.as_ref(), &mut trouble);
@@ -112,7 +115,6 @@ fn choose_board(
         trouble.push(Diagnostic::error("no-board", message).at(product.name.at.location()));
         return Ok(None);
     };
-    let names = library.names(Area::Boards)?;
     let mut seen = BTreeSet::new();
     for board in &product.boards {
         if !seen.insert(board.as_str()) {
@@ -120,10 +122,7 @@ fn choose_board(
             trouble.push(Diagnostic::error("duplicate-name", message).at(board.at.location()));
         }
         if library.read(Area::Boards, &format!("{}/board.yaml", board.as_str()))?.is_none() {
-            let message =
-                format!("expected a board, found `{0}`: there is no `boards/{0}/board.yaml`", board.as_str());
-            let hint = suggestion(board.as_str(), names.iter().map(String::as_str));
-            trouble.push(Diagnostic::error("unknown-board", message).at(board.at.location()).hint(hint));
+            trouble.push(references::unknown_board(library, board.as_str(), &board.at)?);
         }
     }
     let name = wanted.unwrap_or(first.as_str());
@@ -212,6 +211,7 @@ struct Everything {
     uboot: KconfigAsks,
     linux: KconfigAsks,
     buildroot: KconfigAsks,
+    busybox: KconfigAsks,
     cmdline: Vec<(String, Vec<Asker>)>,
     packages: Asks<PackagePlan>,
     files: Asks<FilePlan>,
@@ -229,6 +229,7 @@ impl Everything {
             uboot: KconfigAsks::new("U-Boot symbol"),
             linux: KconfigAsks::new("Linux symbol"),
             buildroot: KconfigAsks::new("Buildroot symbol"),
+            busybox: KconfigAsks::new("BusyBox symbol"),
             cmdline: Vec::new(),
             packages: Asks::new("package", |_| String::new()),
             files: Asks::new("file", files::show),
@@ -432,7 +433,7 @@ impl Resolver<'_> {
             product: fixed.product,
             board: fixed.board,
             backend: self.backend.as_str().to_owned(),
-            buildroot: buildroot.map(|chosen| chosen.facts(self.asked.buildroot)),
+            buildroot: buildroot.map(|chosen| chosen.facts(self.asked.buildroot, self.asked.busybox)),
             debian: DebianFacts {
                 suite: debian.map_or_else(default_suite, |d| d.suite.clone()).as_str().to_owned(),
                 mirror: debian.and_then(|d| d.mirror.as_ref()).map(|mirror| mirror.as_str().to_owned()),

@@ -3,6 +3,7 @@
 
 mod network;
 mod numbers;
+mod release;
 mod ssh_key;
 mod text;
 
@@ -14,12 +15,12 @@ use crate::yaml::{Kind, Node};
 
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
+pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
 pub use ssh_key::SshPublicKey;
 pub use text::{
     AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
-    KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, Reason, Release,
-    RequirementId, Series, Sha256, SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version,
-    WaiverTarget, Word,
+    KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, Reason, RequirementId,
+    SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version, WaiverTarget, Word,
 };
 
 /// A value that is written as one scalar.
@@ -106,11 +107,13 @@ decodes!(
     Algorithm,
     Argument,
     Banner,
+    BuildrootRelease,
     CheckId,
     CheckKind,
     ConfigTarget,
     Count,
     Duration,
+    FileUrl,
     Flag,
     Glob,
     HostName,

@@ -199,3 +199,90 @@ fn every_shipped_series_resolves() {
         assert!(facts.release.starts_with(&series));
     }
 }
+
+const RELEASE: &str = "
+buildroot:
+  release:
+    version: 2025.02.16
+    sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+";
+
+#[test]
+fn a_pinned_release_decides_the_series() {
+    let facts = load(RELEASE).unwrap_or_else(|failure| panic!("{failure}")).buildroot.expect("facts");
+    assert_eq!(facts.series, "2025.02");
+    let source = facts.source.expect("a release");
+    assert_eq!(source.version, "2025.02.16");
+    assert_eq!(source.url, "https://buildroot.org/downloads/buildroot-2025.02.16.tar.xz");
+    let mirror = format!("{RELEASE}    url: file:///srv/mirror/buildroot.tar.gz\n");
+    let facts = load(&mirror).unwrap_or_else(|failure| panic!("{failure}")).buildroot.expect("facts");
+    assert_eq!(facts.source.expect("a release").url, "file:///srv/mirror/buildroot.tar.gz");
+}
+
+#[test]
+fn a_release_that_cannot_be_pinned_is_refused() {
+    let problem = refused(load(&RELEASE.replace("2025.02.16", "2026.08-rc1")), "wrong-type");
+    assert!(
+        problem.message.contains("the version of a Buildroot release")
+            && problem.message.contains("2026.08-rc1"),
+        "{problem:?}"
+    );
+    let problem = refused(load(&RELEASE.replace("cdef\n", "\n")), "wrong-type");
+    assert!(problem.message.contains("a SHA-256 (64 lower-case hexadecimal digits)"), "{problem:?}");
+    let problem = refused(load(&format!("{RELEASE}    url: ftp://example.org/x.tar\n")), "wrong-type");
+    assert!(problem.message.contains("the address of a file"), "{problem:?}");
+    let problem = refused(load(&RELEASE.replace("2025.02.16", "2019.02.1")), "unknown-series");
+    assert!(problem.message.contains("the Buildroot series `2019.02` is not supported"), "{problem:?}");
+    assert!(problem.location.is_some_and(|at| at.line > 1), "it has no place");
+}
+
+#[test]
+fn a_release_of_another_series_than_named_or_given_is_refused() {
+    let problem = refused(load(&format!("{RELEASE}  series: 2026.02\n")), "other-series");
+    assert!(
+        problem.message.contains("one of the series `2025.02`, but `series` is `2026.02`"),
+        "{problem:?}"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, spec::scaffold("my-device") + RELEASE).expect("written");
+    let choice = Choice { backend: Some(Backend::Buildroot), series: Some("2026.05".to_owned()) };
+    let result = spec::load_as(&Library::built_in(None), &product, None, choice);
+    let problem = refused(result, "other-series");
+    assert!(problem.message.contains("but the tree that was given is `2026.05`"), "{problem:?}");
+}
+
+const BUSYBOX: &str = "
+buildroot:
+  busybox:
+    - {symbol: VI, value: y, reason: \"maintenance edits a file\"}
+";
+
+#[test]
+fn busybox_is_off_unless_the_product_asks_for_applets() {
+    let facts = load("").unwrap_or_else(|failure| panic!("{failure}")).buildroot.expect("facts");
+    assert_eq!(facts.symbols.symbols["BR2_PACKAGE_BUSYBOX"].value, "n");
+    assert!(facts.busybox.is_none());
+    let plan = load(BUSYBOX).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.modes["/usr/bin/busybox"].value, "0755");
+    let facts = plan.buildroot.expect("facts");
+    assert_eq!(facts.symbols.symbols["BR2_PACKAGE_BUSYBOX"].value, "y");
+    let busybox = facts.busybox.expect("a plan for BusyBox").symbols;
+    assert_eq!((busybox["VI"].value.as_str(), busybox["TELNETD"].value.as_str()), ("y", "n"));
+    assert_eq!(busybox["VI"].origins[0].who, "product");
+}
+
+#[test]
+fn an_applet_that_may_not_be_on_the_device_is_told_with_both_places() {
+    let problem = refused(load(&BUSYBOX.replace("VI", "TELNETD")), "conflict");
+    assert!(problem.message.contains("BusyBox symbol `TELNETD`"), "{problem:?}");
+}
+
+#[test]
+fn a_symbol_of_busybox_can_be_waived_and_explained() {
+    let waived = format!("{BUSYBOX}\nwaivers:\n  - {{waives: \"busybox:VI\", reason: \"as it comes\"}}\n");
+    let plan = load(&waived).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(plan.waivers.contains_key("busybox:VI"));
+    let text = format!("{:?}", spec::explain(&plan, "TELNETD"));
+    assert!(text.contains("busybox symbol") && text.contains("no login in clear text"), "{text}");
+}

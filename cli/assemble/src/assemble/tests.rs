@@ -244,3 +244,51 @@ fn a_fit_of_another_key_is_refused_by_the_boot_loaders_key() {
     let failure = readback(&plan(), &record, ours.folder.path(), &ours.key.public()).unwrap_err();
     assert!(failure.to_string().contains("the FIT on the disk is refused"), "{failure}");
 }
+
+/// A node of a signature without a value, and exit status 0: what the `mkimage` of several Buildroot releases
+/// leaves. Here Debian's does, since nobody gives it a key.
+#[test]
+fn an_image_that_a_silent_mkimage_did_not_sign_is_refused_with_clear_words() {
+    if missing_tool("mke2fs") || missing_tool("mkimage") {
+        return;
+    }
+    let built = ready(&plan());
+    let record = built.assemble(&plan()).unwrap();
+    let folder = built.folder.path();
+    let image = |name: &str, kind: &str, more: &str| {
+        format!(
+            "{name} {{ description = \"{name}\"; data = /incbin/(\"{name}\"); type = \"{kind}\"; arch = \"arm64\"; \
+             {more} compression = \"none\"; hash-1 {{ algo = \"sha256\"; }}; }};"
+        )
+    };
+    let its = format!(
+        "/dts-v1/; / {{ description = \"x\"; images {{ {} {} }}; configurations {{ default = \"conf\"; conf {{ \
+         kernel = \"kernel\"; fdt = \"fdt\"; signature-1 {{ algo = \"sha256,rsa2048\"; key-name-hint = \"gw-dev\"; \
+         padding = \"pss\"; sign-images = \"kernel\", \"fdt\"; }}; }}; }}; }};",
+        image("kernel", "kernel", "os = \"linux\"; load = <0x40400000>; entry = <0x40400000>;"),
+        image("fdt", "flat_dt", "")
+    );
+    for (from, name) in [("artefacts/Image", "kernel"), ("artefacts/board.dtb", "fdt")] {
+        fs::copy(folder.join(from), folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("x.its"), its).unwrap();
+    let run =
+        std::process::Command::new("mkimage").args(["-f", "x.its", "x.itb"]).current_dir(folder).output();
+    assert!(run.unwrap().status.success(), "it says that all is well");
+
+    let disk = fs::File::options().write(true).open(built.path("image/disk.img")).unwrap();
+    let slot = record.partitions.iter().find(|p| p.name == "fit_a").unwrap().offset;
+    disk.write_all_at(&fs::read(folder.join("x.itb")).unwrap(), slot).unwrap();
+    let failure = readback(&plan(), &record, folder, &built.key.public()).unwrap_err();
+    assert_eq!(code(&failure), (ExitStatus::Check, "readback"));
+    assert!(failure.to_string().contains("has no value: it was never signed"), "{failure}");
+
+    // Nor did it put a key into the control FDT: that is the boot loader that starts anything.
+    let uboot = fs::read(built.path("image/u-boot.bin")).unwrap();
+    let control = fit::control_fdt::find_control(&uboot).unwrap().to_vec();
+    let bare = fit::control_fdt::remove_key(&control, "gw-dev").unwrap();
+    let at = uboot.windows(control.len()).position(|window| window == control).unwrap();
+    fs::write(built.path("image/u-boot.bin"), [&uboot[..at], &bare].concat()).unwrap();
+    let failure = readback(&plan(), &record, folder, &built.key.public()).unwrap_err();
+    assert!(failure.to_string().contains("the control FDT has 0 keys, expected one"), "{failure}");
+}

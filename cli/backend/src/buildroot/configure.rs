@@ -14,6 +14,7 @@ use exec::{Call, tool};
 use record::EffectiveSymbol;
 use spec::plan::{KconfigPlan, Plan};
 
+use super::machine::Machine;
 use super::{defconfig, facts, source};
 use crate::kconfig::{DependencyIndex, compare, dropped_failure, parse_buildroot_config, parse_config};
 
@@ -29,7 +30,7 @@ pub struct Place<'a> {
     /// Buildroot's output folder (`O=`).
     pub output: &'a Path,
     /// Symbols of this machine.
-    pub local: Option<&'a Path>,
+    pub local: &'a KconfigPlan,
     /// Log file.
     pub log: &'a Path,
 }
@@ -42,10 +43,11 @@ pub fn check_symbols(
     plan: &Plan,
     external: &Path,
     tree: &Path,
-    local: Option<&Path>,
+    machine: &Machine,
     log: &Path,
 ) -> Outcome<()> {
     let (tree, _) = source::open(tree, facts(plan)?)?;
+    let local = &machine.asked(None)?;
     let external = external.canonicalize().map_err(|e| Failure::io("open", external, &e))?;
     source::usable(&external)?;
     let output = external.with_file_name("buildroot-check");
@@ -63,12 +65,10 @@ pub fn check_symbols(
 pub fn configure(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>> {
     let facts = facts(plan)?;
     fs::create_dir_all(place.output).map_err(|e| Failure::io("make", place.output, &e))?;
-    let local = match place.local {
-        Some(path) => fs::read_to_string(path).map_err(|e| Failure::io("read", path, &e))?,
-        None => String::new(),
-    };
-    // A line end between the two, whatever the local file ends with.
-    let asked = format!("{}\n{}\n", defconfig::minimal(facts).trim_end(), local.trim_end());
+    // The last of two lines counts.
+    let local = place.local.symbols.iter();
+    let local: String = local.map(|(symbol, asked)| defconfig::line(symbol, &asked.value)).collect();
+    let asked = defconfig::minimal(facts) + &local;
     let (file, config) = (place.output.join("fastness_defconfig"), place.output.join(".config"));
     // Kconfig writes .config anew each time; what depends on its time stamp is left alone.
     let current = config.is_file() && fs::read_to_string(&file).is_ok_and(|old| old == asked);
@@ -78,7 +78,7 @@ pub fn configure(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>>
         make(place)?.arg(format!("BR2_DEFCONFIG={}", part.display())).arg("defconfig").run()?;
         make(place)?.arg("olddefconfig").run()?;
     }
-    let effective = compared(plan, place, &config)?;
+    let effective = compared(plan, place)?;
     if !current {
         fs::rename(place.output.join("fastness_defconfig.part"), &file)
             .map_err(|e| Failure::io("write", &file, &e))?;
@@ -98,10 +98,16 @@ pub fn make(place: Place<'_>) -> Outcome<Call> {
 }
 
 /// Buildroot's final configuration against the plan.
-fn compared(plan: &Plan, place: Place<'_>, config: &Path) -> Outcome<Vec<EffectiveSymbol>> {
+///
+/// # Errors
+/// When a symbol did not survive, or the configuration cannot be read.
+pub fn compared(plan: &Plan, place: Place<'_>) -> Outcome<Vec<EffectiveSymbol>> {
     let facts = facts(plan)?;
-    let found = parse_buildroot_config(&read(config)?);
+    let found = parse_buildroot_config(&read(&place.output.join(".config"))?);
     let mut asked = facts.symbols.clone();
+    for (symbol, value) in &place.local.symbols {
+        asked.symbols.entry(symbol.clone()).or_insert_with(|| value.clone());
+    }
     asked.symbols.retain(|symbol, _| {
         facts.unless.get(symbol).is_none_or(|other| found.get(other).is_none_or(|value| value == "n"))
     });
@@ -110,7 +116,7 @@ fn compared(plan: &Plan, place: Place<'_>, config: &Path) -> Outcome<Vec<Effecti
     }))
 }
 
-/// The final configuration of the kernel or of U-Boot against the plan.
+/// The final configuration of the kernel, of U-Boot or of BusyBox against the plan.
 ///
 /// # Errors
 /// When a symbol did not survive, or the file cannot be read.
@@ -123,7 +129,10 @@ pub fn component(
 ) -> Outcome<Vec<EffectiveSymbol>> {
     let found: BTreeMap<String, String> = parse_config(&read(config)?);
     let arch = if name == "uboot" { "arm" } else { &plan.board.kernel_arch };
-    judged(compare(plan, name, asked, &found, || DependencyIndex::load(source, arch)))
+    judged(compare(plan, name, asked, &found, || match name {
+        "busybox" => DependencyIndex::load_config_in(source),
+        _ => DependencyIndex::load(source, arch),
+    }))
 }
 
 fn judged(effective: Vec<EffectiveSymbol>) -> Outcome<Vec<EffectiveSymbol>> {

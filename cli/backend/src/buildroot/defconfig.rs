@@ -8,15 +8,17 @@ use std::collections::BTreeSet;
 use spec::plan::{BuildrootFacts, KconfigPlan, Origin, Plan};
 
 /// One `BR2_` symbol as a defconfig has it.
-fn line(symbol: &str, value: &str) -> String {
+pub fn line(symbol: &str, value: &str) -> String {
     if value == "n" { format!("# {symbol} is not set\n") } else { format!("{symbol}={value}\n") }
 }
 
-/// The defconfig as `savedefconfig` writes it.
+/// The defconfig as `savedefconfig` writes it; with BusyBox on it has some lines more.
 #[must_use]
 pub fn minimal(facts: &BuildrootFacts) -> String {
     let asked = &facts.symbols.symbols;
-    let implied: BTreeSet<&str> = facts.implied.iter().map(String::as_str).collect();
+    // What follows from what is known of trees without BusyBox: with it, defaults are others (`/bin/sh`).
+    let known = if facts.busybox.is_none() { facts.implied.as_slice() } else { &[] };
+    let implied: BTreeSet<&str> = known.iter().map(String::as_str).collect();
     let ordered: BTreeSet<&str> = facts.order.iter().map(String::as_str).collect();
     let known = facts.order.iter().filter_map(|symbol| asked.get_key_value(symbol));
     let rest = asked
@@ -95,6 +97,8 @@ mod tests {
             implied: vec!["BR2_SSP_STRONG".into()],
             linux: source(),
             uboot: source(),
+            busybox: None,
+            source: None,
         }
     }
 
@@ -104,5 +108,7 @@ mod tests {
             minimal(&facts()),
             "BR2_aarch64=y\n# BR2_TARGET_GENERIC_GETTY is not set\nBR2_PACKAGE_A=y\n"
         );
+        let busybox = Some(KconfigPlan { base: String::new(), symbols: Default::default() });
+        assert!(minimal(&BuildrootFacts { busybox, ..facts() }).contains("BR2_SSP_STRONG=y\n"));
     }
 }

@@ -1,5 +1,6 @@
 //! The external tree of one product and board.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use diag::Outcome;
@@ -29,21 +30,46 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 /// When the plan is one for another backend, or asks for something that a Buildroot tree
 /// cannot express.
 pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
-    let facts = facts(plan)?;
-    let board = format!("board/{}", plan.board.name);
+    tree_of_boards(std::slice::from_ref(plan))
+}
+
+/// One external tree for several boards of one product, a defconfig for each.
+///
+/// # Errors
+/// As [`tree_of`], or when the plans are of different products or series.
+pub fn tree_of_boards(plans: &[Plan]) -> Outcome<Tree> {
     let mut tree = Tree::default();
+    let Some(first) = plans.first() else { return Ok(tree) };
+    for plan in plans {
+        let (facts, of_first) = (facts(plan)?, facts(first)?);
+        if (&plan.product, &facts.series) != (&first.product, &of_first.series) {
+            return Err(crate::internal("one external tree is for one product and one Buildroot series"));
+        }
+        board(plan, facts, &mut tree)?;
+    }
+    let facts = facts(first)?;
     tree.file(
         "external.desc",
-        format!("name: {}\ndesc: {} {}\n", facts.external, plan.product.name, plan.product.version),
+        format!("name: {}\ndesc: {} {}\n", facts.external, first.product.name, first.product.version),
     );
-    tree.file("Config.in", config_in(facts));
+    tree.file("Config.in", config_in(plans, &facts.external));
+    tree.file("external.mk", external_mk(plans, &facts.external));
+    tree.file("README.md", readme(plans, first));
+    let linux = format!("linux-{}.tar.xz", facts.linux.version);
+    tree.file("patches/linux/linux.hash", defconfig::hash_file("linux", &linux, &facts.linux.sha256));
+    let uboot = format!("u-boot-{}.tar.bz2", facts.uboot.version);
+    tree.file("patches/uboot/uboot.hash", defconfig::hash_file("uboot", &uboot, &facts.uboot.sha256));
+    Ok(tree)
+}
+
+/// What is of one board: its defconfig, and all below `board/`.
+fn board(plan: &Plan, facts: &BuildrootFacts, tree: &mut Tree) -> Outcome<()> {
+    let board = format!("board/{}", plan.board.name);
     for (package, files) in &facts.packages {
         for (name, text) in files {
             tree.file(format!("package/{package}/{name}"), text);
         }
     }
-    tree.file("external.mk", external_mk(plan, facts));
-    tree.file("README.md", readme(plan));
     tree.file(format!("configs/{}_defconfig", defconfig_name(plan)), defconfig::minimal(facts));
     tree.file(format!("{board}/linux.fragment"), defconfig::fragment(&plan.linux));
     tree.file(format!("{board}/uboot.fragment"), defconfig::fragment(&plan.uboot));
@@ -55,6 +81,10 @@ pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
     ] {
         tree.file(format!("{board}/asked/{name}.txt"), defconfig::asked(plan, component, kconfig));
     }
+    if let Some(busybox) = &facts.busybox {
+        tree.file(format!("{board}/busybox.fragment"), defconfig::fragment(busybox));
+        tree.file(format!("{board}/asked/busybox.txt"), defconfig::asked(plan, "busybox", busybox));
+    }
     tree.file(
         format!("{board}/cmdline.txt"),
         plan.cmdline.iter().map(|a| format!("{}\n", a.value)).collect::<String>(),
@@ -65,7 +95,7 @@ pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
     tree.file(format!("{board}/removals.txt"), overlay::removals(plan)?);
     tree.file(format!("{board}/overlay.txt"), overlay::paths(plan));
     tree.file(format!("{board}/unsigned.txt"), UNSIGNED);
-    overlay::overlay(plan, &format!("{board}/overlay"), &mut tree);
+    overlay::overlay(plan, &format!("{board}/overlay"), tree);
     for (name, script) in [
         ("check-asked.sh", CHECK_ASKED),
         ("post-build.sh", POST_BUILD),
@@ -74,11 +104,7 @@ pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
     ] {
         tree.script(format!("{board}/{name}"), script);
     }
-    let linux = format!("linux-{}.tar.xz", facts.linux.version);
-    tree.file("patches/linux/linux.hash", defconfig::hash_file("linux", &linux, &facts.linux.sha256));
-    let uboot = format!("u-boot-{}.tar.bz2", facts.uboot.version);
-    tree.file("patches/uboot/uboot.hash", defconfig::hash_file("uboot", &uboot, &facts.uboot.sha256));
-    Ok(tree)
+    Ok(())
 }
 
 /// Name of the defconfig, without `_defconfig`.
@@ -90,20 +116,43 @@ fn persons(plan: &Plan) -> String {
     plan.users.iter().filter(|(_, user)| user.value.person).map(|(name, _)| format!("{name}\n")).collect()
 }
 
-fn config_in(facts: &BuildrootFacts) -> String {
+fn config_in(plans: &[Plan], external: &str) -> String {
+    let packages: BTreeSet<&String> = plans
+        .iter()
+        .filter_map(|plan| plan.buildroot.as_ref())
+        .flat_map(|facts| facts.packages.keys())
+        .collect();
     let mut out = "config BR2_FASTNESS_BOARD\n\tstring \"board of this tree\"\n\thelp\n\t  \
-                   Its folder below board/. Set by the defconfig of the board.\n"
+                   Its folder below board/. Set by the defconfig of the board.\n\n\
+               config BR2_FASTNESS_SHARED_FOLDERS\n\tbool \"one staging and target folder for all packages\"\n\thelp\n\t  \
+                   In place of BR2_PER_PACKAGE_DIRECTORIES: less disk, one\n\t  \
+                   package at a time. A choice of the machine that builds.\n"
         .to_owned();
-    for (at, package) in facts.packages.keys().enumerate() {
+    for (at, package) in packages.into_iter().enumerate() {
         let gap = if at == 0 { "\n" } else { "" };
-        let path = format!("$BR2_EXTERNAL_{}_PATH/package/{package}/Config.in", facts.external);
+        let path = format!("$BR2_EXTERNAL_{external}_PATH/package/{package}/Config.in");
         out.push_str(&format!("{gap}source \"{path}\"\n"));
     }
     out
 }
 
-/// What Buildroot's symbols cannot say: the kernel's base, and U-Boot's environment and target.
-fn external_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
+/// What Buildroot's symbols cannot say, for the board that is configured.
+fn external_mk(plans: &[Plan], external: &str) -> String {
+    let mut out = format!(
+        "include $(sort $(wildcard $(BR2_EXTERNAL_{external}_PATH)/package/*/*.mk))\n\n\
+         FASTNESS_BOARD = $(call qstrip,$(BR2_FASTNESS_BOARD))\n"
+    );
+    for plan in plans {
+        if let Some(facts) = &plan.buildroot {
+            out.push('\n');
+            out.push_str(&board_mk(plan, facts));
+        }
+    }
+    out
+}
+
+/// The kernel's base, U-Boot's environment and target, and the checks.
+fn board_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
     let external = &facts.external;
     let mut options: String =
         facts.options.iter().map(|(variable, add)| format!("{variable} += {add}\n")).collect();
@@ -113,9 +162,7 @@ fn external_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
     let path = format!("$(BR2_EXTERNAL_{external}_PATH)");
     let folder = format!("{path}/board/$(FASTNESS_BOARD)");
     format!(
-        "include $(sort $(wildcard {path}/package/*/*.mk))\n\n\
-         FASTNESS_BOARD = $(call qstrip,$(BR2_FASTNESS_BOARD))\n\n\
-         ifeq ($(FASTNESS_BOARD),{board})\n\
+        "ifeq ($(FASTNESS_BOARD),{board})\n\
          # The kernel's configuration starts at {base} with what is asked, not at the\n\
          # architecture's defaults. External trees are read after linux.mk, and these\n\
          # variables are expanded only when they are used.\n\
@@ -136,19 +183,63 @@ fn external_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
          UBOOT_PRE_BUILD_HOOKS += FASTNESS_COPY_UBOOT_ENV\n\
          $(UBOOT_TARGET_BUILD): $(FASTNESS_UBOOT_ENV)\n\n\
          # No control FDT: the one with the key is put behind it after signing.\n\
-         UBOOT_MAKE_TARGET = u-boot-nodtb.bin\n{options}endif\n",
+         UBOOT_MAKE_TARGET = u-boot-nodtb.bin\n\n{configure}{options}endif\n",
         board = plan.board.name,
         base = plan.linux.base,
+        configure = configure_target(facts, &folder),
     )
 }
 
-fn readme(plan: &Plan) -> String {
-    let name = defconfig_name(plan);
-    let facts = plan.buildroot.as_ref();
+/// The components with a Kconfig: Buildroot's name, its variables' prefix, and what people call it.
+fn components(facts: &BuildrootFacts) -> Vec<(&'static str, &'static str, &'static str)> {
+    let busybox = facts.busybox.as_ref().map(|_| ("busybox", "BUSYBOX", "BusyBox"));
+    [("linux", "LINUX", "Linux"), ("uboot", "UBOOT", "U-Boot")].into_iter().chain(busybox).collect()
+}
+
+/// Compares each component as soon as it is configured, and the target that comes so far only.
+fn configure_target(facts: &BuildrootFacts, folder: &str) -> String {
+    let components = components(facts);
+    let mut out = "# A symbol that is lost stops the build when its component is configured, not\n\
+         # after it is compiled. `make fastness-configure` comes so far and no further.\n"
+        .to_owned();
+    for (name, prefix, title) in &components {
+        out.push_str(&format!(
+            "define FASTNESS_CHECK_{prefix}\n\
+             \t$(Q){folder}/check-asked.sh {title} $(@D)/.config {folder}/asked/{name}.txt\n\
+             endef\n\
+             {prefix}_POST_CONFIGURE_HOOKS += FASTNESS_CHECK_{prefix}\n\n"
+        ));
+    }
+    let stamps: Vec<String> = components
+        .iter()
+        .map(|(_, prefix, _)| format!("$({prefix}_DIR)/.stamp_kconfig_fixup_done"))
+        .collect();
+    let words: String = components.iter().map(|(name, _, _)| format!("{name} %s\\n")).collect();
+    let folders: Vec<String> = components.iter().map(|(_, prefix, _)| format!("'$({prefix}_DIR)'")).collect();
+    out.push_str(&format!(
+        ".PHONY: fastness-configure\n\
+         fastness-configure: {}\n\
+         \t$(Q)printf '{words}' {} \\\n\
+         \t\t>$(BASE_DIR)/fastness-folders.txt\n",
+        stamps.join(" \\\n\t\t"),
+        folders.join(" ")
+    ));
+    out
+}
+
+fn readme(plans: &[Plan], first: &Plan) -> String {
+    let boards: Vec<&str> = plans.iter().map(|plan| plan.board.name.as_str()).collect();
+    let one = boards.len() == 1;
+    // With several boards, the paths speak of any of them.
+    let board = if one { boards[0] } else { "BOARD" };
+    let name = if one { defconfig_name(first) } else { format!("{}_BOARD", first.product.name) };
+    let boards = boards.join(", ");
+    let facts = first.buildroot.as_ref();
     [
-        ("@PRODUCT@", plan.product.name.as_str()),
-        ("@VERSION@", &plan.product.version),
-        ("@BOARD@", &plan.board.name),
+        ("@PRODUCT@", first.product.name.as_str()),
+        ("@VERSION@", &first.product.version),
+        ("@BOARDS@", &boards),
+        ("@BOARD@", board),
         ("@DEFCONFIG@", &name),
         ("@SERIES@", facts.map_or("", |facts| &facts.series)),
         ("@RELEASE@", facts.map_or("", |facts| &facts.release)),

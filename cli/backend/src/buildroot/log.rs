@@ -44,13 +44,11 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
             None => format!("Buildroot's build failed{what}"),
         },
     };
-    let mut failure = Failure::error(ExitStatus::Build, code, message)
+    let failure = Failure::error(ExitStatus::Build, code, message)
         .note(format!("last lines before it:\n{shown}"))
         .note(format!("the whole log is `{}`", log.display()));
-    if let Some(hint) = hint {
-        failure = failure.hint(hint);
-    }
-    failure.hint("run the same command again to go on where it stopped")
+    let go_on = "run the same command again to go on where it stopped";
+    failure.hint(hint.map_or_else(|| go_on.to_owned(), |hint| format!("{hint}; then {go_on}")))
 }
 
 /// `make[1]: *** [package/pkg-generic.mk:283: /…/build/zlib-1.3.1/.stamp_built] Error 2`.
@@ -176,6 +174,7 @@ mod tests {
             let failure = told(&format!("{line}\n{stamp}"));
             assert_eq!(failure.diagnostics[0].code, code, "{line}");
             assert!(failure.to_string().contains("the package `zlib-1.3.1` failed while it was fetched"));
+            assert!(failure.to_string().contains("; then run the same command again"), "{failure}");
         }
     }
 

@@ -4,13 +4,20 @@
 //! untouched, so that Buildroot rebuilds nothing that did not change. No key ever comes here.
 
 mod build;
+mod components;
 mod configure;
 mod defconfig;
+mod drive;
 mod generate;
+mod hand_over;
+mod local_changes;
 mod log;
+mod machine;
 mod overlay;
+mod release;
 mod source;
 mod tables;
+mod toolchain;
 mod tree;
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -18,7 +25,8 @@ use spec::plan::{BuildrootFacts, Plan};
 
 pub use build::build;
 pub use configure::check_symbols;
-pub use generate::{generate, tree_of};
+pub use generate::{generate, tree_of, tree_of_boards};
+pub use machine::{Ccache, Machine};
 pub use source::{Version, version};
 pub use tree::{Node, Tree};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use diag::{Diagnostic, ExitStatus, Failure};
 use record::{EffectiveSymbol, SymbolState};
-use spec::plan::{KconfigPlan, Plan};
+use spec::plan::{KconfigPlan, Origin, Plan};
 
 use super::DependencyIndex;
 
@@ -44,12 +44,17 @@ pub fn compare(
             asked: asked.value.clone(),
             found: found.to_owned(),
             asked_by: origin.map(|o| o.who.clone()).unwrap_or_default(),
-            asked_at: origin.map(|o| format!("{}:{}", o.file, o.line)).unwrap_or_default(),
+            asked_at: origin.map(place).unwrap_or_default(),
             state,
             why,
         });
     }
     result
+}
+
+/// What asks on the command line has no line.
+fn place(origin: &Origin) -> String {
+    if origin.line == 0 { origin.file.clone() } else { format!("{}:{}", origin.file, origin.line) }
 }
 
 /// Numbers are the same in any base: a `.config` may say `0x10` for `16`.

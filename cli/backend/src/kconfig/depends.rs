@@ -32,6 +32,12 @@ impl DependencyIndex {
         Self::load_from(tree, "Kconfig", arch)
     }
 
+    /// As [`DependencyIndex::load`], of a tree whose root is `Config.in`, as BusyBox's is.
+    #[must_use]
+    pub fn load_config_in(tree: &Path) -> Self {
+        Self::load_from(tree, "Config.in", "")
+    }
+
     /// As [`DependencyIndex::load`], of a Buildroot tree and an external one.
     #[must_use]
     pub fn load_buildroot(tree: &Path, external: &Path) -> Self {

@@ -258,9 +258,12 @@ fn headline(
         };
     }
     let checks = checks.iter().filter(|f| matches!(f.verdict, Verdict::Pass | Verdict::Waived)).count();
-    let mut text = format!("All {checks} checks hold");
+    let mut text = match checks {
+        1 => "Its one check holds".to_owned(),
+        _ => format!("All {checks} checks hold"),
+    };
     if waived > 0 {
-        text = format!("All {checks} checks hold, {waived} of them by a waiver");
+        text += &format!(", {waived} of them by a waiver");
     }
     let silent = findings.iter().filter(|f| f.verdict == Verdict::NotApplicable).count();
     if silent > 0 {

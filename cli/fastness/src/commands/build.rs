@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Outcome};
 use evidence::report::{Report, terminal};
-use exec::FolderLock;
 use record::{ImageRecord, Verdict};
 use serde::Serialize;
 use spec::plan::Plan;
 
 use crate::cli::BackendName;
+use crate::machine::BuildrootOptions;
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
 use crate::progress::{Step, Steps};
@@ -38,12 +38,6 @@ pub struct Arguments {
     /// The backend; otherwise the product's
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendName>,
-    /// The Buildroot tree, for the backend `buildroot`
-    #[arg(long, value_name = "DIR")]
-    buildroot: Option<PathBuf>,
-    /// Buildroot symbols of this machine (toolchain, mirror, ccache), in a `.config`'s form
-    #[arg(long, value_name = "FILE", requires = "buildroot")]
-    buildroot_config: Option<PathBuf>,
     /// Boot the image and run every attack, too
     #[arg(long)]
     prove: bool,
@@ -68,6 +62,9 @@ pub struct Arguments {
     /// Parallel jobs; otherwise the number of processors
     #[arg(long, short, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
+    /// Of the backend `buildroot`.
+    #[command(flatten)]
+    buildroot: BuildrootOptions,
 }
 
 #[derive(Serialize)]
@@ -101,8 +98,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         passphrase: arguments.passphrase.clone(),
         offline: arguments.offline,
         update_lock: arguments.update_lock,
-        buildroot: arguments.buildroot.clone(),
-        buildroot_config: arguments.buildroot_config.clone(),
+        buildroot: arguments.buildroot.machine(),
         jobs: arguments.jobs.map_or_else(processors, std::num::NonZeroUsize::get),
     };
     // All plans first: a mistake is told before hours of work.
@@ -138,7 +134,7 @@ fn peak_memory_kib() -> u64 {
 fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
     let product = &arguments.product;
     let boards = if arguments.all_boards { stages::boards_of(product)? } else { arguments.board.clone() };
-    let tree = arguments.buildroot.as_deref();
+    let tree = arguments.buildroot.buildroot.as_deref();
     if boards.is_empty() {
         return Ok(vec![stages::plan(product, None, arguments.backend, tree)?]);
     }
@@ -147,7 +143,7 @@ fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
 
 fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Outcome<BoardResult> {
     let folder = options.out.join(&plan.board.name);
-    let _lock = FolderLock::take(&folder)?;
+    let _lock = places::take(&folder, &plan.product.name)?;
     output.note(&format!("{} {} for {}", plan.product.name, plan.product.version, plan.board.name));
     let steps = Steps::new(*output);
     stages::generate(plan, &folder, &steps)?;

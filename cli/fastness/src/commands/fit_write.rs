@@ -119,7 +119,10 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
     };
     let mut images = vec![image("kernel", "kernel", Some(asked.load), &asked.kernel)?];
     if let Some(file) = &asked.fdt {
-        images.push(image("fdt", "flat_dt", asked.fdt_load, file)?);
+        let fdt = image("fdt", "flat_dt", asked.fdt_load, file)?;
+        // U-Boot would find out only on the device.
+        Tree::parse(&fdt.data).map_err(|e| wrong(file, &e))?;
+        images.push(fdt);
     }
     if let Some(file) = &asked.ramdisk {
         images.push(image("ramdisk", "ramdisk", None, file)?);

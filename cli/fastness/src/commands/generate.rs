@@ -1,10 +1,11 @@
 //! `fastness generate`: the plan in the build system's own form.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use backend::buildroot::Machine;
 use diag::{ExitStatus, Outcome};
-use exec::FolderLock;
 use serde::Serialize;
+use spec::plan::Plan;
 
 use crate::cli::BackendName;
 use crate::output::Output;
@@ -15,7 +16,8 @@ use crate::stages;
 const EXAMPLE: &str = "\
 Examples:
   fastness generate && ls out/qemu-aarch64/generated
-  fastness generate --backend buildroot            an external tree for Buildroot";
+  fastness generate --backend buildroot            an external tree for Buildroot
+  fastness generate --backend buildroot --all-boards   one for all boards, a defconfig each";
 
 /// Arguments of `generate`.
 #[derive(Debug, clap::Args)]
@@ -24,16 +26,20 @@ pub struct Arguments {
     /// The product file
     #[arg(default_value = PRODUCT)]
     product: PathBuf,
-    /// The board; otherwise the product's first
+    /// A board, more than once for several; otherwise the product's first. With Buildroot, several boards get
+    /// one tree, `all-boards/generated` in the output folder
     #[arg(long, value_name = "BOARD")]
-    board: Option<String>,
+    board: Vec<String>,
+    /// Every board of the product
+    #[arg(long, conflicts_with = "board")]
+    all_boards: bool,
     /// The backend; otherwise the product's
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendName>,
     /// A Buildroot tree: its series decides, and its Kconfig must keep every symbol
     #[arg(long, value_name = "DIR")]
     buildroot: Option<PathBuf>,
-    /// Buildroot symbols of this machine (toolchain, mirror, ccache), in a `.config`'s form
+    /// Buildroot symbols of this machine, in a `.config`'s form
     #[arg(long, value_name = "FILE", requires = "buildroot")]
     buildroot_config: Option<PathBuf>,
     /// Output folder; otherwise `out` beside the product file
@@ -48,23 +54,65 @@ struct Generated {
     plan_sha256: String,
 }
 
+#[derive(Serialize)]
+struct SeveralGenerated {
+    boards: Vec<Generated>,
+}
+
+/// The folder of a tree that is for several boards.
+const ALL_BOARDS: &str = "all-boards";
+
 /// Writes `generated/`.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let plan = stages::plan(
-        &arguments.product,
-        arguments.board.as_deref(),
-        arguments.backend,
-        arguments.buildroot.as_deref(),
-    )?;
-    let folder = places::out(&arguments.product, arguments.out.as_deref()).join(&plan.board.name);
-    let _lock = FolderLock::take(&folder)?;
+    let (product, tree) = (&arguments.product, arguments.buildroot.as_deref());
+    let boards = if arguments.all_boards { stages::boards_of(product)? } else { arguments.board.clone() };
+    let plans = if boards.is_empty() {
+        vec![stages::plan(product, None, arguments.backend, tree)?]
+    } else {
+        let plan = |board: &String| stages::plan(product, Some(board), arguments.backend, tree);
+        boards.iter().map(plan).collect::<Outcome<Vec<_>>>()?
+    };
+    let out = places::out(product, arguments.out.as_deref());
     let steps = Steps::new(*output);
-    let generated = stages::generate(&plan, &folder, &steps)?;
-    if let Some(tree) = arguments.buildroot.as_deref().filter(|_| plan.buildroot.is_some()) {
-        stages::check_symbols(&plan, &folder, tree, arguments.buildroot_config.as_deref(), &steps)?;
+    let mut written = Vec::new();
+    if plans.len() > 1 && plans.iter().all(|plan| plan.buildroot.is_some()) {
+        let folder = out.join(ALL_BOARDS);
+        let _lock = places::take(&folder, &plans[0].product.name)?;
+        let generated = stages::generate_together(&plans, &folder, &steps)?;
+        for plan in &plans {
+            check(plan, &folder, arguments, &steps)?;
+            written.push(told(plan, &generated));
+        }
+    } else {
+        for plan in &plans {
+            let folder = out.join(&plan.board.name);
+            let _lock = places::take(&folder, &plan.product.name)?;
+            let generated = stages::generate(plan, &folder, &steps)?;
+            check(plan, &folder, arguments, &steps)?;
+            written.push(told(plan, &generated));
+        }
     }
     drop(steps);
-    let result = Generated { board: plan.board.name.clone(), folder: generated, plan_sha256: plan.sha256() };
-    output.result(&result, |_| format!("wrote `{}`\n", result.folder.display()));
+    let mut folders: Vec<String> =
+        written.iter().map(|one| format!("wrote `{}`\n", one.folder.display())).collect();
+    folders.dedup();
+    if let [one] = written.as_slice() {
+        output.result(one, |_| folders.concat());
+    } else {
+        output.result(&SeveralGenerated { boards: written }, |_| folders.concat());
+    }
     Ok(ExitStatus::Success)
+}
+
+fn told(plan: &Plan, folder: &Path) -> Generated {
+    Generated { board: plan.board.name.clone(), folder: folder.to_owned(), plan_sha256: plan.sha256() }
+}
+
+/// Where a tree is given, its Kconfig must keep every symbol.
+fn check(plan: &Plan, folder: &Path, arguments: &Arguments, steps: &Steps) -> Outcome<()> {
+    let Some(tree) = arguments.buildroot.as_deref().filter(|_| plan.buildroot.is_some()) else {
+        return Ok(());
+    };
+    let machine = Machine { symbols: arguments.buildroot_config.clone(), ..Machine::default() };
+    stages::check_symbols(plan, folder, tree, &machine, steps)
 }

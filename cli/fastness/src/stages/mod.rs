@@ -12,7 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use backend::BuildOptions;
-use diag::{ExitStatus, Failure, Outcome};
+use backend::buildroot::Machine;
+use diag::{Failure, Outcome};
 use record::{Artefacts, ImageRecord};
 use spec::Choice;
 use spec::library::{Library, read_file, read_model};
@@ -45,10 +46,8 @@ pub struct Options {
     pub update_lock: bool,
     /// Parallel jobs.
     pub jobs: usize,
-    /// The Buildroot tree, for that backend.
-    pub buildroot: Option<PathBuf>,
-    /// Buildroot symbols of this machine.
-    pub buildroot_config: Option<PathBuf>,
+    /// What this machine brings to a build with Buildroot.
+    pub buildroot: Machine,
 }
 
 /// The plan of a product, for the backend and the Buildroot tree that a call names.
@@ -76,14 +75,12 @@ pub fn plan(
 /// Everything that is wrong with the product file itself.
 pub fn boards_of(product: &Path) -> Outcome<Vec<String>> {
     let source = read_file(product, &product.display().to_string())?;
-    let mut diagnostics = Vec::new();
-    match read_model::<Product>(&source, &mut diagnostics) {
+    match read_model::<Product>(&source, &mut Vec::new()) {
         Some(model) if !model.boards.is_empty() => {
             Ok(model.boards.iter().map(|board| board.value.as_str().to_owned()).collect())
         }
-        // The resolver has the better words for a product without boards.
-        Some(_) => spec::load(product, None).map(|plan| vec![plan.board.name]),
-        None => Err(Failure { status: ExitStatus::Input, diagnostics }),
+        // The resolver has the better words for a product without boards, and more of them for one with mistakes.
+        _ => spec::load(product, None).map(|plan| vec![plan.board.name]),
     }
 }
 
@@ -100,6 +97,19 @@ pub fn generate(plan: &Plan, folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
     Ok(generated)
 }
 
+/// Plans of several boards → one `generated/`, for Buildroot.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn generate_together(plans: &[Plan], folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
+    let generated = folder.join("generated");
+    steps.step("generate", None, || {
+        backend::buildroot::tree_of_boards(plans)?.bring_to(&generated)?;
+        Ok(((), false))
+    })?;
+    Ok(generated)
+}
+
 /// Whether a Buildroot tree's Kconfig keeps every symbol of the plan; nothing is built.
 ///
 /// # Errors
@@ -108,12 +118,12 @@ pub fn check_symbols(
     plan: &Plan,
     folder: &Path,
     tree: &Path,
-    local: Option<&Path>,
+    machine: &Machine,
     steps: &Steps,
 ) -> Outcome<()> {
     let log = folder.join("logs/buildroot-config.log");
     steps.step("check Buildroot's symbols", Some(&log), || {
-        backend::buildroot::check_symbols(plan, &folder.join("generated"), tree, local, &log)?;
+        backend::buildroot::check_symbols(plan, &folder.join("generated"), tree, machine, &log)?;
         Ok(((), false))
     })
 }
@@ -131,7 +141,6 @@ pub fn build(plan: &Plan, folder: &Path, options: &Options, steps: &Steps) -> Ou
         offline: options.offline,
         update_lock: options.update_lock,
         buildroot: options.buildroot.clone(),
-        buildroot_config: options.buildroot_config.clone(),
     };
     let built = backend::build(plan, &options, steps);
     if built.is_err() {

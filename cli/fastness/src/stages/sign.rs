@@ -34,11 +34,12 @@ impl Passphrase {
     }
 
     /// The passphrase of a key: from the source that was named, else from the file beside a
-    /// development key, else from a person.
+    /// development key, else from a person. Nobody is asked for that of a key that is not there.
     ///
     /// # Errors
-    /// Those of the source.
+    /// `missing-key`, and those of the source.
     pub fn read(&self, store: &KeyStore, name: &str) -> Outcome<Secret> {
+        store.record(name)?;
         self.source().unwrap_or_else(|| store.default_passphrase(name)).read(name, &passphrase::ask)
     }
 }

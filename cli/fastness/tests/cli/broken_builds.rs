@@ -93,9 +93,9 @@ fn kill_9_at_each_stage_keeps_the_old_image_and_the_next_run_goes_on() {
 fn stopped_while_it_inspects_there_is_the_new_image_whole() {
     for signal in [Signal::INT, Signal::KILL] {
         let Some(world) = another_image() else { return };
-        world.trap("unshare", Some(Trap::Hang));
+        world.trap("nft", Some(Trap::Hang));
         let run = world.signal(world.start_until_it_hangs(&["build"]), signal);
-        world.trap("unshare", None);
+        world.trap("nft", None);
         assert_eq!(run.code, if signal == Signal::INT { 130 } else { -1 }, "{run:?}");
         let image: record::ImageRecord = record::read_json(&world.out("image.json")).unwrap();
         assert_eq!(image.version, "0.1.1");

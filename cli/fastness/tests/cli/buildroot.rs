@@ -8,12 +8,18 @@ use crate::support::Place;
 
 /// Keeps every symbol; its build waits for ever once, and then goes on where it was.
 const MAKEFILE: &str = r#"export BR2_VERSION := 2026.02.3
-.PHONY: all defconfig olddefconfig
+as_config = awk -F '\t' '$$2 != "n" { print "CONFIG_" $$1 "=" $$2 }' $(wildcard $(BR2_EXTERNAL)/board/*)/asked/$(1).txt
+.PHONY: all fastness-configure defconfig olddefconfig
+fastness-configure:
+	@mkdir -p $(O)/linux $(O)/uboot
+	@for part in linux uboot; do echo $$part $(O)/$$part; touch $(O)/$$part/.stamp_kconfig_fixup_done; done > $(O)/fastness-folders.txt
+	@$(call as_config,linux) > $(O)/linux/.config
+	@$(call as_config,uboot) > $(O)/uboot/.config
 all:
 	@if [ -f $(O)/half ]; then echo went on; echo "make: *** [x.mk:1: $(O)/build/zlib-1/.stamp_built] Error 1"; exit 1; fi
 	@touch $(O)/half; sleep 600
 defconfig:
-	@(echo; awk -F '\t' '$$2 != "n" { print $$1 "=" $$2 }' $(BR2_EXTERNAL)/board/qemu-aarch64/asked/buildroot.txt) > $(O)/.config
+	@(echo; awk -F '\t' '$$2 != "n" { print $$1 "=" $$2 }' $(wildcard $(BR2_EXTERNAL)/board/*)/asked/buildroot.txt) > $(O)/.config
 olddefconfig:
 	@:
 "#;
@@ -97,4 +103,92 @@ fn an_interrupted_build_leaves_a_tree_that_goes_on() {
     let run = place.run(&arguments);
     assert!(run.err.contains("the package `zlib-1` failed while it was compiled"), "{run:?}");
     assert!(run.err.contains("went on") && run.err.contains("logs/buildroot.log"), "{run:?}");
+}
+
+/// A second board of the product, the twin of the first.
+fn second_board(place: &Place) {
+    let board =
+        std::fs::read_to_string(crate::support::top().join("boards/qemu-aarch64/board.yaml")).unwrap();
+    fs::create_dir_all(place.path("boards/twin")).unwrap();
+    fs::write(place.path("boards/twin/board.yaml"), board).unwrap();
+    place.edit("boards: [qemu-aarch64]", "boards: [qemu-aarch64, twin]");
+}
+
+#[test]
+fn several_boards_get_one_tree() {
+    let place = Place::with_product();
+    second_board(&place);
+    let run = place.run(&["generate", "--backend", "buildroot", "--all-boards", "--json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.json()["boards"].as_array().unwrap().len(), 2);
+    let folder = place.path("out/all-boards/generated");
+    for board in ["qemu-aarch64", "twin"] {
+        assert!(folder.join(format!("configs/gw_{board}_defconfig")).is_file());
+        assert!(folder.join(format!("board/{board}/linux.fragment")).is_file());
+    }
+    let run = place.run(&["generate", "--all-boards"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(place.path("out/twin/generated/packages.txt").is_file());
+}
+
+#[test]
+fn an_output_folder_of_another_product_is_refused() {
+    let place = Place::with_product();
+    assert_eq!(place.run(&["generate"]).code, 0);
+    place.edit("name: gw", "name: other");
+    for arguments in [&["generate", "--json"][..], &["generate", "--backend", "buildroot", "--json"]] {
+        let run = place.run(arguments);
+        assert_eq!(run.failure(), ("input".to_owned(), "other-product".to_owned()), "{run:?}");
+        let expected = "`out/qemu-aarch64` holds the output of the product `gw`, but this one is `other`";
+        assert!(run.err.contains(expected), "{run:?}");
+    }
+    assert_eq!(place.run(&["generate", "--out", "elsewhere"]).code, 0);
+}
+
+#[test]
+fn two_runs_never_share_an_output_folder_and_variants_do_not_meet() {
+    if exec::require(&["qemu-system-aarch64"]).is_err() {
+        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "QEMU is required");
+        return;
+    }
+    let place = Place::with_product();
+    tree(&place);
+    second_board(&place);
+    assert_eq!(place.run(&["keys", "new", "gw-dev", "--keys", "k", "--bits", "3072"]).code, 0);
+    let arguments = |board| {
+        let always =
+            ["build", "--backend", "buildroot", "--buildroot", "tree", "--keys", "k", "--cache", "cache"];
+        [&always[..], &["--board", board]].concat()
+    };
+    let halves = || {
+        let folders = fs::read_dir(place.path("cache/buildroot")).into_iter().flatten().flatten();
+        let mut names: Vec<String> = folders
+            .filter(|entry| entry.path().join("output/half").exists())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let wait_for = |count: usize| {
+        let started = Instant::now();
+        while halves().len() < count {
+            assert!(started.elapsed() < Duration::from_secs(60), "the build never came so far");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let mut first = place.command(&arguments("qemu-aarch64")).spawn().unwrap();
+    wait_for(1);
+    let run = place.run(&arguments("qemu-aarch64"));
+    assert_eq!(run.code, 9, "{run:?}");
+    assert!(run.err.contains("another run of fastness works in `out/qemu-aarch64`"), "{run:?}");
+    // The other board is built meanwhile, in a folder of its own.
+    let mut second = place.command(&arguments("twin")).spawn().unwrap();
+    wait_for(2);
+    let names = halves();
+    assert!(names[0].starts_with("gw-qemu-aarch64-") && names[1].starts_with("gw-twin-"), "{names:?}");
+    for child in [&mut first, &mut second] {
+        let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+        assert!(kill.success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
 }

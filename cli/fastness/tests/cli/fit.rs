@@ -5,7 +5,7 @@ use crate::support::{Place, Run};
 fn signed() -> Place {
     let place = Place::new();
     std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
-    std::fs::write(place.path("board.dtb"), vec![0xa5; 700]).unwrap();
+    std::fs::write(place.path("board.dtb"), empty_tree()).unwrap();
     let build = place.run(&[
         "fit",
         "build",
@@ -23,6 +23,14 @@ fn signed() -> Place {
     let sign = sign(&place, "sha256,rsa2048");
     assert_eq!(sign.code, 0, "{sign:?}");
     place
+}
+
+/// A device tree with an empty root. Source: Devicetree Specification 0.4, chapter 5.
+fn empty_tree() -> Vec<u8> {
+    let header = [0xd00d_feed_u32, 72, 56, 72, 40, 17, 16, 0, 0, 16];
+    let reserved = [0; 4];
+    let structure = [1, 0, 2, 9];
+    header.into_iter().chain(reserved).chain(structure).flat_map(u32::to_be_bytes).collect()
 }
 
 fn sign(place: &Place, algorithm: &str) -> Run {
@@ -47,6 +55,29 @@ fn an_unsigned_one_does_not() {
     let run = verify(&signed(), "u.itb");
     assert_eq!(run.code, 6);
     assert!(run.out.contains("unsigned: ") && run.out.ends_with("the FIT does not verify\n"), "{run:?}");
+}
+
+/// Exit status 0 and no signature: what the `mkimage` of several Buildroot releases leaves.
+#[test]
+fn what_a_silent_mkimage_did_not_sign_does_not_verify() {
+    if std::process::Command::new("mkimage").arg("-V").output().is_err() {
+        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`mkimage` is required");
+        std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: `mkimage` is not installed\n").unwrap();
+        return;
+    }
+    let place = signed();
+    let its = "/dts-v1/; / { description = \"x\"; images { kernel { description = \"k\"; data = /incbin/(\"Image\"); \
+        type = \"kernel\"; arch = \"arm64\"; os = \"linux\"; load = <0x40400000>; entry = <0x40400000>; \
+        compression = \"none\"; hash-1 { algo = \"sha256\"; }; }; }; configurations { default = \"conf\"; \
+        conf { kernel = \"kernel\"; signature-1 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; \
+        padding = \"pss\"; sign-images = \"kernel\"; }; }; }; };";
+    std::fs::write(place.path("x.its"), its).unwrap();
+    let mut mkimage = std::process::Command::new("mkimage");
+    let made = mkimage.args(["-f", "x.its", "silent.itb"]).current_dir(place.path("")).output().unwrap();
+    assert!(made.status.success(), "it says that all is well");
+    let run = verify(&place, "silent.itb");
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.out.contains("has no value: it was never signed"), "{run:?}");
 }
 
 #[test]
@@ -106,4 +137,37 @@ fn a_folder_in_place_of_a_file_is_told() {
     let run = place.run(&["fit", "show", "folder"]);
     assert_eq!((run.code, run.out.as_str()), (3, ""));
     assert!(run.err.contains("hint: it is a folder; name a file"), "{run:?}");
+}
+
+#[test]
+fn what_is_no_device_tree_is_not_put_into_a_fit() {
+    let place = signed();
+    std::fs::write(place.path("board.dtb"), "no tree").unwrap();
+    let run = place.run(&[
+        "fit",
+        "build",
+        "--kernel",
+        "Image",
+        "--fdt",
+        "board.dtb",
+        "--load",
+        "0x40400000",
+        "-o",
+        "v.itb",
+    ]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("`board.dtb`: not a valid device tree"), "{run:?}");
+    assert!(!place.path("v.itb").exists());
+}
+
+#[test]
+fn nobody_is_asked_for_the_passphrase_of_a_key_that_is_not_there() {
+    let place = signed();
+    for command in
+        [&["fit", "sign", "u.itb", "--key", "none", "-o", "v.itb"][..], &["keys", "check", "none", "--open"]]
+    {
+        let run = place.run(command);
+        assert_eq!(run.code, 8, "{run:?}");
+        assert!(run.err.contains("error[missing-key]: there is no key `none`"), "{run:?}");
+    }
 }

@@ -45,6 +45,24 @@ fn every_mistake_of_a_product_is_told_at_once_with_its_place() {
     assert!(run.err.contains("unknown key `security_levle`"), "{}", run.err);
     assert!(run.err.contains("--> product.yaml:7:1"), "{}", run.err);
     assert!(run.err.contains("security_level"), "{}", run.err);
+    // What it names is looked at although its values cannot all be read.
+    assert!(run.err.contains("the board `qemu-aarch64` has no interface `eth9`"), "{}", run.err);
+    place.edit("service: ssh,", "service: shs,");
+    place.edit("from: control,", "from: contorl,");
+    place.edit("# layers:\n#   ssh: {port: 22}", "layers: {shs: {}}");
+    let run = place.run(&["check"]);
+    for says in [
+        "expected a service, found `shs`, which is none",
+        "hint: did you mean `ssh`?",
+        "expected a zone, found `contorl`, which is none",
+        "hint: did you mean `control`?",
+        "found no `layers/shs/layer.yaml`",
+    ] {
+        assert!(run.err.contains(says), "{says}: {}", run.err);
+    }
+    place.edit("boards: [qemu-aarch64]", "boards: [qemu-aarch46]");
+    let run = place.run(&["check"]);
+    assert!(run.err.contains("there is no `boards/qemu-aarch46/board.yaml`"), "{}", run.err);
     let json = place.run(&["check", "--json"]);
     assert_eq!(json.failure().0, "input");
 }

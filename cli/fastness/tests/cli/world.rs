@@ -320,7 +320,7 @@ fn write_archive(world: &Path, plan: &Plan) {
 }
 
 /// `NAME`, what its trap is called, and what it does.
-const TOOLS: [(&str, &str, &str); 12] = [
+const TOOLS: [(&str, &str, &str); 13] = [
     (
         "apt-get",
         "apt-get-$1",
@@ -346,6 +346,7 @@ esac"#,
     ("mksquashfs", "mksquashfs", r#"exec REAL "$@""#),
     ("mke2fs", "mke2fs", r#"exec REAL "$@""#),
     ("unshare", "unshare", r#"exec REAL "$@""#),
+    ("nft", "nft", r#"exec REAL "$@""#),
     ("patch", "patch", "exit 1"),
     ("gcc", "gcc", "echo 'gcc (fake) 1'"),
     ("aarch64-linux-gnu-gcc", "cross-gcc", "echo 'gcc (fake) 1'"),

@@ -9,18 +9,21 @@ use super::asks::Asker;
 use super::kconfig::KconfigAsks;
 use super::{NamedBoard, Resolver};
 use crate::buildroot::{
-    BuildrootAsk, BuildrootBase, BuildrootPackage, BuildrootSeries, DEFAULT_SERIES, Tarball,
+    BuildrootAsk, BuildrootBase, BuildrootPackage, BuildrootSeries, BusyboxBase, DEFAULT_SERIES, Tarball,
 };
 use crate::decode::{Decode, Spanned, suggestion};
 use crate::layer::RemoveAsk;
 use crate::library::{Area, read_model};
-use crate::plan::{BuildrootFacts, SourceFacts};
+use crate::plan::{BuildrootFacts, ReleaseFacts, SourceFacts};
+use crate::product::BuildrootSource;
 use crate::types::{KconfigSymbol, Name, Scalar, Series};
 
 /// What the base and the packages' files ask, before its symbols are collected.
 pub(super) struct Chosen {
     name: String,
     external: String,
+    release: Option<ReleaseFacts>,
+    busybox: bool,
     model: BuildrootSeries,
     unless: BTreeMap<String, String>,
     packages: BTreeMap<String, BTreeMap<String, String>>,
@@ -29,7 +32,7 @@ pub(super) struct Chosen {
 
 impl Chosen {
     /// The plan's part.
-    pub(super) fn facts(self, symbols: KconfigAsks) -> BuildrootFacts {
+    pub(super) fn facts(self, symbols: KconfigAsks, busybox: KconfigAsks) -> BuildrootFacts {
         let names = |list: &[KconfigSymbol]| list.iter().map(|s| s.as_str().to_owned()).collect();
         let source = |tarball: &Tarball| SourceFacts {
             version: tarball.version.as_str().to_owned(),
@@ -47,8 +50,20 @@ impl Chosen {
             implied: names(&self.model.implied),
             linux: source(&self.model.linux),
             uboot: source(&self.model.uboot),
+            busybox: self.busybox.then(|| busybox.into_plan("")),
+            source: self.release,
         }
     }
+}
+
+/// The project's own server keeps every release under its version.
+fn release_facts(source: &BuildrootSource) -> ReleaseFacts {
+    let version = source.version.as_str();
+    let url = match &source.url {
+        Some(url) => url.as_str().to_owned(),
+        None => format!("https://buildroot.org/downloads/buildroot-{version}.tar.xz"),
+    };
+    ReleaseFacts { version: version.to_owned(), url, sha256: source.sha256.as_str().to_owned() }
 }
 
 impl Resolver<'_> {
@@ -98,6 +113,7 @@ impl Resolver<'_> {
             chosen.unless = base.symbols.iter().filter_map(unless).collect();
             self.buildroot_symbols("backend buildroot", &base.symbols, &series, None);
             self.buildroot_removals("backend buildroot", &base.remove);
+            self.busybox(&base.busybox, &series);
         }
         chosen.packages = self.buildroot_packages(&series, &mut chosen.options)?;
         chosen.unless.retain(|symbol, _| self.asked.buildroot.0.map.contains_key(symbol));
@@ -105,25 +121,60 @@ impl Resolver<'_> {
         Ok(Some(chosen))
     }
 
+    /// BusyBox is off, or configured like the other Kconfigs.
+    fn busybox(&mut self, base: &BusyboxBase, series: &Series) {
+        let product = self.product;
+        let asked = product.buildroot.as_ref().and_then(|buildroot| buildroot.busybox.as_ref());
+        let Some(asked) = asked else {
+            self.buildroot_symbols("backend buildroot", &base.without, series, None);
+            return;
+        };
+        self.buildroot_symbols("backend buildroot", &base.with, series, None);
+        for (who, asks) in [("product", asked), ("backend buildroot", &base.symbols)] {
+            for ask in asks {
+                let Some(value) = self.symbol_value(ask) else { continue };
+                let asker = Asker::new(who, &ask.symbol.at, &ask.reason);
+                let value = value.as_str().to_owned();
+                self.asked.busybox.0.ask(ask.symbol.as_str(), value, asker, &mut self.trouble);
+            }
+        }
+        for ask in &base.modes {
+            let asker = Asker::new("backend buildroot", &ask.path.at, &ask.reason);
+            let mode = ask.mode.as_str().to_owned();
+            self.asked.modes.ask(ask.path.as_str(), mode, asker, &mut self.trouble);
+        }
+    }
+
     /// The series that the product names.
     fn series(&mut self) -> Outcome<Option<(Series, Chosen)>> {
-        let asked = self.product.buildroot.as_ref().and_then(|buildroot| buildroot.series.as_ref());
+        let settings = self.product.buildroot.as_ref();
+        let release = settings.and_then(|buildroot| buildroot.release.as_ref());
+        let of_release = release.map(|release| (release.version.series(), &release.version.at));
+        let by_name = settings.and_then(|buildroot| buildroot.series.as_ref());
+        if let (Some(named), Some((series, at))) = (by_name, of_release)
+            && named.as_str() != series
+        {
+            let message =
+                format!("the release is one of the series `{series}`, but `series` is `{}`", named.as_str());
+            let hint = "leave `series` out: the release decides";
+            self.trouble.push(Diagnostic::error("other-series", message).at(at.location()).hint(hint));
+        }
+        let asked = of_release.or(by_name.map(|series| (series.as_str(), &series.at)));
         let given = self.choice.series.clone();
-        let name = given.as_deref().or(asked.map(|series| series.as_str())).unwrap_or(DEFAULT_SERIES);
-        if let (Some(given), Some(asked)) = (&given, asked.filter(|asked| asked.as_str() != name)) {
+        let name = given.as_deref().or(asked.map(|(series, _)| series)).unwrap_or(DEFAULT_SERIES);
+        if let (Some(given), Some((asked, at))) = (&given, asked.filter(|(asked, _)| *asked != name)) {
             let message = format!(
-                "the product is for the Buildroot series `{}`, but the tree that was given is `{given}`",
-                asked.as_str()
+                "the product is for the Buildroot series `{asked}`, but the tree that was given is `{given}`"
             );
             let hint = "give a tree of that series, or change `buildroot: {series: …}`";
-            self.trouble.push(Diagnostic::error("other-series", message).at(asked.at.location()).hint(hint));
+            self.trouble.push(Diagnostic::error("other-series", message).at(at.location()).hint(hint));
         }
         let file = format!("series/{name}.yaml");
         let model = self.buildroot_file::<BuildrootSeries>(&file)?;
         let (Some(model), Ok(series)) = (model, Series::parse(name, true)) else {
             let known = self.library.file_names(Area::Buildroot, "series")?;
             let message = format!("the Buildroot series `{name}` is not supported");
-            let at = asked.map_or(&self.product.name.at, |series| &series.at).location();
+            let at = asked.map_or(&self.product.name.at, |(_, at)| at).location();
             let hint = format!("supported are `{}`", known.into_iter().collect::<Vec<_>>().join("`, `"));
             self.trouble.push(Diagnostic::error("unknown-series", message).at(at).hint(hint));
             return Ok(None);
@@ -135,6 +186,8 @@ impl Resolver<'_> {
             Chosen {
                 name: name.to_owned(),
                 external,
+                release: release.map(release_facts),
+                busybox: settings.is_some_and(|buildroot| buildroot.busybox.is_some()),
                 model,
                 unless: BTreeMap::new(),
                 packages: BTreeMap::new(),

@@ -37,7 +37,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn symbol_value(&mut self, ask: &SymbolAsk) -> Option<KconfigValue> {
+    pub(super) fn symbol_value(&mut self, ask: &SymbolAsk) -> Option<KconfigValue> {
         match (&ask.value, &ask.template) {
             (Some(value), None) => self.templated(value, &ask.symbol.at),
             (None, Some(template)) => {

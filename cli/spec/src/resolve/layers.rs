@@ -6,6 +6,7 @@ use std::sync::Arc;
 use diag::{Diagnostic, Outcome};
 use serde_json::{Map as JsonMap, Value};
 
+use super::references::unknown_layer;
 use crate::decode::{Decoder, suggestion};
 use crate::layer::Layer;
 use crate::library::{Area, Library, read_model};
@@ -43,10 +44,7 @@ pub fn choose(
     let mut present = BTreeSet::new();
     for (name, at) in wanted(library, product, trouble)? {
         let Some(source) = library.read(Area::Layers, &format!("{name}/layer.yaml"))? else {
-            let message = format!("expected the layer `{name}`, found no `layers/{name}/layer.yaml`");
-            let names = library.names(Area::Layers)?;
-            let hint = suggestion(&name, names.iter().map(String::as_str));
-            trouble.push(Diagnostic::error("unknown-layer", message).at(at.location()).hint(hint));
+            trouble.push(unknown_layer(library, &name, &at)?);
             continue;
         };
         present.insert(name.clone());

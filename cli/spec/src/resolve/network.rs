@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use diag::Diagnostic;
 
-use crate::decode::suggestion;
+use super::references::{unknown_interface, unknown_service, unknown_zone};
 use crate::plan::{BoardFacts, Flow, InterfaceFacts, NetworkFacts, ZoneFacts};
 use crate::product::{Conduit, Product, Service};
 use crate::source::At;
 use crate::types::Prefix;
 
 /// The word for the device itself as an end of a conduit.
-const DEVICE: &str = "device";
+pub const DEVICE: &str = "device";
 /// New connections that a conduit allows when it says nothing.
 const DEFAULT_RATE: &str = "60/minute";
 
@@ -82,9 +82,7 @@ fn zones<'p>(
 fn require_on_board(name: &str, at: &At, board: Option<&BoardFacts>, trouble: &mut Vec<Diagnostic>) {
     let Some(board) = board else { return };
     if !board.interfaces.iter().any(|known| known == name) {
-        let message = format!("the board `{}` has no interface `{name}`", board.name);
-        let hint = suggestion(name, board.interfaces.iter().map(String::as_str));
-        trouble.push(Diagnostic::error("unknown-interface", message).at(at.location()).hint(hint));
+        trouble.push(unknown_interface(name, at, &board.name, &board.interfaces));
     }
 }
 
@@ -187,11 +185,8 @@ fn flows(
         }
         let service = services.get(conduit.service.as_str());
         if service.is_none() {
-            let message = format!("expected a service, found `{}`, which is none", conduit.service.as_str());
-            let hint =
-                suggestion(conduit.service.as_str(), product.services.iter().map(|(name, _)| name.as_str()));
-            let diagnostic = Diagnostic::error("unknown-service", message);
-            trouble.push(diagnostic.at(conduit.service.at.location()).hint(hint));
+            let known = product.services.iter().map(|(name, _)| name.as_str());
+            trouble.push(unknown_service(conduit.service.as_str(), &conduit.service.at, known));
         }
         let Some((direction, zone)) = ends(conduit, network, trouble) else { continue };
         let peers = peers(conduit, zone, zone_networks, trouble);
@@ -233,9 +228,8 @@ fn ends<'p>(
         }
     };
     if !network.zones.contains_key(other.as_str()) {
-        let message = format!("expected a zone, found `{}`, which is none", other.as_str());
-        let hint = suggestion(other.as_str(), network.zones.keys().map(String::as_str));
-        trouble.push(Diagnostic::error("unknown-zone", message).at(other.at.location()).hint(hint));
+        let known = network.zones.keys().map(String::as_str);
+        trouble.push(unknown_zone(other.as_str(), &other.at, known));
         return None;
     }
     Some((direction, other.as_str()))

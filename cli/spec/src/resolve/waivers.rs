@@ -40,6 +40,7 @@ impl Resolver<'_> {
         let exists = match target.split_once(':') {
             Some(("linux", symbol)) => known(&self.asked.linux, symbol),
             Some(("uboot", symbol)) => known(&self.asked.uboot, symbol),
+            Some(("busybox", symbol)) => known(&self.asked.busybox, symbol),
             Some(("buildroot", symbol)) => known(&self.asked.buildroot, symbol),
             Some(_) => target.starts_with(CHECKER) && target.len() > CHECKER.len(),
             None => checks.contains(target),

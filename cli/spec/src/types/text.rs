@@ -38,7 +38,7 @@ macro_rules! text_type {
 pub(crate) use text_type;
 
 /// Whether a text starts with one of `first` and goes on with `rest` only.
-fn is_word(text: &str, first: fn(char) -> bool, rest: fn(char) -> bool) -> bool {
+pub(super) fn is_word(text: &str, first: fn(char) -> bool, rest: fn(char) -> bool) -> bool {
     let mut chars = text.chars();
     text.len() <= 255 && chars.next().is_some_and(first) && chars.all(rest)
 }
@@ -47,7 +47,7 @@ fn lower(c: char) -> bool {
     c.is_ascii_lowercase()
 }
 
-fn alnum(c: char) -> bool {
+pub(super) fn alnum(c: char) -> bool {
     c.is_ascii_alphanumeric()
 }
 
@@ -111,35 +111,6 @@ text_type! {
 }
 
 text_type! {
-    /// A Buildroot series: year and month of its first release. Their order is that of the texts.
-    Series,
-    "a Buildroot series (`2026.02`)",
-    "^20[0-9]{2}\\.(02|05|08|11)$",
-    |text| text.split_once('.').is_some_and(|(year, month)| {
-        year.len() == 4
-            && year.starts_with("20")
-            && year.bytes().all(|b| b.is_ascii_digit())
-            && matches!(month, "02" | "05" | "08" | "11")
-    })
-}
-
-text_type! {
-    /// The version of a release, as it stands in a file name (`6.12.91`).
-    Release,
-    "a release's version (`6.12.91`)",
-    "^[0-9][A-Za-z0-9._-]*$",
-    |text| is_word(text, |c| c.is_ascii_digit(), |c| alnum(c) || "._-".contains(c))
-}
-
-text_type! {
-    /// SHA-256 in lower-case hexadecimal.
-    Sha256,
-    "a SHA-256 (64 lower-case hexadecimal digits)",
-    "^[0-9a-f]{64}$",
-    |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
-}
-
-text_type! {
     /// A requirement's id (`CR 1.1`, `SR 3.4 RE 1`, `kern.sysctl`).
     RequirementId,
     "a requirement id (`CR 1.1`)",
@@ -168,7 +139,7 @@ text_type! {
 text_type! {
     /// What a waiver is for: a check's id, or `tool:SYMBOL`.
     WaiverTarget,
-    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL` or `kernel-hardening-checker:NAME`",
+    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL` or `kernel-hardening-checker:NAME`",
     "^[A-Za-z0-9][A-Za-z0-9._:-]*$",
     |text| is_word(text, alnum, |c| alnum(c) || "._:-".contains(c))
 }

@@ -24,6 +24,14 @@ folder_of() {
 "$here/check-asked.sh" Buildroot "$BR2_CONFIG" "$here/asked/buildroot.txt"
 "$here/check-asked.sh" Linux "$(folder_of linux)/.config" "$here/asked/linux.txt"
 "$here/check-asked.sh" U-Boot "$(folder_of uboot)/.config" "$here/asked/uboot.txt"
+if [ -f "$here/asked/busybox.txt" ]; then
+	"$here/check-asked.sh" BusyBox "$(folder_of busybox)/.config" "$here/asked/busybox.txt"
+elif grep -q -x 'BR2_PACKAGE_BUSYBOX=y' "$BR2_CONFIG"; then
+	echo "error: BusyBox is on, but nothing was asked of it" >&2
+	exit 1
+else
+	echo "BusyBox is off: nothing of it is compared"
+fi
 
 # Buildroot copies the overlay over target/ and forgets what an older overlay put there.
 seen=$BUILD_DIR/fastness-overlay.txt
@@ -40,6 +48,10 @@ fi
 cp -- "$here/overlay.txt" "$seen"
 if [ -n "$hidden" ]; then
 	echo "error: an older overlay hid files of packages, which are gone now:$hidden" >&2
-	echo "hint: run make once more; Buildroot takes them from the packages' own folders" >&2
+	if grep -q -x 'BR2_PER_PACKAGE_DIRECTORIES=y' "$BR2_CONFIG"; then
+		echo "hint: run make once more; Buildroot takes them from the packages' own folders" >&2
+	else
+		echo "hint: make PACKAGE-reinstall for the packages that have them, then make once more" >&2
+	fi
 	exit 1
 fi

@@ -29,6 +29,24 @@ $(UBOOT_TARGET_BUILD): $(FASTNESS_UBOOT_ENV)
 # No control FDT: the one with the key is put behind it after signing.
 UBOOT_MAKE_TARGET = u-boot-nodtb.bin
 
+# A symbol that is lost stops the build when its component is configured, not
+# after it is compiled. `make fastness-configure` comes so far and no further.
+define FASTNESS_CHECK_LINUX
+	$(Q)$(BR2_EXTERNAL_CELL_GATEWAY_PATH)/board/$(FASTNESS_BOARD)/check-asked.sh Linux $(@D)/.config $(BR2_EXTERNAL_CELL_GATEWAY_PATH)/board/$(FASTNESS_BOARD)/asked/linux.txt
+endef
+LINUX_POST_CONFIGURE_HOOKS += FASTNESS_CHECK_LINUX
+
+define FASTNESS_CHECK_UBOOT
+	$(Q)$(BR2_EXTERNAL_CELL_GATEWAY_PATH)/board/$(FASTNESS_BOARD)/check-asked.sh U-Boot $(@D)/.config $(BR2_EXTERNAL_CELL_GATEWAY_PATH)/board/$(FASTNESS_BOARD)/asked/uboot.txt
+endef
+UBOOT_POST_CONFIGURE_HOOKS += FASTNESS_CHECK_UBOOT
+
+.PHONY: fastness-configure
+fastness-configure: $(LINUX_DIR)/.stamp_kconfig_fixup_done \
+		$(UBOOT_DIR)/.stamp_kconfig_fixup_done
+	$(Q)printf 'linux %s\nuboot %s\n' '$(LINUX_DIR)' '$(UBOOT_DIR)' \
+		>$(BASE_DIR)/fastness-folders.txt
+
 # Where the packages look for what the plan writes.
 CHRONY_CONF_OPTS += --with-user=_chrony
 CHRONY_CONF_OPTS += --sysconfdir=/etc/chrony

@@ -1,0 +1,51 @@
+//! Options of the backend `buildroot`: what this machine brings to a build.
+
+use std::path::PathBuf;
+
+use backend::buildroot::{Ccache, Machine};
+
+/// What a product cannot know: where this machine has its tree, toolchain, mirrors and caches.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of the backend buildroot")]
+pub struct BuildrootOptions {
+    /// A Buildroot tree; otherwise the release that the product pins
+    #[arg(long, value_name = "DIR")]
+    pub buildroot: Option<PathBuf>,
+    /// Buildroot symbols of this machine, in a `.config`'s form; the options below win over it
+    #[arg(long, value_name = "FILE")]
+    buildroot_config: Option<PathBuf>,
+    /// An external toolchain: its folder, or a tarball of it; otherwise Buildroot builds one
+    #[arg(long, value_name = "PATH")]
+    toolchain: Option<PathBuf>,
+    /// Folder of downloads; otherwise one in the cache
+    #[arg(long, value_name = "DIR")]
+    dl: Option<PathBuf>,
+    /// Mirror that is asked before the packages' own sites; with --offline the only one
+    #[arg(long, value_name = "URL")]
+    primary_site: Option<String>,
+    /// Keep compiled objects over builds, in that folder or in one in the cache
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    ccache: Option<Option<PathBuf>>,
+    /// One staging and target folder for all packages: less disk, but one package at a time
+    #[arg(long)]
+    no_per_package: bool,
+}
+
+impl BuildrootOptions {
+    /// As the backend takes them.
+    pub fn machine(&self) -> Machine {
+        Machine {
+            tree: self.buildroot.clone(),
+            symbols: self.buildroot_config.clone(),
+            toolchain: self.toolchain.clone(),
+            downloads: self.dl.clone(),
+            primary_site: self.primary_site.clone(),
+            ccache: match &self.ccache {
+                None => Ccache::AsConfigured,
+                Some(None) => Ccache::Shared,
+                Some(Some(folder)) => Ccache::In(folder.clone()),
+            },
+            shared_folders: self.no_per_package,
+        }
+    }
+}
