@@ -182,7 +182,7 @@ fn removals_spare_what_the_plan_writes_and_lock_who_is_no_person() {
     for (path, text) in [
         (
             "etc/passwd",
-            "root:x:0:0:root:/root:/bin/sh\nmaintenance:x:2000:2000::/var/home/maintenance:/bin/sh\nsync:x:4:100:sync:/bin:/bin/sync\n",
+            "root:x:0:0:root:/root:/bin/sh\nmaintenance:x:2000:2000::/var/home/maintenance:/bin/sh\nsync:x:4:100:sync:/bin:/bin/sync\nsshd:x:110:110:SSH drop priv user:/var/empty:/bin/false\n",
         ),
         ("etc/shadow", "root::::::::\nmaintenance:x:::::::\nsync:$y$abc:::::::\n"),
         ("etc/issue", "the plan's"),
@@ -209,7 +209,7 @@ fn removals_spare_what_the_plan_writes_and_lock_who_is_no_person() {
     let read = |name: &str| fs::read_to_string(place.path("target/etc").join(name)).expect("a file");
     assert_eq!(
         read("passwd"),
-        "root:x:0:0:root:/root:/usr/sbin/nologin\nmaintenance:x:2000:2000::/var/home/maintenance:/bin/sh\nsync:x:4:100:sync:/bin:/usr/sbin/nologin\n"
+        "root:x:0:0:root:/root:/usr/sbin/nologin\nmaintenance:x:2000:2000:Maintenance staff:/var/home/maintenance:/bin/sh\nsync:x:4:100:sync:/bin:/usr/sbin/nologin\nsshd:x:110:110:sshd privilege separation:/run/sshd:/usr/sbin/nologin\n"
     );
     assert_eq!(read("shadow"), "root:!*:::::::\nmaintenance:*:::::::\nsync:!*:::::::\n");
 }

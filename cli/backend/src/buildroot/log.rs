@@ -39,7 +39,10 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
     let (code, what, hint) = cause(&lines);
     let message = match &broken {
         Some(broken) => format!("the package `{}` failed while {}{what}", broken.package, broken.step),
-        None => format!("Buildroot's build failed{what}"),
+        None => match lines.iter().find_map(|line| refusal(line)) {
+            Some(reason) => format!("Buildroot does not build: {reason}"),
+            None => format!("Buildroot's build failed{what}"),
+        },
     };
     let failure = Failure::error(ExitStatus::Build, code, message)
         .note(format!("last lines before it:\n{shown}"))
@@ -65,6 +68,12 @@ fn broken(line: usize, text: &str) -> Option<Broken> {
         _ => "it was installed",
     };
     Some(Broken { package, step, line })
+}
+
+/// `package/x/x.mk:87: *** Package error: use X_AUTOPOINT. Please fix your .mk file.  Stop.`
+fn refusal(line: &str) -> Option<&str> {
+    let reason = line.split_once("*** ")?.1.strip_suffix("Stop.")?.trim().trim_end_matches('.');
+    (!reason.is_empty()).then_some(reason)
 }
 
 /// Causes that have a name: code, words and hint.
@@ -99,6 +108,8 @@ fn cause(lines: &[&str]) -> (&'static str, &'static str, Option<&'static str>) {
     if has("Incorrect selection of kernel headers")
         || has("Incorrect selection of gcc version")
         || has("toolchain doesn't support")
+        || has("support is not selected but is available in external toolchain")
+        || has("Distribution toolchains are unsuitable")
     {
         return (
             "toolchain-mismatch",
@@ -157,6 +168,8 @@ mod tests {
             ("You must install 'cpio' on your build machine", "missing-tool"),
             ("error: Linux: `USER_NS` was asked to be `n` by layer x (x:1), but is `y`", "symbol-dropped"),
             ("Incorrect selection of kernel headers: expected 6.12.x, got 6.1.x", "toolchain-mismatch"),
+            ("OpenMP support is not selected but is available in external toolchain", "toolchain-mismatch"),
+            ("Distribution toolchains are unsuitable for use by Buildroot,", "toolchain-mismatch"),
         ] {
             let failure = told(&format!("{line}\n{stamp}"));
             assert_eq!(failure.diagnostics[0].code, code, "{line}");
@@ -170,6 +183,16 @@ mod tests {
         let text = told("something odd\n").to_string();
         assert!(text.contains("Buildroot's build failed") && text.contains("something odd"), "{text}");
         assert!(told("").to_string().contains("Buildroot's build failed"));
+    }
+
+    #[test]
+    fn what_make_itself_refuses_is_the_reason() {
+        let text = told("package/x/x.mk:87: *** Package error: use X_AUTOPOINT instead of X_GETTEXTIZE. Please fix your .mk file.  Stop.\nmake: Leaving directory '/x'\n").to_string();
+        assert!(
+            text.contains("Buildroot does not build: Package error: use X_AUTOPOINT instead of X_GETTEXTIZE"),
+            "{text}"
+        );
+        assert!(told("make: *** Waiting for unfinished jobs....\n").to_string().contains("build failed"));
     }
 
     #[test]

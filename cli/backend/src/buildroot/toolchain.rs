@@ -31,6 +31,9 @@ FASTNESS_headers LINUX_VERSION_CODE
 #if __has_include(<rpc/rpc.h>)
 FASTNESS_rpc 1
 #endif
+#if __has_include(<omp.h>)
+FASTNESS_openmp 1
+#endif
 #if defined __UCLIBC__
 FASTNESS_uclibc 1
 #elif defined __GLIBC__
@@ -70,6 +73,8 @@ pub struct Toolchain {
     headers: (u32, u32),
     cxx: bool,
     rpc: bool,
+    /// What Buildroot wants to be told of, too, although nothing here uses it: OpenMP, Fortran, D.
+    others: [(&'static str, bool); 3],
 }
 
 /// The folder of a toolchain: as given, or unpacked from a tarball into the cache.
@@ -136,7 +141,14 @@ impl Toolchain {
         // KERNEL_VERSION(a, b, c) of <linux/version.h>.
         let headers = (code >> 16, (code >> 8) & 0xff);
         let rpc = number("rpc").is_some();
-        Ok(Self { folder: folder.to_owned(), prefix, target, gcc, libc, headers, cxx, rpc })
+        let has = |program: &str| folder.join(format!("bin/{prefix}-{program}")).exists();
+        // Buildroot refuses a toolchain that has more than its symbols say (toolchain/helpers.mk).
+        let others = [
+            ("OPENMP", number("openmp").is_some()),
+            ("FORTRAN", has("gfortran")),
+            ("DLANG", has("gdc")),
+        ];
+        Ok(Self { folder: folder.to_owned(), prefix, target, gcc, libc, headers, cxx, rpc, others })
     }
 
     /// Whether there is a C++ compiler that finds its library.
@@ -170,6 +182,9 @@ impl Toolchain {
         .collect();
         for name in self.claims() {
             symbols.insert(name, yes(true));
+        }
+        for (name, on) in self.others {
+            symbols.insert(format!("BR2_TOOLCHAIN_EXTERNAL_{name}"), yes(on));
         }
         if self.libc != Libc::Musl {
             symbols.insert("BR2_TOOLCHAIN_EXTERNAL_INET_RPC".to_owned(), yes(self.rpc));

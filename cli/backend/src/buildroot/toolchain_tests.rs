@@ -85,6 +85,17 @@ fn a_toolchain_that_fits_is_described_in_buildroots_symbols() {
         assert_eq!(on(name), "y", "{name}");
     }
     assert_eq!(on("INET_RPC"), "n");
+    assert_eq!((on("OPENMP"), on("FORTRAN"), on("DLANG")), ("n".to_owned(), "n".to_owned(), "n".to_owned()));
+}
+
+#[test]
+fn what_a_toolchain_has_beyond_need_is_told_too_as_buildroot_refuses_it_otherwise() {
+    let answer = "FASTNESS_libc_headers 1\nFASTNESS_headers 393659\nFASTNESS_openmp 1\nFASTNESS_glibc 1\nFASTNESS_gcc 12";
+    let folder = toolchain(&Said { answer, ..FITS });
+    script(&folder.path().join("t/bin/aarch64-none-linux-gnu-gfortran"), "cat");
+    let symbols = probed(&folder).unwrap().symbols();
+    let on = |name: &str| symbols[&format!("BR2_TOOLCHAIN_EXTERNAL_{name}")].as_str();
+    assert_eq!((on("OPENMP"), on("FORTRAN"), on("DLANG")), ("y", "y", "n"));
 }
 
 #[test]
