@@ -143,11 +143,8 @@ impl Toolchain {
         let rpc = number("rpc").is_some();
         let has = |program: &str| folder.join(format!("bin/{prefix}-{program}")).exists();
         // Buildroot refuses a toolchain that has more than its symbols say (toolchain/helpers.mk).
-        let others = [
-            ("OPENMP", number("openmp").is_some()),
-            ("FORTRAN", has("gfortran")),
-            ("DLANG", has("gdc")),
-        ];
+        let others =
+            [("OPENMP", number("openmp").is_some()), ("FORTRAN", has("gfortran")), ("DLANG", has("gdc"))];
         Ok(Self { folder: folder.to_owned(), prefix, target, gcc, libc, headers, cxx, rpc, others })
     }
 

@@ -36,10 +36,21 @@ done <"$here/removals.txt"
 
 # Packages bring accounts, too: only persons have a shell, and nobody has a password.
 persons=" $(tr '\n' ' ' <"$here/persons.txt")"
-awk -F : -v OFS=: -v persons="$persons" '
+# A package's line for an account of the plan comes after the plan's: home and comment are set back.
+awk -v OFS=: -v persons="$persons" '
+	NR == FNR {
+		if ($1 ~ /^[#-]/)
+			next
+		home[$1] = $6
+		comment[$1] = $9
+		for (i = 10; i <= NF; i++)
+			comment[$1] = comment[$1] " " $i
+		next
+	}
+	$1 in home { $5 = comment[$1]; $6 = home[$1] }
 	index(persons, " " $1 " ") == 0 { $7 = "/usr/sbin/nologin" }
 	{ print }
-' etc/passwd >etc/passwd.new
+' FS=' ' "$here/users.txt" FS=: etc/passwd >etc/passwd.new
 awk -F : -v OFS=: -v persons="$persons" '
 	{ $2 = index(persons, " " $1 " ") == 0 ? "!*" : "*"; print }
 ' etc/shadow >etc/shadow.new
