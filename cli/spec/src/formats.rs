@@ -49,16 +49,16 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
 /// Registers all of them.
 pub fn register(registry: &mut Handlebars<'static>) {
     for (name, hold) in FORMATS {
-        registry.register_helper(name, Box::new(Format { name, hold }));
+        registry.register_helper(name, Box::new(Inner(move |h: &Helper<'_>| held(h, hold))));
     }
     for (name, convert) in NUMBERS {
-        registry.register_helper(name, Box::new(Number { name, convert }));
+        registry.register_helper(name, Box::new(Inner(move |h: &Helper<'_>| converted(h, convert))));
     }
     for (name, decide) in LOGIC {
-        registry.register_helper(name, Box::new(Logic { name, decide }));
+        registry.register_helper(name, Box::new(Inner(move |h: &Helper<'_>| decided(h, decide))));
     }
-    registry.register_helper("json", Box::new(Json));
-    registry.register_helper("join", Box::new(Join));
+    registry.register_helper("json", Box::new(Inner(json)));
+    registry.register_helper("join", Box::new(Inner(join)));
     registry.register_helper("if", Box::new(Branch { when: true }));
     registry.register_helper("unless", Box::new(Branch { when: false }));
 }
@@ -125,12 +125,13 @@ fn scalar(name: &str, value: &Value) -> Result<String, RenderError> {
     }
 }
 
-struct Format {
-    name: &'static str,
-    hold: Hold,
-}
+/// A helper that gives a value, made from its parameters alone.
+struct Inner<F>(F);
 
-impl HelperDef for Format {
+impl<F> HelperDef for Inner<F>
+where
+    F: Fn(&Helper<'_>) -> Result<Value, RenderError> + Send + Sync,
+{
     fn call_inner<'reg: 'rc, 'rc>(
         &self,
         helper: &Helper<'rc>,
@@ -138,98 +139,56 @@ impl HelperDef for Format {
         _: &'rc Context,
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
-        let text = scalar(self.name, present(helper, 0)?.value())?;
-        match (self.hold)(&text) {
-            Some(held) => Ok(ScopedJson::Derived(held.into())),
-            None => Err(problem(format!("`{}` cannot hold the value {}", self.name, Value::from(text)))),
+        (self.0)(helper).map(ScopedJson::Derived)
+    }
+}
+
+fn held(helper: &Helper<'_>, hold: Hold) -> Result<Value, RenderError> {
+    let name = helper.name();
+    let text = scalar(name, present(helper, 0)?.value())?;
+    match hold(&text) {
+        Some(held) => Ok(held.into()),
+        None => Err(problem(format!("`{name}` cannot hold the value {}", Value::from(text)))),
+    }
+}
+
+fn converted(helper: &Helper<'_>, convert: Convert) -> Result<Value, RenderError> {
+    let value = present(helper, 0)?.value();
+    value
+        .as_u64()
+        .and_then(convert)
+        .ok_or_else(|| problem(format!("`{}` cannot express {value}", helper.name())))
+}
+
+fn decided(helper: &Helper<'_>, decide: Decide) -> Result<Value, RenderError> {
+    let (name, count) = (helper.name(), helper.params().len());
+    if matches!(name, "eq" | "ne") && count != 2 {
+        return Err(problem(format!("`{name}` compares two values, found {count}")));
+    }
+    let values: Vec<&Value> =
+        (0..count.max(1)).map(|i| present(helper, i).map(PathAndJson::value)).collect::<Result<_, _>>()?;
+    Ok(decide(&values).into())
+}
+
+fn json(helper: &Helper<'_>) -> Result<Value, RenderError> {
+    Ok(present(helper, 0)?.value().to_string().into())
+}
+
+fn join(helper: &Helper<'_>) -> Result<Value, RenderError> {
+    let (Value::Array(items), Value::String(between)) =
+        (present(helper, 0)?.value(), present(helper, 1)?.value())
+    else {
+        return Err(problem("`join` needs a list and a text to put between".to_owned()));
+    };
+    let mut words = Vec::with_capacity(items.len());
+    for item in items {
+        let word = scalar("join", item)?;
+        if word.chars().any(char::is_control) {
+            return Err(problem(format!("`join` cannot hold the value {}", Value::from(word))));
         }
+        words.push(word);
     }
-}
-
-struct Number {
-    name: &'static str,
-    convert: Convert,
-}
-
-impl HelperDef for Number {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let value = present(helper, 0)?.value();
-        match value.as_u64().and_then(self.convert) {
-            Some(converted) => Ok(ScopedJson::Derived(converted)),
-            None => Err(problem(format!("`{}` cannot express {value}", self.name))),
-        }
-    }
-}
-
-struct Json;
-
-impl HelperDef for Json {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        Ok(ScopedJson::Derived(present(helper, 0)?.value().to_string().into()))
-    }
-}
-
-struct Join;
-
-impl HelperDef for Join {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let (Value::Array(items), Value::String(between)) =
-            (present(helper, 0)?.value(), present(helper, 1)?.value())
-        else {
-            return Err(problem("`join` needs a list and a text to put between".to_owned()));
-        };
-        let mut words = Vec::with_capacity(items.len());
-        for item in items {
-            let word = scalar("join", item)?;
-            if word.chars().any(char::is_control) {
-                return Err(problem(format!("`join` cannot hold the value {}", Value::from(word))));
-            }
-            words.push(word);
-        }
-        Ok(ScopedJson::Derived(words.join(between).into()))
-    }
-}
-
-struct Logic {
-    name: &'static str,
-    decide: Decide,
-}
-
-impl HelperDef for Logic {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let count = helper.params().len();
-        if matches!(self.name, "eq" | "ne") && count != 2 {
-            return Err(problem(format!("`{}` compares two values, found {count}", self.name)));
-        }
-        let values: Vec<&Value> = (0..count.max(1))
-            .map(|i| present(helper, i).map(PathAndJson::value))
-            .collect::<Result<_, _>>()?;
-        Ok(ScopedJson::Derived((self.decide)(&values).into()))
-    }
+    Ok(words.join(between).into())
 }
 
 struct Branch {
