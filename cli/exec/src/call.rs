@@ -20,6 +20,9 @@ use crate::{Tool, check_interrupt, find, interrupted};
 /// Variables that a tool may see; all others stay out, so that a build does not depend on a shell.
 const PASSED: &[&str] =
     &["PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// How long a tool may take to end when it is asked to. Compilers and make take away what they half
+/// wrote; killed before that, they leave empty objects that the next make takes for finished ones.
+const GRACE: Duration = Duration::from_secs(10);
 const LOG_TAIL_LINES: usize = 15;
 /// What strerror(3) says for ENOSPC; tools run with the locale C.
 const NO_SPACE: &str = "No space left on device";
@@ -343,7 +346,8 @@ impl Read for Stream {
 fn end_group(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::TERM);
-        for _ in 0..20 {
+        let patience = Instant::now() + GRACE;
+        while Instant::now() < patience {
             if !matches!(child.try_wait(), Ok(None)) {
                 return;
             }
@@ -467,6 +471,19 @@ mod tests {
         let failure =
             Call::new(SH).args(["-c", "sleep 60 & wait"]).limit(Duration::from_millis(50)).run().unwrap_err();
         assert_eq!(failure.diagnostics[0].code, "time-limit");
+    }
+
+    #[test]
+    fn a_tool_that_is_stopped_may_take_away_what_it_half_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let half = folder.path().join("half.o");
+        let script =
+            "trap 'sleep 1; rm half.o; exit 1' TERM; : > half.o; echo ready; while :; do sleep 0.1; done";
+        let mut running = Call::new(SH).args(["-c", script]).folder(folder.path()).spawn_reading().unwrap();
+        running.stream().unwrap().read_exact(&mut [0; 6]).unwrap();
+        assert!(half.exists());
+        drop(running);
+        assert!(!half.exists());
     }
 
     #[test]
