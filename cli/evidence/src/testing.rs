@@ -59,6 +59,11 @@ impl Tree {
         self.node(path, NodeKind::Symlink(target.to_owned()), 0o777)
     }
 
+    pub fn without(mut self, path: &str) -> Self {
+        self.nodes.remove(path).expect("path is in the tree");
+        self
+    }
+
     pub fn change(mut self, path: &str, change: impl FnOnce(&mut Node)) -> Self {
         change(self.nodes.get_mut(path).expect("path is in the tree"));
         self
