@@ -1,1 +1,23 @@
-//! x
+//! The identities of a product's network: a root, an issuing CA and what they sign, for devices, servers,
+//! peers and operators (RFC 5280, IEEE 802.1AR), and SSH certificates of the same authority.
+//!
+//! [`verify`] shares no code with the issuing side but the names: a mistake made on both sides would
+//! otherwise verify. Time is always an argument; nothing here asks the clock. No private key is written
+//! unencrypted, and none replaces another.
+
+mod authority;
+mod csr;
+mod encode;
+mod index;
+mod key;
+mod names;
+mod role;
+pub mod verify;
+
+pub use authority::{Authority, Init, Issued, Request};
+pub use csr::{make as make_csr, read_csr};
+pub use encode::{format_time, parse_time};
+pub use index::{Entry, Index, Reason, Revocation};
+pub use key::Algorithm;
+pub use names::AltName;
+pub use role::Role;
