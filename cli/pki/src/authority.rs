@@ -7,10 +7,12 @@ use diag::{ExitStatus, Failure, Outcome};
 use exec::FolderLock;
 use record::{read_json, sha256_hex, write_json_atomic};
 use secret::{NewFile, Secret, check_name, decrypt, encrypt, open_store, publish};
+use x509_cert::Certificate;
 use x509_cert::certificate::{TbsCertificate, Version};
 use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
 use x509_cert::der::asn1::{BitString, OctetString, Uint};
 use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::crl::CrlDistributionPoints;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -18,12 +20,10 @@ use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, NameConstraints,
     SubjectAltName, SubjectKeyIdentifier,
 };
-use x509_cert::ext::Extension;
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use x509_cert::time::{Time, Validity};
-use x509_cert::Certificate;
 
 use crate::encode::{
     COMMON_NAME, ORGANIZATION, SERIAL, distribution_point, extension, format_time, general_name, hex,
@@ -107,7 +107,7 @@ impl Authority {
             )
             .hint("name another folder with `--pki`"));
         }
-        let subject = |what: &str| name(&[(ORGANIZATION, &init.organization), (COMMON_NAME, what)]);
+        let subject = |what: &str| name(&[(ORGANIZATION, init.organization.as_str()), (COMMON_NAME, what)]);
         let root_name = subject(&format!("{} root CA", init.organization))?;
         let issuing_name = subject(&format!("{} issuing CA", init.organization))?;
         let root_key = PrivateKey::generate(init.algorithm)?;
@@ -116,12 +116,20 @@ impl Authority {
         let end = now + u64::from(init.days) * DAY;
         let authority = |depth: u8| -> Outcome<Vec<Extension>> {
             Ok(vec![
-                extension("2.5.29.19", true, &BasicConstraints { ca: true, path_len_constraint: Some(depth) })?,
+                extension(
+                    "2.5.29.19",
+                    true,
+                    &BasicConstraints { ca: true, path_len_constraint: Some(depth) },
+                )?,
                 extension("2.5.29.15", true, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))?,
             ])
         };
         let root = Signed { key: &root_key, issuer: &root_name, public: &root_public }.certificate(
-            (now, time(end)?), &root_name, &root_public, authority(1)?, serial()?,
+            (now, time(end)?),
+            &root_name,
+            &root_public,
+            authority(1)?,
+            serial()?,
         )?;
         let mut extensions = authority(0)?;
         if !init.domains.is_empty() {
@@ -129,17 +137,28 @@ impl Authority {
         }
         let half = now + u64::from(init.days) * DAY / 2;
         let issuing = Signed { key: &root_key, issuer: &root_name, public: &root_public }.certificate(
-            (now, time(half)?), &issuing_name, &issuing_public, extensions, serial()?,
+            (now, time(half)?),
+            &issuing_name,
+            &issuing_public,
+            extensions,
+            serial()?,
         )?;
         let root_sealed = encrypt(&root_key.to_der()?, secret)?;
         let issuing_sealed = encrypt(&issuing_key.to_der()?, secret)?;
         let (root, issuing) = (pem("CERTIFICATE", &root)?, pem("CERTIFICATE", &issuing)?);
         let file = |name: &str, content: &'_ [u8], mode| (name.to_owned(), content.to_vec(), mode);
-        let public = [file("root.crt", root.as_bytes(), 0o644), file("issuing.crt", issuing.as_bytes(), 0o644)];
-        let mut files: Vec<NewFile<'_>> =
-            public.iter().map(|(name, content, mode)| NewFile { name: name.clone(), content, mode: *mode }).collect();
+        let public =
+            [file("root.crt", root.as_bytes(), 0o644), file("issuing.crt", issuing.as_bytes(), 0o644)];
+        let mut files: Vec<NewFile<'_>> = public
+            .iter()
+            .map(|(name, content, mode)| NewFile { name: name.clone(), content, mode: *mode })
+            .collect();
         files.push(NewFile { name: "root.key.pem".into(), content: root_sealed.as_bytes(), mode: 0o600 });
-        files.push(NewFile { name: "issuing.key.pem".into(), content: issuing_sealed.as_bytes(), mode: 0o600 });
+        files.push(NewFile {
+            name: "issuing.key.pem".into(),
+            content: issuing_sealed.as_bytes(),
+            mode: 0o600,
+        });
         publish(folder, "authority", &files)?;
         let index = Index {
             schema_version: 1,
@@ -215,7 +234,8 @@ impl Authority {
         days: Option<u32>,
         secret: &Secret,
     ) -> Outcome<Issued> {
-        let last = self.index.entries.iter().rev().find(|e| e.name == name).ok_or_else(|| not_issued(name))?;
+        let last =
+            self.index.entries.iter().rev().find(|e| e.name == name).ok_or_else(|| not_issued(name))?;
         let names = last.names.iter().filter_map(|name| name.parse().ok()).collect();
         let (role, device_serial) = (last.role, last.device_serial.clone());
         let request = Request { name: name.to_owned(), role, names, device_serial, days, algorithm, csr };
@@ -303,9 +323,10 @@ impl Authority {
                 (key.public()?, Some(encrypt(&key.to_der()?, secret)?))
             }
         };
-        let mut subject = vec![(ORGANIZATION, self.index.organization.as_str()), (COMMON_NAME, &request.name)];
+        let mut subject =
+            vec![(ORGANIZATION, self.index.organization.as_str()), (COMMON_NAME, request.name.as_str())];
         if let Some(serial) = &request.device_serial {
-            subject.push((SERIAL, serial));
+            subject.push((SERIAL, serial.as_str()));
         }
         let number = serial()?;
         let extensions = leaf_extensions(request.role, &names, self.index.crl_url.as_deref())?;
@@ -314,10 +335,12 @@ impl Authority {
             issuer: &issuer.tbs_certificate.subject,
             public: &issuer.tbs_certificate.subject_public_key_info,
         };
-        let der = signer.certificate((self.now, end), &name(&subject)?, &public, extensions, number.clone())?;
+        let der =
+            signer.certificate((self.now, end), &name(&subject)?, &public, extensions, number.clone())?;
         let generation = 1 + self.index.entries.iter().filter(|e| e.name == request.name).count();
         // No name of an identity has a `+`.
-        let file = if generation == 1 { request.name.clone() } else { format!("{}+{generation}", request.name) };
+        let file =
+            if generation == 1 { request.name.clone() } else { format!("{}+{generation}", request.name) };
         let entry = Entry {
             name: request.name.clone(),
             file: file.clone(),
@@ -466,7 +489,8 @@ fn constraints(domains: &[String]) -> Outcome<NameConstraints> {
     let mut permitted = Vec::new();
     for domain in domains {
         let name: AltName = format!("dns:{domain}").parse().map_err(|why| {
-            Failure::error(ExitStatus::Input, "bad-name", format!("{why}")).hint("give a domain such as `plant.example`")
+            Failure::error(ExitStatus::Input, "bad-name", format!("{why}"))
+                .hint("give a domain such as `plant.example`")
         })?;
         let base: GeneralName = general_name(&name)?;
         permitted.push(GeneralSubtree { base, minimum: 0, maximum: None });
@@ -487,7 +511,8 @@ fn names_of(request: &Request) -> Outcome<Vec<AltName>> {
         )
         .hint("give it with `--san`"))
     };
-    if request.role.needs_host_name() && !names.iter().any(|n| matches!(n, AltName::Dns(_) | AltName::Ip(_))) {
+    if request.role.needs_host_name() && !names.iter().any(|n| matches!(n, AltName::Dns(_) | AltName::Ip(_)))
+    {
         return missing("a `dns:` or `ip:` name");
     }
     if request.role == Role::Opcua && !names.iter().any(|n| matches!(n, AltName::Uri(_))) {
@@ -497,7 +522,10 @@ fn names_of(request: &Request) -> Outcome<Vec<AltName>> {
         return Err(Failure::error(
             ExitStatus::Input,
             "no-name",
-            format!("expected a serial number of the device `{}` (IEEE 802.1AR, 8.6), found none", request.name),
+            format!(
+                "expected a serial number of the device `{}` (IEEE 802.1AR, 8.6), found none",
+                request.name
+            ),
         )
         .hint("give it with `--device-serial`"));
     }
@@ -519,8 +547,9 @@ fn check_clock(now: u64, earliest: u64) -> Outcome<()> {
 }
 
 fn serial_of(text: &str) -> Outcome<SerialNumber> {
-    let bytes: Result<Vec<u8>, _> =
-        (0..text.len() / 2).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2).unwrap_or("x"), 16)).collect();
+    let bytes: Result<Vec<u8>, _> = (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2).unwrap_or("x"), 16))
+        .collect();
     SerialNumber::new(&bytes.map_err(|e| broken(&e))?).map_err(|e| broken(&e))
 }
 

@@ -58,8 +58,11 @@ pub(crate) fn accept(text: &[u8], allowed: &[AltName]) -> Outcome<SubjectPublicK
     }
     let allowed = allowed.iter().map(general_name).collect::<Outcome<Vec<_>>>()?;
     if let Some(other) = wanted.iter().find(|name| !allowed.contains(name)) {
-        return Err(refused("csr-names", format!("the request asks for a name that was not named here: {other:?}"))
-            .hint("if it is right, name it with `--san`"));
+        return Err(refused(
+            "csr-names",
+            format!("the request asks for a name that was not named here: {other:?}"),
+        )
+        .hint("if it is right, name it with `--san`"));
     }
     Ok(request.info.public_key)
 }
@@ -83,7 +86,7 @@ pub fn make(folder: &std::path::Path, request: &Request, organization: &str, sec
     };
     let info = CertReqInfo {
         version: Version::V1,
-        subject: name(&[(crate::encode::ORGANIZATION, organization), (COMMON_NAME, &request.name)])?,
+        subject: name(&[(crate::encode::ORGANIZATION, organization), (COMMON_NAME, request.name.as_str())])?,
         public_key: key.public()?,
         attributes: SetOfVec::try_from(vec![attribute]).map_err(|e| broken(&e))?,
     };
@@ -97,8 +100,12 @@ pub fn make(folder: &std::path::Path, request: &Request, organization: &str, sec
     let sealed = encrypt(&key.to_der()?, secret)?;
     open_store(folder)?;
     let stem = &request.name;
-    publish(folder, stem, &[
-        NewFile { name: format!("{stem}.key.pem"), content: sealed.as_bytes(), mode: 0o600 },
-        NewFile { name: format!("{stem}.csr"), content: text.as_bytes(), mode: 0o644 },
-    ])
+    publish(
+        folder,
+        stem,
+        &[
+            NewFile { name: format!("{stem}.key.pem"), content: sealed.as_bytes(), mode: 0o600 },
+            NewFile { name: format!("{stem}.csr"), content: text.as_bytes(), mode: 0o644 },
+        ],
+    )
 }

@@ -9,9 +9,9 @@ use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::asn1::{Any, GeneralizedTime, Ia5String, OctetString, SetOfVec, UtcTime};
 use x509_cert::der::pem::{LineEnding, encode_string};
 use x509_cert::der::{DateTime, Encode, Tag};
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::crl::dp::DistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
-use x509_cert::ext::Extension;
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
@@ -32,15 +32,16 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(seconds);
     }
-    text.parse::<DateTime>()
-        .map(|time| time.unix_duration().as_secs())
-        .map_err(|_| format!("expected seconds since 1970 or `YYYY-MM-DDTHH:MM:SSZ`, found `{}`", text.escape_debug()))
+    text.parse::<DateTime>().map(|time| time.unix_duration().as_secs()).map_err(|_| {
+        format!("expected seconds since 1970 or `YYYY-MM-DDTHH:MM:SSZ`, found `{}`", text.escape_debug())
+    })
 }
 
 /// Seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`.
 #[must_use]
 pub fn format_time(seconds: u64) -> String {
-    DateTime::from_unix_duration(Duration::from_secs(seconds)).map_or_else(|_| seconds.to_string(), |t| t.to_string())
+    DateTime::from_unix_duration(Duration::from_secs(seconds))
+        .map_or_else(|_| seconds.to_string(), |t| t.to_string())
 }
 
 /// RFC 5280, 4.1.2.5: UTCTime through 2049, GeneralizedTime from then on.
@@ -68,7 +69,8 @@ pub(crate) fn name(attributes: &[(ObjectIdentifier, &str)]) -> Outcome<Name> {
         // A serialNumber is a PrintableString (RFC 5280, appendix A.1).
         let tag = if *oid == SERIAL { Tag::PrintableString } else { Tag::Utf8String };
         let value = Any::new(tag, value.as_bytes()).map_err(|e| broken(&e))?;
-        let set = SetOfVec::try_from(vec![AttributeTypeAndValue { oid: *oid, value }]).map_err(|e| broken(&e))?;
+        let set =
+            SetOfVec::try_from(vec![AttributeTypeAndValue { oid: *oid, value }]).map_err(|e| broken(&e))?;
         parts.push(RelativeDistinguishedName(set));
     }
     Ok(RdnSequence(parts))

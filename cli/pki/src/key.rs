@@ -36,7 +36,9 @@ pub(crate) enum PrivateKey {
 
 impl PrivateKey {
     pub(crate) fn generate(algorithm: Algorithm) -> Outcome<Self> {
-        let rsa = |bits| RsaPrivateKey::new(&mut OsRng, bits).map(|k| Self::Rsa(Box::new(k))).map_err(|e| broken(&e));
+        let rsa = |bits| {
+            RsaPrivateKey::new(&mut OsRng, bits).map(|k| Self::Rsa(Box::new(k))).map_err(|e| broken(&e))
+        };
         match algorithm {
             Algorithm::P256 => Ok(Self::P256(p256::SecretKey::random(&mut OsRng))),
             Algorithm::P384 => Ok(Self::P384(p384::SecretKey::random(&mut OsRng))),
@@ -54,8 +56,12 @@ impl PrivateKey {
             return Ok(Self::P384(key));
         }
         RsaPrivateKey::from_pkcs8_der(der).map(|key| Self::Rsa(Box::new(key))).map_err(|_| {
-            Failure::error(ExitStatus::Keys, "key-format", "expected a key on P-256 or P-384 or an RSA key, found another")
-                .hint("take the key from a backup")
+            Failure::error(
+                ExitStatus::Keys,
+                "key-format",
+                "expected a key on P-256 or P-384 or an RSA key, found another",
+            )
+            .hint("take the key from a backup")
         })
     }
 

@@ -68,7 +68,9 @@ pub(crate) fn is_host_name(text: &str) -> bool {
 }
 
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
+    !text.is_empty()
+        && text.len() <= 64
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
 }
 
 fn is_uri(text: &str) -> bool {
@@ -81,14 +83,29 @@ mod tests {
 
     #[test]
     fn names_are_read_and_written_alike() {
-        for name in ["dns:gw-17.plant.example", "ip:192.0.2.1", "ip:2001:db8::1", "email:eve@plant.example", "uri:urn:plant:gw"] {
+        for name in [
+            "dns:gw-17.plant.example",
+            "ip:192.0.2.1",
+            "ip:2001:db8::1",
+            "email:eve@plant.example",
+            "uri:urn:plant:gw",
+        ] {
             assert_eq!(name.parse::<AltName>().unwrap().to_string(), name);
         }
     }
 
     #[test]
     fn syntax_of_shells_and_of_nft_is_refused() {
-        for name in ["dns:a;reboot", "dns:*.plant.example", "dns:-a", "dns:", "ip:1.2.3", "email:a b@c", "uri:urn:$(id)", "a"] {
+        for name in [
+            "dns:a;reboot",
+            "dns:*.plant.example",
+            "dns:-a",
+            "dns:",
+            "ip:1.2.3",
+            "email:a b@c",
+            "uri:urn:$(id)",
+            "a",
+        ] {
             let refused = name.parse::<AltName>().unwrap_err();
             assert!(refused.starts_with("expected "), "{refused}");
         }

@@ -1,6 +1,7 @@
 //! What is issued is accepted by OpenSSL, and what OpenSSL makes badly is refused here, each for its reason.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop with the place")]
+#![allow(clippy::print_stderr, reason = "what was skipped is said aloud")]
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +30,8 @@ fn tool_is_there() -> bool {
 }
 
 fn openssl(folder: &Path, arguments: &str) -> (bool, String) {
-    let run = Command::new("openssl").current_dir(folder).args(arguments.split_whitespace()).output().unwrap();
+    let run =
+        Command::new("openssl").current_dir(folder).args(arguments.split_whitespace()).output().unwrap();
     (run.status.success(), String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned())
 }
 
@@ -86,8 +88,10 @@ fn everything_issued_is_accepted_by_openssl_and_by_us() {
     }
     let folder = TempDir::new().unwrap();
     let mut authority = authority(folder.path(), Algorithm::P384);
-    let uri = Request { names: vec!["uri:urn:plant:gw".parse().unwrap()], ..request("opcua-gw", Role::Opcua) };
-    let idevid = Request { device_serial: Some("SN-0017".to_owned()), ..request("gw-17-idevid", Role::Idevid) };
+    let uri =
+        Request { names: vec!["uri:urn:plant:gw".parse().unwrap()], ..request("opcua-gw", Role::Opcua) };
+    let idevid =
+        Request { device_serial: Some("SN-0017".to_owned()), ..request("gw-17-idevid", Role::Idevid) };
     let rsa = Request { algorithm: Algorithm::Rsa3072, ..request("rsa.plant.example", Role::Server) };
     let all = [
         (request("gw-17.plant.example", Role::Device), "sslclient", Purpose::Client),
@@ -136,7 +140,10 @@ fn a_certificate_of_ours_is_refused_for_its_own_reason() {
     let early = refused(&Query { at: NOW - DAY, ..base() });
     assert!(early.contains("not-yet-valid: ") && early.contains("is the clock right?"), "{early}");
     let name = refused(&Query { name: Some("dns:other.plant.example".parse().unwrap()), ..base() });
-    assert!(name.starts_with("wrong-name: the certificate is not that of `dns:other.plant.example`"), "{name}");
+    assert!(
+        name.starts_with("wrong-name: the certificate is not that of `dns:other.plant.example`"),
+        "{name}"
+    );
     verify(&Query { name: Some("dns:gw.plant.example".parse().unwrap()), ..base() }).unwrap();
     let usage = refused(&Query { purpose: Some(Purpose::Server), ..base() });
     assert!(usage.starts_with("wrong-usage: expected the extended key usage serverAuth"), "{usage}");
@@ -176,7 +183,8 @@ fn damaged_der_never_verifies_and_never_panics() {
     let (_, der) = pem(first);
     let mut query = query(folder.path(), "pki/issued/gw.plant.example.crt", "pki/root.crt");
     for cut in (0..der.len()).step_by(7) {
-        let refusal = read_pem::<x509_cert::Certificate>(armour(&der[..cut]).as_bytes(), "CERTIFICATE").unwrap_err();
+        let refusal =
+            read_pem::<x509_cert::Certificate>(armour(&der[..cut]).as_bytes(), "CERTIFICATE").unwrap_err();
         assert_eq!(refusal.code, "malformed");
     }
     for place in 0..der.len() {
@@ -201,9 +209,17 @@ fn armour(der: &[u8]) -> String {
 /// A root and what it signs, made by OpenSSL.
 fn hostile(folder: &Path, key: &str, digest: &str, leaf_extensions: &str) {
     fs::write(folder.join("leaf.ext"), leaf_extensions).unwrap();
-    made(folder, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.pem -days 36500 -subj /CN=root -addext keyUsage=critical,keyCertSign,cRLSign");
+    made(
+        folder,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout root.key -out root.pem -days 36500 -subj /CN=root -addext keyUsage=critical,keyCertSign,cRLSign",
+    );
     made(folder, &format!("req -new {key} -nodes -keyout leaf.key -out leaf.csr -subj /CN=leaf"));
-    made(folder, &format!("x509 -req {digest} -in leaf.csr -CA root.pem -CAkey root.key -days 36500 -extfile leaf.ext -out leaf.pem"));
+    made(
+        folder,
+        &format!(
+            "x509 -req {digest} -in leaf.csr -CA root.pem -CAkey root.key -days 36500 -extfile leaf.ext -out leaf.pem"
+        ),
+    );
 }
 
 const P256: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
@@ -215,7 +231,11 @@ fn weak_keys_curves_and_hashes_are_refused() {
     }
     for (key, digest, expected) in [
         ("-newkey rsa:2048", "-sha256", "weak-key: expected an RSA key of at least 3072 bits"),
-        ("-newkey ec -pkeyopt ec_paramgen_curve:secp256k1", "-sha256", "unknown-curve: expected a key on P-256 or P-384"),
+        (
+            "-newkey ec -pkeyopt ec_paramgen_curve:secp256k1",
+            "-sha256",
+            "unknown-curve: expected a key on P-256 or P-384",
+        ),
         (P256, "-sha1", "weak-signature: expected a signature with SHA-256 or better, found SHA-1"),
     ] {
         let folder = TempDir::new().unwrap();
@@ -248,8 +268,12 @@ fn self_signed_ones_false_cas_and_long_paths_are_refused() {
 
     // One more below the leaf, which is no CA.
     made(place, &format!("req -new {P256} -nodes -keyout low.key -out low.csr -subj /CN=low"));
-    made(place, "x509 -req -in low.csr -CA leaf.pem -CAkey leaf.key -days 36500 -extfile leaf.ext -out low.pem");
-    let both = fs::read_to_string(place.join("low.pem")).unwrap() + &fs::read_to_string(place.join("leaf.pem")).unwrap();
+    made(
+        place,
+        "x509 -req -in low.csr -CA leaf.pem -CAkey leaf.key -days 36500 -extfile leaf.ext -out low.pem",
+    );
+    let both = fs::read_to_string(place.join("low.pem")).unwrap()
+        + &fs::read_to_string(place.join("leaf.pem")).unwrap();
     fs::write(place.join("chain.pem"), &both).unwrap();
     let no_ca = refused(&Query { at, ..query(place, "chain.pem", "root.pem") });
     assert!(no_ca.contains("issuer-not-ca: `CN=leaf` signed a certificate and is no CA"), "{no_ca}");
@@ -259,12 +283,23 @@ fn self_signed_ones_false_cas_and_long_paths_are_refused() {
     // A CA whose issuer allows none below it.
     let folder = TempDir::new().unwrap();
     let place = folder.path();
-    hostile(place, P256, "-sha256", "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign");
+    hostile(
+        place,
+        P256,
+        "-sha256",
+        "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign",
+    );
     made(place, &format!("req -new {P256} -nodes -keyout mid.key -out mid.csr -subj /CN=mid"));
-    made(place, "x509 -req -in mid.csr -CA leaf.pem -CAkey leaf.key -days 36500 -extfile leaf.ext -out mid.pem");
+    made(
+        place,
+        "x509 -req -in mid.csr -CA leaf.pem -CAkey leaf.key -days 36500 -extfile leaf.ext -out mid.pem",
+    );
     made(place, &format!("req -new {P256} -nodes -keyout low.key -out low.csr -subj /CN=low"));
     made(place, "x509 -req -in low.csr -CA mid.pem -CAkey mid.key -days 36500 -out low.pem");
-    let text: String = ["low.pem", "mid.pem", "leaf.pem"].iter().map(|f| fs::read_to_string(place.join(f)).unwrap()).collect();
+    let text: String = ["low.pem", "mid.pem", "leaf.pem"]
+        .iter()
+        .map(|f| fs::read_to_string(place.join(f)).unwrap())
+        .collect();
     fs::write(place.join("chain.pem"), text).unwrap();
     let long = refused(&Query { at, ..query(place, "chain.pem", "root.pem") });
     assert!(long.contains("path-too-long: `CN=leaf` allows 0 CAs below it, found 1"), "{long}");
@@ -277,7 +312,12 @@ fn a_request_is_issued_only_with_the_names_that_were_named() {
     }
     let folder = TempDir::new().unwrap();
     let mut authority = authority(folder.path(), Algorithm::P256);
-    made(folder.path(), &format!("req -new {P256} -nodes -keyout k -out c -subj /CN=x -addext subjectAltName=DNS:gw.plant.example"));
+    made(
+        folder.path(),
+        &format!(
+            "req -new {P256} -nodes -keyout k -out c -subj /CN=x -addext subjectAltName=DNS:gw.plant.example"
+        ),
+    );
     let csr = fs::read(folder.path().join("c")).unwrap();
     let other = Request { csr: Some(csr.clone()), ..request("other.plant.example", Role::Device) };
     let failure = authority.issue(&other, &secret()).unwrap_err();
@@ -287,7 +327,10 @@ fn a_request_is_issued_only_with_the_names_that_were_named() {
     authority.issue(&right, &secret()).unwrap();
     assert!(!folder.path().join("pki/issued/gw.plant.example.key.pem").exists());
     made(folder.path(), "req -new -newkey rsa:2048 -nodes -keyout k -out c -subj /CN=x");
-    let weak = Request { csr: Some(fs::read(folder.path().join("c")).unwrap()), ..request("w.plant.example", Role::Device) };
+    let weak = Request {
+        csr: Some(fs::read(folder.path().join("c")).unwrap()),
+        ..request("w.plant.example", Role::Device)
+    };
     assert!(authority.issue(&weak, &secret()).unwrap_err().to_string().contains("at least 3072 bits"));
 }
 
@@ -307,7 +350,10 @@ fn an_authority_is_never_overwritten_shared_or_taken_back_in_time() {
     assert!(first.issue(&long, &secret()).unwrap_err().to_string().contains("ends before its issuer's on"));
     let wrong = Secret::new(b"wrong".to_vec());
     let failure = first.issue(&request("x.plant.example", Role::Device), &wrong).unwrap_err();
-    assert!(failure.to_string().contains("does not open") && !failure.to_string().contains("`wrong`"), "{failure}");
+    assert!(
+        failure.to_string().contains("does not open") && !failure.to_string().contains("`wrong`"),
+        "{failure}"
+    );
     drop(first);
     let failure = Authority::open(&path, NOW - 1).unwrap_err();
     assert!(failure.to_string().contains("the clock says 2026-11-22T23:59:59Z"), "{failure}");

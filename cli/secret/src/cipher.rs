@@ -15,8 +15,8 @@ use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, SecretDocument};
 use rand_core::{OsRng, RngCore};
 use zeroize::Zeroizing;
 
-use super::passphrase::Secret;
 use super::files::refuse_open_permissions;
+use super::passphrase::Secret;
 
 /// PBKDF2 rounds of a new key (the OWASP password storage recommendation of 2023 for HMAC-SHA256).
 const ROUNDS: u32 = 600_000;

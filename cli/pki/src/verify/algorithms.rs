@@ -1,10 +1,10 @@
 //! Which keys and signatures are accepted, and whether a signature is right.
 
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use rsa::pkcs1::DecodeRsaPublicKey as _;
 use rsa::traits::PublicKeyParts as _;
 use rsa::{Pkcs1v15Sign, RsaPublicKey};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use x509_cert::spki::{AlgorithmIdentifierOwned, ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
 use super::Refusal;
@@ -33,10 +33,15 @@ fn open(key: &SubjectPublicKeyInfoOwned) -> Result<Key, Refusal> {
     let bytes = key.subject_public_key.raw_bytes();
     match key.algorithm.oid.to_string().as_str() {
         EC => {
-            let curve = key.algorithm.parameters.as_ref().and_then(|p| p.decode_as::<ObjectIdentifier>().ok());
+            let curve =
+                key.algorithm.parameters.as_ref().and_then(|p| p.decode_as::<ObjectIdentifier>().ok());
             match curve.map(|c| c.to_string()).as_deref() {
-                Some(P256) => p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map(Key::P256).map_err(broken),
-                Some(P384) => p384::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map(Key::P384).map_err(broken),
+                Some(P256) => {
+                    p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map(Key::P256).map_err(broken)
+                }
+                Some(P384) => {
+                    p384::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map(Key::P384).map_err(broken)
+                }
                 other => Err(Refusal::new(
                     "unknown-curve",
                     format!(
@@ -47,8 +52,9 @@ fn open(key: &SubjectPublicKeyInfoOwned) -> Result<Key, Refusal> {
             }
         }
         RSA => {
-            let key = RsaPublicKey::from_pkcs1_der(bytes)
-                .map_err(|_| Refusal::new("unknown-key", "the RSA key cannot be read, or has more than 4096 bits"))?;
+            let key = RsaPublicKey::from_pkcs1_der(bytes).map_err(|_| {
+                Refusal::new("unknown-key", "the RSA key cannot be read, or has more than 4096 bits")
+            })?;
             if key.n().bits() < 3072 {
                 return Err(Refusal::new(
                     "weak-key",
@@ -60,7 +66,9 @@ fn open(key: &SubjectPublicKeyInfoOwned) -> Result<Key, Refusal> {
             }
             Ok(Key::Rsa(key))
         }
-        other => Err(Refusal::new("unknown-key", format!("expected an EC or RSA key, found algorithm {other}"))),
+        other => {
+            Err(Refusal::new("unknown-key", format!("expected an EC or RSA key, found algorithm {other}")))
+        }
     }
 }
 
@@ -106,7 +114,9 @@ pub(super) fn accepted(algorithm: &AlgorithmIdentifierOwned) -> Result<(bool, u3
     let weak = |name: &str| {
         Err(Refusal::new(
             "weak-signature",
-            format!("expected a signature with SHA-256 or better, found {name} (RFC 9155; NIST SP 800-131A, 9)"),
+            format!(
+                "expected a signature with SHA-256 or better, found {name} (RFC 9155; NIST SP 800-131A, 9)"
+            ),
         ))
     };
     match algorithm.oid.to_string().as_str() {

@@ -26,7 +26,10 @@ pub(super) fn check(certificate: &Certificate, wanted: &AltName) -> Result<(), R
     }
     Err(Refusal::new(
         "wrong-name",
-        format!("the certificate is not that of `{wanted}`: none of its {} alternative names is (RFC 6125, 6)", names.len()),
+        format!(
+            "the certificate is not that of `{wanted}`: none of its {} alternative names is (RFC 6125, 6)",
+            names.len()
+        ),
     ))
 }
 
@@ -40,7 +43,10 @@ pub(super) fn constrained(issuer: &Certificate, below: &Certificate) -> Result<(
     let (permitted, excluded) =
         (bounds.permitted_subtrees.unwrap_or_default(), bounds.excluded_subtrees.unwrap_or_default());
     if permitted.iter().chain(&excluded).any(|tree| !matches!(tree.base, GeneralName::DnsName(_))) {
-        return Err(Refusal::new("unknown-critical", "expected name constraints on host names only, found others"));
+        return Err(Refusal::new(
+            "unknown-critical",
+            "expected name constraints on host names only, found others",
+        ));
     }
     let inside = |base: &GeneralName, name: &str| match base {
         GeneralName::DnsName(base) => {
@@ -55,7 +61,10 @@ pub(super) fn constrained(issuer: &Certificate, below: &Certificate) -> Result<(
         if !allowed || excluded.iter().any(|tree| inside(&tree.base, name.as_str())) {
             return Err(Refusal::new(
                 "name-constraint",
-                format!("its issuer may not give the name `{}` (RFC 5280, 4.2.1.10)", name.as_str().escape_debug()),
+                format!(
+                    "its issuer may not give the name `{}` (RFC 5280, 4.2.1.10)",
+                    name.as_str().escape_debug()
+                ),
             ));
         }
     }

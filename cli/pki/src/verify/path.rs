@@ -40,7 +40,7 @@ pub fn verify(query: &Query) -> Result<Vec<Certificate>, Vec<Refusal>> {
         if let Some(issuer) = path.get(place + 1) {
             keep(signed(certificate, issuer));
             keep(may_issue(issuer, place, &path));
-            keep(revocation::check(query, certificate, issuer));
+            keep(revocation::check(query, certificate, issuer, query.strict && place == 0));
         }
         for issuer in &path[place + 1..] {
             keep(names::constrained(issuer, certificate));
@@ -62,7 +62,13 @@ fn build(query: &Query, leaf: &Certificate) -> (Vec<Certificate>, Result<(), Ref
             return (path, Ok(()));
         }
         if path.len() > DEEPEST {
-            return (path, Err(Refusal::new("path-too-long", format!("expected at most {DEEPEST} certificates in a path"))));
+            return (
+                path,
+                Err(Refusal::new(
+                    "path-too-long",
+                    format!("expected at most {DEEPEST} certificates in a path"),
+                )),
+            );
         }
         let issuer = &last.tbs_certificate.issuer;
         let named = |other: &&Certificate| other.tbs_certificate.subject == *issuer && !path.contains(other);
@@ -85,10 +91,19 @@ fn unknown(last: &Certificate) -> Refusal {
     if tbs.issuer == tbs.subject {
         return Refusal::new(
             "self-signed",
-            format!("`{}` is self-signed and not among the roots that are trusted (RFC 5280, 6.1.1)", shown(&tbs.subject)),
+            format!(
+                "`{}` is self-signed and not among the roots that are trusted (RFC 5280, 6.1.1)",
+                shown(&tbs.subject)
+            ),
         );
     }
-    Refusal::new("unknown-ca", format!("no trusted root and no certificate given is its issuer `{}` (RFC 5280, 6.1)", shown(&tbs.issuer)))
+    Refusal::new(
+        "unknown-ca",
+        format!(
+            "no trusted root and no certificate given is its issuer `{}` (RFC 5280, 6.1)",
+            shown(&tbs.issuer)
+        ),
+    )
 }
 
 fn signed(certificate: &Certificate, issuer: &Certificate) -> Result<(), Refusal> {
@@ -108,10 +123,16 @@ fn form(certificate: &Certificate) -> Result<(), Refusal> {
     for (place, extension) in extensions().enumerate() {
         let oid = extension.extn_id.to_string();
         if extension.critical && !UNDERSTOOD.contains(&oid.as_str()) {
-            return Err(Refusal::new("unknown-critical", format!("the critical extension {oid} is not understood (RFC 5280, 4.2)")));
+            return Err(Refusal::new(
+                "unknown-critical",
+                format!("the critical extension {oid} is not understood (RFC 5280, 4.2)"),
+            ));
         }
         if extensions().skip(place + 1).any(|other| other.extn_id == extension.extn_id) {
-            return Err(Refusal::new("malformed", format!("the extension {oid} is there twice (RFC 5280, 4.2)")));
+            return Err(Refusal::new(
+                "malformed",
+                format!("the extension {oid} is there twice (RFC 5280, 4.2)"),
+            ));
         }
     }
     Ok(())
@@ -119,18 +140,30 @@ fn form(certificate: &Certificate) -> Result<(), Refusal> {
 
 fn validity(certificate: &Certificate, at: u64) -> Result<(), Refusal> {
     let tbs = &certificate.tbs_certificate;
-    let (from, to) =
-        (tbs.validity.not_before.to_unix_duration().as_secs(), tbs.validity.not_after.to_unix_duration().as_secs());
+    let (from, to) = (
+        tbs.validity.not_before.to_unix_duration().as_secs(),
+        tbs.validity.not_after.to_unix_duration().as_secs(),
+    );
     if at < from {
         return Err(Refusal::new(
             "not-yet-valid",
-            format!("`{}` is valid from {}, and it is {}; is the clock right? (RFC 5280, 4.1.2.5)", shown(&tbs.subject), format_time(from), format_time(at)),
+            format!(
+                "`{}` is valid from {}, and it is {}; is the clock right? (RFC 5280, 4.1.2.5)",
+                shown(&tbs.subject),
+                format_time(from),
+                format_time(at)
+            ),
         ));
     }
     if at > to {
         return Err(Refusal::new(
             "expired",
-            format!("`{}` was valid until {}, and it is {} (RFC 5280, 4.1.2.5)", shown(&tbs.subject), format_time(to), format_time(at)),
+            format!(
+                "`{}` was valid until {}, and it is {} (RFC 5280, 4.1.2.5)",
+                shown(&tbs.subject),
+                format_time(to),
+                format_time(at)
+            ),
         ));
     }
     Ok(())
@@ -141,10 +174,16 @@ fn may_issue(issuer: &Certificate, below: usize, path: &[Certificate]) -> Result
     let subject = shown(&issuer.tbs_certificate.subject);
     let constraints = extension::<BasicConstraints>(issuer, "2.5.29.19")?;
     let Some(constraints) = constraints.filter(|constraints| constraints.ca) else {
-        return Err(Refusal::new("issuer-not-ca", format!("`{subject}` signed a certificate and is no CA (RFC 5280, 4.2.1.9)")));
+        return Err(Refusal::new(
+            "issuer-not-ca",
+            format!("`{subject}` signed a certificate and is no CA (RFC 5280, 4.2.1.9)"),
+        ));
     };
     if extension::<KeyUsage>(issuer, "2.5.29.15")?.is_none_or(|usage| !usage.key_cert_sign()) {
-        return Err(Refusal::new("issuer-not-ca", format!("`{subject}` may not sign certificates: no keyCertSign (RFC 5280, 4.2.1.3)")));
+        return Err(Refusal::new(
+            "issuer-not-ca",
+            format!("`{subject}` may not sign certificates: no keyCertSign (RFC 5280, 4.2.1.3)"),
+        ));
     }
     let between = path[..=below].iter().skip(1);
     let counted = between.filter(|c| c.tbs_certificate.subject != c.tbs_certificate.issuer).count();
@@ -159,7 +198,9 @@ fn may_issue(issuer: &Certificate, below: usize, path: &[Certificate]) -> Result
 
 fn usage(leaf: &Certificate, purpose: Option<Purpose>) -> Result<(), Refusal> {
     let Some(purpose) = purpose else { return Ok(()) };
-    let wrong = |what: &str| Err(Refusal::new("wrong-usage", format!("expected {what} (RFC 5280, 4.2.1.3 and 4.2.1.12)")));
+    let wrong = |what: &str| {
+        Err(Refusal::new("wrong-usage", format!("expected {what} (RFC 5280, 4.2.1.3 and 4.2.1.12)")))
+    };
     if extension::<BasicConstraints>(leaf, "2.5.29.19")?.is_some_and(|constraints| constraints.ca) {
         return wrong("a certificate of an end, found one of a CA");
     }
@@ -181,9 +222,12 @@ fn usage(leaf: &Certificate, purpose: Option<Purpose>) -> Result<(), Refusal> {
 }
 
 /// An extension of a certificate, if it has it.
-pub(super) fn extension<T: for<'a> Decode<'a>>(certificate: &Certificate, oid: &str) -> Result<Option<T>, Refusal> {
-    let all = certificate.tbs_certificate.extensions.iter().flatten();
-    match all.into_iter().find(|extension| extension.extn_id.to_string() == oid) {
+pub(super) fn extension<T: for<'a> Decode<'a>>(
+    certificate: &Certificate,
+    oid: &str,
+) -> Result<Option<T>, Refusal> {
+    let mut all = certificate.tbs_certificate.extensions.iter().flatten();
+    match all.find(|extension| extension.extn_id.to_string() == oid) {
         None => Ok(None),
         Some(found) => T::from_der(found.extn_value.as_bytes())
             .map(Some)
