@@ -1,5 +1,5 @@
 //! The identities of a product's network: a root, an issuing CA and what they sign, for devices, servers,
-//! peers and operators (RFC 5280, IEEE 802.1AR), and SSH certificates of the same authority.
+//! peers and operators (RFC 5280, IEEE 802.1AR).
 //!
 //! [`verify`] shares no code with the issuing side but the names: a mistake made on both sides would
 //! otherwise verify. Time is always an argument; nothing here asks the clock. No private key is written
