@@ -148,7 +148,7 @@ pub fn modes(root: &Root) -> Result<Values, Unable> {
                 values.insert(path.to_owned(), format!("link to {target}"));
                 return;
             }
-            NodeKind::Special => "special",
+            NodeKind::CharDevice(..) | NodeKind::Special => "special",
         };
         values.insert(path.to_owned(), format!("{kind} {mode:04o}"));
     };
@@ -159,7 +159,9 @@ pub fn modes(root: &Root) -> Result<Values, Unable> {
     }
     for (path, node) in root.nodes() {
         let written = node.mode & 0o002 != 0 && !matches!(node.kind, NodeKind::Symlink(_));
-        if written || node.kind == NodeKind::Special {
+        let special = matches!(node.kind, NodeKind::CharDevice(..) | NodeKind::Special);
+        // Static nodes that every system has: devtmpfs makes the same ones.
+        if (written || special) && !(node.is_free_device(path) && node.mode == 0o666) {
             add(path, &node.kind, node.mode);
         }
     }

@@ -23,8 +23,8 @@ fn a_folder_is_a_root_file_system() {
     assert!(root.read_text("/etc/passwd").unwrap().unwrap().starts_with("root:x"));
     let findings = inspect(None, &subject).unwrap();
     let accounts = findings.iter().find(|f| f.check == "generic.accounts").unwrap();
-    assert_eq!(accounts.verdict, Verdict::CouldNotRun);
-    assert!(accounts.seen.contains("/etc/shadow"), "{}", accounts.seen);
+    assert_eq!(accounts.verdict, Verdict::Fail);
+    assert!(accounts.seen.contains("`root` is missing in /etc/shadow"), "{}", accounts.seen);
 }
 
 #[test]
