@@ -43,7 +43,8 @@ pub(crate) fn commands(root: &Root) -> Result<Vec<Command>, Unable> {
     }
     for line in inittab(root)? {
         let process = line.splitn(4, ':').nth(3).unwrap_or_default();
-        let mut script = Script { root, at: "/etc/inittab".to_owned(), variables: Variables::new(), found: &mut found };
+        let mut script =
+            Script { root, at: "/etc/inittab".to_owned(), variables: Variables::new(), found: &mut found };
         script.line(process, 0)?;
     }
     for line in root.read_text("/etc/inetd.conf")?.unwrap_or_default().lines() {
@@ -180,13 +181,15 @@ impl Script<'_> {
         while let Some(at) = rest.find('$') {
             out.push_str(&rest[..at]);
             rest = &rest[at + 1..];
-            let (name, default, after) = match rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            let (name, default, after) = match rest.strip_prefix('{').and_then(|inner| inner.split_once('}'))
+            {
                 Some((inner, after)) => match inner.split_once('-') {
                     Some((name, default)) => (name.trim_end_matches(':'), default, after),
                     None => (inner, "", after),
                 },
                 None => {
-                    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+                    let end =
+                        rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
                     (&rest[..end], "", &rest[end..])
                 }
             };
@@ -256,15 +259,21 @@ mod tests {
 
     #[test]
     fn units_sockets_inittab_and_inetd() {
-        let unit = "[Service]\nEnvironment=A=-a\nEnvironmentFile=-/etc/default/x\nExecStart=-/usr/bin/x $A $B\n";
+        let unit =
+            "[Service]\nEnvironment=A=-a\nEnvironmentFile=-/etc/default/x\nExecStart=-/usr/bin/x $A $B\n";
         let tree = Tree::base()
             .file("/etc/default/x", 0o644, "B=-b\n")
             .file("/usr/lib/systemd/system/x@.service", 0o644, unit)
             .file("/usr/lib/systemd/system/x.socket", 0o644, "[Socket]\nListenStream=22\n")
             .file("/etc/inittab", 0o644, "::respawn:/usr/bin/x -i\n")
-            .file("/etc/inetd.conf", 0o644, "ssh stream tcp nowait root /usr/bin/x x -n\n#a b c d e /usr/bin/x x -o\n")
+            .file(
+                "/etc/inetd.conf",
+                0o644,
+                "ssh stream tcp nowait root /usr/bin/x x -n\n#a b c d e /usr/bin/x x -o\n",
+            )
             .link("/etc/systemd/system/sockets.target.wants/x.socket", "/usr/lib/systemd/system/x.socket");
-        let expected = ["x@.service: /usr/bin/x -a -b", "/etc/inittab: /usr/bin/x -i", "/etc/inetd.conf: /usr/bin/x -n"];
+        let expected =
+            ["x@.service: /usr/bin/x -a -b", "/etc/inittab: /usr/bin/x -i", "/etc/inetd.conf: /usr/bin/x -n"];
         assert_eq!(of(tree, "x"), expected);
     }
 

@@ -257,7 +257,10 @@ mod tests {
         let group = Some("root:x:0:\n");
         passes(check("root:*:0:0::/root:/bin/sh\n", group));
         fails(check("root::0:0::/root:/bin/sh\n", group), "`root` has an empty password");
-        fails(check("root::0:0::/root:/bin/sh\n", None), "`/etc/group` is missing; `root` has an empty password");
+        fails(
+            check("root::0:0::/root:/bin/sh\n", None),
+            "`/etc/group` is missing; `root` has an empty password",
+        );
         fails(check("root:x:0:0::/root:/bin/sh\n", group), "`root` is missing in /etc/shadow");
     }
 

@@ -62,7 +62,11 @@ impl Kind for AuditRules {
         }
         if root.resolve(from).is_none() {
             let lone = from == RULES && !parts(root).is_empty();
-            let but = if lone { format!("; `{PARTS}` has rules, and nothing runs augenrules") } else { String::new() };
+            let but = if lone {
+                format!("; `{PARTS}` has rules, and nothing runs augenrules")
+            } else {
+                String::new()
+            };
             problems.push(format!("`{from}` is missing{but}"));
         } else if rules == 0 {
             problems.push(format!("`{from}` holds no rule"));
@@ -270,19 +274,29 @@ mod tests {
         let check = |tree: Tree| run("audit-rules", with.clone(), tree.root());
         let parts = || {
             // `-e 2` in an early file ends up last.
-            Tree::base()
-                .file("/etc/audit/rules.d/10-x.rules", 0o600, "-e 2\n-D\n")
-                .file("/etc/audit/rules.d/20-x.rules", 0o600, "-b 64\n-w /etc/passwd -p wa -k identity\n")
+            Tree::base().file("/etc/audit/rules.d/10-x.rules", 0o600, "-e 2\n-D\n").file(
+                "/etc/audit/rules.d/20-x.rules",
+                0o600,
+                "-b 64\n-w /etc/passwd -p wa -k identity\n",
+            )
         };
         let started = |tree: Tree, command: &str| {
-            tree.file("/usr/lib/systemd/system/audit-rules.service", 0o644, format!("[Service]\nExecStart={command}\n"))
-                .link("/etc/systemd/system/multi-user.target.wants/audit-rules.service", "/usr/lib/systemd/system/audit-rules.service")
+            tree.file(
+                "/usr/lib/systemd/system/audit-rules.service",
+                0o644,
+                format!("[Service]\nExecStart={command}\n"),
+            )
+            .link(
+                "/etc/systemd/system/multi-user.target.wants/audit-rules.service",
+                "/usr/lib/systemd/system/audit-rules.service",
+            )
         };
         assert_eq!(passes(check(started(parts(), "/usr/sbin/augenrules --load"))), "1 rules, 1 keys");
         fails(check(parts()), "`/etc/audit/rules.d` has rules, and nothing runs augenrules");
         fails(check(started(parts(), "/usr/sbin/augenrules --check")), "nothing runs augenrules");
         // The file that is there is replaced by what the folder gives.
-        let stale = |text| started(parts(), "/sbin/augenrules --load").file("/etc/audit/audit.rules", 0o600, text);
+        let stale =
+            |text| started(parts(), "/sbin/augenrules --load").file("/etc/audit/audit.rules", 0o600, text);
         passes(check(stale("")));
         let emptied = stale(GOOD).file("/etc/audit/rules.d/20-x.rules", 0o600, "# none\n");
         fails(check(emptied), "`/etc/audit/rules.d` holds no rule");

@@ -25,6 +25,7 @@ mod nft_ruleset;
 mod nft_walk;
 mod owned_by_root;
 mod packet_filter;
+mod partition_table;
 mod remote_login;
 mod secrets_absent;
 mod selfcheck;
@@ -107,6 +108,7 @@ pub const KINDS: &[Entry] = &[
     entry::<nft_ruleset::NftRuleset>(),
     entry::<owned_by_root::OwnedByRoot>(),
     entry::<packet_filter::PacketFilter>(),
+    entry::<partition_table::PartitionTable>(),
     entry::<remote_login::RemoteLogin>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),

@@ -91,7 +91,9 @@ fn dropbear(root: &Root, problems: &mut Vec<String>) -> Result<(), Unable> {
     let starts: Vec<Command> =
         starts::commands(root)?.into_iter().filter(|command| command.name() == "dropbear").collect();
     if starts.is_empty() {
-        problems.push("dropbear is there, and no unit, script or table was found that starts it with `-s -w`".into());
+        problems.push(
+            "dropbear is there, and no unit, script or table was found that starts it with `-s -w`".into(),
+        );
     }
     for command in starts {
         let options = letters(&command.words[1..]);
@@ -148,7 +150,9 @@ mod tests {
     }
 
     fn dropbear_unit(arguments: &str) -> crate::root::Root {
-        let unit = format!("[Service]\nEnvironmentFile=-/etc/default/dropbear\nExecStart=/usr/sbin/dropbear {arguments}\n");
+        let unit = format!(
+            "[Service]\nEnvironmentFile=-/etc/default/dropbear\nExecStart=/usr/sbin/dropbear {arguments}\n"
+        );
         let link = "/etc/systemd/system/multi-user.target.wants/dropbear.service";
         let tree = dropbear_of("/usr/lib/systemd/system/dropbear.service", &unit);
         tree.link(link, "/usr/lib/systemd/system/dropbear.service").root()
@@ -166,7 +170,11 @@ mod tests {
         let inittab = dropbear_of("/etc/inittab", "::respawn:/usr/sbin/dropbear -F -w\n");
         fails(check(inittab.root()), "dropbear takes passwords: /etc/inittab");
         // Of two starts each counts; the defaults of a file that nothing reads do not.
-        let second = dropbear_of("/etc/init.d/S50dropbear", SCRIPT).file("/etc/default/dropbear", 0o644, "DROPBEAR_ARGS=-sw\n");
+        let second = dropbear_of("/etc/init.d/S50dropbear", SCRIPT).file(
+            "/etc/default/dropbear",
+            0o644,
+            "DROPBEAR_ARGS=-sw\n",
+        );
         let second = second.file("/etc/init.d/S99more", 0o755, "dropbear -p 2222 -w\n");
         fails(check(second.root()), "dropbear takes passwords: /etc/init.d/S99more");
         let unused = dropbear_of("/etc/default/dropbear", "DROPBEAR_ARGS='-s -w'\n");

@@ -21,8 +21,7 @@ pub struct With {
 
 impl Kind for WorldWritable {
     const NAME: &'static str = "world-writable";
-    const DESCRIPTION: &'static str =
-        "no file and no folder without the sticky bit may be written by everybody, nor a device other than `/dev/null` and its like";
+    const DESCRIPTION: &'static str = "no file and no folder without the sticky bit may be written by everybody, nor a device other than `/dev/null` and its like";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {

@@ -25,9 +25,7 @@ pub fn root(tree: FileTree, sha256: String) -> Root {
                 Kind::Directory => NodeKind::Directory,
                 Kind::Symlink { target } => NodeKind::Symlink(target.clone()),
                 Kind::CharDevice { major, minor } => NodeKind::CharDevice(*major, *minor),
-                Kind::BlockDevice { .. } | Kind::Fifo | Kind::Socket => {
-                    NodeKind::Special
-                }
+                Kind::BlockDevice { .. } | Kind::Fifo | Kind::Socket => NodeKind::Special,
             };
             let node = Node {
                 kind,
