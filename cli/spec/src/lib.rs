@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod buildroot;
+mod changed_lines;
 pub mod decode;
 mod diff;
 pub mod differences;
