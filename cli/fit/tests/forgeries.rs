@@ -5,7 +5,7 @@
 mod common;
 
 use common::{ignore, options, signed, signer, trusted, unsigned};
-use fit::control_fdt::{KeyNode, keys};
+use fit::control_fdt::KeyNode;
 use fit::fdt::{Node, Tree};
 use fit::key::{Hash, Padding};
 use fit::sign::sign;
