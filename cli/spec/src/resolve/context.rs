@@ -5,6 +5,7 @@ use serde_json::{Map as JsonMap, Value, json};
 use super::accounts::Accounts;
 use super::layers::Applied;
 use super::{Everything, Fixed};
+use crate::architecture::Architecture;
 use crate::product::Product;
 use crate::types::Scalar;
 
@@ -71,7 +72,12 @@ fn persons(product: &Product) -> Value {
 }
 
 /// Facts that are known when every layer was asked.
-pub fn resolved(asked: &Everything, accounts: &Accounts, layers: &[Applied]) -> Vec<(String, Value)> {
+pub fn resolved(
+    asked: &Everything,
+    accounts: &Accounts,
+    layers: &[Applied],
+    architecture: Architecture,
+) -> Vec<(String, Value)> {
     let sysctl: JsonMap<String, Value> =
         asked.sysctl.map.iter().map(|(key, entry)| (key.clone(), entry.value.clone().into())).collect();
     let units: JsonMap<String, Value> =
@@ -90,6 +96,7 @@ pub fn resolved(asked: &Everything, accounts: &Accounts, layers: &[Applied]) -> 
             l.model
                 .checks
                 .iter()
+                .filter(|c| architecture.is_of(&c.architectures))
                 .map(|c| c.id.as_str())
                 .chain(l.model.selfcheck.iter().map(|c| c.id.as_str()))
         })

@@ -156,6 +156,9 @@ impl Resolver<'_> {
     pub(super) fn layer_checks(&mut self, layer: &Applied) {
         for ask in &layer.model.checks {
             self.known_requirements(&ask.requirements);
+            if !self.architecture.is_of(&ask.architectures) {
+                continue;
+            }
             let Some(with) = self.check_parameters(ask) else { continue };
             let check = CheckPlan {
                 title: ask.title.as_str().to_owned(),
