@@ -30,6 +30,15 @@ impl Architecture {
         }
     }
 
+    /// Bits of a word, as audit rules (`arch=b32`) and system calls go by it.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::Arm => 32,
+            Self::Arm64 => 64,
+        }
+    }
+
     /// `COMMAND_LINE_SIZE` in bytes, with the final zero (Linux `arch/*/include/uapi/asm/setup.h`).
     #[must_use]
     pub fn command_line_bytes(self) -> usize {

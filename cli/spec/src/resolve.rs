@@ -261,7 +261,7 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn finish(mut self, board: &NamedBoard, fixed: Fixed, layers: &[Applied]) -> Outcome<Plan> {
-        for (name, value) in context::fixed(self.product, &fixed, layers) {
+        for (name, value) in context::fixed(self.product, &fixed, layers, self.architecture) {
             self.renderer.set(&name, value);
         }
         self.board_asks(board);

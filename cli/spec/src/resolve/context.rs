@@ -15,7 +15,12 @@ fn value(facts: &impl serde::Serialize) -> Value {
 }
 
 /// Facts that are known before any layer is asked.
-pub fn fixed(product: &Product, fixed: &Fixed, layers: &[Applied]) -> Vec<(String, Value)> {
+pub fn fixed(
+    product: &Product,
+    fixed: &Fixed,
+    layers: &[Applied],
+    architecture: Architecture,
+) -> Vec<(String, Value)> {
     let keys = |keys: &[crate::types::SshPublicKey]| -> Value { keys.iter().map(Scalar::to_json).collect() };
     let servers = product.time.as_ref().map_or_else(Vec::new, |time| {
         time.servers.iter().map(|s| json!({"address": s.address.to_json(), "nts": s.nts.0})).collect()
@@ -25,6 +30,10 @@ pub fn fixed(product: &Product, fixed: &Fixed, layers: &[Applied]) -> Vec<(Strin
     vec![
         ("product".to_owned(), value(&fixed.product)),
         ("board".to_owned(), value(&fixed.board)),
+        (
+            "architecture".to_owned(),
+            json!({"name": architecture.as_str(), "bits": architecture.bits()}),
+        ),
         ("network".to_owned(), value(&fixed.network)),
         ("signing".to_owned(), value(&fixed.signing)),
         ("storage".to_owned(), value(&fixed.storage)),
