@@ -3,7 +3,7 @@
 use crate::architecture::Architecture;
 use crate::board::{KernelArgument, SymbolAsk};
 use crate::decode::{Map, Raw, Spanned, choice, model};
-use crate::product::Waiver;
+use crate::product::{Backend, Waiver};
 use crate::types::{
     AbsPath, CheckId, CheckKind, Count, Flag, Glob, LinkTarget, Mode, Name, PackageName, ParameterName,
     Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName, UserName,
@@ -212,6 +212,8 @@ model! {
         id: Spanned<CheckId>,
         /// What it asserts, as a sentence.
         title: Text,
+        /// The only backend whose images it is for; otherwise every one's.
+        backend: Option<Backend> = None,
         /// Its kind.
         kind: CheckKind,
         /// The kind's own parameters; a text may hold `{{…}}`, and `{{json …}}` alone keeps its type.

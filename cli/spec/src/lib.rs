@@ -6,6 +6,7 @@
 mod architecture;
 pub mod board;
 pub mod buildroot;
+mod changed_lines;
 pub mod decode;
 mod diff;
 pub mod differences;

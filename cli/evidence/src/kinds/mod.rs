@@ -5,6 +5,7 @@
 
 mod accounts;
 mod all_of;
+mod as_planned;
 pub(crate) mod audit_rules;
 mod console_login;
 mod control_fdt_key;
@@ -25,6 +26,7 @@ mod nft_ruleset;
 mod nft_walk;
 mod owned_by_root;
 mod packet_filter;
+mod partition_table;
 mod remote_login;
 mod secrets_absent;
 mod selfcheck;
@@ -89,6 +91,7 @@ const fn entry<K: Kind>() -> Entry {
 pub const KINDS: &[Entry] = &[
     entry::<accounts::Accounts>(),
     entry::<all_of::AllOf>(),
+    entry::<as_planned::AsPlanned>(),
     entry::<audit_rules::AuditRules>(),
     entry::<console_login::ConsoleLogin>(),
     entry::<control_fdt_key::ControlFdtKey>(),
@@ -107,6 +110,7 @@ pub const KINDS: &[Entry] = &[
     entry::<nft_ruleset::NftRuleset>(),
     entry::<owned_by_root::OwnedByRoot>(),
     entry::<packet_filter::PacketFilter>(),
+    entry::<partition_table::PartitionTable>(),
     entry::<remote_login::RemoteLogin>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),
