@@ -3,8 +3,10 @@
 //! Pure: reads definitions (files, and those compiled in) and computes; starts no process
 //! and writes nothing.
 
+mod architecture;
 pub mod board;
 pub mod buildroot;
+mod changed_lines;
 pub mod decode;
 mod diff;
 pub mod differences;
@@ -32,6 +34,7 @@ use decode::Decode;
 use library::Library;
 use plan::Plan;
 
+pub use architecture::Architecture;
 pub use diff::{Change, diff};
 pub use explain::{Explanation, explain};
 pub use listing::{BoardSummary, LayerSummary, ParameterSummary, boards, layers};
