@@ -170,12 +170,16 @@ impl Rows {
             for written in group.rows {
                 let mut row = row(group.kind, &group.aim, &group.asked_by, written)?;
                 if let Some(unknown) = row.of.iter().find(|one| !file.architectures.contains(one)) {
-                    return Err(format!("the kernel's rows: `{}` is of `{unknown}`, which is not listed", row.id));
+                    return Err(format!(
+                        "the kernel's rows: `{}` is of `{unknown}`, which is not listed",
+                        row.id
+                    ));
                 }
                 if row.of.is_empty() {
                     row.of.clone_from(&file.architectures);
                 }
-                let same = |other: &&Row| other.id == row.id && other.of.iter().any(|one| row.of.contains(one));
+                let same =
+                    |other: &&Row| other.id == row.id && other.of.iter().any(|one| row.of.contains(one));
                 if rows.iter().any(|other| same(&other)) {
                     return Err(format!("the kernel's rows: `{}` is there twice", row.id));
                 }

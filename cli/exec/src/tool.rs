@@ -55,11 +55,7 @@ pub const TOOLS: &[Tool] = &[
         purpose: "dumps the device tree, boots and attacks",
         package: "qemu-system-arm",
     },
-    Tool {
-        program: "qemu-system-arm",
-        purpose: "the same for 32-bit boards",
-        package: "qemu-system-arm",
-    },
+    Tool { program: "qemu-system-arm", purpose: "the same for 32-bit boards", package: "qemu-system-arm" },
     SETPRIV,
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },

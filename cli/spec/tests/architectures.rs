@@ -71,7 +71,10 @@ fn each_architecture_gets_what_is_asked_of_it() {
 
 #[test]
 fn two_layers_still_disagree_where_both_ask() {
-    let layer = LAYER.replace("architectures: [arm], reason: r}\n  - {symbol: OF_BOTH", "reason: r}\n  - {symbol: OF_BOTH");
+    let layer = LAYER.replace(
+        "architectures: [arm], reason: r}\n  - {symbol: OF_BOTH",
+        "reason: r}\n  - {symbol: OF_BOTH",
+    );
     assert_ne!(layer, LAYER);
     plan("arm", &layer).unwrap_or_else(|failure| panic!("{failure}"));
     let failure = plan("arm64", &layer).expect_err("two values").to_string();

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_32_bit_kernel_is_held_against_its_own_rows() {
-        let (config, cmdline, sysctl) = good_of("ARM", "# Linux/arm 6.12.30 Kernel Configuration\nCONFIG_ARM=y\n");
+        let (config, cmdline, sysctl) =
+            good_of("ARM", "# Linux/arm 6.12.30 Kernel Configuration\nCONFIG_ARM=y\n");
         let failing = |config: &str, cmdline: &str| -> Vec<String> {
             let parts = check(config, cmdline, &sysctl).unwrap().parts;
             assert_eq!(parts.len(), 297);

@@ -57,7 +57,8 @@ fn load(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
         .and_then(|mut file| std::io::copy(&mut root.reader(), &mut file).and_then(|_| file.flush()));
     copied.map_err(|e| format!("the root partition's copy: {e}"))?;
     let kernel = crate::open::fit_part(&fit.bytes, "kernel")?;
-    let kernel = placed(&kernel, board.boot.kernel_address).ok_or("the kernel does not fit a legacy header")?;
+    let kernel =
+        placed(&kernel, board.boot.kernel_address).ok_or("the kernel does not fit a legacy header")?;
     std::fs::write(at("kernel"), kernel).map_err(|e| format!("the kernel's copy: {e}"))?;
     let ran = run(qemu, &command_line(&board.console, path), folder.path());
     let console = image::Source::open(&at("console"))

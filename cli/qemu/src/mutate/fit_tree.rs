@@ -255,7 +255,10 @@ mod tests {
         let (_, kept) = bench.run(&[replace(HashFate::Keep)]);
         assert_eq!(hash(&kept.fit), hash(&bench.subject.fit));
         let (_, renewed) = bench.run(&[replace(HashFate::Update)]);
-        assert_eq!(hash(&renewed.fit), Hash::Sha256.digest(&[&payload::raw_kernel(spec::Architecture::Arm64)]));
+        assert_eq!(
+            hash(&renewed.fit),
+            Hash::Sha256.digest(&[&payload::raw_kernel(spec::Architecture::Arm64)])
+        );
         let (_, added) = bench.run(&[Mutation::AddImage { name: "rd".into(), image_type: "ramdisk".into() }]);
         let tree = fit_of(&added.fit);
         let image = tree.root.at("/images/rd").unwrap();

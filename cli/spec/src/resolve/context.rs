@@ -30,10 +30,7 @@ pub fn fixed(
     vec![
         ("product".to_owned(), value(&fixed.product)),
         ("board".to_owned(), value(&fixed.board)),
-        (
-            "architecture".to_owned(),
-            json!({"name": architecture.as_str(), "bits": architecture.bits()}),
-        ),
+        ("architecture".to_owned(), json!({"name": architecture.as_str(), "bits": architecture.bits()})),
         ("network".to_owned(), value(&fixed.network)),
         ("signing".to_owned(), value(&fixed.signing)),
         ("storage".to_owned(), value(&fixed.storage)),
