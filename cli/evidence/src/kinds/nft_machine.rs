@@ -79,13 +79,13 @@ fn load(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
 /// compression, and no checksum.
 fn placed(kernel: &[u8], address: u64) -> Option<Vec<u8>> {
     let (size, address) = (u32::try_from(kernel.len()).ok()?, u32::try_from(address).ok()?);
-    let mut header = [0; 64];
+    let mut header = [0u8; 64];
     for (at, value) in [(0, 0x2705_1956), (12, size), (16, address), (20, address)] {
         header[at..at + 4].copy_from_slice(&value.to_be_bytes());
     }
     header[28] = 5; // IH_OS_LINUX
     header[30] = 2; // IH_TYPE_KERNEL; IH_COMP_NONE is 0
-    Some([&header, kernel].concat())
+    Some([&header[..], kernel].concat())
 }
 
 /// The kernel's command line; what follows `--` is the shell's (kernel-parameters, "init=").
