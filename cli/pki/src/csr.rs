@@ -1,7 +1,6 @@
 //! Certificate signing requests (PKCS#10, RFC 2986): made for a company's CA, and accepted from a key's holder.
 
 use diag::{ExitStatus, Failure, Outcome};
-use secret::{NewFile, Secret, check_name, encrypt, open_store, publish};
 use x509_cert::attr::Attribute;
 use x509_cert::der::asn1::{Any, BitString, SetOfVec};
 use x509_cert::der::{Decode as _, Encode as _};
@@ -9,8 +8,9 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq, Version};
 use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
-use crate::authority::Request;
-use crate::encode::{COMMON_NAME, extension, general_name, name, pem};
+use crate::certificate::leaf_extensions;
+use crate::encode::{COMMON_NAME, ORGANIZATION, SERIAL, general_name, name, pem};
+use crate::issue::Request;
 use crate::key::{PrivateKey, broken};
 use crate::names::AltName;
 use crate::verify::{check_key, check_signature};
@@ -35,8 +35,13 @@ pub fn read_csr(text: &[u8]) -> Outcome<CertReq> {
     let request = CertReq::from_der(&der).map_err(|e| wrong(e.to_string()))?;
     let info = request.info.to_der().map_err(|e| wrong(e.to_string()))?;
     check_key(&request.info.public_key).map_err(|r| refused(r.code, r.message))?;
-    check_signature(&request.info.public_key, &request.algorithm, &info, request.signature.raw_bytes())
-        .map_err(|r| refused(r.code, format!("the request is not signed by its own key: {}", r.message)))?;
+    check_signature(
+        &request.info.public_key,
+        &request.algorithm,
+        &info,
+        request.signature.as_bytes().unwrap_or_default(),
+    )
+    .map_err(|r| refused(r.code, format!("the request is not signed by its own key: {}", r.message)))?;
     Ok(request)
 }
 
@@ -67,26 +72,21 @@ pub(crate) fn accept(text: &[u8], allowed: &[AltName]) -> Outcome<SubjectPublicK
     Ok(request.info.public_key)
 }
 
-/// Makes a key and a request for another authority: `NAME.key.pem` (encrypted) and `NAME.csr` in `folder`.
-///
-/// # Errors
-/// `key-exists`, `key-name`, or when they cannot be written.
-pub fn make(folder: &std::path::Path, request: &Request, organization: &str, secret: &Secret) -> Outcome<()> {
-    check_name(&request.name)?;
-    let key = PrivateKey::generate(request.algorithm)?;
-    let mut extensions = Vec::new();
-    if !request.names.is_empty() {
-        let names = request.names.iter().map(general_name).collect::<Outcome<Vec<_>>>()?;
-        extensions.push(extension("2.5.29.17", false, &SubjectAltName(names))?);
-    }
-    let asked = Any::encode_from(&ExtensionReq(extensions)).map_err(|e| broken(&e))?;
+/// A request in PEM for this key.
+pub(crate) fn make(key: &PrivateKey, request: &Request, organization: &str) -> Outcome<String> {
+    let asked = leaf_extensions(request.role, &request.names, None)?;
+    let asked = Any::encode_from(&ExtensionReq(asked)).map_err(|e| broken(&e))?;
     let attribute = Attribute {
         oid: EXTENSION_REQUEST,
         values: SetOfVec::try_from(vec![asked]).map_err(|e| broken(&e))?,
     };
+    let mut subject = vec![(ORGANIZATION, organization), (COMMON_NAME, request.name.as_str())];
+    if let Some(serial) = &request.device_serial {
+        subject.push((SERIAL, serial.as_str()));
+    }
     let info = CertReqInfo {
         version: Version::V1,
-        subject: name(&[(crate::encode::ORGANIZATION, organization), (COMMON_NAME, request.name.as_str())])?,
+        subject: name(&subject)?,
         public_key: key.public()?,
         attributes: SetOfVec::try_from(vec![attribute]).map_err(|e| broken(&e))?,
     };
@@ -96,16 +96,5 @@ pub fn make(folder: &std::path::Path, request: &Request, organization: &str, sec
         algorithm: key.signature_algorithm(),
         signature: BitString::from_bytes(&signature).map_err(|e| broken(&e))?,
     };
-    let text = pem("CERTIFICATE REQUEST", &made.to_der().map_err(|e| broken(&e))?)?;
-    let sealed = encrypt(&key.to_der()?, secret)?;
-    open_store(folder)?;
-    let stem = &request.name;
-    publish(
-        folder,
-        stem,
-        &[
-            NewFile { name: format!("{stem}.key.pem"), content: sealed.as_bytes(), mode: 0o600 },
-            NewFile { name: format!("{stem}.csr"), content: text.as_bytes(), mode: 0o644 },
-        ],
-    )
+    pem("CERTIFICATE REQUEST", &made.to_der().map_err(|e| broken(&e))?)
 }

@@ -6,18 +6,27 @@
 //! unencrypted, and none replaces another.
 
 mod authority;
+mod certificate;
+mod company;
 mod csr;
 mod encode;
+mod identity;
 mod index;
+mod issue;
 mod key;
 mod names;
+pub mod provision;
+mod revoke;
 mod role;
 pub mod verify;
 
-pub use authority::{Authority, Init, Issued, Request};
-pub use csr::{make as make_csr, read_csr};
+pub use authority::{Authority, Init};
+pub use company::{Answer, Asked, accept, accepted, request, requested};
+pub use csr::read_csr;
 pub use encode::{format_time, parse_time};
+pub use identity::{Identity, check_pair};
 pub use index::{Entry, Index, Reason, Revocation};
+pub use issue::{Issued, Request};
 pub use key::Algorithm;
 pub use names::AltName;
 pub use role::Role;

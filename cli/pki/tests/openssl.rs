@@ -122,7 +122,7 @@ fn everything_issued_is_accepted_by_openssl_and_by_us() {
         assert_eq!(verify(&query).unwrap().len(), 3, "{}", request.name);
     }
     let (_, text) = openssl(folder.path(), "x509 -noout -text -in pki/issued/gw-17-idevid.crt");
-    assert!(text.contains("Dec 31 23:59:59 9999 GMT") && text.contains("serialNumber=SN-0017"), "{text}");
+    assert!(text.contains("Dec 31 23:59:59 9999 GMT") && text.contains("serialNumber = SN-0017"), "{text}");
     let (_, text) = openssl(folder.path(), "x509 -noout -text -in pki/issuing.crt");
     assert!(text.contains("CA:TRUE, pathlen:0") && text.contains("DNS:plant.example"), "{text}");
 }
@@ -358,4 +358,27 @@ fn an_authority_is_never_overwritten_shared_or_taken_back_in_time() {
     let failure = Authority::open(&path, NOW - 1).unwrap_err();
     assert!(failure.to_string().contains("the clock says 2026-11-22T23:59:59Z"), "{failure}");
     assert_eq!(Authority::open(&path, NOW).unwrap().index().entries.len(), 2);
+}
+
+#[test]
+fn an_interrupted_init_is_taken_back_or_finished() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("pki");
+    let staged = path.join(".authority.new");
+    // Killed after the root's files had appeared, before the index did.
+    fs::create_dir_all(&staged).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    for file in ["root.crt", "root.key.pem"] {
+        fs::write(staged.join(file), "half").unwrap();
+        fs::hard_link(staged.join(file), path.join(file)).unwrap();
+    }
+    assert_eq!(Authority::open(&path, NOW).unwrap_err().diagnostics[0].code, "no-authority");
+    drop(authority(folder.path(), Algorithm::P256));
+    assert!(!staged.exists() && fs::read(path.join("root.crt")).unwrap() != b"half");
+    // Killed after everything had appeared, before it was cleared up.
+    fs::create_dir(&staged).unwrap();
+    fs::hard_link(path.join("root.key.pem"), staged.join("root.key.pem")).unwrap();
+    let mut authority = Authority::open(&path, NOW).unwrap();
+    assert!(!staged.exists());
+    authority.issue(&request("gw.plant.example", Role::Device), &secret()).unwrap();
 }

@@ -10,8 +10,8 @@ mod record;
 mod signing;
 mod store;
 
-pub use evidence::{EvidenceKey, EvidencePublicKey};
 pub use ::secret::{PassphraseSource, Secret};
+pub use evidence::{EvidenceKey, EvidencePublicKey};
 pub use record::{KeyKind, KeyRecord, NewKey};
 pub use signing::{PublicKey, SigningKey};
 pub use store::KeyStore;

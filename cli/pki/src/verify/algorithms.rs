@@ -30,7 +30,7 @@ pub fn check_key(key: &SubjectPublicKeyInfoOwned) -> Result<(), Refusal> {
 
 fn open(key: &SubjectPublicKeyInfoOwned) -> Result<Key, Refusal> {
     let broken = |_| Refusal::new("unknown-key", "the public key cannot be read (RFC 5280, 4.1.2.7)");
-    let bytes = key.subject_public_key.raw_bytes();
+    let bytes = key.subject_public_key.as_bytes().unwrap_or_default();
     match key.algorithm.oid.to_string().as_str() {
         EC => {
             let curve =

@@ -9,7 +9,11 @@ mod names;
 mod path;
 mod revocation;
 
-use diag::{Diagnostic, ExitStatus, Failure};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 use x509_cert::der::{Decode, Encode};
@@ -76,6 +80,32 @@ pub fn failure(refusals: &[Refusal]) -> Failure {
     };
     let diagnostics = refusals.iter().map(|r| Diagnostic::error(r.code, r.message.clone())).collect();
     Failure { status, diagnostics }
+}
+
+/// Reads a file of certificates, requests or lists; a longer one than anybody needs is refused.
+///
+/// # Errors
+/// `malformed`, or when it cannot be read.
+pub fn read_file(path: &Path) -> Outcome<Vec<u8>> {
+    let io = |e: &std::io::Error| Failure::io("read", path, e);
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| io(&e))?;
+    file.take(LONGEST as u64 + 1).read_to_end(&mut bytes).map_err(|e| io(&e))?;
+    if bytes.len() > LONGEST {
+        return Err(Failure::error(
+            ExitStatus::Input,
+            "malformed",
+            format!("expected at most {LONGEST} bytes in `{}`, found more", path.display()),
+        )
+        .hint("name a file of certificates in PEM"));
+    }
+    Ok(bytes)
+}
+
+/// The subject of a certificate, in the form of RFC 4514.
+#[must_use]
+pub fn subject(certificate: &Certificate) -> String {
+    path::shown(&certificate.tbs_certificate.subject)
 }
 
 /// Reads the blocks of a PEM file that have that label.

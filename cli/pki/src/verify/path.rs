@@ -11,6 +11,8 @@ use crate::encode::format_time;
 
 /// Longer paths are not followed; ours have three certificates.
 const DEEPEST: usize = 8;
+/// Issuers of one name that are tried: each costs a signature.
+const MOST_CANDIDATES: usize = 16;
 /// Critical extensions that are understood here (RFC 5280, 4.2): constraints, usages, names.
 const UNDERSTOOD: [&str; 5] = ["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.37"];
 const ANY_USAGE: &str = "2.5.29.37.0";
@@ -40,7 +42,7 @@ pub fn verify(query: &Query) -> Result<Vec<Certificate>, Vec<Refusal>> {
         if let Some(issuer) = path.get(place + 1) {
             keep(signed(certificate, issuer));
             keep(may_issue(issuer, place, &path));
-            keep(revocation::check(query, certificate, issuer, query.strict && place == 0));
+            keep(revocation::check(query, certificate, issuer, query.strict));
         }
         for issuer in &path[place + 1..] {
             keep(names::constrained(issuer, certificate));
@@ -72,7 +74,8 @@ fn build(query: &Query, leaf: &Certificate) -> (Vec<Certificate>, Result<(), Ref
         }
         let issuer = &last.tbs_certificate.issuer;
         let named = |other: &&Certificate| other.tbs_certificate.subject == *issuer && !path.contains(other);
-        let candidates: Vec<&Certificate> = query.roots.iter().chain(&query.chain).filter(named).collect();
+        let candidates: Vec<&Certificate> =
+            query.roots.iter().chain(&query.chain).filter(named).take(MOST_CANDIDATES).collect();
         // With several of one name, the one whose key signed; else the first, so that the reason is told.
         let next = candidates.iter().find(|other| signed(&last, other).is_ok()).or(candidates.first());
         match next {
@@ -110,7 +113,12 @@ fn signed(certificate: &Certificate, issuer: &Certificate) -> Result<(), Refusal
     let der = certificate.tbs_certificate.to_der();
     let der = der.map_err(|e| Refusal::new("malformed", format!("the certificate cannot be read: {e}")))?;
     let key = &issuer.tbs_certificate.subject_public_key_info;
-    check_signature(key, &certificate.signature_algorithm, &der, certificate.signature.raw_bytes())
+    check_signature(
+        key,
+        &certificate.signature_algorithm,
+        &der,
+        certificate.signature.as_bytes().unwrap_or_default(),
+    )
 }
 
 fn form(certificate: &Certificate) -> Result<(), Refusal> {
@@ -236,6 +244,6 @@ pub(super) fn extension<T: for<'a> Decode<'a>>(
 }
 
 /// A name for people, without what could steer a terminal.
-fn shown(name: &Name) -> String {
+pub(super) fn shown(name: &Name) -> String {
     name.to_string().escape_debug().to_string()
 }

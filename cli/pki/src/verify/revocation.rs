@@ -60,7 +60,7 @@ fn authentic(list: &CertificateList, issuer: &Certificate) -> Result<(), Refusal
             "the revocation list is not one that its issuer may sign (RFC 5280, 6.3.3)",
         ));
     }
-    check_signature(key, &list.signature_algorithm, &der, list.signature.raw_bytes())
+    check_signature(key, &list.signature_algorithm, &der, list.signature.as_bytes().unwrap_or_default())
         .map_err(|r| Refusal::new("bad-crl", format!("the revocation list is refused: {}", r.message)))
 }
 

@@ -28,6 +28,18 @@ pub fn show(file: &FilePlan) -> String {
     }
 }
 
+/// The label of the first secret in PEM: private keys (RFC 7468, 10 and 11, OpenSSL's older forms, OpenSSH, OpenPGP)
+/// and the static keys of OpenVPN.
+fn secret_label(content: &str) -> Option<&str> {
+    content.split("-----BEGIN ").skip(1).find_map(|rest| {
+        let label = rest.split_once("-----")?.0;
+        let secret = label.ends_with("PRIVATE KEY")
+            || label == "PGP PRIVATE KEY BLOCK"
+            || (label.starts_with("OpenVPN ") && label.contains("key"));
+        secret.then_some(label)
+    })
+}
+
 impl Resolver<'_> {
     /// A template's text, rendered against what is known now.
     pub(super) fn template_file(&mut self, area: Area, path: &str, at: &At) -> Option<String> {
@@ -213,10 +225,21 @@ impl Resolver<'_> {
         })
     }
 
-    /// Owners that do not exist, and files below something that is no folder.
+    /// Private keys, owners that do not exist, and files below something that is no folder.
     pub(super) fn reject_bad_files(&mut self) {
         for (path, entry) in &self.asked.files.map {
             let at = || entry.askers[0].at.location();
+            if let FilePlan::File { content, .. } = &entry.value
+                && let Some(label) = secret_label(content)
+            {
+                let message = format!(
+                    "`{path}` holds a secret (`{label}`), and every device of the product gets the same image"
+                );
+                self.trouble.push(Diagnostic::error("secret-in-image", message).at(at()).hint(
+                    "take it out, and replace a key that others may have seen; `fastness provision` writes a \
+                     device's own secrets for its data partition",
+                ));
+            }
             if let FilePlan::File { owner, group, .. } | FilePlan::Directory { owner, group, .. } =
                 &entry.value
             {
