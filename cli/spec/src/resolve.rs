@@ -12,6 +12,7 @@ mod kconfig;
 mod layers;
 mod network;
 mod references;
+mod surface;
 mod waivers;
 
 use std::collections::BTreeSet;
@@ -68,8 +69,9 @@ pub fn resolve(
     };
     let board = choose_board(library, &product, board, &mut trouble)?;
     let facts = board.as_ref().map(|board| board.model.facts(&board.name));
-    let network = network::resolve(&product, facts.as_ref(), &mut trouble);
+    let mut network = network::resolve(&product, facts.as_ref(), &mut trouble);
     let layers = layers::choose(library, &product, source, &mut trouble)?;
+    network.surface = surface::of(&network, layers::answers_ping(&layers));
     let product_facts = product_facts(&product, &mut trouble);
     // Without a board nothing can be rendered; what was found so far is said.
     let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };

@@ -31,6 +31,12 @@ impl Applied {
     }
 }
 
+/// Whether the firewall lets echo requests in.
+pub fn answers_ping(layers: &[Applied]) -> bool {
+    let firewall = layers.iter().find(|layer| layer.name == "firewall");
+    firewall.is_some_and(|layer| layer.parameters.get("ping") == Some(&Value::Bool(true)))
+}
+
 /// The layers of a product, each after those it needs.
 pub fn choose(
     library: &Library,

@@ -1,6 +1,6 @@
 //! Zones, interfaces and conduits of a product, checked and turned into flows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use diag::Diagnostic;
 
@@ -14,10 +14,12 @@ use crate::types::Prefix;
 pub const DEVICE: &str = "device";
 /// New connections that a conduit allows when it says nothing.
 const DEFAULT_RATE: &str = "60/minute";
+/// Connections that a conduit lets be open at a time when it says nothing.
+const DEFAULT_CONNECTIONS: u32 = 64;
 
 /// Zones, interfaces and flows of a product on a board.
 pub fn resolve(product: &Product, board: Option<&BoardFacts>, trouble: &mut Vec<Diagnostic>) -> NetworkFacts {
-    let mut network = NetworkFacts { zones: BTreeMap::new(), interfaces: BTreeMap::new(), flows: Vec::new() };
+    let mut network = NetworkFacts::default();
     let homes = zones(product, board, &mut network, trouble);
     let networks = interfaces(product, board, &homes, &mut network, trouble);
     reject_overlaps(&networks, trouble);
@@ -203,7 +205,10 @@ fn flows(
             peers_v4: of(true),
             peers_v6: of(false),
             rate: conduit.rate.as_ref().map_or(DEFAULT_RATE, |rate| rate.as_str()).to_owned(),
+            connections: DEFAULT_CONNECTIONS,
+            security: "unknown".to_owned(),
             reason: conduit.reason.0.clone(),
+            ..Flow::default()
         });
     }
 }

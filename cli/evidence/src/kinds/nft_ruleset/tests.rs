@@ -40,6 +40,7 @@ fn flow(direction: &str, interface: &str, transport: &str, port: u16, peer: &str
         peers_v6: vec![],
         rate: "6/minute".into(),
         reason: "test".into(),
+        ..Flow::default()
     }
 }
 
