@@ -127,6 +127,7 @@ pub fn plan() -> Plan {
         sysctl: Default::default(),
         modes: Default::default(),
         network: NetworkFacts::default(),
+        outside: Default::default(),
         signing: SigningPlan {
             algorithm: "sha256,rsa2048".into(),
             padding: "pss".into(),

@@ -3,6 +3,7 @@
 //! Pure: reads definitions (files, and those compiled in) and computes; starts no process
 //! and writes nothing.
 
+pub mod algorithms;
 pub mod board;
 pub mod buildroot;
 pub mod decode;
@@ -16,6 +17,7 @@ mod listing;
 pub mod parameter;
 pub mod plan;
 pub mod product;
+pub mod protocol;
 pub mod render;
 mod resolve;
 mod scaffold;

@@ -77,6 +77,10 @@ pub struct Plan {
     pub modes: BTreeMap<String, Asked<String>>,
     /// Network facts, for the firewall, the report's picture and the checks.
     pub network: NetworkFacts,
+    /// Files for others than the device, by path below the output folder: the peer's end of each tunnel
+    /// (`peer/NAME/…`) and the MUD file (RFC 8520). No part of the image.
+    #[serde(default)]
+    pub outside: BTreeMap<String, String>,
     /// How the boot chain is signed.
     pub signing: SigningPlan,
     /// Disk layout.
