@@ -93,6 +93,8 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("product", whole("product", product::Product::schema())),
         ("board", whole("board", board::Board::schema())),
         ("layer", whole("layer", layer::Layer::schema())),
+        ("protocol", whole("protocol", protocol::Protocol::schema())),
+        ("algorithms", whole("algorithms", algorithms::Algorithms::schema())),
         ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
         ("image-differences", whole("image differences", differences::ImageDifferences::schema())),
     ]

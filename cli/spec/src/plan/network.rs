@@ -4,6 +4,7 @@
 //! and the traffic that is tried against a running device all read it from here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -194,4 +195,42 @@ pub struct Surface {
     pub conduit: Option<String>,
     /// Name of the protocol, where the product names one.
     pub protocol: Option<String>,
+}
+
+impl fmt::Display for Surface {
+    /// One line: `eth0 192.0.2.10 tcp/22 from 192.0.2.64/28, 6/minute, 64 connections (plant-ssh)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.interface)?;
+        if let Some(address) = &self.address {
+            write!(f, " {address}")?;
+        }
+        write!(f, " {}", self.what())?;
+        match self.peers.as_slice() {
+            [] => write!(f, " from everybody on the link")?,
+            peers => write!(f, " from {}", peers.join(", "))?,
+        }
+        if let Some(tunnel) = &self.tunnel {
+            write!(f, " through the tunnel `{tunnel}`")?;
+        }
+        if let Some(limit) = &self.limit {
+            write!(f, ", {limit}")?;
+        }
+        if let Some(connections) = self.connections {
+            write!(f, ", {connections} connections")?;
+        }
+        self.conduit.as_ref().map_or(Ok(()), |conduit| write!(f, " ({conduit})"))
+    }
+}
+
+impl Surface {
+    /// What is answered, in a word: `tcp/22`, `icmp type 8`, `ethertype 0x0806`.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match (self.transport.as_str(), self.port, self.number) {
+            (transport, Some(port), _) => format!("{transport}/{port}"),
+            ("ethernet", None, Some(number)) => format!("ethertype {number:#06x}"),
+            (transport, None, Some(number)) => format!("{transport} type {number}"),
+            (transport, None, None) => transport.to_owned(),
+        }
+    }
 }

@@ -196,3 +196,30 @@ fn rules_of(plan: &Plan) -> String {
         other => panic!("{other:?}"),
     }
 }
+
+/// What the plan has besides `/etc/nftables.conf`: the rules below IP and the peers' ends.
+#[test]
+fn the_rules_below_ip_and_those_of_the_peers_are_taken_by_nft() {
+    let product = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/plc-gateway/product.yaml");
+    let plan = spec::load(std::path::Path::new(product), None).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut rules: Vec<String> =
+        plan.outside.iter().filter(|(path, _)| path.ends_with("nftables.conf")).map(|(_, text)| text.clone()).collect();
+    assert_eq!(rules.len(), 2);
+    let spec::plan::FilePlan::File { content, .. } = &plan.files["/etc/nftables-layer2.conf"].value else { panic!("a file") };
+    // A new namespace has no other interface.
+    rules.push(content.replace("\"eth0\"", "\"lo\"").replace("\"eth1\"", "\"lo\""));
+    for text in rules {
+        match load(&text) {
+            Ok(Ok(_)) => {}
+            Ok(Err(refusal)) => panic!("{refusal}\n{text}"),
+            Err(why) => {
+                let set = |name: &str| std::env::var_os(name).is_some();
+                assert!(!set("FASTNESS_REQUIRE_TOOLS") || set("FASTNESS_WITHOUT_NAMESPACES"), "{}", why.why);
+                #[allow(clippy::print_stderr)]
+                {
+                    eprintln!("SKIPPED: {}", why.why);
+                }
+            }
+        }
+    }
+}
