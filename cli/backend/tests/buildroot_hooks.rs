@@ -193,14 +193,20 @@ fn removals_spare_what_the_plan_writes_and_lock_who_is_no_person() {
         ("var/log/x", "x"),
         ("var/.hidden", "x"),
         ("usr/bin/sed", "x"),
+        ("opt/tool", "x"),
     ] {
         place.write(&format!("target/{path}"), text);
     }
     let (success, told) = place.run("post-fakeroot.sh", "target");
     assert!(success, "{told}");
-    for gone in
-        ["etc/pam.d/login", "usr/share/doc/a b", "usr/lib/systemd/system-preset", "var/log", "var/.hidden"]
-    {
+    for gone in [
+        "etc/pam.d/login",
+        "usr/share/doc/a b",
+        "usr/lib/systemd/system-preset",
+        "var/log",
+        "var/.hidden",
+        "opt",
+    ] {
         assert!(!place.path("target").join(gone).exists(), "{gone}");
     }
     for kept in ["etc/issue", "etc/pam.d/other", "usr/bin/sed", "var"] {
@@ -212,6 +218,24 @@ fn removals_spare_what_the_plan_writes_and_lock_who_is_no_person() {
         "root:x:0:0:root:/root:/usr/sbin/nologin\nmaintenance:x:2000:2000:Maintenance staff:/var/home/maintenance:/bin/sh\nsync:x:4:100:sync:/bin:/usr/sbin/nologin\nsshd:x:110:110:sshd privilege separation:/run/sshd:/usr/sbin/nologin\n"
     );
     assert_eq!(read("shadow"), "root:!*:::::::\nmaintenance:*:::::::\nsync:!*:::::::\n");
+}
+
+/// `Also=` of a unit enables others, whatever the preset says of them.
+#[test]
+fn nothing_is_started_but_what_the_plan_enables() {
+    let place = Place::new();
+    place.write("target/etc/passwd", "");
+    place.write("target/etc/shadow", "");
+    let wants = place.path("target/etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).expect("made");
+    for unit in ["nftables.service", "systemd-networkd-wait-online.service"] {
+        symlink(format!("/usr/lib/systemd/system/{unit}"), wants.join(unit)).expect("linked");
+    }
+    let (success, told) = place.run("post-fakeroot.sh", "target");
+    assert!(success, "{told}");
+    let left: Vec<_> =
+        fs::read_dir(&wants).expect("a folder").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["nftables.service"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Small trees for tests.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use spec::plan::{CheckPlan, Plan};
@@ -58,6 +59,11 @@ impl Tree {
         self.node(path, NodeKind::Symlink(target.to_owned()), 0o777)
     }
 
+    pub fn without(mut self, path: &str) -> Self {
+        self.nodes.remove(path).expect("path is in the tree");
+        self
+    }
+
     pub fn change(mut self, path: &str, change: impl FnOnce(&mut Node)) -> Self {
         change(self.nodes.get_mut(path).expect("path is in the tree"));
         self
@@ -66,6 +72,24 @@ impl Tree {
     pub fn root(self) -> Root {
         Root::new(self.nodes, Box::new(self.contents), "ab".repeat(32))
     }
+}
+
+/// A small program of this host: position independent, full RELRO, no canary.
+pub fn program() -> &'static [u8] {
+    static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("program.c");
+        std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+        let built = folder.path().join("program");
+        let compiler = std::process::Command::new("gcc")
+            .args(["-fPIE", "-pie", "-Wl,-z,relro,-z,now", "-fno-stack-protector", "-o"])
+            .args([&built, &source])
+            .status()
+            .unwrap();
+        assert!(compiler.success());
+        std::fs::read(built).unwrap()
+    })
 }
 
 /// Runs a kind on a tree.

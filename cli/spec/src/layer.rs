@@ -2,7 +2,7 @@
 
 use crate::board::{KernelArgument, SymbolAsk};
 use crate::decode::{Map, Raw, Spanned, choice, model};
-use crate::product::Waiver;
+use crate::product::{Backend, Waiver};
 use crate::types::{
     AbsPath, CheckId, CheckKind, Count, Flag, Glob, LinkTarget, Mode, Name, PackageName, ParameterName,
     Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName, UserName,
@@ -215,6 +215,8 @@ model! {
         id: Spanned<CheckId>,
         /// What it asserts, as a sentence.
         title: Text,
+        /// The only backend whose images it is for; otherwise every one's.
+        backend: Option<Backend> = None,
         /// Its kind.
         kind: CheckKind,
         /// Makes it once for each, with the name behind the id.

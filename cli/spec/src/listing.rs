@@ -115,7 +115,13 @@ pub fn layers(library: &Library) -> Outcome<Vec<LayerSummary>> {
             .iter()
             .map(|check| check.id.as_str().to_owned())
             .chain(layer.selfcheck.iter().map(|check| check.id.as_str().to_owned()))
-            .collect(),
+            .fold(Vec::new(), |mut ids, id| {
+                // One for each backend, where they differ.
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+                ids
+            }),
     })
 }
 

@@ -281,6 +281,7 @@ impl Resolver<'_> {
         for (name, value) in context::fixed(self.product, &fixed, layers) {
             self.renderer.set(&name, value);
         }
+        self.renderer.set("backend", self.backend.as_str().into());
         self.board_asks(board);
         for layer in layers {
             self.renderer.set("parameters", layer.parameters.clone().into());

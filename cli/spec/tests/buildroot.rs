@@ -49,6 +49,22 @@ fn every_package_of_every_shipped_layer_has_a_meaning() {
     assert_eq!(facts.symbols.symbols["BR2_FASTNESS_BOARD"].value, "\"qemu-aarch64\"");
 }
 
+/// An option that only the suite's OpenSSH knows keeps every other from starting.
+#[test]
+fn what_only_one_backend_has_is_asked_of_that_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, spec::scaffold("my-device")).expect("written");
+    let debian = spec::load(&product, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let buildroot = load("").unwrap_or_else(|failure| panic!("{failure}"));
+    for (plan, has, shadow) in [(&debian, true, "/etc/gshadow"), (&buildroot, false, "/etc/shadow")] {
+        let sshd = &plan.files["/etc/ssh/sshd_config"];
+        assert_eq!(format!("{sshd:?}").contains("DebianBanner"), has, "{}", plan.backend);
+        assert_eq!(plan.checks.contains_key("banner.suite"), has, "{}", plan.backend);
+        assert!(plan.checks["fs.shadow-mode"].value.with.to_string().contains(shadow), "{}", plan.backend);
+    }
+}
+
 #[test]
 fn a_debian_plan_asks_nothing_of_buildroot() {
     let folder = tempfile::tempdir().expect("a folder");

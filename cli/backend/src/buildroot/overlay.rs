@@ -5,6 +5,7 @@ use spec::plan::{FilePlan, Plan, UnitState};
 
 use super::tree::Tree;
 
+const UNITS: &str = "/etc/systemd/system/";
 /// Read before all others; the plan itself takes the folder out of the image again.
 const PRESET: &str = "/usr/lib/systemd/system-preset/00-fastness.preset";
 
@@ -40,6 +41,14 @@ pub fn paths(plan: &Plan) -> String {
 /// Only what the plan enables is enabled. Source: systemd.preset(5), first match wins.
 fn preset(plan: &Plan) -> String {
     let mut out = String::from("# What the plan enables; Buildroot runs `systemctl preset-all`.\n");
+    // To disable a unit takes away every link to it: the plan's own are spared.
+    for (path, asked) in &plan.files {
+        if let (Some(_), FilePlan::Symlink { target }) = (path.strip_prefix(UNITS), &asked.value)
+            && let Some(unit) = target.rsplit('/').next().filter(|_| target != "/dev/null")
+        {
+            out.push_str(&format!("enable {unit}\n"));
+        }
+    }
     for (unit, asked) in &plan.units {
         let verb = match asked.value {
             UnitState::Enabled => "enable",

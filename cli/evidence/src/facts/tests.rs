@@ -10,7 +10,7 @@ use super::explain::Explanations;
 use super::*;
 use crate::root::Root;
 use crate::subject::{FitFacts, KeyFact, SubjectKind, UbootFacts, VerityFacts};
-use crate::testing::Tree;
+use crate::testing::{Tree, program};
 
 fn of_root(root: Root) -> Facts {
     gather(&Subject::of_root(root), None)
@@ -29,9 +29,8 @@ fn plain(before: &Facts, after: &Facts) -> Comparison {
 
 /// A device with something of every class that a root file system has.
 fn device() -> Tree {
-    let own = std::fs::read("/proc/self/exe").unwrap();
     Tree::base()
-        .file("/usr/bin/tool", 0o755, own)
+        .file("/usr/bin/tool", 0o755, program())
         .file("/usr/bin/su", 0o755, "x")
         .file("/etc/fstab", 0o644, "/dev/dm-0 / squashfs ro,nodev 0 0\n")
         .file("/etc/ssh/sshd_config", 0o600, "PermitRootLogin no\nPort 22\n")
@@ -355,9 +354,8 @@ fn data_explains_in_either_order_and_what_is_unused_is_told() {
 
 #[test]
 fn a_folder_of_another_name_is_the_same_unless_both_are_there() {
-    let own = || std::fs::read("/proc/self/exe").unwrap();
-    let multiarch = || device().file("/usr/lib/a-b/x", 0o755, own());
-    let flat = || device().file("/usr/lib/x", 0o755, own());
+    let multiarch = || device().file("/usr/lib/a-b/x", 0o755, program());
+    let flat = || device().file("/usr/lib/x", 0o755, program());
     let explanations =
         || explained_by("folders: [{folder: /usr/lib/a-b, is: /usr/lib, reason: multiarch}]\n");
     let comparison = compare(&of_root(multiarch().root()), &of_root(flat().root()), &explanations());

@@ -98,7 +98,7 @@ fn octal(mode: &str) -> Option<u32> {
 }
 
 /// The numeric id of a name in `/etc/passwd` or `/etc/group` of the image.
-fn id_of(root: &Root, file: &str, name: &str) -> Result<u32, Unable> {
+pub(super) fn id_of(root: &Root, file: &str, name: &str) -> Result<u32, Unable> {
     if name == "root" {
         return Ok(0);
     }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod all_of;
+mod as_planned;
 pub(crate) mod audit_rules;
 mod console_login;
 mod control_fdt_key;
@@ -89,6 +90,7 @@ const fn entry<K: Kind>() -> Entry {
 pub const KINDS: &[Entry] = &[
     entry::<accounts::Accounts>(),
     entry::<all_of::AllOf>(),
+    entry::<as_planned::AsPlanned>(),
     entry::<audit_rules::AuditRules>(),
     entry::<console_login::ConsoleLogin>(),
     entry::<control_fdt_key::ControlFdtKey>(),

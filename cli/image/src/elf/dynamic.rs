@@ -79,9 +79,10 @@ const DF_BIND_NOW: u32 = 0x8;
 const DF_1_NOW: u32 = 0x1;
 const DF_1_PIE: u32 = 0x0800_0000;
 
-/// An empty entry means the current folder, so it is kept.
+/// An empty entry means the current folder, so it is kept; a wholly empty path, which tools leave
+/// behind that take entries out, means nothing. Source: glibc, `elf/dl-load.c`, `decompose_rpath`.
 fn folders(path: &str) -> Vec<String> {
-    path.split(':').map(str::to_owned).collect()
+    if path.is_empty() { Vec::new() } else { path.split(':').map(str::to_owned).collect() }
 }
 
 /// Bytes of the file that are loaded at an address.
@@ -112,4 +113,16 @@ pub(super) fn bounded(bytes: &[u8]) -> &[u8] {
 
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bounded(bytes)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::folders;
+
+    #[test]
+    fn an_empty_entry_is_the_current_folder_and_an_empty_path_is_none() {
+        assert_eq!(folders("/a:"), ["/a", ""]);
+        assert_eq!(folders(":"), ["", ""]);
+        assert_eq!(folders(""), [""; 0]);
+    }
 }

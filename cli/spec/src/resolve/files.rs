@@ -174,6 +174,9 @@ impl Resolver<'_> {
     pub(super) fn layer_checks(&mut self, layer: &Applied) {
         for ask in &layer.model.checks {
             self.known_requirements(&ask.requirements);
+            if ask.backend.is_some_and(|only| only != self.backend) {
+                continue;
+            }
             for item in self.each(ask.for_each) {
                 self.enter(&item);
                 let with = self.check_parameters(ask);

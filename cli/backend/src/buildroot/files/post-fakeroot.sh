@@ -34,6 +34,13 @@ while IFS= read -r pattern; do
 	remove "${pattern#/}"
 done <"$here/removals.txt"
 
+# A preset enables what the unit itself names with `Also=`, too: nothing starts but what the plan enables.
+preset=$here/overlay/usr/lib/systemd/system-preset/00-fastness.preset
+for link in etc/systemd/system/*.wants/* etc/systemd/system/*.requires/*; do
+	[ -h "$link" ] || continue
+	grep -q -x -F -e "enable ${link##*/}" "$preset" || rm -f -- "$link"
+done
+
 # Packages bring accounts, too: only persons have a shell, and nobody has a password.
 persons=" $(tr '\n' ' ' <"$here/persons.txt")"
 # A package's line for an account of the plan comes after the plan's: home and comment are set back.
