@@ -76,9 +76,16 @@ pub fn table(library: &Library, trouble: &mut Vec<Diagnostic>) -> Outcome<Option
 }
 
 /// What one name is for; nothing when it is unknown or weak, which is then said.
-fn purpose(rows: &[Row], name: &str, program: &str, at: &At, trouble: &mut Vec<Diagnostic>) -> Option<Purpose> {
+fn purpose(
+    rows: &[Row],
+    name: &str,
+    program: &str,
+    at: &At,
+    trouble: &mut Vec<Diagnostic>,
+) -> Option<Purpose> {
     let Some(row) = rows.iter().find(|row| row.name.as_str() == name) else {
-        let message = format!("expected an algorithm of {program}, found `{name}`, of which nothing is known");
+        let message =
+            format!("expected an algorithm of {program}, found `{name}`, of which nothing is known");
         let good: Vec<&str> =
             rows.iter().filter(|row| row.status == Status::Good).map(|row| row.name.as_str()).collect();
         let problem = Diagnostic::error("unknown-cipher", message).at(at.location());
@@ -123,7 +130,11 @@ impl Algorithms {
         if !missing.is_empty() {
             let message = format!("the proposal `{text}` says nothing of `{}`", missing.join("`, `"));
             // Without a group, ESP keys follow from the IKE SA's: no forward secrecy (RFC 7296, 1.3.1).
-            let hint = if esp { "write one such as `aes256gcm16-ecp384`" } else { "write one such as `aes256gcm16-prfsha384-ecp384`" };
+            let hint = if esp {
+                "write one such as `aes256gcm16-ecp384`"
+            } else {
+                "write one such as `aes256gcm16-prfsha384-ecp384`"
+            };
             trouble.push(Diagnostic::error("weak-cipher", message).at(at.location()).hint(hint));
         }
     }

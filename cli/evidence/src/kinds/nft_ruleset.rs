@@ -191,13 +191,15 @@ fn compare(ruleset: &Ruleset, plan: &Plan, with: &With) -> Result<(Vec<String>, 
     plan.network.flows.iter().for_each(|flow| add(&mut wanted, tuples_of(flow, plan)));
     plan.network.tunnels.values().for_each(|tunnel| add(&mut wanted, ends_of(tunnel)));
     for (key, peers) in &accepted {
-        let extra: BTreeSet<_> = peers.difference(wanted.get(key).unwrap_or(&BTreeSet::new())).cloned().collect();
+        let extra: BTreeSet<_> =
+            peers.difference(wanted.get(key).unwrap_or(&BTreeSet::new())).cloned().collect();
         if !extra.is_empty() {
             problems.push(format!("accepts {}, which no flow allows", shown(&(key.clone(), extra))));
         }
     }
     for (key, peers) in &wanted {
-        let missing: BTreeSet<_> = peers.difference(accepted.get(key).unwrap_or(&BTreeSet::new())).cloned().collect();
+        let missing: BTreeSet<_> =
+            peers.difference(accepted.get(key).unwrap_or(&BTreeSet::new())).cloned().collect();
         if !missing.is_empty() {
             problems.push(format!("does not accept {}, which a flow allows", shown(&(key.clone(), missing))));
         }

@@ -265,7 +265,9 @@ fn restrict(state: &mut Accept, field: &Value, values: &[Value]) {
         match meta {
             "iif" | "iifname" => narrow(&mut state.from, texts()),
             "oif" | "oifname" => narrow(&mut state.to, texts()),
-            "l4proto" => narrow(&mut state.transport, texts().iter().map(|name| protocol_name(name)).collect()),
+            "l4proto" => {
+                narrow(&mut state.transport, texts().iter().map(|name| protocol_name(name)).collect())
+            }
             _ => {}
         }
     } else if field["ipsec"]["key"] == "reqid" {

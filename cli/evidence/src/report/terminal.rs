@@ -119,7 +119,8 @@ fn attacks(report: &Report, colour: bool, out: &mut String) {
 fn risks(report: &Report, colour: bool, out: &mut String) {
     let Some(network) = &report.network else { return };
     let flows = network.flows.iter().filter_map(|flow| Some((&flow.name, flow.accepted_risk.as_ref()?)));
-    let frames = network.frames.iter().filter_map(|frames| Some((&frames.name, frames.accepted_risk.as_ref()?)));
+    let frames =
+        network.frames.iter().filter_map(|frames| Some((&frames.name, frames.accepted_risk.as_ref()?)));
     let mut seen = std::collections::BTreeSet::new();
     for (name, risk) in flows.chain(frames).filter(|(name, _)| seen.insert((*name).clone())) {
         out.push('\n');

@@ -129,7 +129,8 @@ fn network(out: &mut String, plan: &Plan) {
         out,
         "tunnels",
         network.tunnels.iter().map(|(name, tunnel)| {
-            let behind: Vec<&str> = tunnel.networks_v4.iter().chain(&tunnel.networks_v6).map(String::as_str).collect();
+            let behind: Vec<&str> =
+                tunnel.networks_v4.iter().chain(&tunnel.networks_v6).map(String::as_str).collect();
             format!(
                 "{name}: {} with {} ({}) by {}; behind it {} ({})",
                 tunnel.kind,

@@ -2,8 +2,8 @@
 
 use crate::decode::{Spanned, choice, model};
 use crate::types::{
-    Address, Cipher, HostName, Integer, InterfaceAddress, InterfaceName, Name, Port, Prefix, Proposal,
-    Rate, Reason, Text,
+    Address, Cipher, HostName, Integer, InterfaceAddress, InterfaceName, Name, Port, Prefix, Proposal, Rate,
+    Reason, Text,
 };
 
 choice! {

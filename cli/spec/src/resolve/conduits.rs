@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use diag::Diagnostic;
 
 use super::network::DEVICE;
-use super::references::{unknown_service, unknown_zone};
+use super::references::{unknown_service, unknown_tunnel, unknown_zone};
 use super::services::{Services, Spoken};
 use super::tunnels::Behind;
-use crate::decode::suggestion;
 use crate::plan::{AcceptedRisk, Flow, FrameFlow, NetworkFacts, TunnelFacts};
 use crate::product::{Conduit, Product, Transport};
 use crate::protocol::ProtocolKind;
@@ -67,7 +66,10 @@ pub fn resolve(
                 network.flows.push(flow);
             }
         } else if let Some(given) = &conduit.peers {
-            let message = format!("the conduit `{}` has peers, but its protocol has frames without IP", conduit.name.as_str());
+            let message = format!(
+                "the conduit `{}` has peers, but its protocol has frames without IP",
+                conduit.name.as_str()
+            );
             let hint = "take `peers` away: everybody on the link can send such frames";
             trouble.push(Diagnostic::error("peers-without-ip", message).at(given.at.location()).hint(hint));
         }
@@ -77,7 +79,8 @@ pub fn resolve(
     reject_shared_ports(product, services, network, trouble);
     for (name, _) in product.tunnels.iter().filter(|(name, _)| !used.contains_key(name.as_str())) {
         let message = format!("no conduit passes the tunnel `{}`", name.as_str());
-        let hint = format!("write `tunnel: {}` in the conduits that it is for, or take it away", name.as_str());
+        let hint =
+            format!("write `tunnel: {}` in the conduits that it is for, or take it away", name.as_str());
         trouble.push(Diagnostic::error("unused-tunnel", message).at(name.at.location()).hint(hint));
     }
 }
@@ -126,10 +129,8 @@ fn tunnel_of<'p>(
 ) -> Result<Option<(&'p str, TunnelFacts)>, ()> {
     let Some(wanted) = &conduit.tunnel else { return Ok(None) };
     let Some((_, tunnel)) = product.tunnels.iter().find(|(name, _)| name.as_str() == wanted.as_str()) else {
-        let message = format!("expected a tunnel, found `{}`, which is none", wanted.as_str());
-        let known: Vec<&str> = product.tunnels.iter().map(|(name, _)| name.as_str()).collect();
-        let hint = suggestion(wanted.as_str(), known);
-        trouble.push(Diagnostic::error("unknown-tunnel", message).at(wanted.at.location()).hint(hint));
+        let known = product.tunnels.iter().map(|(name, _)| name.as_str());
+        trouble.push(unknown_tunnel(wanted.as_str(), &wanted.at, known));
         return Err(());
     };
     // A tunnel that is wrong itself was told already.
@@ -155,31 +156,45 @@ fn judge(conduit: &Conduit, spoken: &Spoken, trouble: &mut Vec<Diagnostic>) -> b
     let frames = spoken.protocol.is_some_and(|(_, protocol)| !protocol.frames.is_empty());
     if let Some(tunnel) = conduit.tunnel.as_ref().filter(|_| frames) {
         let message = format!("the frames of the conduit `{name}` have no IP, and no tunnel carries them");
-        let hint = "take `tunnel` away and write `accepted_risk: {reason: …, by: …}`, or take another protocol";
+        let hint =
+            "take `tunnel` away and write `accepted_risk: {reason: …, by: …}`, or take another protocol";
         trouble.push(Diagnostic::error("frames-in-tunnel", message).at(tunnel.at.location()).hint(hint));
-    } else if let (Some((protocol_name, protocol)), None, None) = (protocol, &conduit.tunnel, &conduit.accepted_risk) {
+    } else if let (Some((protocol_name, protocol)), None, None) =
+        (protocol, &conduit.tunnel, &conduit.accepted_risk)
+    {
         let message = format!(
             "the conduit `{name}` lets {} pass in clear: `{protocol_name}` has no security of its own",
             protocol.title.as_str()
         );
         let mut hint = if frames {
-            "its frames fit no tunnel: write `accepted_risk: {reason: …, by: …}` if somebody takes the risk".to_owned()
+            "its frames fit no tunnel: write `accepted_risk: {reason: …, by: …}` if somebody takes the risk"
+                .to_owned()
         } else {
             "write `tunnel: …`, or `accepted_risk: {reason: …, by: …}` if somebody takes the risk".to_owned()
         };
         if let Some(variant) = &protocol.secure_variant {
             hint += &format!("; with security it is `{}`", variant.as_str());
         }
-        trouble.push(Diagnostic::error("protocol-in-clear", message).at(conduit.service.at.location()).hint(hint));
-    } else if let Some(risk) = conduit.accepted_risk.as_ref().filter(|_| protocol.is_none() || conduit.tunnel.is_some()) {
+        trouble.push(
+            Diagnostic::error("protocol-in-clear", message).at(conduit.service.at.location()).hint(hint),
+        );
+    } else if let Some(risk) =
+        conduit.accepted_risk.as_ref().filter(|_| protocol.is_none() || conduit.tunnel.is_some())
+    {
         let why = match (&conduit.tunnel, spoken.protocol) {
             (Some(_), _) => "it passes a tunnel",
-            (None, Some((_, protocol))) if protocol.kind != ProtocolKind::Industrial => "its protocol serves the device itself",
+            (None, Some((_, protocol))) if protocol.kind != ProtocolKind::Industrial => {
+                "its protocol serves the device itself"
+            }
             (None, Some(_)) => "its protocol has security of its own",
             (None, None) => "its service names no protocol",
         };
         let message = format!("the conduit `{name}` accepts a risk that it does not have: {why}");
-        trouble.push(Diagnostic::error("needless-acceptance", message).at(risk.at.location()).hint("take `accepted_risk` away"));
+        trouble.push(
+            Diagnostic::error("needless-acceptance", message)
+                .at(risk.at.location())
+                .hint("take `accepted_risk` away"),
+        );
     }
     trouble.len() == before
 }
@@ -239,11 +254,16 @@ fn connections(conduit: &Conduit, trouble: &mut Vec<Diagnostic>) -> u32 {
 }
 
 fn accepted(conduit: &Conduit) -> Option<AcceptedRisk> {
-    conduit.accepted_risk.as_ref().map(|risk| AcceptedRisk { reason: risk.reason.0.clone(), by: risk.by.0.clone() })
+    conduit
+        .accepted_risk
+        .as_ref()
+        .map(|risk| AcceptedRisk { reason: risk.reason.0.clone(), by: risk.by.0.clone() })
 }
 
 fn frames(conduit: &Conduit, spoken: &Spoken, way: &Way, network: &NetworkFacts) -> Vec<FrameFlow> {
-    let (Some((name, protocol)), Some(zone)) = (spoken.protocol, network.zones.get(way.zone)) else { return Vec::new() };
+    let (Some((name, protocol)), Some(zone)) = (spoken.protocol, network.zones.get(way.zone)) else {
+        return Vec::new();
+    };
     // The rate of a protocol that also has connections is theirs.
     let rate = conduit.rate.as_ref().filter(|_| spoken.endpoints.is_empty());
     protocol
@@ -266,8 +286,14 @@ fn frames(conduit: &Conduit, spoken: &Spoken, way: &Way, network: &NetworkFacts)
 }
 
 /// Two services that the device itself offers on one port: only one program can listen there.
-fn reject_shared_ports(product: &Product, services: &Services, network: &NetworkFacts, trouble: &mut Vec<Diagnostic>) {
-    let offered = |name: &str| network.flows.iter().any(|flow| flow.direction == "in" && flow.service == name);
+fn reject_shared_ports(
+    product: &Product,
+    services: &Services,
+    network: &NetworkFacts,
+    trouble: &mut Vec<Diagnostic>,
+) {
+    let offered =
+        |name: &str| network.flows.iter().any(|flow| flow.direction == "in" && flow.service == name);
     let mut owners: HashMap<(&str, u16), (&str, &At)> = HashMap::new();
     for (name, _) in product.services.iter() {
         let Some(spoken) = services.get(name.as_str()) else { continue };
@@ -275,7 +301,10 @@ fn reject_shared_ports(product: &Product, services: &Services, network: &Network
             continue;
         }
         for (transport, port) in &spoken.endpoints {
-            let Some((first, at)) = owners.insert((transport.as_str(), *port), (name.as_str(), &name.at)) else { continue };
+            let Some((first, at)) = owners.insert((transport.as_str(), *port), (name.as_str(), &name.at))
+            else {
+                continue;
+            };
             let message = format!(
                 "the device offers two services on {}/{port}: `{first}` and `{}`",
                 transport.as_str(),
@@ -285,7 +314,9 @@ fn reject_shared_ports(product: &Product, services: &Services, network: &Network
                 Diagnostic::error("duplicate-port", message)
                     .at(name.at.location())
                     .note(format!("`{first}` is here"), Some(at.location()))
-                    .hint("one program listens on a port: make one service of them, or give one another port"),
+                    .hint(
+                        "one program listens on a port: make one service of them, or give one another port",
+                    ),
             );
         }
     }

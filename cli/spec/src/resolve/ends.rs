@@ -9,7 +9,12 @@ use crate::plan::{NetworkFacts, TunnelFacts};
 
 /// Every tunnel of a kind, as `tunnel` for a file, unit or check that is made for each.
 pub fn items(network: &NetworkFacts, kind: &str) -> Vec<Value> {
-    network.tunnels.iter().filter(|(_, tunnel)| tunnel.kind == kind).map(|(name, tunnel)| item(name, tunnel, network)).collect()
+    network
+        .tunnels
+        .iter()
+        .filter(|(_, tunnel)| tunnel.kind == kind)
+        .map(|(name, tunnel)| item(name, tunnel, network))
+        .collect()
 }
 
 /// One tunnel with what its templates compute from it, and the conduits that pass it.

@@ -261,8 +261,10 @@ impl Resolver<'_> {
             if let FilePlan::File { content, .. } = &entry.value
                 && content.contains("PRIVATE KEY-----")
             {
-                let message = format!("`{path}` holds a private key, which every device with this image would share");
-                let hint = "provision it on each device: what is on the data partition is no part of the image";
+                let message =
+                    format!("`{path}` holds a private key, which every device with this image would share");
+                let hint =
+                    "provision it on each device: what is on the data partition is no part of the image";
                 self.trouble.push(Diagnostic::error("secret-in-image", message).at(at()).hint(hint));
             }
             for (end, _) in path.match_indices('/').filter(|(end, _)| *end > 0) {

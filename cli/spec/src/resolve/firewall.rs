@@ -57,7 +57,9 @@ fn direction(network: &NetworkFacts, direction: &str) -> Value {
                     .iter()
                     .flat_map(|index| {
                         let flow = flows[*index];
-                        peers(flow).iter().map(move |peer| json!({"peer": peer, "chain": format!("{direction}-{}", flow.name)}))
+                        peers(flow).iter().map(
+                            move |peer| json!({"peer": peer, "chain": format!("{direction}-{}", flow.name)}),
+                        )
                     })
                     .collect()
             };
@@ -144,7 +146,13 @@ fn links(network: &NetworkFacts) -> Value {
 fn device_unit(interface: &str) -> String {
     let escaped: String = interface
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c.to_string() } else { format!("\\x{:02x}", u32::from(c)) })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') {
+                c.to_string()
+            } else {
+                format!("\\x{:02x}", u32::from(c))
+            }
+        })
         .collect();
     format!("sys-subsystem-net-devices-{escaped}.device")
 }

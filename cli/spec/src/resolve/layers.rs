@@ -15,7 +15,8 @@ use crate::product::{DEFAULT_LAYERS, Product, TunnelKind};
 use crate::source::{At, Source};
 
 /// Layers that a product's tunnels switch on.
-const TUNNEL_LAYERS: [(TunnelKind, &str); 2] = [(TunnelKind::Strongswan, "ipsec"), (TunnelKind::Openvpn, "openvpn")];
+const TUNNEL_LAYERS: [(TunnelKind, &str); 2] =
+    [(TunnelKind::Strongswan, "ipsec"), (TunnelKind::Openvpn, "openvpn")];
 
 /// A layer that applies.
 pub struct Applied {
@@ -96,9 +97,13 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     for (kind, layer) in TUNNEL_LAYERS {
         let tunnel = product.tunnels.iter().find(|(_, tunnel)| tunnel.kind.value == kind);
         wanted.extend(tunnel.map(|(name, _)| (layer.to_owned(), name.at.clone())));
-        let unused = product.layers.iter().find(|(name, _)| name.as_str() == layer).filter(|_| tunnel.is_none());
+        let unused =
+            product.layers.iter().find(|(name, _)| name.as_str() == layer).filter(|_| tunnel.is_none());
         if let Some((name, _)) = unused {
-            let message = format!("the layer `{layer}` is for tunnels of `{}`, and the product has none", kind.as_str());
+            let message = format!(
+                "the layer `{layer}` is for tunnels of `{}`, and the product has none",
+                kind.as_str()
+            );
             let hint = "describe the tunnel below `tunnels`; the layer is then on by itself";
             trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
         }

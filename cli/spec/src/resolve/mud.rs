@@ -23,8 +23,11 @@ pub fn file(product: &ProductFacts, network: &NetworkFacts) -> String {
         }
     }
     let of = |direction: &str| -> Value {
-        let lists: Vec<Value> =
-            names.iter().filter(|(way, _)| *way == direction).map(|(_, name)| json!({"name": name})).collect();
+        let lists: Vec<Value> = names
+            .iter()
+            .filter(|(way, _)| *way == direction)
+            .map(|(_, name)| json!({"name": name}))
+            .collect();
         json!({"access-lists": {"access-list": lists}})
     };
     let mud = json!({
@@ -56,7 +59,8 @@ fn entries(network: &NetworkFacts, direction: &str, v6: bool) -> Vec<Value> {
     for (name, tunnel) in network.tunnels.iter().filter(|(_, t)| t.peer_address.contains(':') == v6) {
         let peer = super::surface::single(&tunnel.peer_address);
         for port in &tunnel.ports {
-            let flow = Flow { direction: "out".into(), transport: "udp".into(), port: *port, ..Flow::default() };
+            let flow =
+                Flow { direction: "out".into(), transport: "udp".into(), port: *port, ..Flow::default() };
             entries.push(entry(&format!("{name}-{port}"), &flow, &peer, direction, v6));
         }
         if tunnel.kind == "strongswan" {

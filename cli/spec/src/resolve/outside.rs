@@ -18,11 +18,19 @@ const RULES: (&str, &str) = ("nftables.conf", "peer/ruleset.nft.hbs");
 
 impl Resolver<'_> {
     /// The files by their path below the output folder.
-    pub(super) fn outside(&mut self, product: &ProductFacts, network: &NetworkFacts, at: &At) -> BTreeMap<String, String> {
+    pub(super) fn outside(
+        &mut self,
+        product: &ProductFacts,
+        network: &NetworkFacts,
+        at: &At,
+    ) -> BTreeMap<String, String> {
         let mut files = BTreeMap::from([("mud.json".to_owned(), mud::file(product, network))]);
         for (name, tunnel) in &network.tunnels {
             self.renderer.set("tunnel", ends::item(name, tunnel, network));
-            let own = ENDS.iter().filter(|(kind, ..)| *kind == tunnel.kind).map(|(_, file, template)| (*file, *template));
+            let own = ENDS
+                .iter()
+                .filter(|(kind, ..)| *kind == tunnel.kind)
+                .map(|(_, file, template)| (*file, *template));
             for (file, template) in own.chain([RULES]) {
                 if let Some(text) = self.template_file(Area::Templates, template, at) {
                     files.insert(format!("peer/{name}/{file}"), text);

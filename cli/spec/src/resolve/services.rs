@@ -34,7 +34,9 @@ pub fn of<'p>(product: &'p Product, protocols: &'p Protocols, trouble: &mut Vec<
         .iter()
         .filter_map(|(name, service)| {
             let spoken = match &service.protocol {
-                Some(protocol) => named(name.as_str(), service, protocol.as_str(), &protocol.at, protocols, trouble),
+                Some(protocol) => {
+                    named(name.as_str(), service, protocol.as_str(), &protocol.at, protocols, trouble)
+                }
                 None => bare(name.as_str(), service, &name.at, protocols, trouble),
             };
             Some((name.as_str(), spoken?))
@@ -52,7 +54,8 @@ fn named<'p>(
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<Spoken<'p>> {
     let Some((known, protocol)) = protocols.get_key_value(wanted) else {
-        let message = format!("expected a protocol, found `{wanted}`: there is no `standards/protocols/{wanted}.yaml`");
+        let message =
+            format!("expected a protocol, found `{wanted}`: there is no `standards/protocols/{wanted}.yaml`");
         let hint = suggestion(wanted, protocols.keys().map(String::as_str));
         trouble.push(Diagnostic::error("unknown-protocol", message).at(at.location()).hint(hint));
         return None;
@@ -64,14 +67,18 @@ fn named<'p>(
         return None;
     }
     let mut endpoints = Vec::new();
-    let matching = protocol.endpoints.iter().filter(|own| service.transport.is_none_or(|t| t == own.transport));
+    let matching =
+        protocol.endpoints.iter().filter(|own| service.transport.is_none_or(|t| t == own.transport));
     for own in matching {
         match (&service.port, own.port) {
             (Some(port), _) => endpoints.push((own.transport, port.0)),
             (None, Some(port)) => endpoints.push((own.transport, port.0)),
             (None, None) => {
-                let message = format!("the protocol `{wanted}` has no port of its own, and the service `{name}` says none");
-                trouble.push(Diagnostic::error("missing-port", message).at(at.location()).hint("add `port: …`"));
+                let message = format!(
+                    "the protocol `{wanted}` has no port of its own, and the service `{name}` says none"
+                );
+                trouble
+                    .push(Diagnostic::error("missing-port", message).at(at.location()).hint("add `port: …`"));
                 return None;
             }
         }
@@ -127,7 +134,10 @@ fn reject_bare_ports(
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<()> {
     let is = |protocol: &Protocol, transport: Transport, port: u16| {
-        protocol.endpoints.iter().any(|own| own.transport == transport && own.port.is_some_and(|p| p.0 == port))
+        protocol
+            .endpoints
+            .iter()
+            .any(|own| own.transport == transport && own.port.is_some_and(|p| p.0 == port))
     };
     for (transport, port) in endpoints {
         let of_port: Vec<(&str, &Protocol)> = protocols
@@ -137,7 +147,8 @@ fn reject_bare_ports(
             .map(|(name, p)| (name.as_str(), p))
             .collect();
         let Some((first, _)) = of_port.first() else { continue };
-        let titles: Vec<String> = of_port.iter().map(|(name, p)| format!("{} (`{name}`)", p.title.as_str())).collect();
+        let titles: Vec<String> =
+            of_port.iter().map(|(name, p)| format!("{} (`{name}`)", p.title.as_str())).collect();
         let message = format!(
             "the service `{name}` uses {}/{port}, the port of {}, without naming it",
             transport.as_str(),

@@ -45,8 +45,13 @@ pub fn resolve<'p>(
         reject_shared(name, tunnel, &networks, &mut taken, trouble);
         behind.insert(name.as_str(), networks.clone());
         if tunnel.kind.value == TunnelKind::Wireguard {
-            let message = format!("expected a tunnel of `strongswan` or `openvpn`, found `{}` for `{}`: WireGuard is not built yet", tunnel.kind.as_str(), name.as_str());
-            let hint = "it has neither certificates nor revocation, so that a peer is shut out only by a new image";
+            let message = format!(
+                "expected a tunnel of `strongswan` or `openvpn`, found `{}` for `{}`: WireGuard is not built yet",
+                tunnel.kind.as_str(),
+                name.as_str()
+            );
+            let hint =
+                "it has neither certificates nor revocation, so that a peer is shut out only by a new image";
             trouble.push(Diagnostic::error("tunnel-kind", message).at(tunnel.kind.at.location()).hint(hint));
             continue;
         }
@@ -88,9 +93,13 @@ fn reject_shared<'p>(
 ) {
     let places = tunnel.peer.networks.as_ref().map(|given| given.iter().map(|n| &n.at).collect::<Vec<_>>());
     for (index, network) in networks.iter().enumerate() {
-        let at = places.as_ref().and_then(|places| places.get(index).copied()).unwrap_or(&tunnel.peer.address.at);
+        let at =
+            places.as_ref().and_then(|places| places.get(index).copied()).unwrap_or(&tunnel.peer.address.at);
         if let Some((other, owner, first)) = taken.iter().find(|(other, ..)| other.overlaps(network)) {
-            let message = format!("the networks of the tunnels `{owner}` and `{}` overlap: `{other}` and `{network}`", name.as_str());
+            let message = format!(
+                "the networks of the tunnels `{owner}` and `{}` overlap: `{other}` and `{network}`",
+                name.as_str()
+            );
             trouble.push(
                 Diagnostic::error("overlapping-tunnels", message)
                     .at(at.location())
@@ -116,10 +125,12 @@ fn reject_foreign_settings(tunnel: &Tunnel, trouble: &mut Vec<Diagnostic>) {
         ("peer.inner", tunnel.peer.inner.as_ref().map(|a| &a.at)),
         ("local.inner", local.and_then(|l| l.inner.as_ref()).map(|a| &a.at)),
     ];
-    let (foreign, owner): (&[_], _) = if openvpn { (&of_ipsec, "strongswan") } else { (&of_openvpn, "openvpn") };
+    let (foreign, owner): (&[_], _) =
+        if openvpn { (&of_ipsec, "strongswan") } else { (&of_openvpn, "openvpn") };
     for (key, at) in foreign {
         if let Some(at) = at {
-            let message = format!("`{key}` is a setting of `{owner}`, and this tunnel is `{}`", tunnel.kind.as_str());
+            let message =
+                format!("`{key}` is a setting of `{owner}`, and this tunnel is `{}`", tunnel.kind.as_str());
             trouble.push(Diagnostic::error("tunnel-setting", message).at(at.location()).hint("take it away"));
         }
     }
@@ -140,7 +151,9 @@ fn facts(
     if let Some(other) = networks.iter().find(|network| network.is_v4() != v4) {
         let message = format!("`{other}` is of another IP version than the device's address in the tunnel");
         let hint = "an end has one address in a tunnel: make a second tunnel for the other version";
-        trouble.push(Diagnostic::error("tunnel-family", message).at(tunnel.peer.address.at.location()).hint(hint));
+        trouble.push(
+            Diagnostic::error("tunnel-family", message).at(tunnel.peer.address.at.location()).hint(hint),
+        );
         return None;
     }
     let of = |v4: bool| networks.iter().filter(|n| n.is_v4() == v4).map(Prefix::to_string).collect();
@@ -170,7 +183,11 @@ fn facts(
         inner_peer: inner.map(|(_, peer)| peer),
         device: openvpn.then(|| format!("ovpn{number}")),
         reqid: (!openvpn).then_some(number),
-        ports: if openvpn { vec![tunnel.port.as_ref().map_or(OPENVPN_PORT, |port| port.0)] } else { IKE_PORTS.to_vec() },
+        ports: if openvpn {
+            vec![tunnel.port.as_ref().map_or(OPENVPN_PORT, |port| port.0)]
+        } else {
+            IKE_PORTS.to_vec()
+        },
         proposals,
         esp_proposals: if openvpn { Vec::new() } else { esp },
         reason: tunnel.reason.0.clone(),
@@ -192,12 +209,16 @@ fn outer(
     let peer = tunnel.peer.address.0;
     let found = reaching(&product.interfaces, &zone.interfaces, &Prefix::of(peer));
     let Some((name, interface)) = found else {
-        let message = format!("no interface of the zone `{}` reaches the peer `{peer}`", tunnel.zone.as_str());
+        let message =
+            format!("no interface of the zone `{}` reaches the peer `{peer}`", tunnel.zone.as_str());
         let hint = "expected an address in one of its networks, or an interface with a gateway";
-        trouble.push(Diagnostic::error("unreachable-peer", message).at(tunnel.peer.address.at.location()).hint(hint));
+        trouble.push(
+            Diagnostic::error("unreachable-peer", message).at(tunnel.peer.address.at.location()).hint(hint),
+        );
         return None;
     };
-    let own = || interface.addresses.iter().map(|own| own.address).filter(|own| own.is_ipv4() == peer.is_ipv4());
+    let own =
+        || interface.addresses.iter().map(|own| own.address).filter(|own| own.is_ipv4() == peer.is_ipv4());
     if own().any(|own| own == peer) {
         let message = format!("the peer's address `{peer}` is the device's own");
         trouble.push(Diagnostic::error("unreachable-peer", message).at(tunnel.peer.address.at.location()));
@@ -223,10 +244,14 @@ pub fn reaching<'p>(
     target: &Prefix,
 ) -> Option<(&'p str, &'p Interface)> {
     let own = || {
-        interfaces.iter().filter(|(name, _)| of_zone.iter().any(|of| of == name.as_str())).map(|(name, i)| (name.as_str(), i))
+        interfaces
+            .iter()
+            .filter(|(name, _)| of_zone.iter().any(|of| of == name.as_str()))
+            .map(|(name, i)| (name.as_str(), i))
     };
     let on_link = |i: &Interface| i.addresses.iter().any(|a| a.network().overlaps(target));
-    let routed = |i: &Interface| i.gateway.as_ref().is_some_and(|gateway| gateway.0.is_ipv4() == target.is_v4());
+    let routed =
+        |i: &Interface| i.gateway.as_ref().is_some_and(|gateway| gateway.0.is_ipv4() == target.is_v4());
     own().find(|(_, i)| on_link(i)).or_else(|| own().find(|(_, i)| routed(i)))
 }
 
@@ -240,7 +265,8 @@ fn inner(tunnel: &Tunnel, networks: &[Prefix], trouble: &mut Vec<Diagnostic>) ->
         return None;
     };
     if !own.network().contains(peer.0) || own.address == peer.0 {
-        let message = format!("the peer's inner address `{}` is not another one of `{}`", peer.0, own.network());
+        let message =
+            format!("the peer's inner address `{}` is not another one of `{}`", peer.0, own.network());
         let problem = Diagnostic::error("wrong-address", message).at(peer.at.location());
         trouble.push(problem.hint("both ends of the tunnel are in one network"));
         return None;
@@ -249,7 +275,9 @@ fn inner(tunnel: &Tunnel, networks: &[Prefix], trouble: &mut Vec<Diagnostic>) ->
     if networks.iter().any(|network| network.contains(tunnel.peer.address.0)) {
         let message = format!("the peer's own address `{}` is behind its tunnel", tunnel.peer.address.0);
         let hint = "leave it out of `peer.networks`";
-        trouble.push(Diagnostic::error("wrong-address", message).at(tunnel.peer.address.at.location()).hint(hint));
+        trouble.push(
+            Diagnostic::error("wrong-address", message).at(tunnel.peer.address.at.location()).hint(hint),
+        );
         return None;
     }
     Some((own.value.to_string(), peer.0.to_string()))

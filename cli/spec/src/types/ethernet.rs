@@ -45,7 +45,8 @@ impl MulticastRange {
 }
 
 impl Scalar for MulticastRange {
-    const EXPECTED: &'static str = "a multicast MAC address, or two with `-` between (`01:0e:cf:00:00:00-01:0e:cf:ff:ff:ff`)";
+    const EXPECTED: &'static str =
+        "a multicast MAC address, or two with `-` between (`01:0e:cf:00:00:00-01:0e:cf:ff:ff:ff`)";
     fn parse(text: &str, _: bool) -> Result<Self, Why> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (Some(low), Some(high)) = (mac(first), mac(last)) else { return Err(Why::default()) };
@@ -95,7 +96,13 @@ mod tests {
     fn only_multicast_addresses_in_order() {
         assert!(MulticastRange::parse("01:0c:cd:01:00:00-01:0C:CD:01:01:FF", true).is_ok());
         assert!(MulticastRange::parse("01:80:c2:00:00:0e", true).is_ok());
-        for bad in ["00:0c:cd:01:00:00", "01:0c:cd:01:00", "01:0c:cd:01:01:ff-01:0c:cd:01:00:00", "01:0c:cd:1:0:0", "x"] {
+        for bad in [
+            "00:0c:cd:01:00:00",
+            "01:0c:cd:01:00",
+            "01:0c:cd:01:01:ff-01:0c:cd:01:00:00",
+            "01:0c:cd:1:0:0",
+            "x",
+        ] {
             assert!(MulticastRange::parse(bad, true).is_err(), "{bad}");
         }
     }

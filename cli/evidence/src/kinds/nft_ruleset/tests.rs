@@ -169,7 +169,8 @@ fn prefixes_have_one_form() {
 fn the_examples_firewalls_accept_exactly_their_plans() {
     for example in ["cell-gateway", "plc-gateway"] {
         let product = format!("{}/../../examples/{example}/product.yaml", env!("CARGO_MANIFEST_DIR"));
-        let plan = spec::load(std::path::Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"));
+        let plan =
+            spec::load(std::path::Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"));
         let rules = rules_of(&plan);
         let with = json!({"path": "/etc/nftables.conf", "strict": true, "limited": true});
         let Some(result) = check_plan(&rules, with.clone(), &plan) else { return };
@@ -178,9 +179,21 @@ fn the_examples_firewalls_accept_exactly_their_plans() {
             assert!(seen.contains("tcp/502 from 203.0.113.0/25 on eth0 through IPsec (reqid 2)"), "{seen}");
             assert!(seen.contains("esp from 192.0.2.20 on eth0"), "{seen}");
             for (from, to, why) in [
-                ("ip saddr { 203.0.113.0/25 } ipsec in reqid 2 ", "ip saddr { 203.0.113.0/25 } ", "accepts tcp/502 from 203.0.113.0/25 on eth0, which no flow allows"),
-                ("meta l4proto esp ct state { new, established } ", "meta l4proto esp ", "accepts esp from 192.0.2.20 on eth0 whatever its state"),
-                ("saddr 192.0.2.20/32 ip daddr 192.0.2.10/32 udp dport", "saddr 192.0.2.0/24 udp dport", "accepts udp/4500 from 192.0.2.0/24 on eth0, which no flow allows"),
+                (
+                    "ip saddr { 203.0.113.0/25 } ipsec in reqid 2 ",
+                    "ip saddr { 203.0.113.0/25 } ",
+                    "accepts tcp/502 from 203.0.113.0/25 on eth0, which no flow allows",
+                ),
+                (
+                    "meta l4proto esp ct state { new, established } ",
+                    "meta l4proto esp ",
+                    "accepts esp from 192.0.2.20 on eth0 whatever its state",
+                ),
+                (
+                    "saddr 192.0.2.20/32 ip daddr 192.0.2.10/32 udp dport",
+                    "saddr 192.0.2.0/24 udp dport",
+                    "accepts udp/4500 from 192.0.2.0/24 on eth0, which no flow allows",
+                ),
             ] {
                 assert!(rules.contains(from), "no `{from}` in\n{rules}");
                 let Some(result) = check_plan(&rules.replace(from, to), with.clone(), &plan) else { return };
@@ -202,10 +215,16 @@ fn rules_of(plan: &Plan) -> String {
 fn the_rules_below_ip_and_those_of_the_peers_are_taken_by_nft() {
     let product = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/plc-gateway/product.yaml");
     let plan = spec::load(std::path::Path::new(product), None).unwrap_or_else(|failure| panic!("{failure}"));
-    let mut rules: Vec<String> =
-        plan.outside.iter().filter(|(path, _)| path.ends_with("nftables.conf")).map(|(_, text)| text.clone()).collect();
+    let mut rules: Vec<String> = plan
+        .outside
+        .iter()
+        .filter(|(path, _)| path.ends_with("nftables.conf"))
+        .map(|(_, text)| text.clone())
+        .collect();
     assert_eq!(rules.len(), 2);
-    let spec::plan::FilePlan::File { content, .. } = &plan.files["/etc/nftables-layer2.conf"].value else { panic!("a file") };
+    let spec::plan::FilePlan::File { content, .. } = &plan.files["/etc/nftables-layer2.conf"].value else {
+        panic!("a file")
+    };
     // A new namespace has no other interface.
     rules.push(content.replace("\"eth0\"", "\"lo\"").replace("\"eth1\"", "\"lo\""));
     for text in rules {

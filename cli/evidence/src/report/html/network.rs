@@ -65,7 +65,9 @@ fn ways(network: &NetworkFacts) -> Vec<Way<'_>> {
 
 /// The whole section; empty when there are no zones.
 pub fn section(report: &Report) -> String {
-    let Some(network) = report.network.as_ref().filter(|network| !network.zones.is_empty()) else { return String::new() };
+    let Some(network) = report.network.as_ref().filter(|network| !network.zones.is_empty()) else {
+        return String::new();
+    };
     let ways = ways(network);
     let zones: String = network
         .zones
@@ -86,7 +88,8 @@ pub fn section(report: &Report) -> String {
 fn tunnels(network: &NetworkFacts) -> String {
     let mut out = String::new();
     for (name, tunnel) in &network.tunnels {
-        let behind: Vec<&str> = tunnel.networks_v4.iter().chain(&tunnel.networks_v6).map(String::as_str).collect();
+        let behind: Vec<&str> =
+            tunnel.networks_v4.iter().chain(&tunnel.networks_v6).map(String::as_str).collect();
         let _ = write!(
             out,
             "<dt>Tunnel {}</dt><dd>{} with {} ({}); behind it {}; {}. {}</dd>",
@@ -125,7 +128,9 @@ fn protection(way: &Way) -> String {
         (Some(tunnel), ..) => format!("<span class=\"v pass\">tunnel</span> {}", e(tunnel)),
         (None, Some(_), _) => "<span class=\"v fail\">in clear</span> risk accepted".to_owned(),
         (None, None, "always") => "<span class=\"v pass\">its own</span>".to_owned(),
-        (None, None, "optional") => "<span class=\"v manual\">its own</span> if the application has it on".to_owned(),
+        (None, None, "optional") => {
+            "<span class=\"v manual\">its own</span> if the application has it on".to_owned()
+        }
         _ => "<span class=\"v\">not known</span>".to_owned(),
     }
 }
@@ -164,7 +169,8 @@ fn surface(network: &NetworkFacts) -> String {
     }
     let mut rows = String::new();
     for one in &network.surface {
-        let peers = if one.peers.is_empty() { "everybody on the link".to_owned() } else { one.peers.join(", ") };
+        let peers =
+            if one.peers.is_empty() { "everybody on the link".to_owned() } else { one.peers.join(", ") };
         let limit = one.limit.iter().cloned().chain(one.connections.map(|n| format!("{n} at a time")));
         let _ = writeln!(
             rows,
@@ -192,7 +198,8 @@ fn surface(network: &NetworkFacts) -> String {
 fn picture(network: &NetworkFacts, device: &str) -> String {
     const ROW: usize = 46;
     let all = ways(network);
-    let mut of_zone: BTreeMap<&str, Vec<&Way>> = network.zones.keys().map(|zone| (zone.as_str(), vec![])).collect();
+    let mut of_zone: BTreeMap<&str, Vec<&Way>> =
+        network.zones.keys().map(|zone| (zone.as_str(), vec![])).collect();
     for way in &all {
         of_zone.entry(way.zone).or_default().push(way);
     }
@@ -201,7 +208,8 @@ fn picture(network: &NetworkFacts, device: &str) -> String {
     for (zone, ways) in &of_zone {
         let rows = ways.len().min(DRAWN) + usize::from(ways.len() > DRAWN);
         let height = (rows.max(1) * ROW + 18).max(64);
-        let interfaces = network.zones.get(*zone).map(|facts| facts.interfaces.join(", ")).unwrap_or_default();
+        let interfaces =
+            network.zones.get(*zone).map(|facts| facts.interfaces.join(", ")).unwrap_or_default();
         let _ = write!(
             inner,
             "<rect class=\"box\" x=\"4\" y=\"{y}\" width=\"112\" height=\"{height}\" rx=\"10\"/>\
@@ -216,7 +224,9 @@ fn picture(network: &NetworkFacts, device: &str) -> String {
         }
         let remark = match ways.len() {
             0 => Some(("no flow allowed".to_owned(), y + height / 2)),
-            count if count > DRAWN => Some((format!("and {} more, see the table", count - DRAWN), y + 4 + DRAWN * ROW + 27)),
+            count if count > DRAWN => {
+                Some((format!("and {} more, see the table", count - DRAWN), y + 4 + DRAWN * ROW + 27))
+            }
             _ => None,
         };
         if let Some((text, at)) = remark {
@@ -307,10 +317,17 @@ mod tests {
     fn a_risk_that_was_taken_is_red_and_in_words_and_a_tunnel_is_named() {
         let html = section(&report(network()));
         assert!(html.contains("<span class=\"v fail\">in clear</span> <b>cell-drives</b>"), "{html}");
-        assert!(html.contains("Accepted by J. Muster, plant security officer: The drives speak nothing else"), "{html}");
+        assert!(
+            html.contains("Accepted by J. Muster, plant security officer: The drives speak nothing else"),
+            "{html}"
+        );
         assert!(html.contains("<span class=\"v pass\">tunnel</span> scada"));
         assert!(html.contains("class=\"arrow bad\" stroke-dasharray") && html.contains("<desc>"));
-        assert!(html.contains("<b>tcp/502</b></td><td data-l=From>203.0.113.0/25</td><td data-l=Tunnel>scada</td>"));
+        assert!(
+            html.contains(
+                "<b>tcp/502</b></td><td data-l=From>203.0.113.0/25</td><td data-l=Tunnel>scada</td>"
+            )
+        );
         assert!(html.contains("<b>esp</b>") && html.contains("ethertype 0x8892"));
     }
 

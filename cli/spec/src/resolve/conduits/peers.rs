@@ -36,17 +36,22 @@ pub fn of(
         let hint = "list the networks in `peers`, or give the zone's interfaces addresses";
         trouble.push(Diagnostic::error("no-peers", message).at(at.location()).hint(hint));
     }
-    let places = |index: usize| conduit.peers.as_ref().and_then(|given| given.get(index)).map_or(at, |peer| &peer.at);
+    let places =
+        |index: usize| conduit.peers.as_ref().and_then(|given| given.get(index)).map_or(at, |peer| &peer.at);
     for (index, peer) in peers.iter().enumerate() {
         if let Some(other) = peers[..index].iter().find(|other| other.overlaps(peer)) {
             let message = format!("the peers `{other}` and `{peer}` of the conduit `{name}` overlap");
             trouble.push(
-                Diagnostic::error("overlapping-peers", message).at(places(index).location()).hint("keep the wider one"),
+                Diagnostic::error("overlapping-peers", message)
+                    .at(places(index).location())
+                    .hint("keep the wider one"),
             );
         }
         let problem = match tunnel {
             Some(tunnel) => outside(name, tunnel, peer, behind),
-            None => inside(name, peer, behind).or_else(|| unreachable(product, name, way.zone, peer, network)),
+            None => {
+                inside(name, peer, behind).or_else(|| unreachable(product, name, way.zone, peer, network))
+            }
         };
         trouble.extend(problem.map(|problem| problem.at(places(index).location())));
     }
@@ -67,17 +72,27 @@ fn outside(name: &str, tunnel: &str, peer: &Prefix, behind: &Behind) -> Option<D
 
 /// A peer behind some tunnel is never spoken to in clear: the tunnel's guard would drop it.
 fn inside(name: &str, peer: &Prefix, behind: &Behind) -> Option<Diagnostic> {
-    let mut tunnels: Vec<&&str> =
-        behind.iter().filter(|(_, networks)| networks.iter().any(|n| n.overlaps(peer))).map(|(name, _)| name).collect();
+    let mut tunnels: Vec<&&str> = behind
+        .iter()
+        .filter(|(_, networks)| networks.iter().any(|n| n.overlaps(peer)))
+        .map(|(name, _)| name)
+        .collect();
     tunnels.sort_unstable();
     let tunnel = tunnels.first()?;
-    let message = format!("the conduit `{name}` passes in clear to `{peer}`, which is behind the tunnel `{tunnel}`");
+    let message =
+        format!("the conduit `{name}` passes in clear to `{peer}`, which is behind the tunnel `{tunnel}`");
     let hint = format!("write `tunnel: {tunnel}`, or leave its networks out of `peers`");
     Some(Diagnostic::error("peers-inside-tunnel", message).hint(hint))
 }
 
 /// A peer that no interface of the zone leads to.
-fn unreachable(product: &Product, name: &str, zone: &str, peer: &Prefix, network: &NetworkFacts) -> Option<Diagnostic> {
+fn unreachable(
+    product: &Product,
+    name: &str,
+    zone: &str,
+    peer: &Prefix,
+    network: &NetworkFacts,
+) -> Option<Diagnostic> {
     let interfaces = &network.zones.get(zone)?.interfaces;
     // Without any address of the zone there is nothing to compare with: `no-peers` or DHCP of a later day.
     let has_addresses = product
@@ -87,7 +102,8 @@ fn unreachable(product: &Product, name: &str, zone: &str, peer: &Prefix, network
     if !has_addresses || reaching(&product.interfaces, interfaces, peer).is_some() {
         return None;
     }
-    let message = format!("no interface of the zone `{zone}` reaches the peer `{peer}` of the conduit `{name}`");
+    let message =
+        format!("no interface of the zone `{zone}` reaches the peer `{peer}` of the conduit `{name}`");
     let hint = "expected a network of one of its interfaces, or an interface with a gateway";
     Some(Diagnostic::error("unreachable-peer", message).hint(hint))
 }
