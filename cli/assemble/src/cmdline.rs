@@ -4,13 +4,11 @@
 //! replace it. Table syntax: `Documentation/admin-guide/device-mapper/dm-init.rst` and `verity.rst`.
 
 use diag::{ExitStatus, Failure, Outcome};
+use spec::Architecture;
 use spec::plan::Plan;
 
 use crate::verity::{VerityTree, hex};
 
-/// `COMMAND_LINE_SIZE` of arm64 (arch/arm64/include/uapi/asm/setup.h), with the final zero. The kernel cuts
-/// a longer line without a word.
-const LONGEST: usize = 2048;
 /// Arguments that assembly decides: whoever else sets one could take verity away.
 const RESERVED: &[&str] =
     &["root=", "rootfstype=", "rootflags=", "dm-mod.", "dm_mod.", "initrd=", "noinitrd"];
@@ -49,14 +47,16 @@ pub fn command_line(plan: &Plan, tree: &VerityTree, root_guid: &str) -> Outcome<
     ));
     words.push(format!("dm-mod.waitfor={device}"));
     let line = words.join(" ");
-    if line.len() >= LONGEST {
+    // The kernel cuts a longer line without a word.
+    let longest = Architecture::of(&plan.board.kernel_arch).map_or(0, Architecture::command_line_bytes);
+    if line.len() >= longest {
         return Err(Failure::error(
             ExitStatus::Input,
             "cmdline-too-long",
             format!(
                 "the kernel's command line has {} bytes, and the kernel takes {}",
                 line.len(),
-                LONGEST - 1
+                longest.saturating_sub(1)
             ),
         )
         .hint("take arguments out of the layers; `fastness plan` shows who asked for which"));
@@ -145,5 +145,11 @@ mod tests {
     fn a_line_that_the_kernel_would_cut_is_refused() {
         let failure = line(&[&"x".repeat(2000)]).unwrap_err();
         assert!(failure.to_string().contains("and the kernel takes 2047"), "{failure}");
+        let mut plan = plan();
+        plan.cmdline = vec![asked("x".repeat(900))];
+        assert!(command_line(&plan, &tree(), "GUID").is_ok());
+        plan.board.kernel_arch = "arm".into();
+        let failure = command_line(&plan, &tree(), "GUID").unwrap_err();
+        assert!(failure.to_string().contains("and the kernel takes 1023"), "{failure}");
     }
 }

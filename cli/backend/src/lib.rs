@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use record::Artefacts;
+use spec::Architecture;
 use spec::plan::Plan;
 
 pub use cache::{Cache, key_of};
@@ -64,19 +65,23 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     }
 }
 
-/// Refuses boards that no backend builds yet.
-pub(crate) fn require_arm64(plan: &Plan) -> Outcome<()> {
-    if plan.board.kernel_arch == "arm64" {
-        return Ok(());
-    }
-    Err(Failure::error(
-        ExitStatus::Input,
-        "unsupported-architecture",
-        format!(
-            "the backend `{}` builds `arm64` boards; the board `{}` is `{}`",
-            plan.backend, plan.board.name, plan.board.kernel_arch
-        ),
-    ))
+/// The board's architecture.
+///
+/// # Errors
+/// When the plan was written by something else and names one that is not known here.
+pub(crate) fn architecture(plan: &Plan) -> Outcome<Architecture> {
+    Architecture::of(&plan.board.kernel_arch).ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "unsupported-architecture",
+            format!(
+                "expected one of `{}` as architecture of the board `{}`, found `{}`",
+                Architecture::WORDS.join("`, `"),
+                plan.board.name,
+                plan.board.kernel_arch
+            ),
+        )
+    })
 }
 
 pub(crate) fn internal(message: impl Into<String>) -> Failure {

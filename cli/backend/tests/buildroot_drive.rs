@@ -140,7 +140,8 @@ fn a_kernel_symbol_that_is_lost_stops_before_anything_is_compiled() {
     }
     assert_eq!(fake.count("all"), 0);
     // It is not taken for configured: the next run compares again, and still builds nothing.
-    build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    let again = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    assert_eq!(again.to_string(), text);
     assert_eq!((fake.count("fastness-configure"), fake.count("all")), (2, 0));
 }
 

@@ -17,8 +17,22 @@ fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Every shipped board.
+const BOARDS: [&str; 2] = ["qemu-aarch64", "qemu-arm"];
+
 fn plan() -> Plan {
-    let product = top().join("examples/cell-gateway/product.yaml");
+    plan_for(BOARDS[0])
+}
+
+/// The example on a board, which its product need not list.
+fn plan_for(board: &str) -> Plan {
+    let example = top().join("examples/cell-gateway/product.yaml");
+    let text = fs::read_to_string(&example).expect("the example");
+    let listed = format!("\nboards: [{}]\n", BOARDS[0]);
+    assert!(text.contains(&listed), "the example lists other boards");
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    fs::write(&product, text.replace(&listed, &format!("\nboards: [{board}]\n"))).expect("written");
     let library = Library::built_in(product.parent());
     let choice = Choice { backend: Some(Backend::Buildroot), series: None };
     spec::load_as(&library, &product, None, choice).unwrap_or_else(|failure| panic!("{failure}"))
@@ -30,8 +44,8 @@ fn tree() -> Tree {
 
 /// What this backend decides of the tree: without the lines of layers, which move with every edit,
 /// and without the contents of the plan's files, which are compared with the plan itself.
-fn tree_of_the_backend() -> Tree {
-    let mut plan = plan();
+fn tree_of_the_backend(board: &str) -> Tree {
+    let mut plan = plan_for(board);
     let buildroot = plan.buildroot.iter_mut().map(|facts| &mut facts.symbols);
     for kconfig in [&mut plan.linux, &mut plan.uboot].into_iter().chain(buildroot) {
         let origins = kconfig.symbols.values_mut().flat_map(|asked| &mut asked.origins);
@@ -51,8 +65,9 @@ fn tree_of_the_backend() -> Tree {
     tree
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/buildroot/cell-gateway")
+fn golden(board: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/buildroot");
+    folder.join(if board == BOARDS[0] { "cell-gateway".to_owned() } else { format!("cell-gateway-{board}") })
 }
 
 /// What is on the disk, in the form of a tree.
@@ -92,22 +107,27 @@ fn first_difference(committed: Option<&Node>, made: &Node) -> String {
 }
 
 #[test]
-fn the_tree_of_the_example_is_the_committed_one() {
-    let tree = tree_of_the_backend();
-    if std::env::var_os("FASTNESS_UPDATE_GOLDEN").is_some() {
-        tree.bring_to(&golden()).unwrap_or_else(|failure| panic!("{failure}"));
-    }
-    let committed = read(&golden());
-    for (path, node) in tree.nodes() {
-        if committed.get(path) != Some(node) {
-            panic!(
-                "`{path}` differs; see the head of this file\n{}",
-                first_difference(committed.get(path), node)
-            );
+fn the_trees_of_the_example_are_the_committed_ones() {
+    let shipped = Library::built_in(None).names(spec::library::Area::Boards).expect("boards");
+    assert_eq!(shipped.into_iter().collect::<Vec<_>>(), BOARDS, "a board without a committed tree");
+    for board in BOARDS {
+        let tree = tree_of_the_backend(board);
+        if std::env::var_os("FASTNESS_UPDATE_GOLDEN").is_some() {
+            tree.bring_to(&golden(board)).unwrap_or_else(|failure| panic!("{failure}"));
         }
+        let committed = read(&golden(board));
+        for (path, node) in tree.nodes() {
+            if committed.get(path) != Some(node) {
+                panic!(
+                    "`{path}` differs on {board}; see the head of this file\n{}",
+                    first_difference(committed.get(path), node)
+                );
+            }
+        }
+        let strays: Vec<&String> =
+            committed.keys().filter(|path| !tree.nodes().contains_key(*path)).collect();
+        assert!(strays.is_empty(), "no longer generated: {strays:?}");
     }
-    let strays: Vec<&String> = committed.keys().filter(|path| !tree.nodes().contains_key(*path)).collect();
-    assert!(strays.is_empty(), "no longer generated: {strays:?}");
 }
 
 #[test]
@@ -154,13 +174,17 @@ fn every_text_ends_with_a_line_end_and_names_no_key() {
 
 #[test]
 fn every_asked_symbol_is_in_the_defconfig_or_known_to_be_implied() {
-    let plan = plan();
+    for board in BOARDS {
+        asked_symbols_of(board);
+    }
+}
+
+fn asked_symbols_of(board: &str) {
+    let plan = plan_for(board);
     let facts = plan.buildroot.as_ref().expect("a plan for Buildroot");
-    let Some(Node::File(defconfig)) =
-        tree().nodes().get("configs/cell-gateway_qemu-aarch64_defconfig").cloned()
-    else {
-        panic!("no defconfig")
-    };
+    let tree = tree_of(&plan).unwrap_or_else(|failure| panic!("{failure}"));
+    let path = format!("configs/cell-gateway_{board}_defconfig");
+    let Some(Node::File(defconfig)) = tree.nodes().get(&path).cloned() else { panic!("no defconfig") };
     for (symbol, asked) in &facts.symbols.symbols {
         let line = if asked.value == "n" {
             format!("# {symbol} is not set")

@@ -100,16 +100,18 @@ pub struct Row {
     pub aim: String,
     /// Who asks for it, such as `kspp`.
     pub asked_by: String,
+    /// Architectures that it is for, as their symbols.
+    pub of: Vec<String>,
     own: Condition,
     /// It holds when every condition of one of these lists does.
     ways: Vec<Vec<Condition>>,
 }
 
-/// All rows of one architecture.
+/// All rows of every architecture.
 #[derive(Clone, Debug)]
 pub struct Rows {
-    /// The symbol of the architecture, such as `ARM64`.
-    pub architecture: String,
+    /// The symbols of the architectures, such as `ARM64`.
+    pub architectures: Vec<String>,
     /// The rows, in the file's order.
     pub rows: Vec<Row>,
 }
@@ -119,7 +121,7 @@ pub struct Rows {
 struct File {
     #[serde(rename = "schema_version")]
     _schema_version: u32,
-    architecture: String,
+    architectures: Vec<String>,
     groups: Vec<Group>,
 }
 
@@ -137,6 +139,8 @@ struct Group {
 struct Written {
     name: String,
     want: String,
+    #[serde(default)]
+    of: Vec<String>,
     #[serde(default)]
     also: Vec<String>,
     #[serde(default)]
@@ -164,14 +168,41 @@ impl Rows {
         let mut rows: Vec<Row> = Vec::new();
         for group in file.groups {
             for written in group.rows {
-                let row = row(group.kind, &group.aim, &group.asked_by, written)?;
-                if rows.iter().any(|other| other.id == row.id) {
+                let mut row = row(group.kind, &group.aim, &group.asked_by, written)?;
+                if let Some(unknown) = row.of.iter().find(|one| !file.architectures.contains(one)) {
+                    return Err(format!(
+                        "the kernel's rows: `{}` is of `{unknown}`, which is not listed",
+                        row.id
+                    ));
+                }
+                if row.of.is_empty() {
+                    row.of.clone_from(&file.architectures);
+                }
+                let same =
+                    |other: &&Row| other.id == row.id && other.of.iter().any(|one| row.of.contains(one));
+                if rows.iter().any(|other| same(&other)) {
                     return Err(format!("the kernel's rows: `{}` is there twice", row.id));
                 }
                 rows.push(row);
             }
         }
-        Ok(Self { architecture: file.architecture, rows })
+        Ok(Self { architectures: file.architectures, rows })
+    }
+
+    /// The rows for the architecture of a kernel: the one whose symbol its configuration sets.
+    ///
+    /// # Errors
+    /// When it sets none, or more than one.
+    pub fn for_kernel(&self, facts: &Facts) -> Result<Vec<&Row>, String> {
+        let set = |symbol: &&String| facts.config.get(*symbol).is_some_and(|value| value == "y");
+        match self.architectures.iter().filter(set).collect::<Vec<_>>().as_slice() {
+            [one] => Ok(self.rows.iter().filter(|row| row.of.contains(one)).collect()),
+            found => Err(format!(
+                "the rows are for `{}`, and the kernel's configuration says `=y` of {} of them",
+                self.architectures.join("` and `"),
+                found.len()
+            )),
+        }
     }
 
     /// Every sysctl key that a condition of a row names.
@@ -206,7 +237,8 @@ fn row(place: Place, aim: &str, asked_by: &str, written: Written) -> Result<Row,
     } else {
         return Err(format!("the kernel's rows: `{id}` has `only` beside `also` or `or`"));
     }
-    Ok(Row { id, place, aim: aim.to_owned(), asked_by: asked_by.to_owned(), own, ways })
+    let (aim, asked_by) = (aim.to_owned(), asked_by.to_owned());
+    Ok(Row { id, place, aim, asked_by, of: written.of, own, ways })
 }
 
 fn condition(text: &str) -> Result<Condition, String> {
@@ -395,7 +427,7 @@ mod tests {
 
     fn judged(row: &str) -> (bool, String) {
         let text = format!(
-            "{{schema_version: 1, architecture: ARM64, groups: [{{kind: config, aim: a, asked_by: b, rows: [{row}]}}]}}"
+            "{{schema_version: 1, architectures: [ARM64], groups: [{{kind: config, aim: a, asked_by: b, rows: [{row}]}}]}}"
         );
         Rows::parse(&text).unwrap().rows[0].judge(&facts())
     }
@@ -403,8 +435,15 @@ mod tests {
     #[test]
     fn the_built_in_rows_parse_and_are_unique() {
         let rows = Rows::built_in().unwrap();
-        assert_eq!((rows.architecture.as_str(), rows.rows.len()), ("ARM64", 319));
-        assert_eq!(rows.rows.iter().filter(|row| row.place == Place::Cmdline).count(), 42);
+        // As many as the tool has: 238 + 42 + 39 of arm64 and 219 + 39 + 39 of arm.
+        for (symbol, whole, of_cmdline) in [("ARM64", 319, 42), ("ARM", 297, 39)] {
+            let mut facts = facts();
+            facts.config.insert(symbol.into(), "y".into());
+            let rows = rows.for_kernel(&facts).unwrap();
+            let cmdline = rows.iter().filter(|row| row.place == Place::Cmdline).count();
+            assert_eq!((rows.len(), cmdline), (whole, of_cmdline), "{symbol}");
+        }
+        assert!(rows.for_kernel(&facts()).unwrap_err().contains("`ARM64` and `ARM`, and the kernel's"));
         assert!(rows.rows.iter().any(|row| row.id == "LSM:yama"));
         assert!(rows.sysctl_keys().any(|key| key == "kernel.unprivileged_userns_clone"));
     }
@@ -449,12 +488,14 @@ mod tests {
     fn what_is_written_wrongly_is_refused() {
         let parse = |row: &str| {
             Rows::parse(&format!(
-                "{{schema_version: 1, architecture: ARM64, groups: [{{kind: config, aim: a, asked_by: b, rows: [{row}]}}]}}"
+                "{{schema_version: 1, architectures: [ARM64], groups: [{{kind: config, aim: a, asked_by: b, rows: [{row}]}}]}}"
             ))
             .unwrap_err()
         };
         assert!(parse("{name: A, want: y, or: [[config A]]}").contains("`config A` is no condition"));
         assert!(parse("{name: A, want: y}, {name: A, want: n}").contains("`A` is there twice"));
+        assert!(parse("{name: A, of: [ARM64], want: y}, {name: A, want: n}").contains("`A` is there twice"));
+        assert!(parse("{name: A, of: [RISCV], want: y}").contains("`A` is of `RISCV`, which is not listed"));
         assert!(parse("{name: A, want: y, wants: n}").contains("unknown field `wants`"));
         assert!(
             parse("{name: A, want: y, also: [config B y], only: [[config C y]]}").contains("`only` beside")

@@ -18,6 +18,7 @@ pub mod report;
 pub mod requirements;
 pub mod root;
 mod sshd;
+mod starts;
 pub mod subject;
 #[cfg(test)]
 mod testing;

@@ -22,9 +22,24 @@ pub enum NodeKind {
     Directory,
     /// A symbolic link with its target as stored.
     Symlink(String),
-    /// A device node, FIFO or socket.
+    /// A character device with its numbers.
+    CharDevice(u32, u32),
+    /// A block device, FIFO or socket.
     Special,
 }
+
+/// Devices of the kernel's own that everybody may write, by number and name.
+///
+/// Source: Linux, Documentation/admin-guide/devices.txt.
+const FREE_DEVICES: [(u32, u32, &str); 7] = [
+    (1, 3, "/dev/null"),
+    (1, 5, "/dev/zero"),
+    (1, 7, "/dev/full"),
+    (1, 8, "/dev/random"),
+    (1, 9, "/dev/urandom"),
+    (5, 0, "/dev/tty"),
+    (5, 2, "/dev/ptmx"),
+];
 
 /// One path of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +54,15 @@ pub struct Node {
     pub gid: u32,
     /// Whether it has file capabilities (`security.capability`).
     pub capabilities: bool,
+}
+
+impl Node {
+    /// Whether it is at its path one of the devices that are meant for everybody, such as `/dev/null`.
+    #[must_use]
+    pub fn is_free_device(&self, path: &str) -> bool {
+        let NodeKind::CharDevice(major, minor) = self.kind else { return false };
+        FREE_DEVICES.contains(&(major, minor, path))
+    }
 }
 
 /// Where the contents of files come from.

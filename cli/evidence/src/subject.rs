@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 
 use record::{ImageRecord, Role};
 
-use crate::Unable;
 use crate::root::Root;
+use crate::{Conclusion, Unable};
 
 /// Kinds of subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,66 @@ pub struct VerityFacts {
     pub found: Result<String, String>,
 }
 
+/// One partition of a disk that others made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionFact {
+    /// Number and name.
+    pub label: String,
+    /// What it holds, in words; empty where nobody knows.
+    pub content: String,
+    /// Why it, or some of it, was not looked at.
+    pub unread: Option<String>,
+}
+
+/// A disk that others made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFacts {
+    /// SHA-256 of the disk image.
+    pub sha256: String,
+    /// `GPT` or `MBR`.
+    pub table: &'static str,
+    /// The partitions in the table's order.
+    pub partitions: Vec<PartitionFact>,
+    /// What is wrong with the table.
+    pub defects: Vec<String>,
+}
+
+impl DiskFacts {
+    /// Whether every partition was looked at.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.defects.is_empty() && self.partitions.iter().all(|part| part.unread.is_none())
+    }
+
+    /// The partitions in one line.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let shown = self.partitions.iter().map(|part| match (part.content.as_str(), &part.unread) {
+            ("", Some(why)) => format!("{} was not looked at ({why})", part.label),
+            (content, Some(why)) => format!("{} holds {content} ({why})", part.label),
+            (content, None) => format!("{} holds {content}", part.label),
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A disk that others made, all of which was looked at, without a FIT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoFit {
+    /// Where it was looked for.
+    pub why: String,
+    /// SHA-256 of the disk image.
+    pub sha256: String,
+}
+
+impl NoFit {
+    /// What that means to a check that asks for a signature.
+    #[must_use]
+    pub fn conclude(&self, expected: &str) -> Conclusion {
+        Conclusion::of(&[format!("{}: nothing is signed", self.why)], expected, "", &self.sha256)
+    }
+}
+
 /// A part of the subject.
 type Part<T> = Option<Result<T, String>>;
 
@@ -134,6 +194,10 @@ pub struct Subject {
     pub uboot_config: Part<String>,
     /// The verity root.
     pub verity: Part<VerityFacts>,
+    /// The partitions, where the subject is a disk that others made.
+    pub partitions: Part<DiskFacts>,
+    /// That such a disk has no FIT.
+    pub no_fit: Option<NoFit>,
     /// The record of the build.
     pub image: Part<ImageRecord>,
     /// SHA-256 of every file that was opened, by name.
@@ -154,6 +218,8 @@ impl Subject {
             uboot: None,
             uboot_config: None,
             verity: None,
+            partitions: None,
+            no_fit: None,
             image: None,
             hashes: BTreeMap::new(),
         }
@@ -184,7 +250,21 @@ impl Subject {
     /// # Errors
     /// As the module says.
     pub fn fit(&self) -> Result<&FitFacts, Unable> {
-        self.part(&self.fit, "FIT")
+        match &self.no_fit {
+            Some(none) => Err(Unable::not_applicable(none.why.clone())),
+            None => self.part(&self.fit, "FIT"),
+        }
+    }
+
+    /// The partitions of a disk that others made.
+    ///
+    /// # Errors
+    /// As the module says; a disk of our own layout has them where they belong, or is not read at all.
+    pub fn partitions(&self) -> Result<&DiskFacts, Unable> {
+        match &self.partitions {
+            None => Err(Unable::not_applicable("it is no disk of another layout than Fastness's")),
+            partitions => self.part(partitions, "partition table"),
+        }
     }
 
     /// The boot flash.

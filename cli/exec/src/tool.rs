@@ -23,11 +23,16 @@ pub(crate) const SETPRIV: Tool =
 pub const TOOLS: &[Tool] = &[
     Tool {
         program: "aarch64-linux-gnu-gcc",
-        purpose: "compiles U-Boot and Linux",
+        purpose: "compiles U-Boot and Linux for 64-bit Arm",
         package: "gcc-aarch64-linux-gnu",
     },
     Tool { program: "apt-get", purpose: "resolves, fetches and verifies packages", package: "apt" },
     Tool { program: "apt-helper", purpose: "fetches and verifies one file", package: "apt" },
+    Tool {
+        program: "arm-linux-gnueabihf-gcc",
+        purpose: "compiles U-Boot and Linux for 32-bit Arm",
+        package: "gcc-arm-linux-gnueabihf",
+    },
     Tool { program: "bc", purpose: "Linux's build", package: "bc" },
     Tool { program: "bison", purpose: "Kconfig's parser", package: "bison" },
     Tool { program: "curl", purpose: "fetches a Buildroot release", package: "curl" },
@@ -50,6 +55,7 @@ pub const TOOLS: &[Tool] = &[
         purpose: "dumps the device tree, boots and attacks",
         package: "qemu-system-arm",
     },
+    Tool { program: "qemu-system-arm", purpose: "the same for 32-bit boards", package: "qemu-system-arm" },
     SETPRIV,
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },

@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{control, ignore, options, other_key, private_key, signed, signer, trusted, unsigned};
-use fit::control_fdt::{KeyNode, insert_key, keys};
+use common::{ignore, options, signed, signer, trusted, unsigned};
+use fit::control_fdt::KeyNode;
 use fit::fdt::{Node, Tree};
-use fit::key::{Algorithm, Hash, Padding};
-use fit::sign::{RsaSigner, Signer, sign, sign_all};
+use fit::key::{Hash, Padding};
+use fit::sign::sign;
 use fit::verify::verify;
 
 /// Changes a signed FIT and returns the codes of what is wrong with it.
@@ -24,37 +24,6 @@ fn codes(change: impl FnOnce(&mut Tree<'_>)) -> Vec<String> {
 
 fn has(codes: &[String], code: &str) {
     assert!(codes.iter().any(|c| c == code), "expected `{code}` among {codes:?}");
-}
-
-#[test]
-fn what_was_signed_verifies_with_both_paddings() {
-    for padding in [Padding::Pss, Padding::Pkcs1v15] {
-        let report = verify(&signed(padding), &trusted(), false).unwrap();
-        assert!(report.ok, "{report:?}");
-        assert_eq!(report.configurations[0].signed_by, ["dev"]);
-        assert_eq!(report.configurations[0].images.len(), 3);
-        assert!(report.uncovered.is_empty());
-    }
-}
-
-#[test]
-fn every_hash_and_padding_signs_and_verifies() {
-    let signer = RsaSigner::new(private_key().clone());
-    for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
-        for padding in [Padding::Pss, Padding::Pkcs1v15] {
-            let mut options = options(padding);
-            options.algorithm = Algorithm { hash, bits: 2048 };
-            let blob = sign(unsigned(), &options, &signer).unwrap();
-            let empty = Tree { root: Node::new(""), ..Tree::default() }.write().unwrap();
-            let control = insert_key(&empty, "dev", options.algorithm, &signer.public_key()).unwrap();
-            assert!(verify(&blob, &keys(&control).unwrap(), false).unwrap().ok);
-        }
-    }
-}
-
-#[test]
-fn signing_twice_gives_the_same_bytes() {
-    assert_eq!(signed(Padding::Pss), signed(Padding::Pss));
 }
 
 #[test]
@@ -196,60 +165,6 @@ fn weak_hashes_and_other_algorithms_are_refused() {
         }),
         "bad-signature",
     );
-}
-
-#[test]
-fn another_key_is_refused_and_no_required_key_verifies_nothing() {
-    let other = RsaSigner::new(other_key().clone());
-    let blob = sign(unsigned(), &options(Padding::Pss), &other).unwrap();
-    let report = verify(&blob, &trusted(), false).unwrap();
-    assert_eq!(report.configurations[0].problems[0].code, "bad-signature");
-    assert_eq!(report.configurations[0].problems[1].code, "missing-signature");
-    let mut keys = trusted();
-    keys[0].required = Some("image".into());
-    let report = verify(&signed(Padding::Pss), &keys, false).unwrap();
-    assert!(!report.ok && report.problems[0].code == "no-required-key");
-    assert!(!verify(&signed(Padding::Pss), &[], false).unwrap().ok);
-}
-
-#[test]
-fn rotation_accepts_any_of_two_and_all_needs_both() {
-    let other = RsaSigner::new(other_key().clone());
-    let both = insert_key(&control(), "next", options(Padding::Pss).algorithm, &other.public_key()).unwrap();
-    let both = keys(&both).unwrap();
-    assert_eq!(both.len(), 2);
-    assert!(verify(&signed(Padding::Pss), &both, true).unwrap().ok);
-    assert!(!verify(&signed(Padding::Pss), &both, false).unwrap().ok);
-}
-
-#[test]
-fn the_wrong_size_of_key_is_refused_when_signing() {
-    let mut options = options(Padding::Pss);
-    options.algorithm.bits = 3072;
-    let text = sign(unsigned(), &options, &RsaSigner::new(private_key().clone())).unwrap_err().to_string();
-    assert!(text.contains("needs a key of 3072 bits, but `dev` has 2048"), "{text}");
-}
-
-#[test]
-fn with_two_signatures_each_key_verifies_alone_and_both_together() {
-    let other = RsaSigner::new(other_key().clone());
-    let (first, mut second) = (options(Padding::Pss), options(Padding::Pkcs1v15));
-    second.key_name = "next".into();
-    second.node = "signature-2".into();
-    let blob = sign_all(unsigned(), &[(&first, &signer()), (&second, &other)]).unwrap();
-    let dev = trusted();
-    let next = vec![KeyNode::required("next", second.algorithm, other.public_key())];
-    let both = [&dev[..], &next[..]].concat();
-    for (keys, warnings) in [(&dev, 1), (&next, 1), (&both, 0)] {
-        let report = verify(&blob, keys, false).unwrap();
-        assert!(report.ok, "{report:?}");
-        // The key that is not trusted here is told of.
-        assert_eq!(report.warnings.len(), warnings);
-    }
-    assert_eq!(verify(&blob, &both, false).unwrap().configurations[0].signed_by, ["dev", "next"]);
-    second.node = first.node.clone();
-    let text = sign_all(unsigned(), &[(&first, &signer()), (&second, &other)]).unwrap_err().to_string();
-    assert!(text.contains("two signatures share the node name `signature-1`"), "{text}");
 }
 
 #[test]

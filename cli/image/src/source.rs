@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::unpack::Codec;
 use crate::{Error, Result};
 
 #[derive(Debug)]
@@ -86,6 +87,23 @@ impl Source {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// The bytes inside, where these are packed by gzip, xz or zstd; else `None`.
+    ///
+    /// What is unpacked lies in an unnamed temporary file with holes for its zeros.
+    ///
+    /// # Errors
+    /// When the packed bytes are broken, or unpack to more than `limit` bytes.
+    ///
+    /// ```
+    /// let plain = image::Source::from_bytes("disk.img", vec![7; 100]);
+    /// assert!(plain.unpacked(1 << 20)?.is_none());
+    /// # Ok::<(), image::Error>(())
+    /// ```
+    pub fn unpacked(&self, limit: u64) -> Result<Option<Self>> {
+        let head = self.read_vec(0, self.len.min(8))?;
+        Codec::of_archive(&head).map(|codec| codec.archive(self, limit)).transpose()
     }
 
     /// A smaller window: `len` bytes from `offset`.

@@ -75,8 +75,14 @@ impl Codec {
             if total > limit {
                 return Err(Error::limit("compressed archive", "unpacked size in bytes", total, limit));
             }
-            file.write_all(&buffer[..size]).map_err(|e| Error::io("unpack", name, e))?;
+            // Disk images are mostly zeros: a hole takes no space of the host's.
+            if buffer[..size].iter().all(|byte| *byte == 0) {
+                file.seek(SeekFrom::Start(total)).map_err(|e| Error::io("unpack", name, e))?;
+            } else {
+                file.write_all(&buffer[..size]).map_err(|e| Error::io("unpack", name, e))?;
+            }
         }
+        file.set_len(total).map_err(|e| Error::io("unpack", name, e))?;
         file.seek(SeekFrom::Start(0)).map_err(|e| Error::io("unpack", name, e))?;
         Source::from_file(name, file)
     }
@@ -95,5 +101,28 @@ mod tests {
         let error = Codec::Zstd.archive(&source, 1 << 20).unwrap_err().to_string();
         assert!(error.contains("more than the limit of 1048576"), "{error}");
         assert_eq!(Codec::Zstd.archive(&source, 4 << 20).unwrap().len(), 4 << 20);
+    }
+
+    #[test]
+    fn whatever_is_packed_is_unpacked_to_the_same_bytes() {
+        use std::io::Write;
+        let mut plain = vec![0; 300 << 10];
+        plain[200 << 10] = 7;
+        plain.resize(500 << 10, 0);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let mut xz = xz2::write::XzEncoder::new(Vec::new(), 1);
+        xz.write_all(&plain).unwrap();
+        let zstd = zstd::bulk::compress(&plain, 1).unwrap();
+        for packed in [gzip.finish().unwrap(), xz.finish().unwrap(), zstd] {
+            let source = Source::from_bytes("disk.img", packed.clone());
+            let found = source.unpacked(1 << 20).unwrap().unwrap();
+            assert_eq!(found.read_vec(0, found.len()).unwrap(), plain);
+            assert!(
+                source.unpacked(1 << 10).unwrap_err().to_string().contains("more than the limit of 1024")
+            );
+            let cut = Source::from_bytes("disk.img", packed[..packed.len() / 2].to_vec());
+            assert!(cut.unpacked(1 << 20).unwrap_err().to_string().contains("compressed archive"));
+        }
     }
 }

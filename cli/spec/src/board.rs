@@ -1,5 +1,6 @@
 //! `board.yaml`: what the hardware is and how it boots.
 
+use crate::architecture::Architecture;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Spanned, model};
 use crate::plan::{BoardFacts, BootFacts, QemuFacts};
@@ -16,8 +17,8 @@ model! {
         title: Text,
         /// Debian architecture name, such as `arm64`.
         architecture: Word,
-        /// Kernel architecture (`ARCH=`), such as `arm64`.
-        kernel_arch: Word,
+        /// Kernel architecture (`ARCH=`): what layers ask of one architecture only goes by it.
+        kernel_arch: Architecture,
         /// Prefix of the cross tools (`CROSS_COMPILE=`), such as `aarch64-linux-gnu-`.
         cross_compile: Word,
         /// Console device for the kernel, such as `ttyAMA0`.
@@ -100,6 +101,8 @@ model! {
         value: Option<Templated<KconfigValue>> = None,
         /// Template of a string value, instead of `value`; its lines are joined with spaces.
         template: Option<Spanned<TemplatePath>> = None,
+        /// Architectures that have it; none named: every one.
+        architectures: Vec<Spanned<Architecture>> = Vec::new(),
         /// Why.
         reason: Spanned<Reason>,
     }
@@ -110,6 +113,8 @@ model! {
     pub struct KernelArgument {
         /// The argument.
         argument: Spanned<Templated<Argument>>,
+        /// Architectures that have it; none named: every one.
+        architectures: Vec<Spanned<Architecture>> = Vec::new(),
         /// Why.
         reason: Spanned<Reason>,
     }

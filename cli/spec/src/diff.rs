@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::plan::Plan;
+use crate::changed_lines::changed_lines;
+use crate::plan::{FilePlan, Plan};
 
 /// One value that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,21 +19,40 @@ pub struct Change {
     pub before: Option<String>,
     /// After; none: it is gone.
     pub after: Option<String>,
+    /// Of a file that both have: the lines that changed, as `diff -u` shows them; bounded, and no secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
 }
 
 /// What differs between two plans, in the plan's order.
 #[must_use]
-pub fn diff(before: &Plan, after: &Plan) -> Vec<Change> {
-    let (mut old, mut new) = (values(before), values(after));
+pub fn diff(old_plan: &Plan, new_plan: &Plan) -> Vec<Change> {
+    let (mut old, mut new) = (values(old_plan), values(new_plan));
     let mut keys: Vec<(String, String)> = old.keys().chain(new.keys()).cloned().collect();
     keys.sort_unstable();
     keys.dedup();
     keys.into_iter()
         .filter_map(|key| {
             let (before, after) = (old.remove(&key), new.remove(&key));
-            (before != after).then_some(Change { area: key.0, key: key.1, before, after })
+            (before != after).then(|| {
+                let lines =
+                    if key.0 == "files" { file_lines(old_plan, new_plan, &key.1) } else { Vec::new() };
+                Change { area: key.0, key: key.1, before, after, lines }
+            })
         })
         .collect()
+}
+
+/// The changed lines of a file that both plans have, where more than its mode and owner differs.
+fn file_lines(before: &Plan, after: &Plan, path: &str) -> Vec<String> {
+    let content = |plan: &Plan| match plan.files.get(path).map(|asked| &asked.value) {
+        Some(FilePlan::File { content, .. }) => Some(content.clone()),
+        _ => None,
+    };
+    match (content(before), content(after)) {
+        (Some(before), Some(after)) if before != after => changed_lines(path, &before, &after),
+        _ => Vec::new(),
+    }
 }
 
 type Values = BTreeMap<(String, String), String>;

@@ -66,6 +66,16 @@ model! {
     }
 }
 
+choice! {
+    /// Which image has which of two values.
+    pub enum Sides {
+        /// The first image the first: what explains a gain does not explain the loss.
+        InOrder = "in-order",
+        /// Either: only where neither value is weaker.
+        Either = "either",
+    }
+}
+
 model! {
     /// A difference that is accepted.
     pub struct ExplainedFact {
@@ -73,9 +83,11 @@ model! {
         area: Spanned<FactArea>,
         /// The fact's name; `*` stands for any text.
         fact: Text,
-        /// The two values, whichever image has which; `absent` where an image does not have the fact, `*` for
-        /// any text. None: whatever they are.
+        /// The values in the first and in the second image; `absent` where an image does not have the fact, `*`
+        /// for any text. None: any two values, but not that one image lacks the fact.
         values: Vec<Text> = Vec::new(),
+        /// Which image has which of the values; without it the first image has the first.
+        sides: Option<Sides> = None,
         /// Why it is no loss of security.
         reason: Reason,
     }
@@ -101,13 +113,21 @@ pub fn read(source: &Arc<Source>) -> Outcome<ImageDifferences> {
     for fact in model.iter().flat_map(|model| &model.facts) {
         if !matches!(fact.values.len(), 0 | 2) {
             let message = format!(
-                "expected two `values`, one for each image, or none, found {} for `{}`",
+                "expected two `values`, of the first and of the second image, or none, found {} for `{}`",
                 fact.values.len(),
                 fact.fact.as_str()
             );
             let hint = "a fact that one image does not have has the value `absent` there";
             diagnostics
                 .push(Diagnostic::error("wrong-values", message).at(fact.area.at.location()).hint(hint));
+        }
+        if fact.sides.is_some() && fact.values.is_empty() {
+            let message = format!("`sides` of `{}` goes with two `values`", fact.fact.as_str());
+            diagnostics.push(
+                Diagnostic::error("wrong-values", message)
+                    .at(fact.area.at.location())
+                    .hint("without `values` any two are meant already; leave `sides` out"),
+            );
         }
     }
     match model {
@@ -137,7 +157,12 @@ mod tests {
         let why = message("facts: [{area: elv, fact: x, reason: y}]\n");
         assert!(why.contains("found `elv`") && why.contains("did you mean `elf`?"), "{why}");
         let why = message("facts: [{area: elf, fact: x, values: [a], reason: y}]\n");
-        assert!(why.contains("expected two `values`") && why.contains("found 1 for `x`"), "{why}");
+        assert!(
+            why.contains("expected two `values`, of the first") && why.contains("found 1 for `x`"),
+            "{why}"
+        );
+        let why = message("facts: [{area: elf, fact: x, sides: either, reason: y}]\n");
+        assert!(why.contains("`sides` of `x` goes with two `values`"), "{why}");
         let why = message("facts: [{area: elf, fact: x}]\n");
         assert!(why.contains("`reason`"), "{why}");
     }

@@ -1,5 +1,6 @@
 //! `layer.yaml`: one hardening capability.
 
+use crate::architecture::Architecture;
 use crate::board::{KernelArgument, SymbolAsk};
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::product::{Backend, Waiver};
@@ -191,6 +192,8 @@ model! {
         key: Spanned<SysctlKey>,
         /// The value.
         value: Templated<SysctlValue>,
+        /// Architectures that have it; none named: every one.
+        architectures: Vec<Spanned<Architecture>> = Vec::new(),
         /// Why.
         reason: Spanned<Reason>,
     }
@@ -223,6 +226,8 @@ model! {
         for_each: Option<ForEach> = None,
         /// The kind's own parameters; a text may hold `{{…}}`, and `{{json …}}` alone keeps its type.
         with: Option<Spanned<Raw>> = None,
+        /// Architectures that it is for; none named: every one.
+        architectures: Vec<Spanned<Architecture>> = Vec::new(),
         /// Requirements that it serves.
         requirements: Vec<Spanned<RequirementId>> = Vec::new(),
         /// Why, where the title does not say it.

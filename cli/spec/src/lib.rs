@@ -4,8 +4,10 @@
 //! and writes nothing.
 
 pub mod algorithms;
+mod architecture;
 pub mod board;
 pub mod buildroot;
+mod changed_lines;
 pub mod decode;
 mod diff;
 pub mod differences;
@@ -34,6 +36,7 @@ use decode::Decode;
 use library::Library;
 use plan::Plan;
 
+pub use architecture::Architecture;
 pub use diff::{Change, diff};
 pub use explain::{Explanation, explain};
 pub use listing::{BoardSummary, LayerSummary, ParameterSummary, boards, layers};

@@ -2,6 +2,7 @@
 
 mod network;
 
+use crate::architecture::Architecture;
 use crate::board::SymbolAsk;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
@@ -255,6 +256,8 @@ model! {
         /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL`, `kernel-hardening-checker:NAME`, or
         /// `facts:AREA:FACT` for a difference from another image (`*` in FACT stands for any text).
         waives: Spanned<WaiverTarget>,
+        /// Architectures on which it is waived; none named: every one.
+        architectures: Vec<Spanned<Architecture>> = Vec::new(),
         /// Why.
         reason: Spanned<Reason>,
     }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 
+use crate::architecture::Architecture;
 use crate::board::{Board, KernelArgument};
 use crate::decode::{Spanned, suggestion};
 use crate::library::{Area, Library, known_requirements, read_model};
@@ -96,6 +97,7 @@ pub fn resolve(
         accounts: Accounts::of(&product, &mut trouble),
         asked: Everything::new(),
         backend: choice.backend.unwrap_or(product.backend),
+        architecture: board.model.kernel_arch,
         choice,
         trouble,
     };
@@ -272,13 +274,15 @@ struct Resolver<'a> {
     accounts: Accounts,
     asked: Everything,
     backend: Backend,
+    /// Of the board.
+    architecture: Architecture,
     choice: Choice,
     trouble: Vec<Diagnostic>,
 }
 
 impl Resolver<'_> {
     fn finish(mut self, board: &NamedBoard, fixed: Fixed, layers: &[Applied]) -> Outcome<Plan> {
-        for (name, value) in context::fixed(self.product, &fixed, layers) {
+        for (name, value) in context::fixed(self.product, &fixed, layers, self.architecture) {
             self.renderer.set(&name, value);
         }
         self.renderer.set("backend", self.backend.as_str().into());
@@ -292,7 +296,7 @@ impl Resolver<'_> {
             Backend::Buildroot => self.buildroot_asks(board)?,
         };
         self.accounts.finish(&mut self.trouble);
-        for (name, value) in context::resolved(&self.asked, &self.accounts, layers) {
+        for (name, value) in context::resolved(&self.asked, &self.accounts, layers, self.architecture) {
             self.renderer.set(&name, value);
         }
         // A template's mistakes are worth reading only when what it sees is right.
@@ -367,7 +371,8 @@ impl Resolver<'_> {
             let asker = Asker::new(&who, &ask.path.at, &ask.reason);
             self.asked.modes.ask(ask.path.as_str(), ask.mode.as_str().to_owned(), asker, &mut self.trouble);
         }
-        for ask in &model.sysctl {
+        let architecture = self.architecture;
+        for ask in model.sysctl.iter().filter(|ask| architecture.is_of(&ask.architectures)) {
             if let Some(value) = self.templated(&ask.value, &ask.key.at) {
                 let asker = Asker::new(&who, &ask.key.at, &ask.reason);
                 self.asked.sysctl.ask(ask.key.as_str(), value.as_str().to_owned(), asker, &mut self.trouble);
@@ -379,7 +384,8 @@ impl Resolver<'_> {
     /// kernel lets it repeat.
     fn arguments(&mut self, who: &str, asks: &[KernelArgument]) {
         const REPEATABLE: [&str; 4] = ["console", "earlycon", "initcall_blacklist", "module_blacklist"];
-        for ask in asks {
+        let architecture = self.architecture;
+        for ask in asks.iter().filter(|ask| architecture.is_of(&ask.architectures)) {
             let Some(argument) = self.templated(&ask.argument.value, &ask.argument.at) else { continue };
             let text = argument.as_str();
             let asker = Asker::new(who, &ask.argument.at, &ask.reason);

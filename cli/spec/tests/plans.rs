@@ -240,7 +240,10 @@ fn diff_says_what_changed_and_nothing_else() {
     let other = load(&with("6/minute", "9/minute")).unwrap_or_else(|failure| panic!("{failure}"));
     let changes = spec::diff(&plan, &other);
     let keys: Vec<(&str, &str)> = changes.iter().map(|c| (c.area.as_str(), c.key.as_str())).collect();
-    assert_eq!(keys, [("files", "/etc/nftables.conf"), ("network", "surface"), ("network.flows", "service-ssh")]);
+    assert_eq!(
+        keys,
+        [("files", "/etc/nftables.conf"), ("network", "surface"), ("network.flows", "service-ssh")]
+    );
     let gone = load(&with("[extra, adm]", "[adm]")).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(spec::diff(&plan, &gone)[0].key, "maintenance");
     let moved = load(&format!("# a comment moves every line\n{PRODUCT}")).expect("a plan");

@@ -28,7 +28,6 @@ use crate::{BuildOptions, Cache, Progress, key_of, step};
 /// # Errors
 /// See [`crate::build`].
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
-    crate::require_arm64(plan)?;
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
     let root = options.cache.canonicalize().map_err(|e| Failure::io("open", &options.cache, &e))?;
     source::usable(&root)?;

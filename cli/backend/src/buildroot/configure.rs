@@ -128,7 +128,8 @@ pub fn component(
     source: &Path,
 ) -> Outcome<Vec<EffectiveSymbol>> {
     let found: BTreeMap<String, String> = parse_config(&read(config)?);
-    let arch = if name == "uboot" { "arm" } else { &plan.board.kernel_arch };
+    let architecture = crate::architecture(plan)?;
+    let arch = if name == "uboot" { architecture.of_uboot() } else { architecture.as_str() };
     judged(compare(plan, name, asked, &found, || match name {
         "busybox" => DependencyIndex::load_config_in(source),
         _ => DependencyIndex::load(source, arch),

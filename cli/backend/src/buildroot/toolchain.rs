@@ -218,11 +218,7 @@ impl Toolchain {
     /// When it compiles for another processor, for another C library, or against headers of a newer
     /// kernel than the device has.
     pub fn fits(&self, plan: &Plan, facts: &BuildrootFacts) -> Outcome<()> {
-        let starts: &[&str] = match plan.board.kernel_arch.as_str() {
-            "arm64" => &["aarch64-"],
-            "arm" => &["arm-", "armv6", "armv7"],
-            _ => &[""],
-        };
+        let starts = crate::architecture(plan)?.compiler_targets();
         if !starts.iter().any(|start| self.target.starts_with(start)) {
             return Err(misfit(
                 &self.folder,

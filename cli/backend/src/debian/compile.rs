@@ -37,7 +37,7 @@ pub struct Component {
     pub name: &'static str,
     /// Target of `make` that makes the binary.
     pub target: &'static str,
-    /// The binary below the build folder.
+    /// The binary below the build folder; `ARCH` stands for the architecture's folder.
     pub binary: &'static str,
 }
 
@@ -45,9 +45,9 @@ pub struct Component {
 pub const UBOOT: Component =
     Component { name: "uboot", target: "u-boot-nodtb.bin", binary: "u-boot-nodtb.bin" };
 
-/// The arm64 kernel image.
-pub const LINUX_ARM64: Component =
-    Component { name: "linux", target: "Image", binary: "arch/arm64/boot/Image" };
+/// The kernel as it runs: uncompressed, so that what U-Boot verifies is what is started, and its
+/// configuration can be read out of it. Every architecture makes one of this name.
+pub const LINUX: Component = Component { name: "linux", target: "Image", binary: "arch/ARCH/boot/Image" };
 
 /// Everything that a compilation works with.
 #[derive(Debug)]
@@ -121,6 +121,7 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     let objects = part.join("objects");
     fs::create_dir_all(&objects).map_err(|e| Failure::io("make", &objects, &e))?;
     let asked = asked_text(work.asked);
+    let arch = arch(work, component)?;
     write(&objects.join("fastness.config"), &asked)?;
     if component.name == "uboot" {
         write(&objects.join("fastness.env"), &crate::uboot::environment(work.plan)?)?;
@@ -133,10 +134,7 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
             .arg("--directory")
             .arg(tree)
             .arg(format!("O={}", objects.display()))
-            .arg(format!(
-                "ARCH={}",
-                if component.name == "uboot" { "arm" } else { &work.plan.board.kernel_arch }
-            ))
+            .arg(format!("ARCH={arch}"))
             .arg(format!("CROSS_COMPILE={}", work.plan.board.cross_compile))
             .arg(format!("KCFLAGS={map}"))
             .arg(format!("-j{}", work.jobs))
@@ -160,7 +158,7 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     make(&[component.target])?.run()?;
     // Building may touch the configuration again (syncconfig): what counts is what it was built with.
     let effective = check(work, component, tree, &config_path)?;
-    copy(&objects.join(component.binary), &part.join("binary"))?;
+    copy(&objects.join(component.binary.replace("ARCH", arch)), &part.join("binary"))?;
     copy(&config_path, &part.join("config"))?;
     record::write_json_atomic(&part.join("effective.json"), &effective)?;
     crate::cache::remove_tree(&objects)
@@ -168,13 +166,19 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
 
 fn check(work: &Work<'_>, component: Component, tree: &Path, config: &Path) -> Outcome<Vec<EffectiveSymbol>> {
     let config = parse_config(&read(config)?);
-    let arch = if component.name == "uboot" { "arm" } else { &work.plan.board.kernel_arch };
+    let arch = arch(work, component)?;
     let effective =
         compare(work.plan, component.name, work.asked, &config, || DependencyIndex::load(tree, arch));
     match dropped_failure(&effective) {
         Some(failure) => Err(failure),
         None => Ok(effective),
     }
+}
+
+/// `ARCH=` of the component.
+fn arch(work: &Work<'_>, component: Component) -> Outcome<&'static str> {
+    let architecture = crate::architecture(work.plan)?;
+    Ok(if component.name == "uboot" { architecture.of_uboot() } else { architecture.as_str() })
 }
 
 fn asked_text(asked: &KconfigPlan) -> String {

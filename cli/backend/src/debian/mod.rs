@@ -23,12 +23,12 @@ use spec::plan::Plan;
 use crate::device_tree::device_tree;
 use crate::hand_over::{artefact, place};
 use crate::{BuildOptions, Cache, Progress, key_of, step};
-use compile::{Compiled, LINUX_ARM64, UBOOT, Work, compile};
+use compile::{Compiled, LINUX, UBOOT, Work, compile};
 pub use generate::generate;
 
-/// What the stages start, and what the builds of U-Boot and Linux start in turn.
+/// What the stages start, and what the builds of U-Boot and Linux start in turn; the compiler and QEMU are
+/// the board's.
 const HOST_TOOLS: &[&str] = &[
-    "aarch64-linux-gnu-gcc",
     "apt-get",
     "apt-helper",
     "bc",
@@ -40,7 +40,6 @@ const HOST_TOOLS: &[&str] = &[
     "make",
     "mksquashfs",
     "patch",
-    "qemu-system-aarch64",
     "tar",
     "xxd",
 ];
@@ -50,9 +49,8 @@ const HOST_TOOLS: &[&str] = &[
 /// # Errors
 /// See [`crate::build`].
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
-    crate::require_arm64(plan)?;
     // All at once and first: nobody should learn of a missing tool a kernel later.
-    exec::require(HOST_TOOLS)?;
+    exec::require(&tools(plan).iter().map(String::as_str).collect::<Vec<_>>())?;
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
     let root = options.cache.canonicalize().map_err(|e| Failure::io("open", &options.cache, &e))?;
     let cache = Cache::new(&root);
@@ -101,7 +99,7 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
             jobs: options.jobs,
             log: &log("linux"),
         };
-        let built = compile(&work, LINUX_ARM64, || {
+        let built = compile(&work, LINUX, || {
             let key = key_of(&["linux", &source_key]);
             let (folder, _) = cache.stage("sources", &key, |part| {
                 fetched.verify_sources(std::slice::from_ref(&fetched.linux))?;
@@ -116,6 +114,15 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         let artefacts = hand_over(plan, options, &fetched, &uboot, &linux, &tree, &squashfs)?;
         Ok((artefacts, false))
     })
+}
+
+/// Every tool that a build of this board starts.
+fn tools(plan: &Plan) -> Vec<String> {
+    let mut tools: Vec<String> = HOST_TOOLS.iter().map(|&tool| tool.to_owned()).collect();
+    tools.push(format!("{}gcc", plan.board.cross_compile));
+    tools.extend(plan.board.qemu.as_ref().map(|qemu| qemu.program.clone()));
+    tools.sort();
+    tools
 }
 
 /// The cache's names hold the hashes of their contents.

@@ -1,7 +1,7 @@
 //! Which differences are accepted, and why: `standards/image-differences.yaml`, a file of the user's,
 //! and the waivers of the products themselves.
 
-use spec::differences::{FactArea, ImageDifferences};
+use spec::differences::{FactArea, ImageDifferences, Sides};
 use spec::plan::{Origin, Plan};
 
 use crate::glob;
@@ -24,8 +24,22 @@ pub(super) struct Folder {
 pub(super) struct Fact {
     pub area: String,
     pub pattern: String,
-    pub values: Option<[String; 2]>,
+    pub values: Values,
     pub by: By,
+}
+
+/// Between which values a fact may differ. A value for the first image says nothing about the second: what explains a
+/// gain does not explain the loss.
+#[derive(Clone, Debug)]
+pub(super) enum Values {
+    /// From the first image's to the second's.
+    Directed([String; 2]),
+    /// The same, and the other way round.
+    EitherWay([String; 2]),
+    /// Whatever the two have, but both have the fact.
+    Present,
+    /// Anything at all: a product says so of itself.
+    Any,
 }
 
 /// Where an explanation stands, and its reason.
@@ -56,8 +70,14 @@ impl Explanations {
         for fact in &file.facts {
             let location = fact.area.at.location();
             let values = match fact.values.as_slice() {
-                [one, other] => Some([one.as_str().to_owned(), other.as_str().to_owned()]),
-                _ => None,
+                [one, other] => {
+                    let values = [one.as_str().to_owned(), other.as_str().to_owned()];
+                    match fact.sides {
+                        Some(Sides::Either) => Values::EitherWay(values),
+                        Some(Sides::InOrder) | None => Values::Directed(values),
+                    }
+                }
+                _ => Values::Present,
             };
             self.facts.push(Fact {
                 area: fact.area.as_str().to_owned(),
@@ -83,7 +103,7 @@ impl Explanations {
                 self.facts.push(Fact {
                     area: area.to_owned(),
                     pattern: pattern.to_owned(),
-                    values: None,
+                    values: Values::Any,
                     by,
                 });
             }
@@ -105,8 +125,13 @@ impl Fact {
         };
         self.area == area.as_str()
             && glob::part_matches(&self.pattern, fact)
-            && self.values.as_ref().is_none_or(|[one, other]| {
-                fits(one, before) && fits(other, after) || fits(one, after) && fits(other, before)
-            })
+            && match &self.values {
+                Values::Directed([one, other]) => fits(one, before) && fits(other, after),
+                Values::EitherWay([one, other]) => {
+                    fits(one, before) && fits(other, after) || fits(one, after) && fits(other, before)
+                }
+                Values::Present => before.is_some() && after.is_some(),
+                Values::Any => true,
+            }
     }
 }

@@ -103,9 +103,13 @@ pub fn accounts(root: &Root) -> Result<Values, Unable> {
         let mut members: Vec<&str> = row[3].split(',').filter(|name| !name.is_empty()).collect();
         members.sort_unstable();
         insert_new(&mut values, format!("group {}: gid", row[0]), row[2].clone());
-        insert_new(&mut values, format!("group {}: members", row[0]), members.join(","));
+        insert_new(&mut values, format!("group {}: members", row[0]), none_or(&members));
     }
     Ok(values)
+}
+
+fn none_or(members: &[&str]) -> String {
+    if members.is_empty() { "none".to_owned() } else { members.join(",") }
 }
 
 /// A name that is there twice keeps both values.
@@ -148,7 +152,7 @@ pub fn modes(root: &Root) -> Result<Values, Unable> {
                 values.insert(path.to_owned(), format!("link to {target}"));
                 return;
             }
-            NodeKind::Special => "special",
+            NodeKind::CharDevice(..) | NodeKind::Special => "special",
         };
         values.insert(path.to_owned(), format!("{kind} {mode:04o}"));
     };
@@ -159,7 +163,9 @@ pub fn modes(root: &Root) -> Result<Values, Unable> {
     }
     for (path, node) in root.nodes() {
         let written = node.mode & 0o002 != 0 && !matches!(node.kind, NodeKind::Symlink(_));
-        if written || node.kind == NodeKind::Special {
+        let special = matches!(node.kind, NodeKind::CharDevice(..) | NodeKind::Special);
+        // Static nodes that every system has: devtmpfs makes the same ones.
+        if (written || special) && !(node.is_free_device(path) && node.mode == 0o666) {
             add(path, &node.kind, node.mode);
         }
     }

@@ -87,9 +87,12 @@ pub fn sysctl(root: &Root) -> Result<Values, Unable> {
 pub fn audit(root: &Root) -> Result<Values, Unable> {
     let mut values = Values::new();
     let mut excluding = 0usize;
-    let path = ["/etc/audit/audit.rules", "/etc/audit/rules.d"];
-    let Some(path) = path.into_iter().find(|path| root.resolve(path).is_some()) else { return Ok(values) };
-    let lines = audit_rules::lines(root, path)?;
+    let (lines, from) = audit_rules::loaded(root, audit_rules::RULES)?;
+    if from == audit_rules::RULES && root.resolve(from).is_none() {
+        for (_, line) in audit_rules::lines(root, audit_rules::PARTS)? {
+            values.insert(line, "not loaded: nothing runs augenrules".to_owned());
+        }
+    }
     let last = lines.len().saturating_sub(1);
     for (index, (_, line)) in lines.iter().enumerate() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -117,7 +120,7 @@ pub fn files(root: &Root) -> Result<Values, Unable> {
                 NodeKind::File(0) => "empty".to_owned(),
                 NodeKind::File(_) => digest(&root.read(path)?.unwrap_or_default()),
                 NodeKind::Symlink(target) => format!("link to {target}"),
-                NodeKind::Directory | NodeKind::Special => continue,
+                NodeKind::Directory | NodeKind::CharDevice(..) | NodeKind::Special => continue,
             };
             values.insert(path.to_owned(), value);
         }

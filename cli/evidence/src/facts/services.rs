@@ -121,12 +121,16 @@ pub fn confinement(root: &Root) -> Result<Values, Unable> {
 }
 
 /// Units that some link starts and that are not masked.
-fn started(root: &Root) -> BTreeSet<String> {
+pub(crate) fn started(root: &Root) -> BTreeSet<String> {
     pulls(root).into_iter().map(|(unit, _)| unit).filter(|unit| !masked(root, unit)).collect()
 }
 
 /// The settings of one section of a unit and its drop-ins; an empty value takes earlier ones back.
-fn settings(root: &Root, unit: &str, section: &str) -> Result<BTreeMap<String, Vec<String>>, Unable> {
+pub(crate) fn settings(
+    root: &Root,
+    unit: &str,
+    section: &str,
+) -> Result<BTreeMap<String, Vec<String>>, Unable> {
     let mut files: Vec<String> = unit_file(root, unit).into_iter().collect();
     let mut names = vec![unit.to_owned()];
     // `getty@tty1.service` also has the drop-ins of `getty@.service`; each of a kind those of `service.d`.

@@ -90,7 +90,7 @@ fn accounts_passwords_and_groups() {
     let shell = device().file("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
     differs(shell, ["accounts", "user root: shell", "/usr/sbin/nologin", "/bin/sh"]);
     let member = device().file("/etc/group", 0o644, "root:x:0:mallory\n");
-    differs(member, ["accounts", "group root: members", "", "mallory"]);
+    differs(member, ["accounts", "group root: members", "none", "mallory"]);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn an_area_that_only_one_image_shows_or_neither_could_be_read_of_is_no_pass() {
 fn data_explains_in_either_order_and_what_is_unused_is_told() {
     let explanations = || {
         explained_by(
-            "facts:\n  - {area: kernel, fact: GCC_VERSION, values: [\"1\", \"2\"], reason: compiler}\n  \
+            "facts:\n  - {area: kernel, fact: GCC_VERSION, values: [\"1\", \"2\"], sides: either, reason: compiler}\n  \
              - {area: kernel, fact: A, values: [absent, m], reason: never}\n",
         )
     };
@@ -418,4 +418,61 @@ fn hostile_text_cannot_steer_a_terminal() {
     let comparison = plain(&of_root(device().root()), &of_root(device().file(name, 0o644, "x").root()));
     assert!(!text::comparison(&comparison).contains('\u{1b}'));
     assert!(!text::facts(&of_root(device().file(name, 0o644, "x").root())).contains('\u{1b}'));
+}
+
+#[test]
+fn an_explanation_of_a_gain_is_none_of_the_loss() {
+    let (weak, strong) = (of_root(device().root()), {
+        let drop_in = "[Service]\nProtectSystem=strict\n";
+        of_root(device().file("/usr/lib/systemd/system/a.service.d/x.conf", 0o644, drop_in).root())
+    });
+    let fact = |more: &str| {
+        explained_by(&format!(
+            "facts: [{{area: services, fact: \"a.service: Protect*\", {more}reason: r}}]\n"
+        ))
+    };
+    let gain = fact("values: [absent, strict], ");
+    assert!(compare(&weak, &strong, &gain).holds);
+    let loss = compare(&strong, &weak, &gain);
+    assert!(!loss.holds && loss.unexplained[0].before.as_deref() == Some("strict"), "{loss:#?}");
+    // Both ways only where it is said; and without values nothing may be missing.
+    let both = fact("values: [absent, strict], sides: either, ");
+    assert!(compare(&weak, &strong, &both).holds && compare(&strong, &weak, &both).holds);
+    assert!(!compare(&strong, &weak, &fact("")).holds && !compare(&weak, &strong, &fact("")).holds);
+}
+
+#[test]
+fn what_a_compiler_can_do_is_explained_and_what_the_kernel_makes_of_it_is_not() {
+    let explanations = explained_by(include_str!("../../../../standards/image-differences.yaml"));
+    let compared = |before: &str, after: &str| {
+        let of = |config: &str| {
+            let mut subject = Subject::of_cmdline("x");
+            if let Some(Ok(fit)) = &mut subject.fit {
+                fit.kconfig = Ok(format!("CONFIG_ARM64=y\n{config}\n"));
+            }
+            let mut facts = gather(&subject, None);
+            facts.areas.retain(|area, _| *area == "kernel");
+            // Only of this area here.
+            for area in areas().into_iter().filter(|area| *area != FactArea::Kernel) {
+                facts.areas.insert(area.as_str(), AreaFacts::NotApplicable { why: "not here".into() });
+            }
+            facts
+        };
+        compare(&of(before), &of(after), &explanations).holds
+    };
+    for symbol in
+        ["CC_CAN_LINK", "CC_HAS_SLS", "AS_HAS_LSE_ATOMICS", "LD_CAN_USE_KEEP_IN_OVERLAY", "GCC_PLUGINS"]
+    {
+        let set = format!("CONFIG_{symbol}=y");
+        assert!(compared(&set, "") && compared("", &set), "{symbol}");
+    }
+    for symbol in ["GCC_VERSION", "LLD_VERSION", "PAHOLE_VERSION"] {
+        assert!(compared(&format!("CONFIG_{symbol}=1"), &format!("CONFIG_{symbol}=2")), "{symbol}");
+        assert!(!compared(&format!("CONFIG_{symbol}=1"), ""), "{symbol}");
+    }
+    for symbol in ["GCC_PLUGIN_STACKLEAK", "CC_IS_GCC", "STACKPROTECTOR", "CC_STACKPROTECTOR", "FOO_VERSION"]
+    {
+        assert!(!compared(&format!("CONFIG_{symbol}=y"), ""), "{symbol}");
+    }
+    assert!(!compared("CONFIG_CC_HAS_SLS=y", "CONFIG_CC_HAS_SLS=m"));
 }

@@ -37,15 +37,18 @@ impl Kind for Accounts {
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
         let root = context.root()?;
-        let table = |path: &str, least: usize| -> Result<Vec<Vec<String>>, Unable> {
-            let text =
-                root.read_text(path)?.ok_or_else(|| Unable::broken(format!("the image has no `{path}`")))?;
-            rows(path, &text, least)
+        let table = |path: &str, least: usize| -> Result<Option<Vec<Vec<String>>>, Unable> {
+            root.read_text(path)?.map(|text| rows(path, &text, least)).transpose()
         };
         let passwd = table("/etc/passwd", 7)?;
-        let shadow = table("/etc/shadow", 2)?;
-        let group = table("/etc/group", 4)?;
+        let passwd = passwd.ok_or_else(|| Unable::broken("the image has no `/etc/passwd`"))?;
         let mut problems = Vec::new();
+        // Without these the system runs all the same, by what /etc/passwd says alone.
+        let shadow = table("/etc/shadow", 2)?.unwrap_or_default();
+        let group = table("/etc/group", 4)?.unwrap_or_else(|| {
+            problems.push("`/etc/group` is missing".to_owned());
+            Vec::new()
+        });
         unique(&passwd, "user", &mut problems);
         unique(&group, "group", &mut problems);
         passwords(&with, &passwd, &shadow, &mut problems);
@@ -242,6 +245,23 @@ mod tests {
         passes(check("u root 0:0 - /root"));
         fails(check("u toor 0 - /"), "gives the id 0 of `root` to `toor`");
         fails(check("g wheel 0"), "gives the id 0 of `root` to `wheel`");
+    }
+
+    #[test]
+    fn without_a_shadow_the_passwords_of_passwd_count() {
+        let check = |passwd: &str, group: Option<&str>| {
+            let tree = Tree::default().file("/usr/bin/x", 0o755, "x").file("/etc/passwd", 0o644, passwd);
+            let tree = group.into_iter().fold(tree, |tree, text| tree.file("/etc/group", 0o644, text));
+            run("accounts", json!({}), tree.root())
+        };
+        let group = Some("root:x:0:\n");
+        passes(check("root:*:0:0::/root:/bin/sh\n", group));
+        fails(check("root::0:0::/root:/bin/sh\n", group), "`root` has an empty password");
+        fails(
+            check("root::0:0::/root:/bin/sh\n", None),
+            "`/etc/group` is missing; `root` has an empty password",
+        );
+        fails(check("root:x:0:0::/root:/bin/sh\n", group), "`root` is missing in /etc/shadow");
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn is(kind: &NodeKind) -> &'static str {
         NodeKind::File(_) => "a file",
         NodeKind::Directory => "a folder",
         NodeKind::Symlink(_) => "a link",
-        NodeKind::Special => "a device node, FIFO or socket",
+        NodeKind::CharDevice(..) | NodeKind::Special => "a device node, FIFO or socket",
     }
 }
 

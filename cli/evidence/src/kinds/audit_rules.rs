@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::Kind;
 use crate::root::{NodeKind, Root};
+use crate::starts;
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
@@ -27,6 +28,11 @@ pub struct With {
     cover: BTreeMap<String, Vec<String>>,
 }
 
+/// The file that auditctl loads.
+pub(crate) const RULES: &str = "/etc/audit/audit.rules";
+/// The folder of which augenrules makes that file.
+pub(crate) const PARTS: &str = "/etc/audit/rules.d";
+
 impl Kind for AuditRules {
     const NAME: &'static str = "audit-rules";
     const DESCRIPTION: &'static str = "every line parses, every key is used, the rules of each key in `cover` name these, and with `immutable` the last is `-e 2`";
@@ -34,7 +40,7 @@ impl Kind for AuditRules {
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
         let root = context.root()?;
-        let lines = lines(root, &with.path)?;
+        let (lines, from) = loaded(root, &with.path)?;
         let mut problems = Vec::new();
         let mut keys = BTreeSet::new();
         let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -54,10 +60,16 @@ impl Kind for AuditRules {
                 Err(why) => problems.push(format!("{at}: {why}")),
             }
         }
-        if root.resolve(&with.path).is_none() {
-            problems.push(format!("`{}` is missing", with.path));
+        if root.resolve(from).is_none() {
+            let lone = from == RULES && !parts(root).is_empty();
+            let but = if lone {
+                format!("; `{PARTS}` has rules, and nothing runs augenrules")
+            } else {
+                String::new()
+            };
+            problems.push(format!("`{from}` is missing{but}"));
         } else if rules == 0 {
-            problems.push(format!("`{}` holds no rule", with.path));
+            problems.push(format!("`{from}` holds no rule"));
         }
         for key in with.keys.iter().filter(|key| !keys.contains(*key)) {
             problems.push(format!("no rule has the key `{key}`"));
@@ -82,6 +94,39 @@ impl Kind for AuditRules {
         );
         Ok(Conclusion::of(&problems, expected, format!("{rules} rules, {} keys", keys.len()), &root.sha256))
     }
+}
+
+/// The lines that are loaded for `path`, and what they are read from: where augenrules is started, the file of all
+/// rules is made of the folder's.
+pub(crate) fn loaded<'p>(root: &Root, path: &'p str) -> Result<(Vec<(String, String)>, &'p str), Unable> {
+    if path != RULES || parts(root).is_empty() || !makes_rules(root)? {
+        return Ok((lines(root, path)?, path));
+    }
+    // As augenrules(8) does it: of what is set the last counts; it stands first, `-e` at the end.
+    let mut rest = lines(root, PARTS)?;
+    let mut take = |option: &str| {
+        let is = |line: &str| match option {
+            "-D" => line == "-D",
+            _ => line.starts_with(option),
+        };
+        let last = rest.iter().rfind(|(_, line)| is(line)).cloned();
+        rest.retain(|(_, line)| !is(line));
+        last
+    };
+    let [deleted, backlog, failure, end] = ["-D", "-b", "-f", "-e"].map(&mut take);
+    let first = [deleted, backlog, failure].into_iter().flatten();
+    Ok((first.chain(rest).chain(end).collect(), PARTS))
+}
+
+fn parts(root: &Root) -> Vec<String> {
+    root.list(PARTS).into_iter().filter(|name| name.ends_with(".rules")).collect()
+}
+
+fn makes_rules(root: &Root) -> Result<bool, Unable> {
+    let is = |command: &starts::Command| {
+        command.name() == "augenrules" && !command.words.iter().any(|word| word == "--check")
+    };
+    Ok(starts::commands(root)?.iter().any(is))
 }
 
 /// The lines of a file, or of a folder's `*.rules` in order, without comments.
@@ -221,5 +266,39 @@ mod tests {
         );
         fails(check(&GOOD.replace("-p wa", "-Q wa")), "auditctl does not know `-Q`");
         fails(check(""), "holds no rule");
+    }
+
+    #[test]
+    fn what_augenrules_makes_is_what_counts() {
+        let with = json!({"path": "/etc/audit/audit.rules", "keys": ["identity"], "immutable": true});
+        let check = |tree: Tree| run("audit-rules", with.clone(), tree.root());
+        let parts = || {
+            // `-e 2` in an early file ends up last.
+            Tree::base().file("/etc/audit/rules.d/10-x.rules", 0o600, "-e 2\n-D\n").file(
+                "/etc/audit/rules.d/20-x.rules",
+                0o600,
+                "-b 64\n-w /etc/passwd -p wa -k identity\n",
+            )
+        };
+        let started = |tree: Tree, command: &str| {
+            tree.file(
+                "/usr/lib/systemd/system/audit-rules.service",
+                0o644,
+                format!("[Service]\nExecStart={command}\n"),
+            )
+            .link(
+                "/etc/systemd/system/multi-user.target.wants/audit-rules.service",
+                "/usr/lib/systemd/system/audit-rules.service",
+            )
+        };
+        assert_eq!(passes(check(started(parts(), "/usr/sbin/augenrules --load"))), "1 rules, 1 keys");
+        fails(check(parts()), "`/etc/audit/rules.d` has rules, and nothing runs augenrules");
+        fails(check(started(parts(), "/usr/sbin/augenrules --check")), "nothing runs augenrules");
+        // The file that is there is replaced by what the folder gives.
+        let stale =
+            |text| started(parts(), "/sbin/augenrules --load").file("/etc/audit/audit.rules", 0o600, text);
+        passes(check(stale("")));
+        let emptied = stale(GOOD).file("/etc/audit/rules.d/20-x.rules", 0o600, "# none\n");
+        fails(check(emptied), "`/etc/audit/rules.d` holds no rule");
     }
 }

@@ -13,6 +13,10 @@ impl Kind for FitSigned {
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
+        const EXPECTED: &str = "a valid signature over every image of the configuration";
+        if let Some(none) = &context.subject.no_fit {
+            return Ok(none.conclude(EXPECTED));
+        }
         let fit = context.subject.fit()?;
         let Some(verified) = &fit.verified else {
             // Which key to trust is a question that only a boot loader answers.
@@ -23,12 +27,7 @@ impl Kind for FitSigned {
             Ok(good) => (Vec::new(), good.clone()),
             Err(problems) => (problems.clone(), String::new()),
         };
-        Ok(Conclusion::of(
-            &problems,
-            "a valid signature over every image of the configuration",
-            good,
-            &fit.sha256,
-        ))
+        Ok(Conclusion::of(&problems, EXPECTED, good, &fit.sha256))
     }
 }
 

@@ -26,6 +26,7 @@ mod nft_ruleset;
 mod nft_walk;
 mod owned_by_root;
 mod packet_filter;
+mod partition_table;
 mod remote_login;
 mod secrets_absent;
 mod selfcheck;
@@ -109,6 +110,7 @@ pub const KINDS: &[Entry] = &[
     entry::<nft_ruleset::NftRuleset>(),
     entry::<owned_by_root::OwnedByRoot>(),
     entry::<packet_filter::PacketFilter>(),
+    entry::<partition_table::PartitionTable>(),
     entry::<remote_login::RemoteLogin>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),

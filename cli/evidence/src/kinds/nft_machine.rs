@@ -57,6 +57,8 @@ fn load(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
         .and_then(|mut file| std::io::copy(&mut root.reader(), &mut file).and_then(|_| file.flush()));
     copied.map_err(|e| format!("the root partition's copy: {e}"))?;
     let kernel = crate::open::fit_part(&fit.bytes, "kernel")?;
+    let kernel =
+        placed(&kernel, board.boot.kernel_address).ok_or("the kernel does not fit a legacy header")?;
     std::fs::write(at("kernel"), kernel).map_err(|e| format!("the kernel's copy: {e}"))?;
     let ran = run(qemu, &command_line(&board.console, path), folder.path());
     let console = image::Source::open(&at("console"))
@@ -65,6 +67,21 @@ fn load(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
     // What the machine said counts more than how QEMU ended.
     let answer = console.and_then(|bytes| answer(&String::from_utf8_lossy(&bytes)));
     answer.map_err(|why| ran.err().map_or(why.clone(), |ended| format!("{why}; {ended}")))
+}
+
+/// The kernel behind a header that tells QEMU its place: an arm `Image` runs only where the board's U-Boot
+/// puts it, and what has no header goes elsewhere (QEMU `hw/arm/boot.c`, `KERNEL_LOAD_ADDR`). The header is a
+/// legacy image's (U-Boot `include/image.h`); of it QEMU reads magic, size, load and entry address, type and
+/// compression, and no checksum.
+fn placed(kernel: &[u8], address: u64) -> Option<Vec<u8>> {
+    let (size, address) = (u32::try_from(kernel.len()).ok()?, u32::try_from(address).ok()?);
+    let mut header = [0; 64];
+    for (at, value) in [(0, 0x2705_1956), (12, size), (16, address), (20, address)] {
+        header[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+    header[28] = 5; // IH_OS_LINUX
+    header[30] = 2; // IH_TYPE_KERNEL; IH_COMP_NONE is 0
+    Some([&header, kernel].concat())
 }
 
 /// The kernel's command line; what follows `--` is the shell's (kernel-parameters, "init=").
@@ -117,6 +134,15 @@ fn answer(console: &str) -> Loaded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_header_says_where_the_kernel_goes() {
+        let image = placed(b"kernel", 0x4000_8000).unwrap();
+        assert_eq!((&image[..4], &image[64..]), (&[0x27, 0x05, 0x19, 0x56][..], &b"kernel"[..]));
+        assert_eq!(image[12..24], [0, 0, 0, 6, 0x40, 0, 0x80, 0, 0x40, 0, 0x80, 0]);
+        assert_eq!(image[28..32], [5, 0, 2, 0]);
+        assert_eq!(placed(b"kernel", 1 << 32), None);
+    }
 
     #[test]
     fn the_ruleset_is_what_stands_between_the_marks() {

@@ -7,6 +7,7 @@ use crate::facts::services::inittab;
 use crate::glob;
 use crate::root::{NodeKind, Root};
 use crate::sshd::Config;
+use crate::starts::{self, Command};
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
@@ -84,24 +85,45 @@ fn sshd(root: &Root, problems: &mut Vec<String>) -> Result<(), Unable> {
     Ok(())
 }
 
-/// Its options are in whatever starts it: Buildroot's script reads `DROPBEAR_ARGS` from `/etc/default/dropbear`.
+/// Its options are in whatever starts it: units, start scripts, inittab, inetd, over the variables that these read
+/// from `/etc/default/dropbear`. Of a server that nothing starts, as far as was seen, nothing is known.
 fn dropbear(root: &Root, problems: &mut Vec<String>) -> Result<(), Unable> {
-    let text = root.read_text("/etc/default/dropbear")?.unwrap_or_default();
-    let options: String = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .filter_map(|line| line.trim().strip_prefix("DROPBEAR_ARGS="))
-        .flat_map(|arguments| arguments.trim_matches(['"', '\'']).split_whitespace())
-        .filter_map(|word| word.strip_prefix('-'))
-        .collect();
-    for (letter, what) in [('s', "takes passwords"), ('w', "lets root log in")] {
-        if !options.contains(letter) {
-            problems.push(format!(
-                "dropbear {what}: `/etc/default/dropbear` does not give it `-{letter}` in `DROPBEAR_ARGS`"
-            ));
+    let starts: Vec<Command> =
+        starts::commands(root)?.into_iter().filter(|command| command.name() == "dropbear").collect();
+    if starts.is_empty() {
+        problems.push(
+            "dropbear is there, and no unit, script or table was found that starts it with `-s -w`".into(),
+        );
+    }
+    for command in starts {
+        let options = letters(&command.words[1..]);
+        for (letter, what) in [('s', "takes passwords"), ('w', "lets root log in")] {
+            if !options.contains(letter) {
+                problems.push(format!("dropbear {what}: {} does not give it `-{letter}`", command.at));
+            }
         }
     }
     Ok(())
+}
+
+/// The letters of the options; the value of one that takes a value is none.
+fn letters(words: &[String]) -> String {
+    const WITH_VALUE: &str = "bcDGIKPprTVWzMA";
+    let mut letters = String::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(options) = word.strip_prefix('-') else { continue };
+        for (at, letter) in options.char_indices() {
+            letters.push(letter);
+            if WITH_VALUE.contains(letter) {
+                if at + letter.len_utf8() == options.len() {
+                    words.next();
+                }
+                break;
+            }
+        }
+    }
+    letters
 }
 
 #[cfg(test)]
@@ -117,8 +139,46 @@ mod tests {
     }
 
     fn dropbear(arguments: &str) -> crate::root::Root {
-        let tree = Tree::base().link("/usr/sbin/dropbear", "../bin/dropbearmulti");
-        tree.file("/etc/default/dropbear", 0o644, arguments).root()
+        dropbear_of("/etc/init.d/S50dropbear", SCRIPT).file("/etc/default/dropbear", 0o644, arguments).root()
+    }
+
+    const SCRIPT: &str = "test -r /etc/default/dropbear && . /etc/default/dropbear\n\
+        start-stop-daemon -S -p /run/x --exec /usr/sbin/dropbear -- $DROPBEAR_ARGS\n";
+
+    fn dropbear_of(path: &str, text: &str) -> Tree {
+        Tree::base().link("/usr/sbin/dropbear", "../bin/dropbearmulti").file(path, 0o755, text)
+    }
+
+    fn dropbear_unit(arguments: &str) -> crate::root::Root {
+        let unit = format!(
+            "[Service]\nEnvironmentFile=-/etc/default/dropbear\nExecStart=/usr/sbin/dropbear {arguments}\n"
+        );
+        let link = "/etc/systemd/system/multi-user.target.wants/dropbear.service";
+        let tree = dropbear_of("/usr/lib/systemd/system/dropbear.service", &unit);
+        tree.link(link, "/usr/lib/systemd/system/dropbear.service").root()
+    }
+
+    #[test]
+    fn the_options_of_dropbear_are_those_of_whatever_starts_it() {
+        let check = |root| run("remote-login", json!({}), root);
+        passes(check(dropbear_unit("-F -R -sw")));
+        passes(check(dropbear_unit("-p 22 -s -w $DROPBEAR_ARGS")));
+        fails(check(dropbear_unit("-F -R $DROPBEAR_ARGS")), "dropbear takes passwords: dropbear.service");
+        // The value of an option is no option.
+        fails(check(dropbear_unit("-F -w -r -s")), "dropbear takes passwords: dropbear.service");
+        passes(check(dropbear_of("/etc/inittab", "::respawn:/usr/sbin/dropbear -F -s -w\n").root()));
+        let inittab = dropbear_of("/etc/inittab", "::respawn:/usr/sbin/dropbear -F -w\n");
+        fails(check(inittab.root()), "dropbear takes passwords: /etc/inittab");
+        // Of two starts each counts; the defaults of a file that nothing reads do not.
+        let second = dropbear_of("/etc/init.d/S50dropbear", SCRIPT).file(
+            "/etc/default/dropbear",
+            0o644,
+            "DROPBEAR_ARGS=-sw\n",
+        );
+        let second = second.file("/etc/init.d/S99more", 0o755, "dropbear -p 2222 -w\n");
+        fails(check(second.root()), "dropbear takes passwords: /etc/init.d/S99more");
+        let unused = dropbear_of("/etc/default/dropbear", "DROPBEAR_ARGS='-s -w'\n");
+        fails(check(unused.root()), "no unit, script or table was found that starts it");
     }
 
     #[test]

@@ -51,8 +51,9 @@ impl Kind for SecretsAbsent {
         let subject = context.subject;
         let mut problems = Vec::new();
         let mut looked = Vec::new();
+        let mut unread = Vec::new();
         let mut sha256 = String::new();
-        // Each part is read if this kind of subject can have it; one that cannot be read decides.
+        // Each part is read if this kind of subject can have it.
         match context.root() {
             Ok(root) => {
                 let mut files = 0usize;
@@ -77,7 +78,7 @@ impl Kind for SecretsAbsent {
                 looked.push(format!("{files} files{but}"));
                 sha256.clone_from(&root.sha256);
             }
-            Err(why) => absent_part(why)?,
+            Err(why) => unread.extend(broken_part(why)),
         }
         let fit = subject.fit().map(|fit| ("the FIT", &fit.bytes, &fit.sha256));
         let uboot = subject.uboot().map(|uboot| ("the boot flash", &uboot.bytes, &uboot.sha256));
@@ -90,16 +91,24 @@ impl Kind for SecretsAbsent {
                         sha256.clone_from(hash);
                     }
                 }
-                Err(why) => absent_part(why)?,
+                Err(why) => unread.extend(broken_part(why)),
             }
+        }
+        // A key that was found is found, whatever could not be read; else what could not be read decides.
+        if let Some(why) = unread.into_iter().next().filter(|_| problems.is_empty()) {
+            return Err(why);
+        }
+        if looked.is_empty() {
+            return Err(Unable::broken("no part of it could be read"));
         }
         let good = format!("none in {}", looked.join(", "));
         Ok(Conclusion::of(&problems, "no private key", good, &sha256))
     }
 }
 
-fn absent_part(why: Unable) -> Result<(), Unable> {
-    if why.verdict == record::Verdict::NotApplicable { Ok(()) } else { Err(why) }
+/// A part that should be there; one that this kind of subject never has is nothing to complain of.
+fn broken_part(why: Unable) -> Option<Unable> {
+    (why.verdict != record::Verdict::NotApplicable).then_some(why)
 }
 
 /// What is found in the bytes, in words.

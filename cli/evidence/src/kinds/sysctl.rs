@@ -21,13 +21,56 @@ pub struct Sysctl;
 #[serde(deny_unknown_fields)]
 pub struct With {
     expect: BTreeMap<String, String>,
+    /// Whether a value that protects more than the expected one will do, too.
+    #[serde(default)]
+    or_stricter: bool,
+}
+
+/// Values of keys from the weakest to the strictest; keys with dots, `*` for any text.
+///
+/// Source: Linux, Documentation/admin-guide/sysctl/{fs,kernel,net,vm}.rst, LSM/Yama.rst and
+/// networking/ip-sysctl.rst. `suid_dumpable` 2 dumps to a pipe or an absolute path only; `rp_filter` 2 is the loose mode;
+/// `unprivileged_bpf_disabled` 2 may be taken back, 1 may not.
+const STRICTER: [(&str, &[&str]); 25] = [
+    ("dev.tty.ldisc_autoload", &["1", "0"]),
+    ("fs.protected_fifos", &["0", "1", "2"]),
+    ("fs.protected_hardlinks", &["0", "1"]),
+    ("fs.protected_regular", &["0", "1", "2"]),
+    ("fs.protected_symlinks", &["0", "1"]),
+    ("fs.suid_dumpable", &["1", "2", "0"]),
+    ("kernel.dmesg_restrict", &["0", "1"]),
+    ("kernel.io_uring_disabled", &["0", "1", "2"]),
+    ("kernel.kexec_load_disabled", &["0", "1"]),
+    ("kernel.kptr_restrict", &["0", "1", "2"]),
+    ("kernel.modules_disabled", &["0", "1"]),
+    ("kernel.perf_event_paranoid", &["-1", "0", "1", "2", "3", "4"]),
+    ("kernel.randomize_va_space", &["0", "1", "2"]),
+    ("kernel.unprivileged_bpf_disabled", &["0", "2", "1"]),
+    ("kernel.yama.ptrace_scope", &["0", "1", "2", "3"]),
+    ("net.core.bpf_jit_harden", &["0", "1", "2"]),
+    ("net.ipv4.conf.*.accept_redirects", &["1", "0"]),
+    ("net.ipv4.conf.*.accept_source_route", &["1", "0"]),
+    ("net.ipv4.conf.*.rp_filter", &["0", "2", "1"]),
+    ("net.ipv4.conf.*.secure_redirects", &["1", "0"]),
+    ("net.ipv4.conf.*.send_redirects", &["1", "0"]),
+    ("net.ipv6.conf.*.accept_redirects", &["1", "0"]),
+    ("net.ipv6.conf.*.accept_source_route", &["1", "0", "-1"]),
+    ("user.max_user_namespaces", &["1", "0"]),
+    ("vm.unprivileged_userfaultfd", &["1", "0"]),
+];
+
+/// Whether a value of a key (with dots) protects more than another one, as far as it is known.
+fn is_stricter(key: &str, value: &str, than: &str) -> bool {
+    let order = STRICTER.iter().find(|(pattern, _)| glob::part_matches(pattern, key)).map(|(_, order)| order);
+    let place = |value: &str| order?.iter().position(|known| *known == value);
+    place(value).zip(place(than)).is_some_and(|(value, than)| value > than)
 }
 
 const FOLDERS: [&str; 4] = ["/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d"];
 
 impl Kind for Sysctl {
     const NAME: &'static str = "sysctl";
-    const DESCRIPTION: &'static str = "the keys have these values after all of sysctl.d, in order";
+    const DESCRIPTION: &'static str = "the keys have these values after all of sysctl.d, in order; with `or_stricter`, ones that protect more will do";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
@@ -41,6 +84,9 @@ impl Kind for Sysctl {
         for (key, wanted) in &with.expect {
             match effective(&settings, &normalised(key)) {
                 Some(setting) if setting.value == squeezed(wanted) => {}
+                Some(setting)
+                    if with.or_stricter
+                        && is_stricter(&dotted(&normalised(key)), &setting.value, &squeezed(wanted)) => {}
                 Some(setting) => problems.push(format!("`{key}` is `{}` by {}", setting.value, setting.at)),
                 None => problems.push(format!("`{key}` is not set")),
             }
@@ -197,5 +243,27 @@ mod tests {
             run("sysctl", json!({"expect": {"net.ipv4.conf.all.rp_filter": "2"}}), tree().root()),
             "`net.ipv4.conf.all.rp_filter` is not set",
         );
+    }
+
+    #[test]
+    fn a_stricter_value_is_enough_where_it_may_be_and_a_weaker_one_never() {
+        let check = |key: &str, value: &str, asked: &str, or_stricter: bool| {
+            let tree = Tree::base().file("/etc/sysctl.d/x.conf", 0o644, format!("{key} = {value}\n"));
+            run("sysctl", json!({"expect": {key: asked}, "or_stricter": or_stricter}), tree.root())
+        };
+        for (key, value, asked) in [
+            ("kernel.kptr_restrict", "2", "1"),
+            ("net.ipv4.conf.all.rp_filter", "1", "2"),
+            ("fs.suid_dumpable", "0", "2"),
+            ("kernel.unprivileged_bpf_disabled", "1", "2"),
+            ("net/ipv4/conf/eth0.5/send_redirects", "0", "1"),
+        ] {
+            passes(check(key, value, asked, true));
+            let told = format!("`{key}` is `{value}`");
+            fails(check(key, value, asked, false), &told);
+            fails(check(key, asked, value, true), &format!("`{key}` is `{asked}`"));
+        }
+        fails(check("kernel.kptr_restrict", "3", "1", true), "is `3`");
+        fails(check("kernel.sysrq", "1", "0", true), "is `1`");
     }
 }

@@ -12,6 +12,9 @@ impl Kind for VerityRoot {
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
+        if let Some(none) = &context.subject.no_fit {
+            return Ok(none.conclude("a root hash on a signed command line"));
+        }
         let verity = context.subject.verity()?;
         let broken = |what: &str, why: &String| Unable::broken(format!("{what}: {why}"));
         let asked = verity.asked.as_ref().map_err(|why| broken("the signed command line", why))?;

@@ -1,4 +1,5 @@
-//! `world-writable`: nothing that everybody may write, save folders with the sticky bit.
+//! `world-writable`: nothing that everybody may write, save folders with the sticky bit and the
+//! devices that are made for everybody (`/dev/null` and its like).
 
 use serde::Deserialize;
 
@@ -20,8 +21,7 @@ pub struct With {
 
 impl Kind for WorldWritable {
     const NAME: &'static str = "world-writable";
-    const DESCRIPTION: &'static str =
-        "no file and no folder without the sticky bit may be written by everybody";
+    const DESCRIPTION: &'static str = "no file and no folder without the sticky bit may be written by everybody, nor a device other than `/dev/null` and its like";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -34,6 +34,7 @@ impl Kind for WorldWritable {
                 node.mode & 0o002 != 0
                     && !sticky
                     && !link
+                    && !(node.is_free_device(path) && node.mode == 0o666)
                     && !with.allowed.iter().any(|pattern| glob::matches(pattern, path))
             })
             .map(|(path, node)| format!("`{path}` has mode {:04o}", node.mode))
@@ -47,17 +48,30 @@ impl Kind for WorldWritable {
 mod tests {
     use serde_json::json;
 
+    use crate::root::{NodeKind, Root};
     use crate::testing::*;
 
     #[test]
     fn pass() {
         let tree = Tree::base().dir("/tmp", 0o1777).link("/etc/l", "passwd");
         passes(run("world-writable", json!({}), tree.root()));
+        passes(run("world-writable", json!({}), device("/dev/null", 1, 3, 0o666)));
+    }
+
+    fn device(path: &str, major: u32, minor: u32, mode: u32) -> Root {
+        let tree = Tree::base().file(path, mode, "");
+        tree.change(path, |node| node.kind = NodeKind::CharDevice(major, minor)).root()
     }
 
     #[test]
     fn fail() {
         let tree = Tree::base().dir("/srv", 0o777);
         fails(run("world-writable", json!({}), tree.root()), "`/srv` has mode 0777");
+        let check = |root| run("world-writable", json!({}), root);
+        // `/dev/mem`, another device under that name, and the right one elsewhere.
+        fails(check(device("/dev/mem", 1, 1, 0o666)), "`/dev/mem` has mode 0666");
+        fails(check(device("/dev/null", 1, 1, 0o666)), "`/dev/null` has mode 0666");
+        fails(check(device("/etc/null", 1, 3, 0o666)), "`/etc/null` has mode 0666");
+        fails(check(device("/dev/null", 1, 3, 0o777)), "`/dev/null` has mode 0777");
     }
 }

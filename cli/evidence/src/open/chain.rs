@@ -32,6 +32,15 @@ pub fn fit(bytes: Vec<u8>) -> Result<FitFacts, String> {
     Ok(FitFacts { sha256, images, cmdline, verified: None, kconfig, bytes })
 }
 
+/// The facts of a device tree if it is a FIT: of one that cannot be read nobody knows.
+pub fn fit_or_tree(bytes: Vec<u8>) -> Option<Result<FitFacts, String>> {
+    let is_fit = match Tree::parse(&bytes) {
+        Ok(tree) => tree.root.child("images").is_some() || tree.root.child("configurations").is_some(),
+        Err(_) => true,
+    };
+    is_fit.then(|| fit(bytes))
+}
+
 /// The data that the FIT's default configuration names for a role, such as `kernel`.
 ///
 /// # Errors

@@ -4,7 +4,9 @@
 //! from the files it was made of. Everything that is read is hostile; `image` and `fit` bound it.
 
 mod chain;
+mod fit_files;
 mod foreign;
+mod names;
 mod rootfs;
 pub(crate) mod verity;
 
@@ -15,11 +17,14 @@ pub use chain::fit_part;
 use diag::{ExitStatus, Failure, Outcome};
 use image::Source;
 use image::disk::Disk;
+use image::tree::FileTree;
 use record::{ImageRecord, Role, read_json, sha256_file};
 
 use crate::subject::{FitFacts, Subject, SubjectKind, UbootFacts};
 
 const FIT_LIMIT: u64 = 256 << 20;
+/// Bytes that a packed image may unpack to: what a card of the usual size holds, and no bomb.
+const UNPACKED_LIMIT: u64 = 8 << 30;
 const TEXT_LIMIT: u64 = 4 << 20;
 /// How U-Boot's version begins in its binary.
 const VERSION: &[u8] = b"U-Boot 20";
@@ -39,50 +44,69 @@ pub fn open(path: &Path) -> Outcome<Subject> {
         if !["etc", "usr"].iter().any(|folder| path.join(folder).exists()) {
             return Err(no_root(path));
         }
-        return Ok(bare_rootfs(path, String::new()));
+        let tree = image::tree::open_rootfs(path).map_err(|e| e.to_string());
+        return Ok(bare_rootfs(&Subject::name_of(path), tree, String::new()));
     }
     let (sha256, _) = sha256_file(path)?;
     let source = Source::open(path).map_err(|e| unreadable(path, &e))?;
+    // What is packed whole, such as `sdcard.img.xz`, is looked at unpacked; its digest is that of the file.
+    let unpacked = source.unpacked(UNPACKED_LIMIT).map_err(|e| unreadable(path, &e))?;
     let name = Subject::name_of(path);
+    let mut subject = file(&name, &unpacked.unwrap_or(source), &sha256)?;
+    subject.hashes.insert(name, sha256);
+    Ok(subject)
+}
+
+/// A file, told by its content.
+fn file(name: &str, source: &Source, sha256: &str) -> Outcome<Subject> {
     let starts =
         |at: u64, magic: &[u8]| source.read_vec(at, magic.len() as u64).is_ok_and(|found| found == magic);
-    let mut subject = if starts(512, b"EFI PART") || starts(4096, b"EFI PART") {
-        let mut subject = Subject::empty(SubjectKind::Disk, &name);
-        if is_ours(&source) {
-            disk(&mut subject, &source, &sha256);
+    if starts(512, b"EFI PART") || starts(4096, b"EFI PART") {
+        let mut subject = Subject::empty(SubjectKind::Disk, name);
+        if is_ours(source) {
+            disk(&mut subject, source, sha256);
         } else {
-            foreign::disk(&mut subject, &source, &sha256);
+            foreign::disk(&mut subject, source, sha256);
         }
-        subject
-    } else if starts(0, &FDT_MAGIC) {
-        let mut subject = Subject::empty(SubjectKind::Fit, &name);
-        subject.fit = Some(fit_bytes(&source).and_then(chain::fit));
-        subject
-    } else if image::tree::open_source(&source).is_ok() {
-        bare_rootfs(path, sha256.clone())
-    } else if foreign::is_mbr(&source) {
-        let mut subject = Subject::empty(SubjectKind::Disk, &name);
-        foreign::disk(&mut subject, &source, &sha256);
-        subject
-    } else {
-        let mut subject = Subject::empty(SubjectKind::Uboot, &name);
-        let facts = uboot_bytes(&source).and_then(|bytes| chain::uboot(bytes, sha256.clone()));
-        // One without a control FDT requires no key; that it is U-Boot at all, its version says.
-        let is_uboot = |facts: &UbootFacts| {
-            facts.control_fdts > 0 || facts.bytes.windows(VERSION.len()).any(|window| window == VERSION)
-        };
-        if !facts.as_ref().is_ok_and(is_uboot) {
-            return Err(Failure::error(
-                ExitStatus::Input,
-                "unknown-subject",
-                format!("`{name}` is no output folder, disk image, root file system, FIT or U-Boot"),
-            )
-            .hint("give the output folder of a build, or one of these files"));
-        }
-        subject.uboot = Some(facts);
-        subject
+        return Ok(subject);
+    }
+    if starts(0, &FDT_MAGIC) {
+        let mut subject = Subject::empty(SubjectKind::Fit, name);
+        subject.fit = Some(fit_bytes(source).and_then(chain::fit));
+        return Ok(subject);
+    }
+    if let Ok(tree) = image::tree::open_source(source) {
+        return Ok(bare_rootfs(name, Ok(tree), sha256.to_owned()));
+    }
+    if foreign::is_mbr(source) {
+        let mut subject = Subject::empty(SubjectKind::Disk, name);
+        foreign::disk(&mut subject, source, sha256);
+        return Ok(subject);
+    }
+    boot_loader(name, source, sha256)
+}
+
+/// U-Boot, or a refusal that names what it is instead.
+fn boot_loader(name: &str, source: &Source, sha256: &str) -> Outcome<Subject> {
+    let mut subject = Subject::empty(SubjectKind::Uboot, name);
+    let facts = uboot_bytes(source).and_then(|bytes| chain::uboot(bytes, sha256.to_owned()));
+    // One without a control FDT requires no key; that it is U-Boot at all, its version says.
+    let is_uboot = |facts: &UbootFacts| {
+        facts.control_fdts > 0 || facts.bytes.windows(VERSION.len()).any(|window| window == VERSION)
     };
-    subject.hashes.insert(name, sha256);
+    if !facts.as_ref().is_ok_and(is_uboot) {
+        let unknown = |message: String| Failure::error(ExitStatus::Input, "unknown-subject", message);
+        return Err(match names::known(source) {
+            Some(known) => {
+                unknown(format!("`{name}` is {known}, which is not read")).hint(names::hint(known))
+            }
+            None => {
+                unknown(format!("`{name}` is no output folder, disk image, root file system, FIT or U-Boot"))
+                    .hint("give the output folder of a build, or one of these files")
+            }
+        });
+    }
+    subject.uboot = Some(facts);
     Ok(subject)
 }
 
@@ -117,12 +141,24 @@ fn unreadable(path: &Path, error: &image::Error) -> Failure {
     Failure::error(ExitStatus::Input, "unreadable", format!("cannot read `{}`: {error}", path.display()))
 }
 
-fn bare_rootfs(path: &Path, sha256: String) -> Subject {
-    let name = Subject::name_of(path);
-    let mut subject = Subject::empty(SubjectKind::RootFs, &name);
-    subject.root = Some(
-        image::tree::open_rootfs(path).map_err(|e| e.to_string()).map(|tree| rootfs::root(tree, sha256)),
-    );
+/// A root file system, with the FIT that lies in it as a file, if one does.
+fn bare_rootfs(name: &str, tree: Result<FileTree, String>, sha256: String) -> Subject {
+    let mut subject = Subject::empty(SubjectKind::RootFs, name);
+    if let Ok(tree) = &tree {
+        let (mut found, unread) = fit_files::find(tree);
+        subject.fit = match (found.len(), unread) {
+            (0, None) => None,
+            (0, Some(why)) => Some(Err(why)),
+            (1, None) => Some(found.remove(0).1),
+            (_, why) => {
+                let paths: Vec<String> = found.iter().map(|(path, _)| format!("`{path}`")).collect();
+                let why =
+                    why.unwrap_or_else(|| "nothing says which counts: inspect each by itself".to_owned());
+                Some(Err(format!("{} are FITs, and {why}", paths.join(" and "))))
+            }
+        };
+    }
+    subject.root = Some(tree.map(|tree| rootfs::root(tree, sha256)));
     subject
 }
 
@@ -224,5 +260,7 @@ fn uboot_bytes(source: &Source) -> Result<Vec<u8>, String> {
     source.read_vec(0, source.len()).map_err(|e| e.to_string())
 }
 
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod tests;

@@ -24,9 +24,8 @@ pub fn root(tree: FileTree, sha256: String) -> Root {
                 Kind::File { size } => NodeKind::File(*size),
                 Kind::Directory => NodeKind::Directory,
                 Kind::Symlink { target } => NodeKind::Symlink(target.clone()),
-                Kind::CharDevice { .. } | Kind::BlockDevice { .. } | Kind::Fifo | Kind::Socket => {
-                    NodeKind::Special
-                }
+                Kind::CharDevice { major, minor } => NodeKind::CharDevice(*major, *minor),
+                Kind::BlockDevice { .. } | Kind::Fifo | Kind::Socket => NodeKind::Special,
             };
             let node = Node {
                 kind,

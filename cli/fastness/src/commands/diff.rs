@@ -85,7 +85,7 @@ fn image_changes(old: &ImageRecord, new: &ImageRecord) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut compare = |area: &str, key: String, before: Option<String>, after: Option<String>| {
         if before != after {
-            changes.push(Change { area: area.to_owned(), key, before, after });
+            changes.push(Change { area: area.to_owned(), key, before, after, lines: Vec::new() });
         }
     };
     let roles: std::collections::BTreeSet<_> = old.files.keys().chain(new.files.keys()).copied().collect();
@@ -129,6 +129,9 @@ fn text(difference: &Difference) -> String {
             }
             if let Some(after) = &change.after {
                 out.push_str(&format!("  + {}\n", clean(after)));
+            }
+            for line in &change.lines {
+                out.push_str(&format!("    {}\n", clean(&line.replace('\t', "    "))));
             }
         }
     }

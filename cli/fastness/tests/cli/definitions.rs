@@ -7,8 +7,11 @@ fn boards_are_listed_with_what_matters() {
     let place = Place::new();
     let run = place.run(&["boards"]);
     assert_eq!((run.code, run.err.as_str()), (0, ""));
-    assert!(run.out.contains("qemu-aarch64: "), "{}", run.out);
-    assert_eq!(place.run(&["boards", "--json"]).json()[0]["name"], "qemu-aarch64");
+    let json = place.run(&["boards", "--json"]).json();
+    for (number, board) in ["qemu-aarch64", "qemu-arm"].into_iter().enumerate() {
+        assert!(run.out.contains(&format!("{board}: ")), "{}", run.out);
+        assert_eq!(json[number]["name"], board);
+    }
 }
 
 #[test]

@@ -130,8 +130,8 @@ fn a_difference_is_explained_by_data_or_fails() {
     assert!(run.out.contains("DOES NOT HOLD  2 of "), "{}", run.out);
     fs::write(
         place.path("known.yaml"),
-        "facts:\n  - {area: accounts, fact: \"user root: *\", values: [locked, empty], reason: one is for the bench}\n  \
-         - {area: modes, fact: /etc/shadow, values: [\"file 0644\", \"file 0600\"], reason: \"no hash is in it\"}\n  \
+        "facts:\n  - {area: accounts, fact: \"user root: *\", values: [empty, locked], reason: one is for the bench}\n  \
+         - {area: modes, fact: /etc/shadow, values: [\"file 0600\", \"file 0644\"], reason: \"no hash is in it\"}\n  \
          - {area: sshd, fact: port, reason: nobody needs it}\n",
     )
     .unwrap();
@@ -142,6 +142,10 @@ fn a_difference_is_explained_by_data_or_fails() {
     let json = diff(&place, &["--explained", "known.yaml", "--json"]).json();
     assert_eq!((json["same"].as_bool(), json["holds"].as_bool()), (Some(false), Some(true)));
     assert_eq!(json["explained"][1]["by"], "known.yaml:3");
+    // What explains that the second image is locked does not explain that it is open.
+    let run = place.run(&["diff", "--facts", "b.tar", "a.tar", "--quiet", "--explained", "known.yaml"]);
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.out.contains("      - locked\n      + empty\n"), "{}", run.out);
 }
 
 #[test]

@@ -144,5 +144,16 @@ fn diff_shows_what_changed_and_can_fail() {
     let run = place.run(&["diff", "old.yaml", "product.yaml"]);
     assert_eq!(run.code, 0);
     assert!(run.out.contains("control-ssh") && run.out.contains("9/minute"), "{}", run.out);
+    // The generated ruleset by its lines, not by its digest alone.
+    let changed = |sign: &str, rate: &str| {
+        let line = format!("    {sign}");
+        run.out.lines().any(|shown| shown.starts_with(&line) && shown.contains(rate))
+    };
+    assert!(changed("-", "6/minute") && changed("+", "9/minute"), "{}", run.out);
+    assert!(run.out.contains("    @@ line "), "{}", run.out);
+    let json = place.run(&["diff", "old.yaml", "product.yaml", "--json"]).json();
+    let changes = json["plan"].as_array().unwrap();
+    let lines = changes.iter().find(|change| change["key"] == "/etc/nftables.conf").unwrap();
+    assert!(lines["lines"].to_string().contains("9/minute"), "{lines}");
     assert_eq!(place.run(&["diff", "old.yaml", "product.yaml", "--same"]).code, 6);
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use diag::{Failure, Outcome};
 use image::disk::{Disk, Guid, Layout, PartitionSpec, SECTOR, gpt_write};
 use serde::Deserialize;
+use spec::Architecture;
 
 use super::{Case, payload, unfit};
 
@@ -174,13 +175,13 @@ pub(super) fn add_fat(
     case.disk.set_len(layout.bytes()).map_err(|e| cannot(&e))?;
     gpt_write(&mut &case.disk, &layout).map_err(bad)?;
     let offset = layout.partitions().last().map_or(0, |partition| partition.offset);
-    let volume = fat_volume(files).map_err(|e| cannot(&e))?;
+    let volume = fat_volume(case.subject.architecture, files).map_err(|e| cannot(&e))?;
     case.disk.write_all_at(&volume, offset).map_err(|e| cannot(&e))?;
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
     Ok(format!("a FAT partition `{name}` holds `{}`", paths.join("`, `")))
 }
 
-fn fat_volume(files: &[FatFile]) -> std::io::Result<Vec<u8>> {
+fn fat_volume(architecture: Architecture, files: &[FatFile]) -> std::io::Result<Vec<u8>> {
     let mut bytes = Cursor::new(vec![0u8; usize::try_from(FAT_BYTES).unwrap_or(0)]);
     fatfs::format_volume(&mut bytes, fatfs::FormatVolumeOptions::new().volume_id(0x0bad_0bad))?;
     bytes.set_position(0);
@@ -192,7 +193,7 @@ fn fat_volume(files: &[FatFile]) -> std::io::Result<Vec<u8>> {
             if parts.peek().is_some() {
                 folder = folder.create_dir(part)?;
             } else {
-                folder.create_file(part)?.write_all(&content(file))?;
+                folder.create_file(part)?.write_all(&content(architecture, file))?;
             }
         }
     }
@@ -200,15 +201,15 @@ fn fat_volume(files: &[FatFile]) -> std::io::Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-fn content(file: &FatFile) -> Vec<u8> {
+fn content(architecture: Architecture, file: &FatFile) -> Vec<u8> {
     let name = file.path.to_ascii_lowercase();
     match &file.text {
         Some(text) if name.ends_with(".scr") => {
-            payload::legacy_image(payload::LEGACY_SCRIPT, &payload::legacy_script(text), 0)
+            payload::legacy_image(architecture, payload::LEGACY_SCRIPT, &payload::legacy_script(text), 0)
         }
         Some(text) => text.clone().into_bytes(),
-        None if name.ends_with(".efi") => payload::efi_program(),
-        None => payload::arm64_image(),
+        None if name.ends_with(".efi") => payload::efi_program(architecture),
+        None => payload::raw_kernel(architecture),
     }
 }
 
@@ -268,9 +269,9 @@ mod tests {
             fat.root_dir().open_file(path).unwrap().read_to_end(&mut bytes).unwrap();
             bytes
         };
-        assert_eq!(read("EFI/BOOT/BOOTAA64.EFI"), payload::efi_program());
+        assert_eq!(read("EFI/BOOT/BOOTAA64.EFI"), payload::efi_program(Architecture::Arm64));
         assert_eq!(read("extlinux/extlinux.conf"), b"label x");
-        assert_eq!(read("Image"), payload::arm64_image());
+        assert_eq!(read("Image"), payload::raw_kernel(Architecture::Arm64));
     }
 
     #[test]

@@ -52,18 +52,21 @@ pub(super) fn declare_size(case: &mut Case<'_>, bytes: u32) -> Outcome<String> {
 
 pub(super) fn replace(case: &mut Case<'_>, with: Foreign) -> Outcome<String> {
     let address = u32::try_from(case.subject.kernel_address).unwrap_or(0);
+    let architecture = case.subject.architecture;
     let (bytes, what) = match with {
-        Foreign::RawImage => (payload::arm64_image(), "a raw arm64 `Image`"),
-        Foreign::LegacyImage => (
-            payload::legacy_image(payload::LEGACY_KERNEL, &payload::arm64_image(), address),
-            "a legacy uImage",
-        ),
+        Foreign::RawImage => (payload::raw_kernel(architecture), "a raw kernel"),
+        Foreign::LegacyImage => {
+            let kernel = payload::raw_kernel(architecture);
+            let image = payload::legacy_image(architecture, payload::LEGACY_KERNEL, &kernel, address);
+            (image, "a legacy uImage")
+        }
         Foreign::LegacyScript => {
             let script =
                 payload::legacy_script("echo FASTNESS-ATTACKER; setenv verify n; bootm 50000000#conf\n");
-            (payload::legacy_image(payload::LEGACY_SCRIPT, &script, 0), "a legacy script image")
+            let image = payload::legacy_image(architecture, payload::LEGACY_SCRIPT, &script, 0);
+            (image, "a legacy script image")
         }
-        Foreign::Efi => (payload::efi_program(), "an EFI program"),
+        Foreign::Efi => (payload::efi_program(architecture), "an EFI program"),
         Foreign::Nothing => (Vec::new(), "nothing (zeros)"),
     };
     case.fit = bytes;

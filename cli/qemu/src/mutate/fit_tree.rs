@@ -112,9 +112,10 @@ pub(super) fn rename_node(case: &mut Case<'_>, path: &str, to: &str) -> Outcome<
 }
 
 pub(super) fn replace_data(case: &mut Case<'_>, image: &str, hash: HashFate) -> Outcome<String> {
+    let kernel = payload::raw_kernel(case.subject.architecture);
     edit(case, |tree| {
         let node = node(tree, &format!("/images/{image}"))?;
-        node.set("data", payload::arm64_image());
+        node.set("data", kernel);
         if hash == HashFate::Update {
             rehash(node)?;
         }
@@ -131,6 +132,7 @@ fn fate(hash: HashFate) -> &'static str {
 
 pub(super) fn add_image(case: &mut Case<'_>, name: &str, image_type: &str) -> Outcome<String> {
     let hash = case.subject.algorithm.hash;
+    let kernel = payload::raw_kernel(case.subject.architecture);
     edit(case, |tree| {
         let images = node(tree, "/images")?;
         // Everything but data, hash and type as the signed kernel has it.
@@ -138,7 +140,7 @@ pub(super) fn add_image(case: &mut Case<'_>, name: &str, image_type: &str) -> Ou
         image.name = name.to_owned();
         image.children.clear();
         image.set_text("type", image_type);
-        image.set("data", payload::arm64_image());
+        image.set("data", kernel);
         let child = image.child_or_new("hash-1");
         child.set_text("algo", hash.name());
         rehash(&mut image)?;
@@ -253,7 +255,10 @@ mod tests {
         let (_, kept) = bench.run(&[replace(HashFate::Keep)]);
         assert_eq!(hash(&kept.fit), hash(&bench.subject.fit));
         let (_, renewed) = bench.run(&[replace(HashFate::Update)]);
-        assert_eq!(hash(&renewed.fit), Hash::Sha256.digest(&[&payload::arm64_image()]));
+        assert_eq!(
+            hash(&renewed.fit),
+            Hash::Sha256.digest(&[&payload::raw_kernel(spec::Architecture::Arm64)])
+        );
         let (_, added) = bench.run(&[Mutation::AddImage { name: "rd".into(), image_type: "ramdisk".into() }]);
         let tree = fit_of(&added.fit);
         let image = tree.root.at("/images/rd").unwrap();

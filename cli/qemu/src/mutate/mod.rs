@@ -39,7 +39,7 @@ pub enum HashFate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Foreign {
-    /// A raw arm64 `Image` (Linux `Documentation/arch/arm64/booting.rst`).
+    /// A raw kernel: what `booti` or `bootz` starts.
     RawImage,
     /// A legacy uImage of type kernel (U-Boot `include/image.h`).
     LegacyImage,

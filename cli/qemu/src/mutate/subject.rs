@@ -7,6 +7,7 @@ use diag::{Failure, Outcome};
 use fit::key::{Algorithm, Padding};
 use record::{ImageRecord, PartitionRecord, Role};
 use rsa::RsaPrivateKey;
+use spec::Architecture;
 use spec::plan::Plan;
 
 use super::{bad_fit, unfit};
@@ -42,6 +43,8 @@ pub struct Subject {
     pub root_hash: String,
     /// The hash tree.
     pub verity: VerityFacts,
+    /// What the attacker's code is for.
+    pub architecture: Architecture,
     /// Where the kernel is loaded.
     pub kernel_address: u64,
     /// Time stamp of what is signed anew, in seconds.
@@ -74,6 +77,8 @@ impl Subject {
                 salt: unhex(&record.verity_salt)
                     .ok_or_else(|| unfit(format!("`{}` is no salt", record.verity_salt)))?,
             },
+            architecture: Architecture::of(&plan.board.kernel_arch)
+                .ok_or_else(|| unfit(format!("no attacker's code for `{}`", plan.board.kernel_arch)))?,
             kernel_address: plan.board.boot.kernel_address,
             timestamp: u32::try_from(plan.product.epoch).unwrap_or(0),
             attacker: OnceLock::new(),

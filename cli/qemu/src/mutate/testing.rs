@@ -12,6 +12,7 @@ use image::disk::{Guid, Layout, PartitionSpec, gpt_write};
 use record::PartitionRecord;
 use rsa::RsaPrivateKey;
 use sha2::{Digest, Sha256};
+use spec::Architecture;
 
 use super::subject::VerityFacts;
 use super::{Case, Mutation, Subject};
@@ -136,6 +137,7 @@ impl Bench {
             padding: Padding::Pkcs1v15,
             root_hash,
             verity: VerityFacts { data_blocks: DATA_BLOCKS, hash_start: DATA_BLOCKS, salt },
+            architecture: Architecture::Arm64,
             kernel_address: 0x4040_0000,
             timestamp: 7,
             attacker,

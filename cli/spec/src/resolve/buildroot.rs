@@ -130,8 +130,9 @@ impl Resolver<'_> {
             return;
         };
         self.buildroot_symbols("backend buildroot", &base.with, series, None);
+        let architecture = self.architecture;
         for (who, asks) in [("product", asked), ("backend buildroot", &base.symbols)] {
-            for ask in asks {
+            for ask in asks.iter().filter(|ask| architecture.is_of(&ask.architectures)) {
                 let Some(value) = self.symbol_value(ask) else { continue };
                 let asker = Asker::new(who, &ask.symbol.at, &ask.reason);
                 let value = value.as_str().to_owned();

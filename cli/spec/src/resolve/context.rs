@@ -6,6 +6,7 @@ use super::accounts::Accounts;
 use super::ends;
 use super::layers::Applied;
 use super::{Everything, Fixed};
+use crate::architecture::Architecture;
 use crate::product::Product;
 use crate::types::Scalar;
 
@@ -15,7 +16,12 @@ fn value(facts: &impl serde::Serialize) -> Value {
 }
 
 /// Facts that are known before any layer is asked.
-pub fn fixed(product: &Product, fixed: &Fixed, layers: &[Applied]) -> Vec<(String, Value)> {
+pub fn fixed(
+    product: &Product,
+    fixed: &Fixed,
+    layers: &[Applied],
+    architecture: Architecture,
+) -> Vec<(String, Value)> {
     let keys = |keys: &[crate::types::SshPublicKey]| -> Value { keys.iter().map(Scalar::to_json).collect() };
     let servers = product.time.as_ref().map_or_else(Vec::new, |time| {
         time.servers.iter().map(|s| json!({"address": s.address.to_json(), "nts": s.nts.0})).collect()
@@ -25,6 +31,7 @@ pub fn fixed(product: &Product, fixed: &Fixed, layers: &[Applied]) -> Vec<(Strin
     vec![
         ("product".to_owned(), value(&fixed.product)),
         ("board".to_owned(), value(&fixed.board)),
+        ("architecture".to_owned(), json!({"name": architecture.as_str(), "bits": architecture.bits()})),
         ("network".to_owned(), value(&fixed.network)),
         ("firewall".to_owned(), fixed.firewall.clone()),
         (
@@ -77,7 +84,12 @@ fn persons(product: &Product) -> Value {
 }
 
 /// Facts that are known when every layer was asked.
-pub fn resolved(asked: &Everything, accounts: &Accounts, layers: &[Applied]) -> Vec<(String, Value)> {
+pub fn resolved(
+    asked: &Everything,
+    accounts: &Accounts,
+    layers: &[Applied],
+    architecture: Architecture,
+) -> Vec<(String, Value)> {
     let sysctl: JsonMap<String, Value> =
         asked.sysctl.map.iter().map(|(key, entry)| (key.clone(), entry.value.clone().into())).collect();
     let units: JsonMap<String, Value> =
@@ -96,6 +108,7 @@ pub fn resolved(asked: &Everything, accounts: &Accounts, layers: &[Applied]) -> 
             l.model
                 .checks
                 .iter()
+                .filter(|c| architecture.is_of(&c.architectures))
                 .map(|c| c.id.as_str())
                 .chain(l.model.selfcheck.iter().map(|c| c.id.as_str()))
         })

@@ -174,7 +174,8 @@ impl Resolver<'_> {
     pub(super) fn layer_checks(&mut self, layer: &Applied) {
         for ask in &layer.model.checks {
             self.known_requirements(&ask.requirements);
-            if ask.backend.is_some_and(|only| only != self.backend) {
+            let elsewhere = ask.backend.is_some_and(|only| only != self.backend);
+            if elsewhere || !self.architecture.is_of(&ask.architectures) {
                 continue;
             }
             for item in self.each(ask.for_each) {

@@ -30,6 +30,9 @@ impl Resolver<'_> {
     pub(super) fn symbols(&mut self, who: &str, uboot: &[SymbolAsk], linux: &[SymbolAsk]) {
         for (ask, of_uboot) in uboot.iter().map(|ask| (ask, true)).chain(linux.iter().map(|ask| (ask, false)))
         {
+            if !self.architecture.is_of(&ask.architectures) {
+                continue;
+            }
             let Some(value) = self.symbol_value(ask) else { continue };
             let asker = Asker::new(who, &ask.symbol.at, &ask.reason);
             let asks = if of_uboot { &mut self.asked.uboot.0 } else { &mut self.asked.linux.0 };

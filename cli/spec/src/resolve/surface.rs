@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use crate::plan::{InterfaceFacts, NetworkFacts, Surface};
 use crate::types::{InterfaceAddress, Prefix, Scalar};
 
-/// Neighbour solicitation and advertisement (RFC 4861, 4.3 and 4.4), as many as the firewall takes.
-const NEIGHBOUR: ([u16; 2], &str) = ([135, 136], "50/second");
+/// Neighbour solicitation (RFC 4861, 4.3), as many as the firewall takes. Advertisements are taken, and
+/// not answered.
+const NEIGHBOUR: (u16, &str) = (135, "50/second");
 /// Echo request of ICMP (RFC 792) and of ICMPv6 (RFC 4443), as many as the firewall takes.
 const ECHO: ([(&str, u16); 2], &str) = ([("icmp", 8), ("icmpv6", 128)], "5/second");
 /// New exchanges of keys that a tunnel's end takes.
@@ -87,7 +88,7 @@ fn link(name: &str, facts: &InterfaceFacts, ping: bool, surface: &mut Vec<Surfac
     };
     for address in addresses {
         if address.is_ipv6() {
-            surface.extend(NEIGHBOUR.0.map(|number| icmp(address, "icmpv6", number, NEIGHBOUR.1)));
+            surface.push(icmp(address, "icmpv6", NEIGHBOUR.0, NEIGHBOUR.1));
         }
         let (transport, number) = ECHO.0[usize::from(address.is_ipv6())];
         if ping {

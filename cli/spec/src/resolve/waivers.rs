@@ -36,6 +36,9 @@ impl Resolver<'_> {
     }
 
     fn waiver(&mut self, who: &str, waiver: &Waiver, checks: &BTreeSet<&str>) {
+        if !self.architecture.is_of(&waiver.architectures) {
+            return;
+        }
         let target = waiver.waives.as_str();
         let known = |asks: &super::KconfigAsks, symbol: &str| asks.0.map.contains_key(symbol);
         let exists = match target.split_once(':') {

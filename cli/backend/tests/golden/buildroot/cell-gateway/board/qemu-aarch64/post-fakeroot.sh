@@ -39,6 +39,7 @@ preset=$here/overlay/usr/lib/systemd/system-preset/00-fastness.preset
 for link in etc/systemd/system/*.wants/* etc/systemd/system/*.requires/*; do
 	[ -h "$link" ] || continue
 	grep -q -x -F -e "enable ${link##*/}" "$preset" || rm -f -- "$link"
+	rmdir -- "${link%/*}" 2>/dev/null || :
 done
 
 # Packages bring accounts, too: only persons have a shell, and nobody has a password.
