@@ -108,11 +108,15 @@ fn unreachable(
     Some(Diagnostic::error("unreachable-peer", message).hint(hint))
 }
 
+/// Direction, interface, transport and port.
+type Group = (String, String, String, u16);
+/// Network, conduit and where that is written.
+type Claim<'p> = (Prefix, String, &'p At);
+
 /// Which packets belong to which conduit, to find two that claim the same.
 #[derive(Default)]
 pub struct Claims<'p> {
-    /// By direction, interface, transport and port: network, conduit and place.
-    groups: BTreeMap<(String, String, String, u16), Vec<(Prefix, String, &'p At)>>,
+    groups: BTreeMap<Group, Vec<Claim<'p>>>,
 }
 
 impl<'p> Claims<'p> {
@@ -130,7 +134,7 @@ impl<'p> Claims<'p> {
         for ((direction, interface, transport, port), group) in &mut self.groups {
             group.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
             // Sorted by start, two networks overlap only if a neighbour's wider one holds the next.
-            let mut open: Option<&(Prefix, String, &At)> = None;
+            let mut open: Option<&Claim> = None;
             for claim in group.iter() {
                 if let Some(wider) = open.filter(|wider| wider.0.overlaps(&claim.0)) {
                     if wider.1 != claim.1 {
