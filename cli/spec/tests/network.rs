@@ -31,7 +31,8 @@ fn conduits_of_the_example_are_flows_with_protocol_tunnel_and_accepted_risk() {
 #[test]
 fn the_surface_is_what_answers() {
     let surface = good().network.surface;
-    let of = |transport: &str| -> Vec<(String, Option<u16>, Option<u16>, Option<String>)> {
+    type Entry = (String, Option<u16>, Option<u16>, Option<String>);
+    let of = |transport: &str| -> Vec<Entry> {
         let of = surface.iter().filter(|s| s.transport == transport);
         of.map(|s| (s.interface.clone(), s.port, s.number, s.tunnel.clone())).collect()
     };
