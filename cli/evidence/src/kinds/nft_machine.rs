@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use exec::Call;
+use spec::Architecture;
 use spec::plan::{BoardFacts, QemuFacts};
 
 use crate::subject::Subject;
@@ -57,8 +58,11 @@ fn load(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
         .and_then(|mut file| std::io::copy(&mut root.reader(), &mut file).and_then(|_| file.flush()));
     copied.map_err(|e| format!("the root partition's copy: {e}"))?;
     let kernel = crate::open::fit_part(&fit.bytes, "kernel")?;
-    let kernel =
-        placed(&kernel, board.boot.kernel_address).ok_or("the kernel does not fit a legacy header")?;
+    let kernel = if board.kernel_arch == Architecture::Arm.as_str() {
+        placed(&kernel, board.boot.kernel_address).ok_or("the kernel does not fit a legacy header")?
+    } else {
+        kernel
+    };
     std::fs::write(at("kernel"), kernel).map_err(|e| format!("the kernel's copy: {e}"))?;
     let ran = run(qemu, &command_line(&board.console, path), folder.path());
     let console = image::Source::open(&at("console"))
@@ -70,18 +74,18 @@ fn load(subject: &Subject, board: &BoardFacts, path: &str) -> Loaded {
 }
 
 /// The kernel behind a header that tells QEMU its place: an arm `Image` runs only where the board's U-Boot
-/// puts it, and what has no header goes elsewhere (QEMU `hw/arm/boot.c`, `KERNEL_LOAD_ADDR`). The header is a
+/// puts it, and what has no header goes elsewhere (QEMU `hw/arm/boot.c`, `KERNEL_LOAD_ADDR`); arm64's says it itself. The header is a
 /// legacy image's (U-Boot `include/image.h`); of it QEMU reads magic, size, load and entry address, type and
 /// compression, and no checksum.
 fn placed(kernel: &[u8], address: u64) -> Option<Vec<u8>> {
     let (size, address) = (u32::try_from(kernel.len()).ok()?, u32::try_from(address).ok()?);
-    let mut header = [0; 64];
+    let mut header = [0u8; 64];
     for (at, value) in [(0, 0x2705_1956), (12, size), (16, address), (20, address)] {
         header[at..at + 4].copy_from_slice(&value.to_be_bytes());
     }
     header[28] = 5; // IH_OS_LINUX
     header[30] = 2; // IH_TYPE_KERNEL; IH_COMP_NONE is 0
-    Some([&header, kernel].concat())
+    Some([&header[..], kernel].concat())
 }
 
 /// The kernel's command line; what follows `--` is the shell's (kernel-parameters, "init=").

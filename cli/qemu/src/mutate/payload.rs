@@ -256,7 +256,7 @@ mod tests {
     fn an_efi_program_is_read_as_one() {
         let pe = 0x40;
         for (architecture, machine, magic, optional) in
-            [(Arm64, [0x64, 0xaa], [0x0b, 0x02], 240), (Arm, [0xc2, 0x01], [0x0b, 0x01], 224)]
+            [(Arm64, [0x64u8, 0xaa], [0x0bu8, 0x02], 240), (Arm, [0xc2, 0x01], [0x0b, 0x01], 224)]
         {
             let program = efi_program(architecture);
             assert_eq!(&program[pe..pe + 4], b"PE\0\0");
