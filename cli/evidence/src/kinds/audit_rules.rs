@@ -96,9 +96,12 @@ impl Kind for AuditRules {
     }
 }
 
+/// A rule's line, and where it stands.
+type Lines = Vec<(String, String)>;
+
 /// The lines that are loaded for `path`, and what they are read from: where augenrules is started, the file of all
 /// rules is made of the folder's.
-pub(crate) fn loaded<'p>(root: &Root, path: &'p str) -> Result<(Vec<(String, String)>, &'p str), Unable> {
+pub(crate) fn loaded<'p>(root: &Root, path: &'p str) -> Result<(Lines, &'p str), Unable> {
     if path != RULES || parts(root).is_empty() || !makes_rules(root)? {
         return Ok((lines(root, path)?, path));
     }

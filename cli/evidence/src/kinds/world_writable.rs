@@ -31,11 +31,9 @@ impl Kind for WorldWritable {
             .filter(|(path, node)| {
                 let sticky = node.kind == NodeKind::Directory && node.mode & 0o1000 != 0;
                 let link = matches!(node.kind, NodeKind::Symlink(_));
-                node.mode & 0o002 != 0
-                    && !sticky
-                    && !link
-                    && !(node.is_free_device(path) && node.mode == 0o666)
-                    && !with.allowed.iter().any(|pattern| glob::matches(pattern, path))
+                let device = node.is_free_device(path) && node.mode == 0o666;
+                let allowed = with.allowed.iter().any(|pattern| glob::matches(pattern, path));
+                node.mode & 0o002 != 0 && !sticky && !link && !device && !allowed
             })
             .map(|(path, node)| format!("`{path}` has mode {:04o}", node.mode))
             .collect();
