@@ -240,7 +240,10 @@ fn diff_says_what_changed_and_nothing_else() {
     let other = load(&with("6/minute", "9/minute")).unwrap_or_else(|failure| panic!("{failure}"));
     let changes = spec::diff(&plan, &other);
     let keys: Vec<(&str, &str)> = changes.iter().map(|c| (c.area.as_str(), c.key.as_str())).collect();
-    assert_eq!(keys, [("files", "/etc/nftables.conf"), ("network.flows", "service-ssh")]);
+    assert_eq!(
+        keys,
+        [("files", "/etc/nftables.conf"), ("network", "surface"), ("network.flows", "service-ssh")]
+    );
     let gone = load(&with("[extra, adm]", "[adm]")).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(spec::diff(&plan, &gone)[0].key, "maintenance");
     let moved = load(&format!("# a comment moves every line\n{PRODUCT}")).expect("a plan");
@@ -262,7 +265,7 @@ fn schemas_are_named_and_closed() {
     let schemas = spec::schemas();
     assert_eq!(
         schemas.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        ["product", "board", "layer", "buildroot-package", "image-differences"]
+        ["product", "board", "layer", "protocol", "algorithms", "buildroot-package", "image-differences"]
     );
     for (name, schema) in &schemas {
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");

@@ -55,22 +55,40 @@ impl Resolver<'_> {
     /// Files, folders and links of a layer.
     pub(super) fn layer_files(&mut self, layer: &Applied) {
         for ask in &layer.model.files {
-            let Some(each) = ask.for_each else {
+            for item in self.each(ask.for_each) {
+                self.enter(&item);
                 self.file(&layer.who(), ask);
-                continue;
-            };
-            let (name, items) = match each {
-                ForEach::Users => ("user", self.renderer.get("users")),
-                ForEach::Interfaces => ("interface", self.interfaces()),
-            };
-            for item in items.as_array().into_iter().flatten() {
-                self.renderer.set(name, item.clone());
-                self.file(&layer.who(), ask);
+                self.leave(&item);
             }
-            self.renderer.unset(name);
         }
         for ask in &layer.model.selfcheck {
             self.selfcheck(layer, ask);
+        }
+    }
+
+    /// What an ask is made for: once, or once each with the item's name in templates and the item.
+    pub(super) fn each(&self, each: Option<ForEach>) -> Vec<Option<(&'static str, Value)>> {
+        let (name, items) = match each {
+            None => return vec![None],
+            Some(ForEach::Users) => ("user", self.renderer.get("users")),
+            Some(ForEach::Interfaces) => ("interface", self.interfaces()),
+            Some(ForEach::Strongswan) => ("tunnel", self.renderer.get("ends")["strongswan"].clone()),
+            Some(ForEach::Openvpn) => ("tunnel", self.renderer.get("ends")["openvpn"].clone()),
+        };
+        items.as_array().into_iter().flatten().map(|item| Some((name, item.clone()))).collect()
+    }
+
+    /// Shows templates the item.
+    pub(super) fn enter(&mut self, item: &Option<(&'static str, Value)>) {
+        if let Some((name, item)) = item {
+            self.renderer.set(name, item.clone());
+        }
+    }
+
+    /// Takes it away again.
+    pub(super) fn leave(&mut self, item: &Option<(&'static str, Value)>) {
+        if let Some((name, _)) = item {
+            self.renderer.unset(name);
         }
     }
 
@@ -160,17 +178,26 @@ impl Resolver<'_> {
             if elsewhere || !self.architecture.is_of(&ask.architectures) {
                 continue;
             }
-            let Some(with) = self.check_parameters(ask) else { continue };
-            let check = CheckPlan {
-                title: ask.title.as_str().to_owned(),
-                layer: layer.name.clone(),
-                kind: ask.kind.as_str().to_owned(),
-                with,
-                requirements: ask.requirements.iter().map(|id| id.as_str().to_owned()).collect(),
-            };
-            let reason = ask.reason.as_ref().map_or(ask.title.as_str(), |reason| &reason.0);
-            let asker = Asker::saying(&layer.who(), &ask.id.at, reason);
-            self.asked.checks.ask(ask.id.as_str(), check, asker, &mut self.trouble);
+            for item in self.each(ask.for_each) {
+                self.enter(&item);
+                let with = self.check_parameters(ask);
+                self.leave(&item);
+                let Some(with) = with else { continue };
+                let check = CheckPlan {
+                    title: ask.title.as_str().to_owned(),
+                    layer: layer.name.clone(),
+                    kind: ask.kind.as_str().to_owned(),
+                    with,
+                    requirements: ask.requirements.iter().map(|id| id.as_str().to_owned()).collect(),
+                };
+                let id = match item.as_ref().and_then(|(_, item)| item["name"].as_str()) {
+                    Some(name) => format!("{}.{name}", ask.id.as_str()),
+                    None => ask.id.as_str().to_owned(),
+                };
+                let reason = ask.reason.as_ref().map_or(ask.title.as_str(), |reason| &reason.0);
+                let asker = Asker::saying(&layer.who(), &ask.id.at, reason);
+                self.asked.checks.ask(&id, check, asker, &mut self.trouble);
+            }
         }
     }
 
@@ -230,6 +257,16 @@ impl Resolver<'_> {
                     let message = format!("`{path}` belongs to the group `{group}`, which does not exist");
                     self.trouble.push(Diagnostic::error("unknown-owner", message).at(at()).hint(hint));
                 }
+            }
+            // A private key of PEM (RFC 7468, 10 and 11) or of OpenSSH: one image is for many devices.
+            if let FilePlan::File { content, .. } = &entry.value
+                && content.contains("PRIVATE KEY-----")
+            {
+                let message =
+                    format!("`{path}` holds a private key, which every device with this image would share");
+                let hint =
+                    "provision it on each device: what is on the data partition is no part of the image";
+                self.trouble.push(Diagnostic::error("secret-in-image", message).at(at()).hint(hint));
             }
             for (end, _) in path.match_indices('/').filter(|(end, _)| *end > 0) {
                 let Some(parent) = self.asked.files.map.get(&path[..end]) else { continue };
