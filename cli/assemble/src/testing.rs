@@ -126,7 +126,8 @@ pub fn plan() -> Plan {
         units: Default::default(),
         sysctl: Default::default(),
         modes: Default::default(),
-        network: NetworkFacts { zones: Default::default(), interfaces: Default::default(), flows: vec![] },
+        network: NetworkFacts::default(),
+        outside: Default::default(),
         signing: SigningPlan {
             algorithm: "sha256,rsa2048".into(),
             padding: "pss".into(),

@@ -32,6 +32,9 @@ const ACCEPTED: &str = "accepted";
 pub struct Asked {
     /// Name of the identity.
     pub name: String,
+    /// Common name, where it is not the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
     /// Files are `requests/FILE.csr` and `requests/FILE.key.pem`.
     pub file: String,
     /// What it is for.
@@ -82,6 +85,7 @@ pub fn request(folder: &Path, request: &Request, organization: &str, secret: &Se
     let sealed = encrypt(&key.to_der()?, secret)?;
     let asked = Asked {
         name: request.name.clone(),
+        common_name: request.common_name.clone(),
         file: file.clone(),
         role: request.role,
         names: request.names.iter().map(ToString::to_string).collect(),
@@ -211,6 +215,7 @@ fn entry(asked: &Asked, leaf: &Certificate) -> Outcome<Entry> {
     let tbs = &leaf.tbs_certificate;
     Ok(Entry {
         name: asked.name.clone(),
+        common_name: asked.common_name.clone(),
         file: asked.file.clone(),
         role: asked.role,
         names: asked.names.clone(),

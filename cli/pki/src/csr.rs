@@ -80,7 +80,7 @@ pub(crate) fn make(key: &PrivateKey, request: &Request, organization: &str) -> O
         oid: EXTENSION_REQUEST,
         values: SetOfVec::try_from(vec![asked]).map_err(|e| broken(&e))?,
     };
-    let mut subject = vec![(ORGANIZATION, organization), (COMMON_NAME, request.name.as_str())];
+    let mut subject = vec![(ORGANIZATION, organization), (COMMON_NAME, request.common_name())];
     if let Some(serial) = &request.device_serial {
         subject.push((SERIAL, serial.as_str()));
     }

@@ -15,6 +15,7 @@ use crate::authority::{not_issued, read};
 use crate::company::accepted;
 use crate::index::{Entry, Index};
 use crate::key::PrivateKey;
+use crate::names::AltName;
 use crate::verify::{Query, failure, read_pem, verify};
 
 /// An identity that was verified, and whose key is open. Its `{:?}` does not show the key.
@@ -87,6 +88,29 @@ impl Identity {
     /// When it cannot be encoded.
     pub fn key_pem(&self) -> Outcome<Zeroizing<String>> {
         self.key.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|e| crate::key::broken(&e))
+    }
+
+    /// Whether the other end takes it for `name`: an alternative name, and the common name too for programs that
+    /// look at nothing else.
+    ///
+    /// # Errors
+    /// `wrong-name`, with what it has instead.
+    pub fn check_name(&self, name: &AltName, common: bool) -> Outcome<()> {
+        let found = self.entry.common_name.as_ref().unwrap_or(&self.entry.name);
+        let same = matches!(name, AltName::Dns(name) if name.eq_ignore_ascii_case(found));
+        if !self.entry.names.contains(&name.to_string()) || (common && !same) {
+            return Err(Failure::error(
+                ExitStatus::Input,
+                "wrong-name",
+                format!(
+                    "expected `{}` to be known as `{name}`, found the common name `{found}` and the names `{}`",
+                    self.entry.name,
+                    self.entry.names.join("`, `")
+                ),
+            )
+            .hint("issue it with `--common-name` and `--san`, as the product's tunnel names this end"));
+        }
+        Ok(())
     }
 
     fn check(&self, now: u64) -> Outcome<()> {

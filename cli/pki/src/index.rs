@@ -48,6 +48,9 @@ pub struct Revocation {
 pub struct Entry {
     /// Name of the identity.
     pub name: String,
+    /// Common name, where it is not the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
     /// Files are `issued/FILE.crt` and, unless the key is the holder's own, `issued/FILE.key.pem`.
     pub file: String,
     /// What it is for.

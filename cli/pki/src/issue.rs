@@ -19,8 +19,10 @@ use crate::role::Role;
 /// What is to be issued.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Name of the identity and common name.
+    /// Name of the identity.
     pub name: String,
+    /// Common name, if it is another: devices that share an image are looked for by one name.
+    pub common_name: Option<String>,
     /// What for.
     pub role: Role,
     /// Alternative names; without any, the name itself if it is a host name.
@@ -33,6 +35,14 @@ pub struct Request {
     pub algorithm: Algorithm,
     /// A CSR in PEM, whose holder keeps the key.
     pub csr: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// The common name of the subject.
+    #[must_use]
+    pub fn common_name(&self) -> &str {
+        self.common_name.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// What was issued.
@@ -83,7 +93,9 @@ impl Authority {
                 .hint("take the authority's folder from a backup")
         })?;
         let (role, device_serial) = (last.role, last.device_serial.clone());
-        let request = Request { name: name.to_owned(), role, names, device_serial, days, algorithm, csr };
+        let common_name = last.common_name.clone();
+        let request =
+            Request { name: name.to_owned(), common_name, role, names, device_serial, days, algorithm, csr };
         self.issue_next(&request, secret)
     }
 
@@ -103,7 +115,7 @@ impl Authority {
             }
         };
         let mut subject =
-            vec![(ORGANIZATION, self.index.organization.as_str()), (COMMON_NAME, request.name.as_str())];
+            vec![(ORGANIZATION, self.index.organization.as_str()), (COMMON_NAME, request.common_name())];
         if let Some(serial) = &request.device_serial {
             subject.push((SERIAL, serial.as_str()));
         }
@@ -122,6 +134,7 @@ impl Authority {
             if generation == 1 { request.name.clone() } else { format!("{}+{generation}", request.name) };
         let entry = Entry {
             name: request.name.clone(),
+            common_name: request.common_name.clone(),
             file: file.clone(),
             role: request.role,
             names: names.iter().map(ToString::to_string).collect(),
@@ -171,8 +184,8 @@ impl Authority {
 
 pub(crate) fn names_of(request: &Request) -> Outcome<Vec<AltName>> {
     let mut names = request.names.clone();
-    if names.is_empty() && request.role.needs_host_name() && is_host_name(&request.name) {
-        names.push(AltName::Dns(request.name.to_ascii_lowercase()));
+    if names.is_empty() && request.role.needs_host_name() && is_host_name(request.common_name()) {
+        names.push(AltName::Dns(request.common_name().to_ascii_lowercase()));
     }
     let missing = |what: &str| {
         Err(Failure::error(

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
-use pki::provision::{Target, archive, items};
+use pki::provision::{End, Target, archive, items};
 use pki::verify::read_pem;
 use pki::{Algorithm, Answer, Authority, Identity, Init, Reason, Request, Role, accept, accepted, requested};
 use secret::Secret;
@@ -40,6 +40,7 @@ fn made(folder: &Path, arguments: &str) {
 fn request(name: &str, role: Role) -> Request {
     Request {
         name: name.to_owned(),
+        common_name: None,
         role,
         names: Vec::new(),
         device_serial: None,
@@ -144,8 +145,12 @@ fn a_device_gets_its_key_its_chain_and_its_lists_where_the_layers_look() {
     let identity = identity_of(folder.path(), Role::Device, NOW + DAY).unwrap();
     assert!(!format!("{identity:?}").contains("PRIVATE"), "{identity:?}");
     let key = Secret::new(b"-----BEGIN OpenVPN tls-crypt-v2 client key-----\n".to_vec());
-    let targets = [Target::Ipsec, Target::Openvpn { tunnel: "uplink".to_owned(), tls_crypt: key }];
-    let items = items(&identity, &targets).unwrap();
+    let folder = |name: &str| format!("lib/fastness/{name}");
+    let targets = [
+        Target::Ipsec { folder: folder("ipsec") },
+        Target::Openvpn { folder: folder("openvpn/uplink"), tls_crypt: key },
+    ];
+    let items = items(&identity, End::Device, &targets).unwrap();
     let bytes = archive(&items, 0).unwrap();
     assert_eq!(*bytes, *archive(&items, 0).unwrap());
     let mut found = Vec::new();
@@ -188,19 +193,26 @@ fn a_device_gets_its_key_its_chain_and_its_lists_where_the_layers_look() {
 fn what_is_no_identity_of_a_device_is_not_provisioned() {
     let folder = TempDir::new().unwrap();
     let server = identity_of(folder.path(), Role::Server, NOW + DAY).unwrap();
-    let role = items(&server, &[Target::Ipsec]).err().unwrap();
+    let ipsec = [Target::Ipsec { folder: "x".to_owned() }];
+    let role = items(&server, End::Device, &ipsec).err().unwrap();
     assert!(role.to_string().contains("expected a `device`, found `gw.plant.example` as `server`"), "{role}");
 
     let folder = TempDir::new().unwrap();
     let identity = identity_of(folder.path(), Role::Device, NOW + DAY).unwrap();
-    let bad = |tunnel: &str, key: &[u8]| {
-        let key = Secret::new(key.to_vec());
-        let target = Target::Openvpn { tunnel: tunnel.to_owned(), tls_crypt: key };
-        items(&identity, &[target]).err().unwrap()
-    };
-    let key = bad("uplink", b"-----BEGIN OpenVPN Static key V1-----").to_string();
+    let bad = |target: Target| items(&identity, End::Device, &[target]).err().unwrap().to_string();
+    let key = Secret::new(b"-----BEGIN OpenVPN Static key V1-----".to_vec());
+    let key = bad(Target::Openvpn { folder: "x".to_owned(), tls_crypt: key });
     assert!(key.contains("error[bad-tls-crypt]") && !key.contains("Static"), "{key}");
-    assert_eq!(bad("../../etc", b"").diagnostics[0].code, "key-name");
+    for folder in ["../../etc", "", "/etc", "a//b"] {
+        let path = bad(Target::Ipsec { folder: folder.to_owned() });
+        assert!(path.contains("error[bad-path]"), "{path}");
+    }
+    let name = identity.check_name(&"dns:plc.plant.example".parse().unwrap(), false).unwrap_err();
+    assert!(
+        name.to_string().contains("to be known as `dns:plc.plant.example`, found the common name"),
+        "{name}"
+    );
+    identity.check_name(&"dns:gw.plant.example".parse().unwrap(), true).unwrap();
     // Lists end before certificates do.
     let stale = identity_of(folder.path(), Role::Device, NOW + 31 * DAY).unwrap_err();
     assert!(

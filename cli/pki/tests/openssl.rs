@@ -54,6 +54,7 @@ fn authority(folder: &Path, algorithm: Algorithm) -> Authority {
 fn request(name: &str, role: Role) -> Request {
     Request {
         name: name.to_owned(),
+        common_name: None,
         role,
         names: Vec::new(),
         device_serial: None,

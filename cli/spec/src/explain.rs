@@ -3,7 +3,7 @@
 use diag::did_you_mean;
 use serde::Serialize;
 
-use crate::plan::{Asked, FilePlan, Origin, Plan};
+use crate::plan::{AcceptedRisk, Asked, FilePlan, NetworkFacts, Origin, Plan};
 
 /// One value of the plan and everybody who asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -101,10 +101,67 @@ fn everything(plan: &Plan) -> Vec<Explanation> {
         let requirements = check.requirements.join(", ");
         add("check", id, format!("{} ({}; serves {requirements})", check.title, check.kind), &asked.origins);
     }
+    network(&plan.network, &mut add);
     for (target, asked) in &plan.waivers {
         add("waiver", target, "may stay unmet".to_owned(), &asked.origins);
     }
     all
+}
+
+/// Conduits, frames and tunnels with what of them answers. They are the product's own words.
+fn network(network: &NetworkFacts, add: &mut impl FnMut(&str, &str, String, &[Origin])) {
+    let answers = |name: &str| -> String {
+        let own = network.surface.iter().filter(|surface| surface.conduit.as_deref() == Some(name));
+        let lines: Vec<String> = own.map(|surface| format!("\n  answers on {surface}")).collect();
+        if lines.is_empty() { "\n  answers nobody".to_owned() } else { lines.concat() }
+    };
+    for flow in &network.flows {
+        let way = if flow.direction == "in" { "from" } else { "to" };
+        let peers: Vec<&str> = flow.peers_v4.iter().chain(&flow.peers_v6).map(String::as_str).collect();
+        let value = format!(
+            "{}/{} {way} {} in the zone {}, {}: {}{}",
+            flow.transport,
+            flow.port,
+            peers.join(", "),
+            flow.zone,
+            clear(flow.tunnel.as_deref(), flow.accepted_risk.as_ref()),
+            flow.reason,
+            answers(&flow.name)
+        );
+        add("conduit", &flow.name, value, &[]);
+    }
+    for frames in &network.frames {
+        let value = format!(
+            "frames {} of {} on {}, {}: {}{}",
+            frames.ethertype,
+            frames.protocol,
+            frames.interfaces.join(", "),
+            clear(None, frames.accepted_risk.as_ref()),
+            frames.reason,
+            answers(&frames.name)
+        );
+        add("conduit", &frames.name, value, &[]);
+    }
+    for (name, tunnel) in &network.tunnels {
+        let value = format!(
+            "{} with {} at {}, {}: {}{}",
+            tunnel.kind,
+            tunnel.peer_name,
+            tunnel.peer_address,
+            tunnel.proposals.join(" or "),
+            tunnel.reason,
+            answers(name)
+        );
+        add("tunnel", name, value, &[]);
+    }
+}
+
+fn clear(tunnel: Option<&str>, risk: Option<&AcceptedRisk>) -> String {
+    match (tunnel, risk) {
+        (Some(tunnel), _) => format!("through the tunnel `{tunnel}`"),
+        (None, Some(risk)) => format!("in clear (accepted by {}: {})", risk.by, risk.reason),
+        (None, None) => "in clear".to_owned(),
+    }
 }
 
 fn file(asked: &Asked<FilePlan>) -> String {

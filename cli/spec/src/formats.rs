@@ -43,7 +43,7 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
         .map(|(name, _)| *name)
         .chain(LOGIC.iter().map(|(name, _)| *name))
         .chain(NUMBERS.iter().map(|(name, _)| *name))
-        .chain(["json", "join", "if", "unless", "each", "with", "lookup", "len"])
+        .chain(["json", "join", "words", "if", "unless", "each", "with", "lookup", "len"])
 }
 
 /// Registers all of them.
@@ -59,6 +59,7 @@ pub fn register(registry: &mut Handlebars<'static>) {
     }
     registry.register_helper("json", Box::new(Inner(json)));
     registry.register_helper("join", Box::new(Inner(join)));
+    registry.register_helper("words", Box::new(Inner(words)));
     registry.register_helper("if", Box::new(Branch { when: true }));
     registry.register_helper("unless", Box::new(Branch { when: false }));
 }
@@ -189,6 +190,15 @@ fn join(helper: &Helper<'_>) -> Result<Value, RenderError> {
         words.push(word);
     }
     Ok(words.join(between).into())
+}
+
+/// Texts put together, for a helper that holds the whole.
+fn words(helper: &Helper<'_>) -> Result<Value, RenderError> {
+    let mut whole = String::new();
+    for index in 0..helper.params().len().max(1) {
+        whole += &scalar("words", present(helper, index)?.value())?;
+    }
+    Ok(whole.into())
 }
 
 struct Branch {

@@ -96,6 +96,10 @@ choice! {
         Users = "users",
         /// Every interface; the path may hold `{{interface.name}}`.
         Interfaces = "interfaces",
+        /// Every tunnel of strongSwan; the path may hold `{{tunnel.name}}`.
+        Strongswan = "strongswan",
+        /// Every tunnel of OpenVPN; the path may hold `{{tunnel.name}}`.
+        Openvpn = "openvpn",
     }
 }
 
@@ -171,9 +175,11 @@ model! {
     /// State of a systemd unit.
     pub struct UnitAsk {
         /// Its whole name.
-        name: Spanned<UnitName>,
+        name: Spanned<Templated<UnitName>>,
         /// Its state.
         state: StateWord,
+        /// Asks for one for each.
+        for_each: Option<ForEach> = None,
         /// Why.
         reason: Spanned<Reason>,
     }
@@ -216,6 +222,8 @@ model! {
         backend: Option<Backend> = None,
         /// Its kind.
         kind: CheckKind,
+        /// Makes it once for each, with the name behind the id.
+        for_each: Option<ForEach> = None,
         /// The kind's own parameters; a text may hold `{{…}}`, and `{{json …}}` alone keeps its type.
         with: Option<Spanned<Raw>> = None,
         /// Architectures that it is for; none named: every one.

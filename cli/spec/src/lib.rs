@@ -3,6 +3,7 @@
 //! Pure: reads definitions (files, and those compiled in) and computes; starts no process
 //! and writes nothing.
 
+pub mod algorithms;
 mod architecture;
 pub mod board;
 pub mod buildroot;
@@ -18,6 +19,7 @@ mod listing;
 pub mod parameter;
 pub mod plan;
 pub mod product;
+pub mod protocol;
 pub mod render;
 mod resolve;
 mod scaffold;
@@ -94,6 +96,8 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("product", whole("product", product::Product::schema())),
         ("board", whole("board", board::Board::schema())),
         ("layer", whole("layer", layer::Layer::schema())),
+        ("protocol", whole("protocol", protocol::Protocol::schema())),
+        ("algorithms", whole("algorithms", algorithms::Algorithms::schema())),
         ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
         ("image-differences", whole("image differences", differences::ImageDifferences::schema())),
     ]

@@ -9,6 +9,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod network;
+
+pub use network::{
+    AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, Surface, TunnelFacts, ZoneFacts,
+};
+
 /// Who asked for a value, where, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Origin {
@@ -71,6 +77,10 @@ pub struct Plan {
     pub modes: BTreeMap<String, Asked<String>>,
     /// Network facts, for the firewall, the report's picture and the checks.
     pub network: NetworkFacts,
+    /// Files for others than the device, by path below the output folder: the peer's end of each tunnel
+    /// (`peer/NAME/…`) and the MUD file (RFC 8520). No part of the image.
+    #[serde(default)]
+    pub outside: BTreeMap<String, String>,
     /// How the boot chain is signed.
     pub signing: SigningPlan,
     /// Disk layout.
@@ -333,64 +343,6 @@ pub enum UnitState {
     Disabled,
     /// Linked to `/dev/null`.
     Masked,
-}
-
-/// Zones, interfaces and flows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkFacts {
-    /// Zones by name.
-    pub zones: BTreeMap<String, ZoneFacts>,
-    /// Interfaces by name.
-    pub interfaces: BTreeMap<String, InterfaceFacts>,
-    /// Allowed flows, in the product's order; everything else is denied.
-    pub flows: Vec<Flow>,
-}
-
-/// A zone (IEC 62443-3-2: a group of assets with common security needs).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ZoneFacts {
-    /// One line for people.
-    pub description: String,
-    /// Interfaces in it.
-    pub interfaces: Vec<String>,
-}
-
-/// A network interface with static addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InterfaceFacts {
-    /// Zone it belongs to.
-    pub zone: String,
-    /// Addresses with prefix length.
-    pub addresses: Vec<String>,
-    /// Default gateway, if it has one.
-    pub gateway: Option<String>,
-}
-
-/// One allowed flow of a conduit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
-    /// Name, unique: `ssh-from-service`.
-    pub name: String,
-    /// Direction seen from the device: `in` or `out`.
-    pub direction: String,
-    /// The zone on the other side.
-    pub zone: String,
-    /// Interfaces of that zone.
-    pub interfaces: Vec<String>,
-    /// Service name.
-    pub service: String,
-    /// `tcp` or `udp`.
-    pub transport: String,
-    /// Destination port.
-    pub port: u16,
-    /// The other side's IPv4 prefixes (sources of `in`, destinations of `out`); empty: no IPv4.
-    pub peers_v4: Vec<String>,
-    /// The other side's IPv6 prefixes.
-    pub peers_v6: Vec<String>,
-    /// New connections allowed, as nftables writes a rate (`6/minute`).
-    pub rate: String,
-    /// Why it is allowed, from the product.
-    pub reason: String,
 }
 
 /// How images are signed.

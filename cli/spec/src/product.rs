@@ -1,13 +1,19 @@
 //! `product.yaml`: what the device is and who may talk to it.
 
+mod network;
+
 use crate::architecture::Architecture;
 use crate::board::SymbolAsk;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::types::{
     AbsPath, Address, Algorithm, Banner, BuildrootRelease, Count, FileUrl, Flag, HostName, Integer,
-    InterfaceAddress, InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Port, Prefix, Rate,
-    Reason, Series, Sha256, Size, SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
+    InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Reason, Series, Sha256, Size,
+    SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
+};
+
+pub use network::{
+    AcceptedRisk, Conduit, Interface, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer, Zone,
 };
 
 /// Layers that are on unless a product says `without` and why.
@@ -63,6 +69,8 @@ model! {
         interfaces: Map<InterfaceName, Interface> = Map::new(),
         /// Services by name.
         services: Map<Name, Service> = Map::new(),
+        /// Tunnels by name.
+        tunnels: Map<Name, Tunnel> = Map::new(),
         /// Allowed flows between the device and a zone; everything else is denied.
         conduits: Vec<Conduit> = Vec::new(),
         /// People who log in, by account name.
@@ -101,16 +109,6 @@ choice! {
         Debian = "debian",
         /// A Buildroot external tree.
         Buildroot = "buildroot",
-    }
-}
-
-choice! {
-    /// Transports of a service.
-    pub enum Transport {
-        /// TCP.
-        Tcp = "tcp",
-        /// UDP.
-        Udp = "udp",
     }
 }
 
@@ -194,56 +192,6 @@ model! {
         /// The layer.
         layer: Spanned<Name>,
         /// Why.
-        reason: Spanned<Reason>,
-    }
-}
-
-model! {
-    /// A zone: assets with common security needs.
-    pub struct Zone {
-        /// One line for people.
-        description: Text,
-        /// Interfaces of the device that lead into it.
-        interfaces: Vec<Spanned<InterfaceName>>,
-    }
-}
-
-model! {
-    /// A network interface with static addresses.
-    pub struct Interface {
-        /// Addresses with prefix length.
-        addresses: Vec<Spanned<InterfaceAddress>>,
-        /// Default gateway.
-        gateway: Option<Spanned<Address>> = None,
-    }
-}
-
-model! {
-    /// A service: what is spoken, and where.
-    pub struct Service {
-        /// Transport.
-        transport: Transport,
-        /// Destination port.
-        port: Port,
-    }
-}
-
-model! {
-    /// An allowed flow between the device and a zone.
-    pub struct Conduit {
-        /// Its name, unique.
-        name: Spanned<Name>,
-        /// Who opens the connection: a zone, or `device`.
-        from: Spanned<Name>,
-        /// Who answers: a zone, or `device`.
-        to: Spanned<Name>,
-        /// The service.
-        service: Spanned<Name>,
-        /// The other side's networks; default: the whole networks of the zone's interfaces.
-        peers: Option<Spanned<Vec<Spanned<Prefix>>>> = None,
-        /// New connections allowed; default `60/minute`.
-        rate: Option<Rate> = None,
-        /// Why it is allowed.
         reason: Spanned<Reason>,
     }
 }

@@ -6,12 +6,20 @@
 mod accounts;
 mod asks;
 mod buildroot;
+mod conduits;
 mod context;
+mod ends;
 mod files;
+mod firewall;
 mod kconfig;
 mod layers;
+mod mud;
 mod network;
+mod outside;
 mod references;
+mod services;
+mod surface;
+mod tunnels;
 mod waivers;
 
 use std::collections::BTreeSet;
@@ -69,8 +77,13 @@ pub fn resolve(
     };
     let board = choose_board(library, &product, board, &mut trouble)?;
     let facts = board.as_ref().map(|board| board.model.facts(&board.name));
-    let network = network::resolve(&product, facts.as_ref(), &mut trouble);
+    let standards = network::Standards {
+        protocols: crate::protocol::all(library, &mut trouble)?,
+        algorithms: crate::algorithms::table(library, &mut trouble)?,
+    };
+    let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
     let layers = layers::choose(library, &product, source, &mut trouble)?;
+    network.surface = surface::of(&network, layers::answers_ping(&layers));
     let product_facts = product_facts(&product, &mut trouble);
     // Without a board nothing can be rendered; what was found so far is said.
     let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };
@@ -90,7 +103,14 @@ pub fn resolve(
     };
     resolver.finish(
         &board,
-        Fixed { product: product_facts, board: facts, network, signing, storage },
+        Fixed {
+            product: product_facts,
+            board: facts,
+            firewall: firewall::facts(&network, &standards.protocols),
+            network,
+            signing,
+            storage,
+        },
         &layers,
     )
 }
@@ -204,6 +224,7 @@ struct Fixed {
     product: ProductFacts,
     board: BoardFacts,
     network: NetworkFacts,
+    firewall: serde_json::Value,
     signing: SigningPlan,
     storage: StoragePlan,
 }
@@ -288,10 +309,14 @@ impl Resolver<'_> {
             self.reject_bad_files();
         }
         self.waivers(layers);
+        let outside = match self.trouble.is_empty() {
+            true => self.outside(&fixed.product, &fixed.network, &self.product.name.at.clone()),
+            false => std::collections::BTreeMap::new(),
+        };
         if !self.trouble.is_empty() {
             return Err(input(self.trouble));
         }
-        Ok(self.into_plan(board, fixed, layers, buildroot))
+        Ok(Plan { outside, ..self.into_plan(board, fixed, layers, buildroot) })
     }
 
     fn board_asks(&mut self, board: &NamedBoard) {
@@ -333,16 +358,18 @@ impl Resolver<'_> {
                 crate::layer::StateWord::Disabled => UnitState::Disabled,
                 crate::layer::StateWord::Masked => UnitState::Masked,
             };
-            self.asked.units.ask(
-                ask.name.as_str(),
-                state,
-                Asker::new(&who, &ask.name.at, &ask.reason),
-                trouble,
-            );
+            for item in self.each(ask.for_each) {
+                self.enter(&item);
+                if let Some(name) = self.templated(&ask.name.value, &ask.name.at) {
+                    let asker = Asker::new(&who, &ask.name.at, &ask.reason);
+                    self.asked.units.ask(name.as_str(), state, asker, &mut self.trouble);
+                }
+                self.leave(&item);
+            }
         }
         for ask in &model.modes {
             let asker = Asker::new(&who, &ask.path.at, &ask.reason);
-            self.asked.modes.ask(ask.path.as_str(), ask.mode.as_str().to_owned(), asker, trouble);
+            self.asked.modes.ask(ask.path.as_str(), ask.mode.as_str().to_owned(), asker, &mut self.trouble);
         }
         let architecture = self.architecture;
         for ask in model.sysctl.iter().filter(|ask| architecture.is_of(&ask.architectures)) {
@@ -464,6 +491,7 @@ impl Resolver<'_> {
             sysctl: self.asked.sysctl.into_plan(),
             modes: self.asked.modes.into_plan(),
             network: fixed.network,
+            outside: std::collections::BTreeMap::new(),
             signing: fixed.signing,
             storage: fixed.storage,
             checks: self.asked.checks.into_plan(),

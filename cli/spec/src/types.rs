@@ -1,6 +1,8 @@
 //! The typed scalars of all formats. Nothing untyped reaches a template: what a type accepts is
 //! narrow enough that every output format can hold it.
 
+mod crypto;
+mod ethernet;
 mod network;
 mod numbers;
 mod release;
@@ -13,6 +15,8 @@ use serde_json::Value;
 use crate::decode::{Decode, Decoder};
 use crate::yaml::{Kind, Node};
 
+pub use crypto::{Cipher, Proposal};
+pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
 pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
@@ -110,9 +114,11 @@ decodes!(
     BuildrootRelease,
     CheckId,
     CheckKind,
+    Cipher,
     ConfigTarget,
     Count,
     Duration,
+    EtherType,
     FileUrl,
     Flag,
     Glob,
@@ -126,12 +132,14 @@ decodes!(
     LinkTarget,
     Mirror,
     Mode,
+    MulticastRange,
     Name,
     PackageName,
     ParameterName,
     Percentage,
     Port,
     Prefix,
+    Proposal,
     Rate,
     Release,
     RequirementId,

@@ -189,7 +189,7 @@ fn a_products_own_definitions_come_first() {
 }
 
 #[test]
-fn a_secret_in_the_shared_image_is_refused_and_not_shown() {
+fn a_secret_of_any_form_in_the_shared_image_is_refused_and_not_shown() {
     let template = |text: &str| {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path(), "templates/base/hostname.hbs", text);
@@ -198,8 +198,8 @@ fn a_secret_in_the_shared_image_is_refused_and_not_shown() {
     for label in [
         "PRIVATE KEY",
         "ENCRYPTED PRIVATE KEY",
-        "EC PRIVATE KEY",
         "OPENSSH PRIVATE KEY",
+        "PGP PRIVATE KEY BLOCK",
         "OpenVPN tls-crypt-v2 client key",
         "OpenVPN Static key V1",
     ] {
@@ -207,7 +207,7 @@ fn a_secret_in_the_shared_image_is_refused_and_not_shown() {
         let failure = template(&text).expect_err("refused");
         assert_eq!((failure.status, failure.diagnostics.len()), (diag::ExitStatus::Input, 1), "{failure}");
         let said = failure.to_string();
-        assert!(said.contains("error[secret-in-image]: `/etc/hostname` holds a secret"), "{said}");
+        assert!(said.contains("error[secret-in-image]: `/etc/hostname` holds a private key"), "{said}");
         assert!(said.contains("`fastness provision`") && !said.contains("c2VjcmV0"), "{said}");
     }
     // What is public may be in the image.
@@ -268,7 +268,10 @@ fn diff_says_what_changed_and_nothing_else() {
     let other = load(&with("6/minute", "9/minute")).unwrap_or_else(|failure| panic!("{failure}"));
     let changes = spec::diff(&plan, &other);
     let keys: Vec<(&str, &str)> = changes.iter().map(|c| (c.area.as_str(), c.key.as_str())).collect();
-    assert_eq!(keys, [("files", "/etc/nftables.conf"), ("network.flows", "service-ssh")]);
+    assert_eq!(
+        keys,
+        [("files", "/etc/nftables.conf"), ("network", "surface"), ("network.flows", "service-ssh")]
+    );
     let gone = load(&with("[extra, adm]", "[adm]")).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(spec::diff(&plan, &gone)[0].key, "maintenance");
     let moved = load(&format!("# a comment moves every line\n{PRODUCT}")).expect("a plan");
@@ -290,7 +293,7 @@ fn schemas_are_named_and_closed() {
     let schemas = spec::schemas();
     assert_eq!(
         schemas.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        ["product", "board", "layer", "buildroot-package", "image-differences"]
+        ["product", "board", "layer", "protocol", "algorithms", "buildroot-package", "image-differences"]
     );
     for (name, schema) in &schemas {
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");

@@ -94,13 +94,14 @@ fn zones_and_interfaces_that_do_not_fit() {
         "the interface `eth0` is in two zones, `plant` and `service`",
         "one zone",
     );
-    says(
-        "198.51.100.2/28",
-        "192.0.2.130/25",
-        "overlapping-networks",
-        "the networks of `eth0` and `eth1` overlap: `192.0.2.0/24` and `192.0.2.128/25`",
-        "its own network",
+    let overlapping = with("198.51.100.2/28", "192.0.2.130/25");
+    let found = refused(&overlapping.replacen("peers: [198.51.100.0/28]", "peers: [192.0.2.128/28]", 1));
+    assert_eq!((found.len(), found[0].code.as_str()), (1, "overlapping-networks"));
+    assert_eq!(
+        found[0].message,
+        "the networks of `eth0` and `eth1` overlap: `192.0.2.0/24` and `192.0.2.128/25`"
     );
+    assert!(found[0].hint.as_deref().is_some_and(|hint| hint.contains("its own network")));
     says(
         "gateway: 192.0.2.1",
         "gateway: 192.0.3.1",

@@ -4,12 +4,12 @@
 //! that no root is needed and nothing of the host's network is seen or changed; where no
 //! namespace is to be had, the image loads it itself in QEMU ([`nft_machine`]). What is accepted there must be exactly the plan's flows, besides loopback, ICMP and answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use exec::Call;
 use serde::Deserialize;
-use spec::plan::{BoardFacts, Flow, Plan};
+use spec::plan::{BoardFacts, Flow, Plan, TunnelFacts};
 
 use super::Kind;
 use super::nft_machine;
@@ -141,12 +141,15 @@ fn load(text: &str) -> Result<Result<Vec<u8>, String>, Unable> {
     }
 }
 
-/// One accepted destination: direction, interface, transport, port, IP family, other side.
-type Tuple = (&'static str, String, String, u16, &'static str, BTreeSet<String>);
+/// One accepted destination: direction, interface, transport, port (0: the transport has none), IP
+/// family, and the `reqid` of the IPsec policy that it must have passed.
+type Key = (&'static str, String, String, u16, &'static str, Option<String>);
+/// The other sides of each.
+type Accepted = BTreeMap<Key, BTreeSet<String>>;
 
 fn compare(ruleset: &Ruleset, plan: &Plan, with: &With) -> Result<(Vec<String>, Vec<String>), String> {
     let mut problems = Vec::new();
-    let mut accepted = BTreeSet::new();
+    let mut accepted = Accepted::new();
     for (hook, direction) in [("input", "in"), ("output", "out"), ("forward", "forward")] {
         let bases = ruleset.bases(hook)?;
         let [base] = bases.as_slice() else {
@@ -163,59 +166,89 @@ fn compare(ruleset: &Ruleset, plan: &Plan, with: &With) -> Result<(Vec<String>, 
             problems.push(format!("`{}` does not log what it drops at a bounded rate", base.name));
         }
         for accept in &base.accepts {
-            match classify(accept, direction) {
-                Ok(tuples) if with.limited && direction == "in" && !tuples.is_empty() && !accept.limited => {
-                    problems.push(format!(
-                        "`{}` accepts {} without a rate limit",
-                        base.name,
-                        shown(&tuples[0])
-                    ));
+            let tuples = match classify(accept, direction) {
+                Ok(tuples) => tuples,
+                Err(why) => {
+                    problems.push(format!("`{}` accepts {why}", base.name));
+                    continue;
                 }
-                // What connection tracking calls invalid belongs to no flow.
-                Ok(tuples)
-                    if with.strict
-                        && !tuples.is_empty()
-                        && accept.states.as_ref().is_none_or(|states| states.contains("invalid")) =>
-                {
-                    problems.push(format!(
-                        "`{}` accepts {} whatever its state",
-                        base.name,
-                        shown(&tuples[0])
-                    ));
-                }
-                Ok(tuples) => accepted.extend(tuples),
-                Err(why) => problems.push(format!("`{}` accepts {why}", base.name)),
+            };
+            let Some(first) = tuples.first() else { continue };
+            // ESP is limited by the keys that it needs: what does not decrypt ends there.
+            let open = direction == "in" && !accept.limited && first.0.2 != "esp";
+            // What connection tracking calls invalid belongs to no flow.
+            let invalid = accept.states.as_ref().is_none_or(|states| states.contains("invalid"));
+            if with.limited && open {
+                problems.push(format!("`{}` accepts {} without a rate limit", base.name, shown(first)));
+            } else if with.strict && invalid {
+                problems.push(format!("`{}` accepts {} whatever its state", base.name, shown(first)));
+            } else {
+                add(&mut accepted, tuples);
             }
         }
     }
-    let wanted: BTreeSet<Tuple> = plan.network.flows.iter().flat_map(tuples_of).collect();
-    for extra in accepted.difference(&wanted) {
-        problems.push(format!("accepts {}, which no flow allows", shown(extra)));
+    let mut wanted = Accepted::new();
+    plan.network.flows.iter().for_each(|flow| add(&mut wanted, tuples_of(flow, plan)));
+    plan.network.tunnels.values().for_each(|tunnel| add(&mut wanted, ends_of(tunnel)));
+    for (key, peers) in &accepted {
+        let extra: BTreeSet<_> =
+            peers.difference(wanted.get(key).unwrap_or(&BTreeSet::new())).cloned().collect();
+        if !extra.is_empty() {
+            problems.push(format!("accepts {}, which no flow allows", shown(&(key.clone(), extra))));
+        }
     }
-    for missing in wanted.difference(&accepted) {
-        problems.push(format!("does not accept {}, which a flow allows", shown(missing)));
+    for (key, peers) in &wanted {
+        let missing: BTreeSet<_> =
+            peers.difference(accepted.get(key).unwrap_or(&BTreeSet::new())).cloned().collect();
+        if !missing.is_empty() {
+            problems.push(format!("does not accept {}, which a flow allows", shown(&(key.clone(), missing))));
+        }
     }
     problems.sort();
     problems.dedup();
-    Ok((problems, accepted.iter().map(shown).collect()))
+    Ok((problems, accepted.into_iter().map(|pair| shown(&pair)).collect()))
 }
 
-fn tuples_of(flow: &Flow) -> Vec<Tuple> {
+fn add(all: &mut Accepted, tuples: Vec<(Key, BTreeSet<String>)>) {
+    for (key, peers) in tuples {
+        all.entry(key).or_default().extend(peers);
+    }
+}
+
+fn tuples_of(flow: &Flow, plan: &Plan) -> Vec<(Key, BTreeSet<String>)> {
     let direction = if flow.direction == "in" { "in" } else { "out" };
+    let tunnel = flow.tunnel.as_ref().and_then(|name| plan.network.tunnels.get(name));
+    let reqid = tunnel.and_then(|tunnel| tunnel.reqid).map(|reqid| reqid.to_string());
     let mut tuples = Vec::new();
     for interface in &flow.interfaces {
         for (family, peers) in [("ip", &flow.peers_v4), ("ip6", &flow.peers_v6)] {
             if !peers.is_empty() {
                 let peers = peers.iter().map(|peer| normal_prefix(peer)).collect();
-                tuples.push((direction, interface.clone(), flow.transport.clone(), flow.port, family, peers));
+                let (interface, transport) = (interface.clone(), flow.transport.clone());
+                tuples.push(((direction, interface, transport, flow.port, family, reqid.clone()), peers));
             }
         }
     }
     tuples
 }
 
+/// The outer packets of a tunnel: keys and ESP both ways, or the client's side of OpenVPN.
+fn ends_of(tunnel: &TunnelFacts) -> Vec<(Key, BTreeSet<String>)> {
+    let family = if tunnel.peer_address.contains(':') { "ip6" } else { "ip" };
+    let end = |direction: &'static str, transport: &str, port: u16| {
+        let key = (direction, tunnel.interface.clone(), transport.to_owned(), port, family, None);
+        (key, BTreeSet::from([normal_prefix(&tunnel.peer_address)]))
+    };
+    let ports = tunnel.ports.iter();
+    if tunnel.kind != "strongswan" {
+        return ports.map(|port| end("out", "udp", *port)).collect();
+    }
+    let both = |port: &u16| [end("in", "udp", *port), end("out", "udp", *port)];
+    ports.flat_map(both).chain([end("in", "esp", 0), end("out", "esp", 0)]).collect()
+}
+
 /// What an acceptance means; empty for loopback, ICMP and answers.
-fn classify(accept: &Accept, direction: &'static str) -> Result<Vec<Tuple>, String> {
+fn classify(accept: &Accept, direction: &'static str) -> Result<Vec<(Key, BTreeSet<String>)>, String> {
     let only = |field: &Option<BTreeSet<String>>, names: &[&str]| {
         field.as_ref().is_some_and(|set| set.iter().all(|name| names.contains(&name.as_str())))
     };
@@ -234,19 +267,23 @@ fn classify(accept: &Accept, direction: &'static str) -> Result<Vec<Tuple>, Stri
     let (interfaces, other) =
         if direction == "in" { (&accept.from, &accept.source) } else { (&accept.to, &accept.destination) };
     let Some(interfaces) = interfaces else { return Err("on any interface".to_owned()) };
-    let (Some(transports), Some(ports)) = (&accept.transport, &accept.ports) else {
-        return Err(format!("any port on {}", interfaces.iter().cloned().collect::<Vec<_>>().join(", ")));
+    let of_interfaces = || interfaces.iter().cloned().collect::<Vec<_>>().join(", ");
+    let ports = match &accept.ports {
+        None if only(&accept.transport, &["esp"]) => BTreeSet::from([0]),
+        Some(ports) => ports.clone(),
+        None => return Err(format!("any port on {}", of_interfaces())),
     };
-    let Some((family, peers)) = other else {
-        return Err(format!("any peer on {}", interfaces.iter().cloned().collect::<Vec<_>>().join(", ")));
-    };
+    let Some(transports) = &accept.transport else { return Err(format!("any port on {}", of_interfaces())) };
+    let Some((family, peers)) = other else { return Err(format!("any peer on {}", of_interfaces())) };
     let family = if family == "ip" { "ip" } else { "ip6" };
     let peers: BTreeSet<String> = peers.iter().map(|peer| normal_prefix(peer)).collect();
+    let reqid = accept.reqid.as_ref().map(|ids| ids.iter().cloned().collect::<Vec<_>>().join(" or "));
     let mut tuples = Vec::new();
     for interface in interfaces {
         for transport in transports {
-            for port in ports {
-                tuples.push((direction, interface.clone(), transport.clone(), *port, family, peers.clone()));
+            for port in &ports {
+                let key = (direction, interface.clone(), transport.clone(), *port, family, reqid.clone());
+                tuples.push((key, peers.clone()));
             }
         }
     }
@@ -275,12 +312,12 @@ fn normal_prefix(text: &str) -> String {
     if length == bits { address.to_string() } else { format!("{address}/{length}") }
 }
 
-fn shown((direction, interface, transport, port, _, peers): &Tuple) -> String {
+fn shown(((direction, interface, transport, port, _, reqid), peers): &(Key, BTreeSet<String>)) -> String {
     let peers = peers.iter().cloned().collect::<Vec<_>>().join(", ");
-    match *direction {
-        "in" => format!("{transport}/{port} from {peers} on {interface}"),
-        _ => format!("{transport}/{port} to {peers} on {interface}"),
-    }
+    let what = if *port == 0 { transport.clone() } else { format!("{transport}/{port}") };
+    let through = reqid.as_ref().map(|reqid| format!(" through IPsec (reqid {reqid})")).unwrap_or_default();
+    let way = if *direction == "in" { "from" } else { "to" };
+    format!("{what} {way} {peers} on {interface}{through}")
 }
 
 #[cfg(test)]

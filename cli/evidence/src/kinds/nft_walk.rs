@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-const STATE_LIMIT: usize = 4096;
+const STATE_LIMIT: usize = 65_536;
 const DEPTH_LIMIT: usize = 16;
 const PORT_LIMIT: u64 = 64;
 
@@ -29,6 +29,8 @@ pub struct Accept {
     pub source: Option<(String, BTreeSet<String>)>,
     /// IP family and destination prefixes.
     pub destination: Option<(String, BTreeSet<String>)>,
+    /// `reqid` of the IPsec policy that it came, or is to leave, under.
+    pub reqid: Option<BTreeSet<String>>,
     /// Whether a rate limits it.
     pub limited: bool,
 }
@@ -263,9 +265,13 @@ fn restrict(state: &mut Accept, field: &Value, values: &[Value]) {
         match meta {
             "iif" | "iifname" => narrow(&mut state.from, texts()),
             "oif" | "oifname" => narrow(&mut state.to, texts()),
-            "l4proto" => narrow(&mut state.transport, texts()),
+            "l4proto" => {
+                narrow(&mut state.transport, texts().iter().map(|name| protocol_name(name)).collect())
+            }
             _ => {}
         }
+    } else if field["ipsec"]["key"] == "reqid" {
+        narrow(&mut state.reqid, texts());
     } else if field["ct"]["key"] == "state" {
         narrow(&mut state.states, texts());
     } else if let (Some(protocol), Some(name)) =
@@ -290,6 +296,17 @@ fn restrict(state: &mut Accept, field: &Value, values: &[Value]) {
             _ => {}
         }
     }
+}
+
+/// Where the host has no table of protocols, nft lists their numbers.
+fn protocol_name(text: &str) -> String {
+    match text {
+        "6" => "tcp",
+        "17" => "udp",
+        "50" => "esp",
+        name => name,
+    }
+    .to_owned()
 }
 
 fn narrow<T: Ord + Clone>(field: &mut Option<BTreeSet<T>>, values: BTreeSet<T>) {

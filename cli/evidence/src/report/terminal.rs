@@ -27,6 +27,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     troubles(report, colour, &mut out);
     not_looked_at(report, &mut out);
     attacks(report, colour, &mut out);
+    risks(report, colour, &mut out);
     waivers(report, &mut out);
     requirements(report, &mut out);
     out.push('\n');
@@ -114,6 +115,20 @@ fn attacks(report: &Report, colour: bool, out: &mut String) {
 }
 
 /// What does not hold and why that is accepted: never only a number.
+/// What passes in clear because somebody took the risk.
+fn risks(report: &Report, colour: bool, out: &mut String) {
+    let Some(network) = &report.network else { return };
+    let flows = network.flows.iter().filter_map(|flow| Some((&flow.name, flow.accepted_risk.as_ref()?)));
+    let frames =
+        network.frames.iter().filter_map(|frames| Some((&frames.name, frames.accepted_risk.as_ref()?)));
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, risk) in flows.chain(frames).filter(|(name, _)| seen.insert((*name).clone())) {
+        out.push('\n');
+        line(out, &format!("{}{name}", painted("IN CLEAR  ", "31", colour)));
+        wrapped(out, &format!("accepted by {}: {}", risk.by, risk.reason), 8);
+    }
+}
+
 fn waivers(report: &Report, out: &mut String) {
     let used: Vec<_> = report.waivers.iter().filter(|waiver| waiver.used).collect();
     if used.is_empty() {

@@ -149,8 +149,11 @@ enum Verb {
 /// An identity that is wanted.
 #[derive(Debug, clap::Args)]
 struct Wanted {
-    /// Name of the identity, and common name
+    /// Name of the identity
     name: String,
+    /// Common name, if it is another, such as the one name of all devices with one image
+    #[arg(long, value_name = "NAME")]
+    common_name: Option<String>,
     /// What it is for
     #[arg(long, value_name = "ROLE")]
     role: Role,
@@ -445,6 +448,7 @@ impl Wanted {
     fn request(&self) -> Request {
         Request {
             name: self.name.clone(),
+            common_name: self.common_name.clone(),
             role: self.role.into(),
             names: self.san.clone(),
             device_serial: self.device_serial.clone(),
@@ -462,6 +466,11 @@ impl Place {
             Some(folder) => Ok(folder.clone()),
             None => places::pki(&stages::product_name(&self.product)?),
         }
+    }
+
+    /// The product file.
+    pub fn product(&self) -> &Path {
+        &self.product
     }
 
     /// The name by which the passphrase is asked for.

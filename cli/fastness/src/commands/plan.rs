@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use diag::{ExitStatus, Outcome};
-use spec::plan::{FilePlan, Plan};
+use spec::plan::{AcceptedRisk, FilePlan, Plan};
 
 use crate::output::Output;
 use crate::places::PRODUCT;
@@ -45,23 +45,7 @@ fn text(plan: &Plan) -> String {
         plan.sha256()
     );
     section(&mut out, "layers", plan.layers.iter().map(|layer| format!("{}: {}", layer.name, layer.title)));
-    section(
-        &mut out,
-        "flows; everything else is denied",
-        plan.network.flows.iter().map(|flow| {
-            let peers: Vec<&str> = flow.peers_v4.iter().chain(&flow.peers_v6).map(String::as_str).collect();
-            format!(
-                "{:<3} {} {}/{} {} {} ({})",
-                flow.direction,
-                flow.zone,
-                flow.transport,
-                flow.port,
-                peers.join(", "),
-                flow.name,
-                flow.reason
-            )
-        }),
-    );
+    network(&mut out, plan);
     section(&mut out, "packages", plan.packages.keys().cloned());
     section(
         &mut out,
@@ -103,6 +87,71 @@ fn text(plan: &Plan) -> String {
         plan.sysctl.len()
     ));
     out
+}
+
+fn network(out: &mut String, plan: &Plan) {
+    let network = &plan.network;
+    section(
+        out,
+        "flows; everything else is denied",
+        network.flows.iter().map(|flow| {
+            let peers: Vec<&str> = flow.peers_v4.iter().chain(&flow.peers_v6).map(String::as_str).collect();
+            format!(
+                "{:<3} {} {}/{} {} {} ({}){}",
+                flow.direction,
+                flow.zone,
+                flow.transport,
+                flow.port,
+                peers.join(", "),
+                flow.name,
+                flow.reason,
+                passing(flow.tunnel.as_deref(), flow.accepted_risk.as_ref())
+            )
+        }),
+    );
+    section(
+        out,
+        "frames without IP",
+        network.frames.iter().map(|frames| {
+            format!(
+                "{:<4} {} {} {} {} ({}){}",
+                frames.direction,
+                frames.zone,
+                frames.ethertype,
+                frames.protocol,
+                frames.name,
+                frames.reason,
+                passing(None, frames.accepted_risk.as_ref())
+            )
+        }),
+    );
+    section(
+        out,
+        "tunnels",
+        network.tunnels.iter().map(|(name, tunnel)| {
+            let behind: Vec<&str> =
+                tunnel.networks_v4.iter().chain(&tunnel.networks_v6).map(String::as_str).collect();
+            format!(
+                "{name}: {} with {} ({}) by {}; behind it {} ({})",
+                tunnel.kind,
+                tunnel.peer_name,
+                tunnel.peer_address,
+                tunnel.interface,
+                behind.join(", "),
+                tunnel.reason
+            )
+        }),
+    );
+    section(out, "what answers; everything else is silent", network.surface.iter().map(ToString::to_string));
+}
+
+/// How a flow passes, where there is more to say than that it does.
+fn passing(tunnel: Option<&str>, risk: Option<&AcceptedRisk>) -> String {
+    match (tunnel, risk) {
+        (Some(tunnel), _) => format!("; through the tunnel `{tunnel}` only"),
+        (None, Some(risk)) => format!("; IN CLEAR, accepted by {}: {}", risk.by, risk.reason),
+        (None, None) => String::new(),
+    }
 }
 
 fn section(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {

@@ -110,9 +110,17 @@ pub fn generate(plan: &Plan, folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
     let generated = folder.join("generated");
     steps.step("generate", None, || {
         backend::generate(plan, &generated)?;
+        outside(plan, folder)?;
         Ok(((), false))
     })?;
     Ok(generated)
+}
+
+/// What is made for others than the device: the peer's end of each tunnel and the MUD file, in `network/`.
+fn outside(plan: &Plan, folder: &Path) -> Outcome<()> {
+    let mut tree = backend::buildroot::Tree::default();
+    plan.outside.iter().for_each(|(path, content)| tree.file(path, content));
+    tree.bring_to(&folder.join("network"))
 }
 
 /// Plans of several boards → one `generated/`, for Buildroot.
@@ -123,6 +131,8 @@ pub fn generate_together(plans: &[Plan], folder: &Path, steps: &Steps) -> Outcom
     let generated = folder.join("generated");
     steps.step("generate", None, || {
         backend::buildroot::tree_of_boards(plans)?.bring_to(&generated)?;
+        // The network is the product's: it is the same for all boards.
+        plans.first().map_or(Ok(()), |plan| outside(plan, folder))?;
         Ok(((), false))
     })?;
     Ok(generated)

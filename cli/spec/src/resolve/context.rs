@@ -3,6 +3,7 @@
 use serde_json::{Map as JsonMap, Value, json};
 
 use super::accounts::Accounts;
+use super::ends;
 use super::layers::Applied;
 use super::{Everything, Fixed};
 use crate::architecture::Architecture;
@@ -32,6 +33,11 @@ pub fn fixed(
         ("board".to_owned(), value(&fixed.board)),
         ("architecture".to_owned(), json!({"name": architecture.as_str(), "bits": architecture.bits()})),
         ("network".to_owned(), value(&fixed.network)),
+        ("firewall".to_owned(), fixed.firewall.clone()),
+        (
+            "ends".to_owned(),
+            json!({"strongswan": ends::items(&fixed.network, "strongswan"), "openvpn": ends::items(&fixed.network, "openvpn")}),
+        ),
         ("signing".to_owned(), value(&fixed.signing)),
         ("storage".to_owned(), value(&fixed.storage)),
         ("users".to_owned(), persons(product)),

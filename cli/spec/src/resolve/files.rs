@@ -28,15 +28,14 @@ pub fn show(file: &FilePlan) -> String {
     }
 }
 
-/// The label of the first secret in PEM: private keys (RFC 7468, 10 and 11, OpenSSL's older forms, OpenSSH, OpenPGP)
-/// and the static keys of OpenVPN.
-fn secret_label(content: &str) -> Option<&str> {
-    content.split("-----BEGIN ").skip(1).find_map(|rest| {
-        let label = rest.split_once("-----")?.0;
-        let secret = label.ends_with("PRIVATE KEY")
+/// Whether a text holds a private key in PEM (RFC 7468, 10 and 11, and the older forms of OpenSSL), of OpenSSH or
+/// OpenPGP, or a static key of OpenVPN.
+fn holds_secret(content: &str) -> bool {
+    content.split("-----BEGIN ").skip(1).any(|rest| {
+        let label = rest.split_once("-----").map_or("", |(label, _)| label);
+        label.ends_with("PRIVATE KEY")
             || label == "PGP PRIVATE KEY BLOCK"
-            || (label.starts_with("OpenVPN ") && label.contains("key"));
-        secret.then_some(label)
+            || (label.starts_with("OpenVPN ") && label.to_ascii_lowercase().contains("key"))
     })
 }
 
@@ -67,22 +66,40 @@ impl Resolver<'_> {
     /// Files, folders and links of a layer.
     pub(super) fn layer_files(&mut self, layer: &Applied) {
         for ask in &layer.model.files {
-            let Some(each) = ask.for_each else {
+            for item in self.each(ask.for_each) {
+                self.enter(&item);
                 self.file(&layer.who(), ask);
-                continue;
-            };
-            let (name, items) = match each {
-                ForEach::Users => ("user", self.renderer.get("users")),
-                ForEach::Interfaces => ("interface", self.interfaces()),
-            };
-            for item in items.as_array().into_iter().flatten() {
-                self.renderer.set(name, item.clone());
-                self.file(&layer.who(), ask);
+                self.leave(&item);
             }
-            self.renderer.unset(name);
         }
         for ask in &layer.model.selfcheck {
             self.selfcheck(layer, ask);
+        }
+    }
+
+    /// What an ask is made for: once, or once each with the item's name in templates and the item.
+    pub(super) fn each(&self, each: Option<ForEach>) -> Vec<Option<(&'static str, Value)>> {
+        let (name, items) = match each {
+            None => return vec![None],
+            Some(ForEach::Users) => ("user", self.renderer.get("users")),
+            Some(ForEach::Interfaces) => ("interface", self.interfaces()),
+            Some(ForEach::Strongswan) => ("tunnel", self.renderer.get("ends")["strongswan"].clone()),
+            Some(ForEach::Openvpn) => ("tunnel", self.renderer.get("ends")["openvpn"].clone()),
+        };
+        items.as_array().into_iter().flatten().map(|item| Some((name, item.clone()))).collect()
+    }
+
+    /// Shows templates the item.
+    pub(super) fn enter(&mut self, item: &Option<(&'static str, Value)>) {
+        if let Some((name, item)) = item {
+            self.renderer.set(name, item.clone());
+        }
+    }
+
+    /// Takes it away again.
+    pub(super) fn leave(&mut self, item: &Option<(&'static str, Value)>) {
+        if let Some((name, _)) = item {
+            self.renderer.unset(name);
         }
     }
 
@@ -172,17 +189,26 @@ impl Resolver<'_> {
             if elsewhere || !self.architecture.is_of(&ask.architectures) {
                 continue;
             }
-            let Some(with) = self.check_parameters(ask) else { continue };
-            let check = CheckPlan {
-                title: ask.title.as_str().to_owned(),
-                layer: layer.name.clone(),
-                kind: ask.kind.as_str().to_owned(),
-                with,
-                requirements: ask.requirements.iter().map(|id| id.as_str().to_owned()).collect(),
-            };
-            let reason = ask.reason.as_ref().map_or(ask.title.as_str(), |reason| &reason.0);
-            let asker = Asker::saying(&layer.who(), &ask.id.at, reason);
-            self.asked.checks.ask(ask.id.as_str(), check, asker, &mut self.trouble);
+            for item in self.each(ask.for_each) {
+                self.enter(&item);
+                let with = self.check_parameters(ask);
+                self.leave(&item);
+                let Some(with) = with else { continue };
+                let check = CheckPlan {
+                    title: ask.title.as_str().to_owned(),
+                    layer: layer.name.clone(),
+                    kind: ask.kind.as_str().to_owned(),
+                    with,
+                    requirements: ask.requirements.iter().map(|id| id.as_str().to_owned()).collect(),
+                };
+                let id = match item.as_ref().and_then(|(_, item)| item["name"].as_str()) {
+                    Some(name) => format!("{}.{name}", ask.id.as_str()),
+                    None => ask.id.as_str().to_owned(),
+                };
+                let reason = ask.reason.as_ref().map_or(ask.title.as_str(), |reason| &reason.0);
+                let asker = Asker::saying(&layer.who(), &ask.id.at, reason);
+                self.asked.checks.ask(&id, check, asker, &mut self.trouble);
+            }
         }
     }
 
@@ -225,21 +251,10 @@ impl Resolver<'_> {
         })
     }
 
-    /// Private keys, owners that do not exist, and files below something that is no folder.
+    /// Owners that do not exist, and files below something that is no folder.
     pub(super) fn reject_bad_files(&mut self) {
         for (path, entry) in &self.asked.files.map {
             let at = || entry.askers[0].at.location();
-            if let FilePlan::File { content, .. } = &entry.value
-                && let Some(label) = secret_label(content)
-            {
-                let message = format!(
-                    "`{path}` holds a secret (`{label}`), and every device of the product gets the same image"
-                );
-                self.trouble.push(Diagnostic::error("secret-in-image", message).at(at()).hint(
-                    "take it out, and replace a key that others may have seen; `fastness provision` writes a \
-                     device's own secrets for its data partition",
-                ));
-            }
             if let FilePlan::File { owner, group, .. } | FilePlan::Directory { owner, group, .. } =
                 &entry.value
             {
@@ -253,6 +268,16 @@ impl Resolver<'_> {
                     let message = format!("`{path}` belongs to the group `{group}`, which does not exist");
                     self.trouble.push(Diagnostic::error("unknown-owner", message).at(at()).hint(hint));
                 }
+            }
+            // One image is for many devices.
+            if let FilePlan::File { content, .. } = &entry.value
+                && holds_secret(content)
+            {
+                let message =
+                    format!("`{path}` holds a private key, which every device with this image would share");
+                let hint = "take it out, and replace it if others may have seen it; `fastness provision` writes a \
+                            device's own secrets for its data partition, which is no part of the image";
+                self.trouble.push(Diagnostic::error("secret-in-image", message).at(at()).hint(hint));
             }
             for (end, _) in path.match_indices('/').filter(|(end, _)| *end > 0) {
                 let Some(parent) = self.asked.files.map.get(&path[..end]) else { continue };

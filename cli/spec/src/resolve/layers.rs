@@ -11,8 +11,12 @@ use crate::decode::{Decoder, suggestion};
 use crate::layer::Layer;
 use crate::library::{Area, Library, read_model};
 use crate::parameter;
-use crate::product::{DEFAULT_LAYERS, Product};
+use crate::product::{DEFAULT_LAYERS, Product, TunnelKind};
 use crate::source::{At, Source};
+
+/// Layers that a product's tunnels switch on.
+const TUNNEL_LAYERS: [(TunnelKind, &str); 2] =
+    [(TunnelKind::Strongswan, "ipsec"), (TunnelKind::Openvpn, "openvpn")];
 
 /// A layer that applies.
 pub struct Applied {
@@ -29,6 +33,12 @@ impl Applied {
     pub fn who(&self) -> String {
         format!("layer {}", self.name)
     }
+}
+
+/// Whether the firewall lets echo requests in.
+pub fn answers_ping(layers: &[Applied]) -> bool {
+    let firewall = layers.iter().find(|layer| layer.name == "firewall");
+    firewall.is_some_and(|layer| layer.parameters.get("ping") == Some(&Value::Bool(true)))
 }
 
 /// The layers of a product, each after those it needs.
@@ -83,6 +93,20 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     let mut wanted: Vec<(String, At)> = Vec::new();
     for name in DEFAULT_LAYERS.iter().filter(|name| !without.contains_key(**name)) {
         wanted.push(((*name).to_owned(), product.name.at.clone()));
+    }
+    for (kind, layer) in TUNNEL_LAYERS {
+        let tunnel = product.tunnels.iter().find(|(_, tunnel)| tunnel.kind.value == kind);
+        wanted.extend(tunnel.map(|(name, _)| (layer.to_owned(), name.at.clone())));
+        let unused =
+            product.layers.iter().find(|(name, _)| name.as_str() == layer).filter(|_| tunnel.is_none());
+        if let Some((name, _)) = unused {
+            let message = format!(
+                "the layer `{layer}` is for tunnels of `{}`, and the product has none",
+                kind.as_str()
+            );
+            let hint = "describe the tunnel below `tunnels`; the layer is then on by itself";
+            trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+        }
     }
     for (name, _) in product.layers.iter() {
         let text = name.as_str();

@@ -1,23 +1,36 @@
-//! Zones, interfaces and conduits of a product, checked and turned into flows.
+//! Zones and interfaces of a product, checked and turned into facts, and all that is built on them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use diag::Diagnostic;
 
-use super::references::{unknown_interface, unknown_service, unknown_zone};
-use crate::plan::{BoardFacts, Flow, InterfaceFacts, NetworkFacts, ZoneFacts};
-use crate::product::{Conduit, Product, Service};
+use super::references::unknown_interface;
+use super::{conduits, services, tunnels};
+use crate::algorithms::Algorithms;
+use crate::plan::{BoardFacts, InterfaceFacts, NetworkFacts, ZoneFacts};
+use crate::product::Product;
+use crate::protocol::Protocols;
 use crate::source::At;
 use crate::types::Prefix;
 
 /// The word for the device itself as an end of a conduit.
 pub const DEVICE: &str = "device";
-/// New connections that a conduit allows when it says nothing.
-const DEFAULT_RATE: &str = "60/minute";
+/// What the network is judged by, besides the product itself.
+pub struct Standards {
+    /// Protocols by name.
+    pub protocols: Protocols,
+    /// Algorithms of tunnels.
+    pub algorithms: Option<Algorithms>,
+}
 
-/// Zones, interfaces and flows of a product on a board.
-pub fn resolve(product: &Product, board: Option<&BoardFacts>, trouble: &mut Vec<Diagnostic>) -> NetworkFacts {
-    let mut network = NetworkFacts { zones: BTreeMap::new(), interfaces: BTreeMap::new(), flows: Vec::new() };
+/// Zones, interfaces, tunnels and flows of a product on a board.
+pub fn resolve(
+    product: &Product,
+    board: Option<&BoardFacts>,
+    standards: &Standards,
+    trouble: &mut Vec<Diagnostic>,
+) -> NetworkFacts {
+    let mut network = NetworkFacts::default();
     let homes = zones(product, board, &mut network, trouble);
     let networks = interfaces(product, board, &homes, &mut network, trouble);
     reject_overlaps(&networks, trouble);
@@ -27,7 +40,9 @@ pub fn resolve(product: &Product, board: Option<&BoardFacts>, trouble: &mut Vec<
             zone_networks.entry(zone).or_default().push(*prefix);
         }
     }
-    flows(product, &zone_networks, &mut network, trouble);
+    let behind = tunnels::resolve(product, standards.algorithms.as_ref(), &mut network, trouble);
+    let services = services::of(product, &standards.protocols, trouble);
+    conduits::resolve(product, &services, &zone_networks, &behind, &mut network, trouble);
     network
 }
 
@@ -163,93 +178,4 @@ fn reject_overlaps(networks: &[(&str, Prefix, &At)], trouble: &mut Vec<Diagnosti
         }
         open.push(entry);
     }
-}
-
-fn flows(
-    product: &Product,
-    zone_networks: &HashMap<&str, Vec<Prefix>>,
-    network: &mut NetworkFacts,
-    trouble: &mut Vec<Diagnostic>,
-) {
-    let services: HashMap<&str, &Service> =
-        product.services.iter().map(|(name, service)| (name.as_str(), service)).collect();
-    let mut names: HashMap<&str, &At> = HashMap::new();
-    for conduit in &product.conduits {
-        if let Some(first) = names.insert(conduit.name.as_str(), &conduit.name.at) {
-            let message = format!("two conduits are named `{}`", conduit.name.as_str());
-            trouble.push(
-                Diagnostic::error("duplicate-name", message)
-                    .at(conduit.name.at.location())
-                    .note("the first one is here", Some(first.location())),
-            );
-        }
-        let service = services.get(conduit.service.as_str());
-        if service.is_none() {
-            let known = product.services.iter().map(|(name, _)| name.as_str());
-            trouble.push(unknown_service(conduit.service.as_str(), &conduit.service.at, known));
-        }
-        let Some((direction, zone)) = ends(conduit, network, trouble) else { continue };
-        let peers = peers(conduit, zone, zone_networks, trouble);
-        let (Some(service), Some(facts)) = (service, network.zones.get(zone)) else { continue };
-        let of = |v4: bool| peers.iter().filter(|p| p.is_v4() == v4).map(Prefix::to_string).collect();
-        network.flows.push(Flow {
-            name: conduit.name.as_str().to_owned(),
-            direction: direction.to_owned(),
-            zone: zone.to_owned(),
-            interfaces: facts.interfaces.clone(),
-            service: conduit.service.as_str().to_owned(),
-            transport: service.transport.as_str().to_owned(),
-            port: service.port.0,
-            peers_v4: of(true),
-            peers_v6: of(false),
-            rate: conduit.rate.as_ref().map_or(DEFAULT_RATE, |rate| rate.as_str()).to_owned(),
-            reason: conduit.reason.0.clone(),
-        });
-    }
-}
-
-/// Direction seen from the device, and the zone on the other side.
-fn ends<'p>(
-    conduit: &'p Conduit,
-    network: &NetworkFacts,
-    trouble: &mut Vec<Diagnostic>,
-) -> Option<(&'static str, &'p str)> {
-    let (from, to) = (&conduit.from, &conduit.to);
-    let (direction, other) = match (from.as_str() == DEVICE, to.as_str() == DEVICE) {
-        (false, true) => ("in", from),
-        (true, false) => ("out", to),
-        (both, _) => {
-            let found = if both { "both ends are" } else { "neither end is" };
-            let message = format!("expected a conduit between `device` and a zone, but {found} `device`");
-            let hint =
-                "write `from: ZONE, to: device` or `from: device, to: ZONE`; the device does not forward";
-            trouble.push(Diagnostic::error("conduit-ends", message).at(from.at.location()).hint(hint));
-            return None;
-        }
-    };
-    if !network.zones.contains_key(other.as_str()) {
-        let known = network.zones.keys().map(String::as_str);
-        trouble.push(unknown_zone(other.as_str(), &other.at, known));
-        return None;
-    }
-    Some((direction, other.as_str()))
-}
-
-/// The peers given, or the whole networks of the zone's interfaces.
-fn peers(
-    conduit: &Conduit,
-    zone: &str,
-    zone_networks: &HashMap<&str, Vec<Prefix>>,
-    trouble: &mut Vec<Diagnostic>,
-) -> Vec<Prefix> {
-    let (peers, at): (Vec<Prefix>, &At) = match &conduit.peers {
-        Some(given) => (given.iter().map(|peer| peer.value).collect(), &given.at),
-        None => (zone_networks.get(zone).cloned().unwrap_or_default(), &conduit.name.at),
-    };
-    if peers.is_empty() {
-        let message = format!("the conduit `{}` allows nobody: it has no peers", conduit.name.as_str());
-        let hint = "list the networks in `peers`, or give the zone's interfaces addresses";
-        trouble.push(Diagnostic::error("no-peers", message).at(at.location()).hint(hint));
-    }
-    peers
 }

@@ -1,4 +1,4 @@
-//! What a product names and is not there: boards, layers, zones and services.
+//! What a product names and is not there: boards, layers, zones, services and tunnels.
 //!
 //! A product whose values cannot all be read has no model, and so no resolver looks at it. Its
 //! references are then looked at in the tree, so that one run tells every mistake.
@@ -46,6 +46,16 @@ pub fn unknown_service<'k>(
     Diagnostic::error("unknown-service", message).at(at.location()).hint(suggestion(name, known))
 }
 
+/// A tunnel that the product does not have.
+pub fn unknown_tunnel<'k>(
+    name: &str,
+    at: &At,
+    known: impl IntoIterator<Item = &'k str> + Clone,
+) -> Diagnostic {
+    let message = format!("expected a tunnel, found `{name}`, which is none");
+    Diagnostic::error("unknown-tunnel", message).at(at.location()).hint(suggestion(name, known))
+}
+
 /// An interface that the board does not have.
 pub fn unknown_interface(name: &str, at: &At, board: &str, known: &[String]) -> Diagnostic {
     let message = format!("the board `{board}` has no interface `{name}`");
@@ -79,6 +89,7 @@ pub fn of_unread(library: &Library, source: &Arc<Source>, trouble: &mut Vec<Diag
     }
     let keys = |name: &str| entries(entry(&root, name)).iter().map(|entry| entry.key.as_str()).collect();
     let (zones, services): (Vec<&str>, Vec<&str>) = (keys("zones"), keys("services"));
+    let tunnels: Vec<&str> = keys("tunnels");
     for conduit in items(entry(&root, "conduits")) {
         let named = |key: &str| entry(conduit, key).and_then(|node| Some((text(node)?, node)));
         for (zone, node) in [named("from"), named("to")].into_iter().flatten() {
@@ -88,6 +99,9 @@ pub fn of_unread(library: &Library, source: &Arc<Source>, trouble: &mut Vec<Diag
         }
         if let Some((service, node)) = named("service").filter(|(name, _)| !services.contains(name)) {
             trouble.push(unknown_service(service, &at(node), services.iter().copied()));
+        }
+        if let Some((tunnel, node)) = named("tunnel").filter(|(name, _)| !tunnels.contains(name)) {
+            trouble.push(unknown_tunnel(tunnel, &at(node), tunnels.iter().copied()));
         }
     }
     Ok(())

@@ -65,6 +65,18 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// The network that holds one address only.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        Self { address, length: bits(address).1 }
+    }
+
+    /// Whether every address of the other one lies in it.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.length <= other.length && self.contains(other.address)
+    }
+
     /// Whether it is IPv4.
     #[must_use]
     pub fn is_v4(&self) -> bool {

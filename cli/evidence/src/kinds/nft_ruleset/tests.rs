@@ -40,6 +40,7 @@ fn flow(direction: &str, interface: &str, transport: &str, port: u16, peer: &str
         peers_v6: vec![],
         rate: "6/minute".into(),
         reason: "test".into(),
+        ..Flow::default()
     }
 }
 
@@ -53,8 +54,13 @@ fn check_with(ruleset: &str, with: serde_json::Value) -> Option<Result<Conclusio
         flow("in", "svc0", "tcp", 22, "192.0.2.0/28"),
         flow("out", "up0", "udp", 123, "198.51.100.7/32"),
     ];
+    check_plan(ruleset, with, &plan)
+}
+
+/// None: the host cannot load rulesets.
+fn check_plan(ruleset: &str, with: serde_json::Value, plan: &Plan) -> Option<Result<Conclusion, Unable>> {
     let subject = Subject::of_root(Tree::base().file("/etc/nftables.conf", 0o600, ruleset).root());
-    let result = run_on("nft-ruleset", with, &subject, Some(&plan));
+    let result = run_on("nft-ruleset", with, &subject, Some(plan));
     if let Err(why) = &result
         && why.why.contains("namespace")
     {
@@ -156,4 +162,83 @@ fn prefixes_have_one_form() {
     assert_eq!(normal_prefix("192.0.2.7/32"), "192.0.2.7");
     assert_eq!(normal_prefix("0.0.0.0/0"), "0.0.0.0/0");
     assert_eq!(normal_prefix("fd00::1/8"), "fd00::/8");
+}
+
+/// The shipped examples' own firewalls, as the real nft lists them.
+#[test]
+fn the_examples_firewalls_accept_exactly_their_plans() {
+    for example in ["cell-gateway", "plc-gateway"] {
+        let product = format!("{}/../../examples/{example}/product.yaml", env!("CARGO_MANIFEST_DIR"));
+        let plan =
+            spec::load(std::path::Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"));
+        let rules = rules_of(&plan);
+        let with = json!({"path": "/etc/nftables.conf", "strict": true, "limited": true});
+        let Some(result) = check_plan(&rules, with.clone(), &plan) else { return };
+        let seen = passes(result);
+        if example == "plc-gateway" {
+            assert!(seen.contains("tcp/502 from 203.0.113.0/25 on eth0 through IPsec (reqid 2)"), "{seen}");
+            assert!(seen.contains("esp from 192.0.2.20 on eth0"), "{seen}");
+            for (from, to, why) in [
+                (
+                    "ip saddr { 203.0.113.0/25 } ipsec in reqid 2 ",
+                    "ip saddr { 203.0.113.0/25 } ",
+                    "accepts tcp/502 from 203.0.113.0/25 on eth0, which no flow allows",
+                ),
+                (
+                    "meta l4proto esp ct state { new, established } ",
+                    "meta l4proto esp ",
+                    "accepts esp from 192.0.2.20 on eth0 whatever its state",
+                ),
+                (
+                    "saddr 192.0.2.20/32 ip daddr 192.0.2.10/32 udp dport",
+                    "saddr 192.0.2.0/24 udp dport",
+                    "accepts udp/4500 from 192.0.2.0/24 on eth0, which no flow allows",
+                ),
+            ] {
+                assert!(rules.contains(from), "no `{from}` in\n{rules}");
+                let Some(result) = check_plan(&rules.replace(from, to), with.clone(), &plan) else { return };
+                fails(result, why);
+            }
+        }
+    }
+}
+
+fn rules_of(plan: &Plan) -> String {
+    match &plan.files["/etc/nftables.conf"].value {
+        spec::plan::FilePlan::File { content, .. } => content.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the plan has besides `/etc/nftables.conf`: the rules below IP and the peers' ends.
+#[test]
+fn the_rules_below_ip_and_those_of_the_peers_are_taken_by_nft() {
+    let product = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/plc-gateway/product.yaml");
+    let plan = spec::load(std::path::Path::new(product), None).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut rules: Vec<String> = plan
+        .outside
+        .iter()
+        .filter(|(path, _)| path.ends_with("nftables.conf"))
+        .map(|(_, text)| text.clone())
+        .collect();
+    assert_eq!(rules.len(), 2);
+    let spec::plan::FilePlan::File { content, .. } = &plan.files["/etc/nftables-layer2.conf"].value else {
+        panic!("a file")
+    };
+    // A new namespace has no other interface.
+    rules.push(content.replace("\"eth0\"", "\"lo\"").replace("\"eth1\"", "\"lo\""));
+    for text in rules {
+        match load(&text) {
+            Ok(Ok(_)) => {}
+            Ok(Err(refusal)) => panic!("{refusal}\n{text}"),
+            Err(why) => {
+                let set = |name: &str| std::env::var_os(name).is_some();
+                assert!(!set("FASTNESS_REQUIRE_TOOLS") || set("FASTNESS_WITHOUT_NAMESPACES"), "{}", why.why);
+                #[allow(clippy::print_stderr)]
+                {
+                    eprintln!("SKIPPED: {}", why.why);
+                }
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! does not say.
 
 mod escape;
+mod network;
 mod parts;
 mod pictures;
 
@@ -20,7 +21,7 @@ pub fn render(report: &Report) -> String {
     let title = format!("{} {}", device.product, device.version);
     let sections = [
         ("chain", "Chain of trust", parts::chain(report)),
-        ("network", "Zones and flows", parts::network(report)),
+        ("network", "Zones, conduits and what answers", network::section(report)),
         ("requirements", "Requirements", parts::requirements(report)),
         ("findings", "Findings", parts::findings(report)),
         ("attacks", "Attacks", parts::attacks(report)),

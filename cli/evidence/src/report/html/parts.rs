@@ -70,42 +70,6 @@ pub fn chain(report: &Report) -> String {
     )
 }
 
-/// Zones and flows.
-pub fn network(report: &Report) -> String {
-    let Some(network) = &report.network else { return String::new() };
-    if network.zones.is_empty() {
-        return String::new();
-    }
-    let mut rows = String::new();
-    for flow in &network.flows {
-        let arrow = if flow.direction == "in" { "in, from" } else { "out, to" };
-        let peers: Vec<&str> = flow.peers_v4.iter().chain(&flow.peers_v6).map(String::as_str).collect();
-        let _ = writeln!(
-            rows,
-            "<tr><td data-l=Flow><b>{}</b></td><td data-l=Direction>{arrow} {}</td><td data-l=Port>{}/{}</td>\
-             <td data-l=Peers>{}</td><td data-l=Reason>{}</td></tr>",
-            e(&flow.name),
-            e(&flow.zone),
-            e(&flow.transport),
-            flow.port,
-            e(&peers.join(", ")),
-            prose(&flow.reason),
-        );
-    }
-    let zones: String = network
-        .zones
-        .iter()
-        .map(|(name, zone)| format!("<dt>{}</dt><dd>{}</dd>", e(name), prose(&zone.description)))
-        .collect();
-    format!(
-        "<p class=lead>What may pass, in which direction, and how often a new connection may start. All else is dropped.</p>\n\
-         <div class=two><figure>{}</figure><dl class=facts>{zones}</dl></div>\n\
-         <table class=cards style=\"margin-top:16px\"><thead><tr><th>Flow</th><th>Direction</th><th>Port</th><th>Peers</th>\
-         <th>Reason</th></tr></thead><tbody>{rows}</tbody></table>\n",
-        pictures::network(network, &report.device.product)
-    )
-}
-
 /// Checks grouped by requirement.
 pub fn requirements(report: &Report) -> String {
     let Some(matrix) = &report.matrix else { return String::new() };

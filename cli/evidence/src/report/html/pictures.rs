@@ -1,12 +1,10 @@
-//! The two pictures: the chain of trust, and the zones with their flows.
+//! The picture of the chain of trust; that of the zones is in [`super::network`].
 //!
 //! Drawn 400 units wide, so that their text is readable on a phone without scaling.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use record::Verdict;
-use spec::plan::{Flow, NetworkFacts};
 
 use super::escape::{cut, e};
 use crate::report::chain::Link;
@@ -63,72 +61,4 @@ pub fn chain(links: &[Link]) -> String {
         }
     }
     svg + "</svg>"
-}
-
-/// The zones on the left, the device on the right, one arrow a flow.
-pub fn network(network: &NetworkFacts, device: &str) -> String {
-    const ROW: usize = 46;
-    let mut flows: BTreeMap<&str, Vec<&Flow>> =
-        network.zones.keys().map(|zone| (zone.as_str(), vec![])).collect();
-    for flow in &network.flows {
-        flows.entry(&flow.zone).or_default().push(flow);
-    }
-    let mut y = 4;
-    let mut inner = String::new();
-    for (zone, flows) in &flows {
-        let height = (flows.len().max(1) * ROW + 18).max(64);
-        let interfaces =
-            network.zones.get(*zone).map(|facts| facts.interfaces.join(", ")).unwrap_or_default();
-        let _ = write!(
-            inner,
-            "<rect class=\"box\" x=\"4\" y=\"{y}\" width=\"112\" height=\"{height}\" rx=\"10\"/>\
-             <text class=\"t\" x=\"16\" y=\"{}\">{}</text><text class=\"s\" x=\"16\" y=\"{}\">{}</text>",
-            y + 28,
-            e(&cut(zone, 13)),
-            y + 46,
-            e(&cut(&interfaces, 15)),
-        );
-        for (index, flow) in flows.iter().enumerate() {
-            let at = y + 4 + index * ROW + 27;
-            let head = if flow.direction == "in" {
-                format!("M284 {}l8 5-8 5z", at - 5)
-            } else {
-                format!("M128 {}l-8 5 8 5z", at - 5)
-            };
-            let _ = write!(
-                inner,
-                "<path class=\"arrow\" d=\"M122 {at}H290\"/><path class=\"head\" d=\"{head}\"/>\
-                 <text class=\"s\" x=\"206\" y=\"{}\" text-anchor=\"middle\">{}</text>\
-                 <text class=\"s\" x=\"206\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                at - 6,
-                e(&cut(&format!("{} {}/{}", flow.service, flow.transport, flow.port), 26)),
-                at + 15,
-                e(&cut(&flow.rate, 26)),
-            );
-        }
-        if flows.is_empty() {
-            let at = y + height / 2;
-            let _ = write!(
-                inner,
-                "<path class=\"arrow\" stroke-dasharray=\"3 4\" d=\"M122 {at}H290\"/>\
-                 <text class=\"s\" x=\"206\" y=\"{}\" text-anchor=\"middle\">no flow allowed</text>",
-                at - 6
-            );
-        }
-        y += height + 12;
-    }
-    let bottom = y - 12;
-    let middle = (4 + bottom) / 2;
-    format!(
-        "<svg viewBox=\"0 0 400 {}\" role=\"img\" aria-label=\"{} zones and {} allowed flows; all else is denied\">{inner}\
-         <rect class=\"soft\" x=\"296\" y=\"4\" width=\"100\" height=\"{}\" rx=\"10\"/>\
-         <text class=\"d\" x=\"346\" y=\"{middle}\" text-anchor=\"middle\">{}</text>\
-         <text class=\"s\" x=\"346\" y=\"{}\" text-anchor=\"middle\">default deny</text></svg>",
-        bottom + 4,
-        network.zones.len(),
-        network.flows.len(),
-        bottom - 4,
-        e(&cut(device, 13)),
-        middle + 18,
-    )
 }

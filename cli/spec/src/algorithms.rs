@@ -1,0 +1,146 @@
+//! `standards/algorithms.yaml`: which algorithms a tunnel may use, and why it may not use the others.
+
+use diag::{Diagnostic, Outcome};
+
+use crate::decode::{choice, model, suggestion};
+use crate::library::{Area, Library, read_model};
+use crate::source::At;
+use crate::types::{Reason, Text};
+
+/// The file of `standards/`.
+const FILE: &str = "algorithms.yaml";
+
+model! {
+    /// The table of algorithms.
+    pub struct Algorithms {
+        /// Keywords of strongSwan.
+        strongswan: Vec<Row>,
+        /// Ciphers of OpenVPN.
+        openvpn: Vec<Row>,
+    }
+}
+
+model! {
+    /// One algorithm.
+    pub struct Row {
+        /// As the program spells it.
+        name: Text,
+        /// What it is for.
+        r#use: Purpose,
+        /// Whether it may be used.
+        status: Status,
+        /// Why.
+        reason: Reason,
+        /// Where this is written.
+        reference: Text,
+    }
+}
+
+choice! {
+    /// What an algorithm is for.
+    pub enum Purpose {
+        /// Encryption.
+        Encryption = "encryption",
+        /// Integrity beside an encryption that has none.
+        Integrity = "integrity",
+        /// Pseudo-random function.
+        Prf = "prf",
+        /// Exchange of keys.
+        Group = "group",
+        /// Additional exchange of keys (RFC 9370).
+        Hybrid = "hybrid",
+        /// A data cipher.
+        Cipher = "cipher",
+    }
+}
+
+choice! {
+    /// Whether an algorithm may be used.
+    pub enum Status {
+        /// It may.
+        Good = "good",
+        /// It may not.
+        Weak = "weak",
+        /// It might, but the programs that are built do not have it.
+        Absent = "absent",
+    }
+}
+
+/// The table of a library; none: there is no such file.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn table(library: &Library, trouble: &mut Vec<Diagnostic>) -> Outcome<Option<Algorithms>> {
+    let source = library.read(Area::Standards, FILE)?;
+    Ok(source.and_then(|source| read_model::<Algorithms>(&source, trouble)))
+}
+
+/// What one name is for; nothing when it is unknown or weak, which is then said.
+fn purpose(
+    rows: &[Row],
+    name: &str,
+    program: &str,
+    at: &At,
+    trouble: &mut Vec<Diagnostic>,
+) -> Option<Purpose> {
+    let Some(row) = rows.iter().find(|row| row.name.as_str() == name) else {
+        let message =
+            format!("expected an algorithm of {program}, found `{name}`, of which nothing is known");
+        let good: Vec<&str> =
+            rows.iter().filter(|row| row.status == Status::Good).map(|row| row.name.as_str()).collect();
+        let problem = Diagnostic::error("unknown-cipher", message).at(at.location());
+        trouble.push(problem.hint(suggestion(name, good)));
+        return None;
+    };
+    if row.status == Status::Good {
+        return Some(row.r#use);
+    }
+    let instead: Vec<&str> = rows
+        .iter()
+        .filter(|other| other.status == Status::Good && other.r#use == row.r#use)
+        .map(|other| other.name.as_str())
+        .collect();
+    let why = if row.status == Status::Weak { "is too weak" } else { "is not there" };
+    let message = format!("the algorithm `{name}` {why}: {} ({})", row.reason.0, row.reference.as_str());
+    let hint = match instead.as_slice() {
+        [] => "leave it out".to_owned(),
+        names => format!("take one of `{}`", names.join("`, `")),
+    };
+    let code = if row.status == Status::Weak { "weak-cipher" } else { "absent-cipher" };
+    trouble.push(Diagnostic::error(code, message).at(at.location()).hint(hint));
+    None
+}
+
+impl Algorithms {
+    /// Looks at a proposal of strongSwan. An ESP proposal has no `prf`.
+    pub fn proposal(&self, text: &str, esp: bool, at: &At, trouble: &mut Vec<Diagnostic>) {
+        let before = trouble.len();
+        let mut seen = Vec::new();
+        for word in text.split('-') {
+            seen.extend(purpose(&self.strongswan, word, "strongSwan", at, trouble));
+        }
+        if trouble.len() > before {
+            return;
+        }
+        let missing: Vec<&str> = [Purpose::Encryption, Purpose::Prf, Purpose::Group]
+            .into_iter()
+            .filter(|purpose| !(seen.contains(purpose) || esp && *purpose == Purpose::Prf))
+            .map(Purpose::as_str)
+            .collect();
+        if !missing.is_empty() {
+            let message = format!("the proposal `{text}` says nothing of `{}`", missing.join("`, `"));
+            // Without a group, ESP keys follow from the IKE SA's: no forward secrecy (RFC 7296, 1.3.1).
+            let hint = if esp {
+                "write one such as `aes256gcm16-ecp384`"
+            } else {
+                "write one such as `aes256gcm16-prfsha384-ecp384`"
+            };
+            trouble.push(Diagnostic::error("weak-cipher", message).at(at.location()).hint(hint));
+        }
+    }
+
+    /// Looks at a data cipher of OpenVPN.
+    pub fn cipher(&self, name: &str, at: &At, trouble: &mut Vec<Diagnostic>) {
+        purpose(&self.openvpn, name, "OpenVPN", at, trouble);
+    }
+}

@@ -1,0 +1,118 @@
+//! The Manufacturer Usage Description (RFC 8520): the device's conduits for the network's own filters.
+
+use serde_json::{Value, json};
+
+use crate::plan::{Flow, NetworkFacts, ProductFacts};
+
+/// Hours for which a network may keep the file (RFC 8520, 3.5: 1 to 168).
+const VALIDITY: u64 = 48;
+
+/// The file as JSON, the same for the same plan.
+pub fn file(product: &ProductFacts, network: &NetworkFacts) -> String {
+    let mut names = Vec::new();
+    let mut lists = Vec::new();
+    for (direction, word) in [("out", "fr"), ("in", "to")] {
+        for v6 in [false, true] {
+            let name = format!("mud-{}-{}{word}", product.name, if v6 { "v6" } else { "v4" });
+            let entries = entries(network, direction, v6);
+            if !entries.is_empty() {
+                let kind = if v6 { "ipv6-acl-type" } else { "ipv4-acl-type" };
+                lists.push(json!({"name": name, "type": kind, "aces": {"ace": entries}}));
+                names.push((direction, name));
+            }
+        }
+    }
+    let of = |direction: &str| -> Value {
+        let lists: Vec<Value> = names
+            .iter()
+            .filter(|(way, _)| *way == direction)
+            .map(|(_, name)| json!({"name": name}))
+            .collect();
+        json!({"access-lists": {"access-list": lists}})
+    };
+    let mud = json!({
+        "ietf-mud:mud": {
+            "mud-version": 1,
+            "mud-url": format!("https://{}.example/{}.json", product.name, product.version),
+            "last-update": time(product.epoch),
+            "cache-validity": VALIDITY,
+            "is-supported": true,
+            "systeminfo": product.description.chars().take(60).collect::<String>(),
+            "from-device-policy": of("out"),
+            "to-device-policy": of("in"),
+        },
+        "ietf-access-control-list:acls": {"acl": lists},
+    });
+    serde_json::to_string_pretty(&mud).unwrap_or_default() + "\n"
+}
+
+/// Conduits of both ways: who opens a connection stands in `direction-initiated` (RFC 8520, 8), and a
+/// conduit inside a tunnel is its outer packets to the network.
+fn entries(network: &NetworkFacts, direction: &str, v6: bool) -> Vec<Value> {
+    let mut entries = Vec::new();
+    for flow in network.flows.iter().filter(|flow| flow.tunnel.is_none()) {
+        let peers = if v6 { &flow.peers_v6 } else { &flow.peers_v4 };
+        for (number, peer) in (1..).zip(peers) {
+            entries.push(entry(&format!("{}-{number}", flow.name), flow, peer, direction, v6));
+        }
+    }
+    for (name, tunnel) in network.tunnels.iter().filter(|(_, t)| t.peer_address.contains(':') == v6) {
+        let peer = super::surface::single(&tunnel.peer_address);
+        for port in &tunnel.ports {
+            let flow =
+                Flow { direction: "out".into(), transport: "udp".into(), port: *port, ..Flow::default() };
+            entries.push(entry(&format!("{name}-{port}"), &flow, &peer, direction, v6));
+        }
+        if tunnel.kind == "strongswan" {
+            let side = if direction == "out" { "destination" } else { "source" };
+            let (ip, version) = if v6 { ("ipv6", "ipv6") } else { ("ipv4", "ipv4") };
+            // ESP is IP protocol 50 (RFC 4303, 2).
+            let matches = json!({ip: {format!("{side}-{version}-network"): peer, "protocol": 50}});
+            entries.push(json!({"name": format!("{name}-esp"), "matches": matches, "actions": {"forwarding": "accept"}}));
+        }
+    }
+    entries
+}
+
+fn entry(name: &str, flow: &Flow, peer: &str, direction: &str, v6: bool) -> Value {
+    let (ip, number) = (if v6 { "ipv6" } else { "ipv4" }, if flow.transport == "tcp" { 6 } else { 17 });
+    let side = if direction == "out" { "destination" } else { "source" };
+    // The service's port is the answering side's.
+    let answers = if flow.direction == direction { "destination-port" } else { "source-port" };
+    let mut transport = json!({answers: {"operator": "eq", "port": flow.port}});
+    if flow.transport == "tcp" {
+        let by = if flow.direction == "out" { "from-device" } else { "to-device" };
+        transport["ietf-mud:direction-initiated"] = by.into();
+    }
+    let matches = json!({ip: {format!("{side}-{ip}-network"): peer, "protocol": number}, flow.transport.clone(): transport});
+    json!({"name": name, "matches": matches, "actions": {"forwarding": "accept"}})
+}
+
+/// Seconds since 1970 as RFC 3339 has them, in UTC (civil calendar from days).
+fn time(epoch: u64) -> String {
+    let (days, rest) = (epoch / 86_400, epoch % 86_400);
+    // Days are counted from 0000-03-01, so that a leap day is the last of its year.
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time;
+
+    #[test]
+    fn seconds_become_a_date() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(time(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(time(1_764_547_200), "2025-12-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,43 @@
+//! What is made for others than the device: the peer's end of each tunnel, and the MUD file.
+
+use std::collections::BTreeMap;
+
+use crate::library::Area;
+use crate::plan::{NetworkFacts, ProductFacts};
+use crate::source::At;
+
+use super::{Resolver, ends, mud};
+
+/// Templates of a peer's end by kind of tunnel: file name and template.
+const ENDS: [(&str, &str, &str); 2] = [
+    ("strongswan", "swanctl.conf", "peer/strongswan.swanctl.conf.hbs"),
+    ("openvpn", "openvpn.conf", "peer/openvpn.server.conf.hbs"),
+];
+/// The firewall of either.
+const RULES: (&str, &str) = ("nftables.conf", "peer/ruleset.nft.hbs");
+
+impl Resolver<'_> {
+    /// The files by their path below the output folder.
+    pub(super) fn outside(
+        &mut self,
+        product: &ProductFacts,
+        network: &NetworkFacts,
+        at: &At,
+    ) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::from([("mud.json".to_owned(), mud::file(product, network))]);
+        for (name, tunnel) in &network.tunnels {
+            self.renderer.set("tunnel", ends::item(name, tunnel, network));
+            let own = ENDS
+                .iter()
+                .filter(|(kind, ..)| *kind == tunnel.kind)
+                .map(|(_, file, template)| (*file, *template));
+            for (file, template) in own.chain([RULES]) {
+                if let Some(text) = self.template_file(Area::Templates, template, at) {
+                    files.insert(format!("peer/{name}/{file}"), text);
+                }
+            }
+        }
+        self.renderer.unset("tunnel");
+        files
+    }
+}
