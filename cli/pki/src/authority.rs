@@ -101,6 +101,7 @@ impl Authority {
             crl_number: 1,
             latest: now,
             entries: Vec::new(),
+            ssh: Vec::new(),
         };
         // The root signs nothing but the issuing CA: its list holds as long as that, and its key can be put away.
         let root_list = root.list(now, half).sign(&[])?;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::role::Role;
+use crate::ssh::SshEntry;
 
 /// Why a certificate was revoked (RFC 5280, 5.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,4 +91,7 @@ pub struct Index {
     pub latest: u64,
     /// Everything issued, oldest first.
     pub entries: Vec<Entry>,
+    /// Certificates of OpenSSH, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh: Vec<SshEntry>,
 }

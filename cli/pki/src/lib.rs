@@ -18,6 +18,7 @@ mod names;
 pub mod provision;
 mod revoke;
 mod role;
+mod ssh;
 pub mod verify;
 
 pub use authority::{Authority, Init};
@@ -30,3 +31,4 @@ pub use issue::{Issued, Request};
 pub use key::Algorithm;
 pub use names::AltName;
 pub use role::Role;
+pub use ssh::{SshEntry, SshIssued, SshKind, SshRequest};

@@ -21,6 +21,7 @@ pub mod layers;
 pub mod man;
 pub mod new;
 pub mod pki;
+mod pki_arguments;
 mod pki_text;
 mod pki_verify;
 pub mod plan;

@@ -1,6 +1,6 @@
 //! Certificates in the words of `fastness pki`.
 
-use pki::{Asked, Entry, format_time};
+use pki::{Asked, Entry, SshEntry, format_time};
 
 use super::pki::Held;
 use crate::output::clean;
@@ -17,6 +17,18 @@ pub fn entry_text(entry: &Entry) -> String {
 /// One line.
 pub fn request_text(asked: &Asked) -> String {
     clean(&format!("`{}`: {}, requested, no answer yet", asked.file, asked.role.name())) + "\n"
+}
+
+/// One line.
+pub fn ssh_text(entry: &SshEntry) -> String {
+    clean(&format!(
+        "`{}`: ssh {} for {}, until {}, serial {}",
+        entry.file,
+        entry.kind.name(),
+        entry.principals.join(", "),
+        format_time(entry.not_after),
+        entry.serial
+    )) + "\n"
 }
 
 /// Everything of one certificate.

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Place, Run};
+use crate::support::{Place, Run, top};
 
 const PASSPHRASE: [&str; 2] = ["--passphrase-file", "p"];
 
@@ -225,43 +225,141 @@ fn a_companys_answer_is_checked_and_taken() {
     made(&format!("{sign} -copy_extensions copyall"));
     let taken = good(keyed(&place, accept));
     assert!(taken.out.ends_with("in `ca/accepted/gw.plant.example.crt`\n"), "{taken:?}");
-    let provision = ["provision", "gw.plant.example", "--pki", "ca", "--ipsec", "-o", "gw.tar"];
+    only_scada(&place);
+    let provision = ["provision", "gw.plant.example", "--pki", "ca", "-o", "gw.tar"];
     let without = place.run(&[&provision[..], &PASSPHRASE].concat());
     assert!(without.code == 6 && without.err.contains("error[no-crl]"), "{without:?}");
     assert!(!place.path("gw.tar").exists());
     std::fs::write(place.path("index"), "").unwrap();
-    std::fs::write(place.path("c"), "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ndefault_md=sha256\n").unwrap();
+    std::fs::write(place.path("c"), "[ca]\ndefault_ca=d\n[d]\ndatabase=index\ndefault_md=sha256\ncrl_extensions=x\n[x]\nauthorityKeyIdentifier=keyid\n").unwrap();
     made("ca -gencrl -config c -cert co.pem -keyfile co.key -crldays 30 -out co.crl.pem");
     good(place.run(&[&provision[..], &["--crl", "co.crl.pem"], &PASSPHRASE].concat()));
 }
 
+/// The example with two tunnels.
+fn with_tunnels(place: &Place) {
+    let example = top().join("examples/plc-gateway/product.yaml");
+    std::fs::copy(example, place.path("product.yaml")).unwrap();
+}
+
+/// The same with the tunnel of strongSwan only, whose device is `gw.plant.example`.
+fn only_scada(place: &Place) {
+    with_tunnels(place);
+    let path = place.path("product.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("  historian:\n").unwrap();
+    let (_, after) = rest.split_once("\nconduits:").unwrap();
+    let (conduits, rest) = after.split_once("  - name: historian-modbus").unwrap();
+    let (_, last) = rest.split_once("  - name: plant-ssh").unwrap();
+    let text = format!("{before}\nconduits:{conduits}  - name: plant-ssh{last}");
+    std::fs::write(path, text.replace("plc-gateway.plant.example", "gw.plant.example")).unwrap();
+}
+
 #[test]
 fn a_devices_secrets_go_into_an_archive_of_its_own() {
-    let place = with_device();
+    let place = place();
+    with_tunnels(&place);
+    good(keyed(&place, "init --organization Plant --domain plant.example --algorithm p256"));
     private(&place.path("t"), "-----BEGIN OpenVPN tls-crypt-v2 client key-----\nAAAA\n");
-    let provision = |more: &[&str]| {
-        let all = ["provision", "gw.plant.example", "--pki", "ca", "-o", "gw.tar", "--passphrase-file", "p"];
-        place.run(&[&all, more].concat())
+    let provision = |more: &str| {
+        let all = format!("provision {more} --pki ca -o gw.tar --passphrase-file p");
+        place.run(&all.split_whitespace().collect::<Vec<_>>())
     };
-    assert_eq!(provision(&[]).code, 2);
-    let made = good(provision(&["--ipsec", "--openvpn", "uplink=t", "--json"])).json();
-    assert_eq!(made["paths"][0], "/var/lib/fastness/ipsec/private/device.pem");
+    let refused = |more: &str, code: i32, message: &str| {
+        let run = provision(more);
+        assert!(run.code == code && run.out.is_empty() && run.err.contains(message), "{run:?}");
+        assert!(!place.path("gw.tar").exists());
+    };
+    let common = "--common-name plc-gateway.plant.example --device-serial SN-17";
+    good(keyed(&place, &format!("issue gw-17 --role device {common}")));
+    good(keyed(&place, "issue gw-18.plant.example --role device"));
+    good(keyed(&place, "issue scada.plant.example --role peer"));
+    refused("gw-17", 2, "error[no-tls-crypt]: the tunnel `historian` needs its tls-crypt-v2 key");
+    refused("gw-17 --tls-crypt scada=t", 2, "expected a tunnel with OpenVPN in `--tls-crypt`, found `scada`");
+    let right = "gw-17 --tls-crypt historian=t";
+    refused(
+        "gw-18.plant.example --tls-crypt historian=t",
+        3,
+        "to be known as `dns:plc-gateway.plant.example`, found the common name `gw-18.plant.example`",
+    );
+    refused("eve --tls-crypt historian=t", 3, "error[not-issued]");
+    refused("scada.plant.example --tls-crypt historian=t", 3, "error[wrong-name]");
+    let made = good(provision(&format!("{right} --json"))).json();
+    let paths: Vec<&str> =
+        made["paths"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
+    assert!(paths.contains(&"lib/fastness/ipsec/private/device.pem"), "{paths:?}");
+    assert!(paths.contains(&"lib/fastness/openvpn/historian/device.key"), "{paths:?}");
     let meta = std::fs::metadata(place.path("gw.tar")).unwrap();
     assert_eq!(meta.permissions().mode() & 0o777, 0o600);
-    let again = provision(&["--ipsec"]);
+    let again = provision(right);
     assert!(again.code == 8 && again.err.contains("never overwritten"), "{again:?}");
     std::fs::remove_file(place.path("gw.tar")).unwrap();
-    let open = std::fs::set_permissions(place.path("t"), PermissionsExt::from_mode(0o644));
-    open.unwrap();
-    let readable = provision(&["--openvpn", "uplink=t"]);
-    assert!(readable.code == 8 && readable.err.contains("error[key-permissions]"), "{readable:?}");
-    good(keyed(&place, "issue web.plant.example --role server"));
-    let server = place.run(
-        &[&["provision", "web.plant.example", "--pki", "ca", "-o", "w.tar", "--ipsec"], &PASSPHRASE[..]]
-            .concat(),
+
+    refused("gw-17 --peer scada", 3, "to be known as `dns:scada.plant.example`");
+    refused("scada.plant.example --peer skada", 3, "has no tunnel `skada`");
+    std::fs::set_permissions(place.path("t"), PermissionsExt::from_mode(0o644)).unwrap();
+    refused(right, 8, "error[key-permissions]");
+    let peer = good(provision("scada.plant.example --peer scada --json")).json();
+    assert_eq!(peer["paths"][0], "scada/private/peer.pem");
+}
+
+#[test]
+fn keys_of_openssh_are_certified_for_named_principals() {
+    let place = with_device();
+    // The public key of the examples.
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOrW5gdHbUWfyLRjOzV1W8c9rHW2MGPauEz7fM6UdORc eve\n";
+    std::fs::write(place.path("eve.pub"), key).unwrap();
+    let refused = |arguments: &str, code: i32, message: &str| {
+        let run = keyed(&place, arguments);
+        assert!(run.code == code && run.out.is_empty() && run.err.contains(message), "{run:?}");
+    };
+    refused("ssh eve eve.pub --kind user", 2, "--principal <NAME>");
+    refused(
+        "ssh eve eve.pub --kind user --principal a;b",
+        3,
+        "expected account names for `eve`, found `a;b`",
     );
-    assert!(server.code == 3 && server.err.contains("error[wrong-role]"), "{server:?}");
-    assert!(!place.path("w.tar").exists() && !place.path("gw.tar").exists());
+    refused("ssh gw eve.pub --kind host --principal $(id)", 3, "expected host names or addresses");
+    refused("ssh eve ca/root.crt --kind user --principal a", 3, "error[bad-public-key]");
+    refused(
+        "ssh eve eve.pub --kind user --principal a --days 9999",
+        3,
+        "expected a validity of 1 to 1095 days",
+    );
+    assert!(!place.path("ca/ssh-user-ca.pub").exists());
+
+    let made = good(keyed(&place, "ssh eve eve.pub --kind user --principal maintenance --json")).json();
+    let authority = std::fs::read_to_string(place.path("ca/ssh-user-ca.pub")).unwrap();
+    assert_eq!(made["authority"].as_str(), Some(authority.trim_end()));
+    let host = good(keyed(&place, "ssh gw eve.pub --kind host --principal gw.plant.example --json")).json();
+    assert_ne!(host["authority"], made["authority"]);
+    // The same authority, the next number.
+    let next = good(keyed(&place, "ssh bob eve.pub --kind user --principal bob --json")).json();
+    assert_eq!((&next["authority"], next["serial"].as_u64()), (&made["authority"], Some(3)));
+    assert_eq!(good(pki(&place, "list --json")).json()["ssh"].as_array().unwrap().len(), 3);
+    let there = Command::new("ssh-keygen").arg("-?").output().is_ok();
+    assert!(there || std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "ssh-keygen is not installed");
+    if !there {
+        return;
+    }
+    let shown = |certificate: &serde_json::Value| {
+        // Reading it, ssh-keygen verifies the signature.
+        let file = certificate["certificate"].as_str().unwrap();
+        let run = Command::new("ssh-keygen").current_dir(place.path(".")).args(["-L", "-f", file]).output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    };
+    let user = shown(&made);
+    assert!(user.contains("ssh-ed25519-cert-v01@openssh.com user certificate"), "{user}");
+    assert!(user.contains("Key ID: \"eve\"") && user.contains("                maintenance\n"), "{user}");
+    assert!(user.contains("Critical Options: (none)") && user.contains("permit-pty"), "{user}");
+    assert!(
+        !user.contains("permit-port-forwarding") && user.contains("(using ecdsa-sha2-nistp384)"),
+        "{user}"
+    );
+    let host = shown(&host);
+    assert!(host.contains("host certificate") && host.contains("Extensions: (none)"), "{host}");
 }
 
 #[test]
