@@ -126,7 +126,7 @@ pub fn read_pem<T: for<'a> Decode<'a> + Encode>(text: &[u8], label: &str) -> Res
         let Some(stop) = block.find(&end) else { return Err(wrong("it has no end".to_owned())) };
         let stop = stop + end.len();
         let (_, der) =
-            x509_cert::der::pem::decode_vec(block[..stop].as_bytes()).map_err(|e| wrong(e.to_string()))?;
+            x509_cert::der::pem::decode_vec(&block.as_bytes()[..stop]).map_err(|e| wrong(e.to_string()))?;
         let value = T::from_der(&der).map_err(|e| wrong(format!("truncated or damaged DER: {e}")))?;
         // What is signed is the encoding: one that is not DER's only one is not worked on (X.690, 10).
         if value.to_der().ok().as_deref() != Some(der.as_slice()) {
