@@ -55,7 +55,7 @@ impl End {
 /// A program that uses the identity, and the folder where it looks for it.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// strongSwan: what swanctl calls `SWANCTL_DIR`.
+    /// strongSwan: the folders that swanctl reads beside its configuration.
     Ipsec {
         /// Path below the archive's root.
         folder: String,

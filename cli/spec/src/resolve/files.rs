@@ -134,6 +134,7 @@ impl Resolver<'_> {
             (None, Some(target), false)
                 if ask.mode.is_none() && ask.owner.is_none() && ask.group.is_none() =>
             {
+                let Some(target) = self.templated(&target.value, &target.at) else { return };
                 FilePlan::Symlink { target: target.as_str().to_owned() }
             }
             (None, Some(_), false) => {
