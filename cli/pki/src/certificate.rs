@@ -105,8 +105,7 @@ pub(crate) fn constraints(domains: &[String]) -> Outcome<NameConstraints> {
     let mut permitted = Vec::new();
     for domain in domains {
         let name: AltName = format!("dns:{domain}").parse().map_err(|why| {
-            Failure::error(ExitStatus::Input, "bad-name", why)
-                .hint("give a domain such as `plant.example`")
+            Failure::error(ExitStatus::Input, "bad-name", why).hint("give a domain such as `plant.example`")
         })?;
         let base: GeneralName = general_name(&name)?;
         permitted.push(GeneralSubtree { base, minimum: 0, maximum: None });
