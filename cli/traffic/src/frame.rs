@@ -208,7 +208,7 @@ pub fn read(frame: &[u8]) -> Heard {
             let target = target.filter(|_| kind == 135 || kind == 136).map(Ipv6Addr::from);
             Heard::Icmp { ends, kind, target }
         }
-        None => Heard::Ip { ends, protocol },
+        Some(TransportSlice::Igmp(_)) | None => Heard::Ip { ends, protocol },
     }
 }
 

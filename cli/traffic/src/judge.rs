@@ -204,6 +204,10 @@ pub fn unasked(network: &NetworkFacts, interface: &str, heard: &Heard) -> Option
                 "IPv6 on a link needs neighbour discovery (RFC 4861) and multicast listeners (RFC 3810)";
             Some(Unasked::Tolerated(format!("`{interface}`: icmpv6 type {kind}: {why}")))
         }
+        Heard::Ip { ends: (_, to), protocol: 2 } => Some(Unasked::Tolerated(format!(
+            "`{interface}`: igmp to `{to}`: an IPv4 host reports its multicast groups (RFC 3376)"
+        ))),
+        Heard::Ip { ends: (_, to), protocol } => wrong(format!("ip protocol {protocol} to `{to}`")),
         _ => None,
     }
 }
