@@ -3,7 +3,7 @@
 //! tell cargo about its files on a stable compiler.
 
 fn main() {
-    for folder in ["layers", "templates", "boards", "standards"] {
+    for folder in ["layers", "templates", "boards", "buildroot", "standards"] {
         println!("cargo::rerun-if-changed=../../{folder}");
     }
 }

@@ -91,12 +91,14 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
 /// # Errors
 /// When the board's FDT is none, or U-Boot's end is not where a device tree may begin.
 pub fn uboot(plan: &Plan, nodtb: &[u8], board: &[u8], key: &PublicKey) -> Outcome<Vec<u8>> {
-    // With OF_SEPARATE the tree begins exactly at `_end` (lib/fdtdec.c), and libfdt wants 8 bytes.
-    if nodtb.is_empty() || !nodtb.len().is_multiple_of(8) {
+    // With OF_SEPARATE the tree begins exactly at `_end`. U-Boot asks for 4 bytes (`fdtdec_prepare_fdt`), which is
+    // what the linker script of 32-bit Arm gives; others give the 8 of the Devicetree Specification (5.6).
+    let alignment = if plan.board.architecture == "armhf" { 4 } else { 8 };
+    if nodtb.is_empty() || !nodtb.len().is_multiple_of(alignment) {
         return Err(Failure::error(
             ExitStatus::Build,
             "uboot-end",
-            format!("expected U-Boot to end on a multiple of 8 bytes, found {} bytes", nodtb.len()),
+            format!("expected U-Boot to end on a multiple of {alignment} bytes, found {} bytes", nodtb.len()),
         )
         .hint("its linker script must align `_end`; padding it would move the tree away from `_end`"));
     }
@@ -193,8 +195,14 @@ mod tests {
 
     #[test]
     fn a_boot_loader_that_ends_anywhere_is_refused() {
-        let text = uboot(&plan(), &[7; 63], &tree(|_| ()), &signing_key(0, "gw-dev").public()).unwrap_err();
-        assert!(text.to_string().contains("a multiple of 8 bytes, found 63 bytes"), "{text}");
+        let key = signing_key(0, "gw-dev").public();
+        let text = uboot(&plan(), &[7; 60], &tree(|_| ()), &key).unwrap_err();
+        assert!(text.to_string().contains("a multiple of 8 bytes, found 60 bytes"), "{text}");
+        let mut arm = plan();
+        arm.board.architecture = "armhf".to_owned();
+        assert!(uboot(&arm, &[7; 60], &tree(|_| ()), &key).is_ok());
+        let text = uboot(&arm, &[7; 58], &tree(|_| ()), &key).unwrap_err();
+        assert!(text.to_string().contains("a multiple of 4 bytes, found 58 bytes"), "{text}");
     }
 
     #[test]

@@ -20,13 +20,16 @@ fn top() -> PathBuf {
 /// Every shipped board.
 const BOARDS: [&str; 2] = ["qemu-aarch64", "qemu-arm"];
 
+/// The example that is shipped on every board, and the one with tunnels.
+const EXAMPLES: [&str; 2] = ["cell-gateway", "plc-gateway"];
+
 fn plan() -> Plan {
-    plan_for(BOARDS[0])
+    plan_for(EXAMPLES[0], BOARDS[0])
 }
 
-/// The example on a board, which its product need not list.
-fn plan_for(board: &str) -> Plan {
-    let example = top().join("examples/cell-gateway/product.yaml");
+/// An example on a board, which its product need not list.
+fn plan_for(example: &str, board: &str) -> Plan {
+    let example = top().join(format!("examples/{example}/product.yaml"));
     let text = fs::read_to_string(&example).expect("the example");
     let listed = format!("\nboards: [{}]\n", BOARDS[0]);
     assert!(text.contains(&listed), "the example lists other boards");
@@ -44,8 +47,8 @@ fn tree() -> Tree {
 
 /// What this backend decides of the tree: without the lines of layers, which move with every edit,
 /// and without the contents of the plan's files, which are compared with the plan itself.
-fn tree_of_the_backend(board: &str) -> Tree {
-    let mut plan = plan_for(board);
+fn tree_of_the_backend(example: &str, board: &str) -> Tree {
+    let mut plan = plan_for(example, board);
     let buildroot = plan.buildroot.iter_mut().map(|facts| &mut facts.symbols);
     for kconfig in [&mut plan.linux, &mut plan.uboot].into_iter().chain(buildroot) {
         let origins = kconfig.symbols.values_mut().flat_map(|asked| &mut asked.origins);
@@ -65,9 +68,9 @@ fn tree_of_the_backend(board: &str) -> Tree {
     tree
 }
 
-fn golden(board: &str) -> PathBuf {
+fn golden(example: &str, board: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/buildroot");
-    folder.join(if board == BOARDS[0] { "cell-gateway".to_owned() } else { format!("cell-gateway-{board}") })
+    folder.join(if board == BOARDS[0] { example.to_owned() } else { format!("{example}-{board}") })
 }
 
 /// What is on the disk, in the form of a tree.
@@ -107,19 +110,21 @@ fn first_difference(committed: Option<&Node>, made: &Node) -> String {
 }
 
 #[test]
-fn the_trees_of_the_example_are_the_committed_ones() {
+fn the_trees_of_the_examples_are_the_committed_ones() {
     let shipped = Library::built_in(None).names(spec::library::Area::Boards).expect("boards");
     assert_eq!(shipped.into_iter().collect::<Vec<_>>(), BOARDS, "a board without a committed tree");
-    for board in BOARDS {
-        let tree = tree_of_the_backend(board);
+    let cases = BOARDS.map(|board| (EXAMPLES[0], board)).into_iter().chain([(EXAMPLES[1], BOARDS[0])]);
+    for (example, board) in cases {
+        let golden = golden(example, board);
+        let tree = tree_of_the_backend(example, board);
         if std::env::var_os("FASTNESS_UPDATE_GOLDEN").is_some() {
-            tree.bring_to(&golden(board)).unwrap_or_else(|failure| panic!("{failure}"));
+            tree.bring_to(&golden).unwrap_or_else(|failure| panic!("{failure}"));
         }
-        let committed = read(&golden(board));
+        let committed = read(&golden);
         for (path, node) in tree.nodes() {
             if committed.get(path) != Some(node) {
                 panic!(
-                    "`{path}` differs on {board}; see the head of this file\n{}",
+                    "`{path}` of {example} differs on {board}; see the head of this file\n{}",
                     first_difference(committed.get(path), node)
                 );
             }
@@ -180,7 +185,7 @@ fn every_asked_symbol_is_in_the_defconfig_or_known_to_be_implied() {
 }
 
 fn asked_symbols_of(board: &str) {
-    let plan = plan_for(board);
+    let plan = plan_for(EXAMPLES[0], board);
     let facts = plan.buildroot.as_ref().expect("a plan for Buildroot");
     let tree = tree_of(&plan).unwrap_or_else(|failure| panic!("{failure}"));
     let path = format!("configs/cell-gateway_{board}_defconfig");

@@ -90,6 +90,10 @@ pub enum Command {
     Layers(commands::layers::Arguments),
     /// Make, list and check keys
     Keys(commands::keys::Arguments),
+    /// Issue, request, revoke and verify the certificates of a product's network
+    Pki(commands::pki::Arguments),
+    /// Write the secrets of one device, for that device alone
+    Provision(commands::provision::Arguments),
     /// Build, sign, verify and show FIT images
     Fit(commands::fit::Arguments),
     /// Compare two products, plans or images

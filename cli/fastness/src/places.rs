@@ -40,6 +40,11 @@ pub fn keys(asked: Option<&Path>) -> Outcome<PathBuf> {
     in_home(asked, "XDG_DATA_HOME", ".local/share", "fastness/keys", "--keys")
 }
 
+/// The folder of a product's authority: `fastness/pki/PRODUCT` in the user's data folder.
+pub fn pki(product: &str) -> Outcome<PathBuf> {
+    Ok(in_home(None, "XDG_DATA_HOME", ".local/share", "fastness/pki", "--pki")?.join(product))
+}
+
 fn in_home(
     asked: Option<&Path>,
     variable: &str,

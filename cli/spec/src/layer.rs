@@ -111,7 +111,7 @@ model! {
         /// Template of its content.
         template: Option<Spanned<TemplatePath>> = None,
         /// Target of a symbolic link.
-        symlink: Option<LinkTarget> = None,
+        symlink: Option<Spanned<Templated<LinkTarget>>> = None,
         /// Whether it is a folder.
         directory: Flag = Flag(false),
         /// Octal mode; default `0644`, and `0755` for a folder.

@@ -175,6 +175,12 @@ fn tunnels_switch_their_layers_on_and_bring_no_secret() {
     for layer in ["ipsec", "openvpn"] {
         assert!(plan.layers.iter().any(|applied| applied.name == layer), "{layer}");
     }
+    // swanctl looks for credentials beside its configuration.
+    for name in ["private", "x509", "x509ca", "x509crl"] {
+        let found = &plan.files[&format!("/etc/swanctl/{name}")].value;
+        let target = format!("/var/lib/fastness/ipsec/{name}");
+        assert_eq!(*found, spec::plan::FilePlan::Symlink { target });
+    }
     let swanctl = content(&plan, "/etc/swanctl/swanctl.conf");
     for line in [
         "version = 2",

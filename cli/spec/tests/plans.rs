@@ -189,6 +189,34 @@ fn a_products_own_definitions_come_first() {
 }
 
 #[test]
+fn a_secret_of_any_form_in_the_shared_image_is_refused_and_not_shown() {
+    let template = |text: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path(), "templates/base/hostname.hbs", text);
+        load_in(folder.path(), PRODUCT)
+    };
+    for label in [
+        "PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
+        "PGP PRIVATE KEY BLOCK",
+        "OpenVPN tls-crypt-v2 client key",
+        "OpenVPN Static key V1",
+    ] {
+        let text = format!("# a key\n-----BEGIN {label}-----\nc2VjcmV0\n-----END {label}-----\n");
+        let failure = template(&text).expect_err("refused");
+        assert_eq!((failure.status, failure.diagnostics.len()), (diag::ExitStatus::Input, 1), "{failure}");
+        let said = failure.to_string();
+        assert!(said.contains("error[secret-in-image]: `/etc/hostname` holds a private key"), "{said}");
+        assert!(said.contains("`fastness provision`") && !said.contains("c2VjcmV0"), "{said}");
+    }
+    // What is public may be in the image.
+    for label in ["PUBLIC KEY", "CERTIFICATE", "X509 CRL"] {
+        template(&format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n")).expect("a plan");
+    }
+}
+
+#[test]
 fn links_that_lead_out_and_odd_files_are_refused() {
     let (folder, outside) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     write(outside.path(), "hostname.hbs", "stolen");

@@ -5,16 +5,13 @@
 //! [`SigningKey`] or an [`EvidenceKey`], in memory; it is never written unencrypted, logged, or given to
 //! another process.
 
-mod cipher;
 mod evidence;
-mod passphrase;
 mod record;
 mod signing;
 mod store;
-mod store_files;
 
+pub use ::secret::{PassphraseSource, Secret};
 pub use evidence::{EvidenceKey, EvidencePublicKey};
-pub use passphrase::{PassphraseSource, Secret};
 pub use record::{KeyKind, KeyRecord, NewKey};
 pub use signing::{PublicKey, SigningKey};
 pub use store::KeyStore;

@@ -9,17 +9,14 @@ use pkcs8::der::pem::LineEnding;
 use pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, SecretDocument};
 use rand_core::{OsRng, RngCore};
 use rsa::{RsaPrivateKey, RsaPublicKey};
+use secret::{
+    NewFile, PassphraseSource, Secret, check_folder, check_name, decrypt, encrypt, open_store, publish,
+};
 use zeroize::Zeroizing;
 
-use super::cipher::{decrypt, encrypt};
 use super::evidence::{EvidenceKey, EvidencePublicKey};
-use super::passphrase::{PassphraseSource, Secret};
 use super::record::{KeyKind, KeyRecord, NewKey};
 use super::signing::{PublicKey, SigningKey};
-use super::store_files::{NewFile, check_folder, open_store, publish};
-
-/// Names are file names and FIT node names.
-const LONGEST_NAME: usize = 64;
 
 /// A folder with keys.
 #[derive(Clone, Debug)]
@@ -200,7 +197,7 @@ impl KeyStore {
         }
         let path = self.path(name, "key.pem");
         let file = fs::File::open(&path).map_err(|_| self.missing(name))?;
-        super::store_files::refuse_open_permissions(&path, &file)?;
+        secret::refuse_open_permissions(&path, &file)?;
         if let Some(secret) = secret {
             match record.kind {
                 KeyKind::Rsa => drop(self.load_signing(name, secret)?),
@@ -366,25 +363,6 @@ fn random_passphrase() -> Secret {
         text.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
     }
     Secret::new(text)
-}
-
-/// The same names as a product may write in `signing.key`.
-pub(super) fn check_name(name: &str) -> Outcome<()> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts && name.len() <= LONGEST_NAME && name.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(Failure::error(
-        ExitStatus::Usage,
-        "key-name",
-        format!(
-            "expected a key name (letters, digits, `-`, `_` and `.`, a letter or digit first, at most \
-             {LONGEST_NAME}), found `{}`",
-            name.escape_debug()
-        ),
-    )
-    .hint("choose a name such as `gateway-release`"))
 }
 
 #[cfg(test)]

@@ -154,11 +154,7 @@ fn external_mk(plans: &[Plan], external: &str) -> String {
 /// The kernel's base, U-Boot's environment and target, and the checks.
 fn board_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
     let external = &facts.external;
-    let mut options: String =
-        facts.options.iter().map(|(variable, add)| format!("{variable} += {add}\n")).collect();
-    if !options.is_empty() {
-        options = format!("\n# Where the packages look for what the plan writes.\n{options}");
-    }
+    let options = package_options(&facts.options);
     let path = format!("$(BR2_EXTERNAL_{external}_PATH)");
     let folder = format!("{path}/board/$(FASTNESS_BOARD)");
     format!(
@@ -188,6 +184,22 @@ fn board_mk(plan: &Plan, facts: &BuildrootFacts) -> String {
         base = plan.linux.base,
         configure = configure_target(facts, &folder),
     )
+}
+
+/// Options of packages' builds that no symbol has.
+fn package_options(options: &[(String, String)]) -> String {
+    if options.is_empty() {
+        return String::new();
+    }
+    let mut out = "\n# What the plan asks of packages' builds and no symbol says.\n".to_owned();
+    for (variable, add) in options {
+        out.push_str(&format!("{variable} += {add}\n"));
+        // The rule that orders packages was read with Buildroot's own dependencies: one more has to be told to make.
+        if let Some(package) = variable.strip_suffix("_DEPENDENCIES") {
+            out.push_str(&format!("$({package}_TARGET_CONFIGURE): | {add}\n"));
+        }
+    }
+    out
 }
 
 /// The components with a Kconfig: Buildroot's name, its variables' prefix, and what people call it.

@@ -44,7 +44,12 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
             None => format!("Buildroot's build failed{what}"),
         },
     };
-    let failure = Failure::error(ExitStatus::Build, code, message)
+    let mut failure = Failure::error(ExitStatus::Build, code, message);
+    // What Buildroot's own checks refuse; several packages at a time may have written after it.
+    if let Some((_, reason)) = lines.iter().rev().find_map(|line| line.split_once("*** ERROR: ")) {
+        failure = failure.note(format!("Buildroot says: {reason}"));
+    }
+    let failure = failure
         .note(format!("last lines before it:\n{shown}"))
         .note(format!("the whole log is `{}`", log.display()));
     let go_on = "run the same command again to go on where it stopped";
@@ -53,10 +58,9 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
 
 /// `make[1]: *** [package/pkg-generic.mk:283: /…/build/zlib-1.3.1/.stamp_built] Error 2`.
 fn broken(line: usize, text: &str) -> Option<Broken> {
-    if !text.starts_with("make") || !text.contains("***") {
-        return None;
-    }
-    let (before, stamp) = text.split_once("/.stamp_")?;
+    // Behind what another package had written so far, where several are built at a time.
+    let (_, said) = text.split_once("*** [").filter(|(before, _)| make_speaks(before))?;
+    let (before, stamp) = said.split_once("/.stamp_")?;
     let package = before.rsplit('/').next()?.to_owned();
     let stamp: String = stamp.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
     let step = match stamp.as_str() {
@@ -68,6 +72,15 @@ fn broken(line: usize, text: &str) -> Option<Broken> {
         _ => "it was installed",
     };
     Some(Broken { package, step, line })
+}
+
+/// Whether a line's beginning ends with `make: ` or `make[2]: `.
+fn make_speaks(before: &str) -> bool {
+    let Some(name) = before.strip_suffix(": ") else { return false };
+    let name = name.strip_suffix(']').map_or(name, |name| {
+        name.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix('[').unwrap_or_default()
+    });
+    name.strip_suffix("make").is_some_and(|rest| !rest.ends_with(char::is_alphanumeric))
 }
 
 /// `package/x/x.mk:87: *** Package error: use X_AUTOPOINT. Please fix your .mk file.  Stop.`
@@ -155,6 +168,21 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("the whole log is `logs/buildroot.log`"), "{shown}");
+    }
+
+    #[test]
+    fn a_failure_in_the_middle_of_another_packages_line_is_found() {
+        let text = told(concat!(
+            "checking for libcrypto... ***\n",
+            "*** ERROR: package host-frob installs executables without proper RPATH:\n",
+            "checking for flags... make[2]: *** [package/pkg-generic.mk:340: /x/build/host-frob-1/.stamp_host_installed] Error 1\n",
+            "config.status: creating Makefile\n",
+        ))
+        .to_string();
+        assert!(text.contains("the package `host-frob-1` failed while it was installed"), "{text}");
+        assert!(text.contains("Buildroot says: package host-frob installs executables without"), "{text}");
+        let cmake = told("cmake: *** [x/build/host-frob-1/.stamp_built] Error 1\n").to_string();
+        assert!(cmake.contains("Buildroot's build failed"), "{cmake}");
     }
 
     #[test]

@@ -127,6 +127,9 @@ fn asked(value: &str, file: &str, line: u32) -> Asked<String> {
     Asked { value: value.to_owned(), origins: vec![origin] }
 }
 
+/// So many wrong lines of one file are told one by one.
+const TOLD_LINES: usize = 5;
+
 /// The symbols of a file in a `.config`'s form.
 fn read(path: &Path) -> Outcome<BTreeMap<String, Asked<String>>> {
     let text = fs::read_to_string(path).map_err(|e| Failure::io("read", path, &e))?;
@@ -155,10 +158,18 @@ fn read(path: &Path) -> Outcome<BTreeMap<String, Asked<String>>> {
         }
     }
     if wrong.is_empty() {
-        Ok(symbols)
-    } else {
-        Err(Failure { status: ExitStatus::Input, diagnostics: wrong })
+        return Ok(symbols);
     }
+    // Another program's `.config` is wrong in every line: the first ones say it, and the number of the others.
+    let others = wrong.len().saturating_sub(TOLD_LINES);
+    wrong.truncate(TOLD_LINES);
+    if others > 0 {
+        let last = wrong.pop().map(|d| {
+            d.note(format!("{others} more lines of it are no Buildroot symbols; is it Buildroot's?"), None)
+        });
+        wrong.extend(last);
+    }
+    Err(Failure { status: ExitStatus::Input, diagnostics: wrong })
 }
 
 fn is_symbol(text: &str) -> bool {
@@ -191,6 +202,16 @@ mod tests {
         let text = failure.to_string();
         assert_eq!(failure.diagnostics.len(), 3);
         assert!(text.contains("line 1: expected `BR2_…=value`, found `BR2_CCACHE y`"), "{text}");
+    }
+
+    #[test]
+    fn the_file_of_another_program_is_told_in_a_few_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("linux.config");
+        fs::write(&file, "CONFIG_X=y\n".repeat(100)).unwrap();
+        let failure = Machine { symbols: Some(file), ..Machine::default() }.asked(None).unwrap_err();
+        assert_eq!(failure.diagnostics.len(), TOLD_LINES);
+        assert!(failure.to_string().contains("95 more lines of it are no Buildroot symbols"), "{failure}");
     }
 
     #[test]

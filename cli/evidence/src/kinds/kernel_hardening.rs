@@ -147,7 +147,7 @@ mod tests {
             assert_eq!(parts.len(), 295);
             parts.into_iter().filter(|part| part.verdict == Verdict::Fail).map(|part| part.id).collect()
         };
-        assert_eq!(failing(&config, &cmdline), [String::new(); 0]);
+        assert!(failing(&config, &cmdline).is_empty());
         let open = config.replace("CONFIG_ARM_PAN=y\n", "");
         assert_eq!(failing(&open, &cmdline), [format!("{PREFIX}ARM_PAN")]);
         let off = cmdline.replace("rodata=on", "rodata=off");

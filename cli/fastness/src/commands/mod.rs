@@ -20,7 +20,12 @@ pub mod keys;
 pub mod layers;
 pub mod man;
 pub mod new;
+pub mod pki;
+mod pki_arguments;
+mod pki_text;
+mod pki_verify;
 pub mod plan;
+pub mod provision;
 pub mod report;
 pub mod schema;
 
@@ -48,6 +53,8 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Boards(arguments) => boards::run(arguments, output),
         Command::Layers(arguments) => layers::run(arguments, output),
         Command::Keys(arguments) => keys::run(arguments, output),
+        Command::Pki(arguments) => pki::run(arguments, output),
+        Command::Provision(arguments) => provision::run(arguments, output),
         Command::Fit(arguments) => fit::run(arguments, output),
         Command::Diff(arguments) => diff::run(arguments, output),
         Command::Schema(arguments) => schema::run(arguments, output),

@@ -10,6 +10,7 @@ mod sign;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use backend::BuildOptions;
 use backend::buildroot::Machine;
@@ -82,6 +83,23 @@ pub fn boards_of(product: &Path) -> Outcome<Vec<String>> {
         // The resolver has the better words for a product without boards, and more of them for one with mistakes.
         _ => spec::load(product, None).map(|plan| vec![plan.board.name]),
     }
+}
+
+/// The name of a product; the rest of its file may be wrong.
+///
+/// # Errors
+/// When the file cannot be read, or has no name.
+pub fn product_name(product: &Path) -> Outcome<String> {
+    let source = read_file(product, &product.display().to_string())?;
+    match read_model::<Product>(&source, &mut Vec::new()) {
+        Some(model) => Ok(model.name.value.as_str().to_owned()),
+        None => spec::load(product, None).map(|plan| plan.product.name),
+    }
+}
+
+/// Seconds since 1970, by this machine's clock; 0 before that, which `pki` refuses.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// plan → `generated/`, in the board's folder. An image that is there stays whole.

@@ -42,6 +42,22 @@ impl Passphrase {
         store.record(name)?;
         self.source().unwrap_or_else(|| store.default_passphrase(name)).read(name, &passphrase::ask)
     }
+
+    /// The passphrase of a key that is in no key store: from the source that was named, else from a person.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn ask(&self, name: &str) -> Outcome<Secret> {
+        self.source().unwrap_or(PassphraseSource::Prompt).read(name, &passphrase::ask)
+    }
+
+    /// The same for a key that is made now; a person is asked twice.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn ask_new(&self, name: &str) -> Outcome<Secret> {
+        self.source().unwrap_or(PassphraseSource::Prompt).read(name, &passphrase::ask_new)
+    }
 }
 
 /// Whether the plan's key is there and may sign it; asks for no passphrase.

@@ -13,6 +13,7 @@ mod help;
 mod image;
 mod interface;
 mod keys;
+mod pki;
 mod product;
 mod setup;
 mod support;

@@ -28,6 +28,17 @@ pub fn show(file: &FilePlan) -> String {
     }
 }
 
+/// Whether a text holds a private key in PEM (RFC 7468, 10 and 11, and the older forms of OpenSSL), of OpenSSH or
+/// OpenPGP, or a static key of OpenVPN.
+fn holds_secret(content: &str) -> bool {
+    content.split("-----BEGIN ").skip(1).any(|rest| {
+        let label = rest.split_once("-----").map_or("", |(label, _)| label);
+        label.ends_with("PRIVATE KEY")
+            || label == "PGP PRIVATE KEY BLOCK"
+            || (label.starts_with("OpenVPN ") && label.to_ascii_lowercase().contains("key"))
+    })
+}
+
 impl Resolver<'_> {
     /// A template's text, rendered against what is known now.
     pub(super) fn template_file(&mut self, area: Area, path: &str, at: &At) -> Option<String> {
@@ -123,6 +134,7 @@ impl Resolver<'_> {
             (None, Some(target), false)
                 if ask.mode.is_none() && ask.owner.is_none() && ask.group.is_none() =>
             {
+                let Some(target) = self.templated(&target.value, &target.at) else { return };
                 FilePlan::Symlink { target: target.as_str().to_owned() }
             }
             (None, Some(_), false) => {
@@ -258,14 +270,14 @@ impl Resolver<'_> {
                     self.trouble.push(Diagnostic::error("unknown-owner", message).at(at()).hint(hint));
                 }
             }
-            // A private key of PEM (RFC 7468, 10 and 11) or of OpenSSH: one image is for many devices.
+            // One image is for many devices.
             if let FilePlan::File { content, .. } = &entry.value
-                && content.contains("PRIVATE KEY-----")
+                && holds_secret(content)
             {
                 let message =
                     format!("`{path}` holds a private key, which every device with this image would share");
-                let hint =
-                    "provision it on each device: what is on the data partition is no part of the image";
+                let hint = "take it out, and replace it if others may have seen it; `fastness provision` writes a \
+                            device's own secrets for its data partition, which is no part of the image";
                 self.trouble.push(Diagnostic::error("secret-in-image", message).at(at()).hint(hint));
             }
             for (end, _) in path.match_indices('/').filter(|(end, _)| *end > 0) {

@@ -47,7 +47,7 @@ fastness-configure: $(LINUX_DIR)/.stamp_kconfig_fixup_done \
 	$(Q)printf 'linux %s\nuboot %s\n' '$(LINUX_DIR)' '$(UBOOT_DIR)' \
 		>$(BASE_DIR)/fastness-folders.txt
 
-# Where the packages look for what the plan writes.
+# What the plan asks of packages' builds and no symbol says.
 CHRONY_CONF_OPTS += --with-user=_chrony
 CHRONY_CONF_OPTS += --sysconfdir=/etc/chrony
 OPENSSH_CONF_OPTS += --with-privsep-path=/run/sshd

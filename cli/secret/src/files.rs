@@ -100,6 +100,17 @@ pub fn publish(folder: &Path, name: &str, files: &[NewFile<'_>]) -> Outcome<()> 
     fs::remove_dir_all(&staging).map_err(|e| Failure::io("remove", &staging, &e))
 }
 
+/// Clears up after a run of [`publish`] that was killed when all files of `name` had appeared.
+///
+/// Only for who knows that: of the others, [`publish`] itself takes back what there is.
+pub fn settle(folder: &Path, name: &str) -> Outcome<()> {
+    let staging = folder.join(format!(".{name}.new"));
+    match fs::remove_dir_all(&staging) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", &staging, &e)),
+        _ => Ok(()),
+    }
+}
+
 fn write_new(path: &PathBuf, file: &NewFile<'_>) -> Outcome<()> {
     let write = || -> std::io::Result<()> {
         let mut out = File::options().write(true).create_new(true).mode(0o600).open(path)?;

@@ -13,8 +13,8 @@ use std::time::Duration;
 use diag::{ExitStatus, Failure, Outcome};
 use zeroize::Zeroizing;
 
-use super::store::check_name;
-use super::store_files::refuse_open_permissions;
+use super::files::refuse_open_permissions;
+use super::name::check_name;
 
 /// Longer passphrases than this are refused, in bytes.
 const LONGEST: u64 = 4096;

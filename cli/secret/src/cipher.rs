@@ -15,8 +15,8 @@ use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, SecretDocument};
 use rand_core::{OsRng, RngCore};
 use zeroize::Zeroizing;
 
+use super::files::refuse_open_permissions;
 use super::passphrase::Secret;
-use super::store_files::refuse_open_permissions;
 
 /// PBKDF2 rounds of a new key (the OWASP password storage recommendation of 2023 for HMAC-SHA256).
 const ROUNDS: u32 = 600_000;
@@ -27,6 +27,9 @@ const LONGEST_PEM: u64 = 64 * 1024;
 const LABEL: &str = "ENCRYPTED PRIVATE KEY";
 
 /// Encrypts a PKCS#8 private key (DER) and returns its PEM.
+///
+/// # Errors
+/// `key-format`, when the DER is no private key.
 pub fn encrypt(der: &SecretDocument, secret: &Secret) -> Outcome<Zeroizing<String>> {
     let internal = |e: &dyn std::fmt::Display| {
         Failure::error(ExitStatus::Internal, "key-format", format!("cannot encrypt a new key: {e}"))
@@ -41,6 +44,9 @@ pub fn encrypt(der: &SecretDocument, secret: &Secret) -> Outcome<Zeroizing<Strin
 }
 
 /// Reads and decrypts the private key of the key `name`; the result is PKCS#8 DER.
+///
+/// # Errors
+/// `key-permissions`, `key-format` and `wrong-passphrase`.
 pub fn decrypt(path: &Path, name: &str, secret: &Secret) -> Outcome<SecretDocument> {
     let pem = read_private(path)?;
     let unreadable = |why: &dyn std::fmt::Display| {

@@ -1,0 +1,217 @@
+//! `fastness provision`: the secrets of one device, or of its peer, for that one alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use pki::provision::{End, Target, archive, items};
+use pki::verify::read_file;
+use pki::{AltName, Identity};
+use secret::{NewFile, PassphraseSource, Secret, publish};
+use serde::Serialize;
+use spec::plan::{Plan, TunnelFacts};
+
+use super::pki::Place;
+use crate::output::Output;
+use crate::stages::{self, Passphrase};
+
+const EXAMPLE: &str = "\
+Examples:
+  fastness provision gw-17 --tls-crypt historian=gw-17.key --output gw-17.tar
+  tar -C /var -xpf gw-17.tar                             on the device, as root
+  fastness provision scada.plant7.example --peer scada --output scada.tar";
+
+/// Arguments of `provision`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// Name of the identity
+    name: String,
+    /// For the plant's end of this tunnel, instead of the device
+    #[arg(long, value_name = "TUNNEL")]
+    peer: Option<String>,
+    /// The tls-crypt-v2 key of a tunnel with OpenVPN; may be repeated
+    #[arg(long, value_name = "TUNNEL=FILE", value_parser = tunnel_file)]
+    tls_crypt: Vec<(String, PathBuf)>,
+    /// Lists of revoked certificates of a company's authority, in PEM
+    #[arg(long, value_name = "FILE")]
+    crl: Option<PathBuf>,
+    /// Board, if the product has several
+    #[arg(long, value_name = "BOARD")]
+    board: Option<String>,
+    /// Archive to write; it holds a private key in clear, and only its owner can read it
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    passphrase: Passphrase,
+}
+
+/// Result of `provision`.
+#[derive(Debug, Serialize)]
+struct Provisioned {
+    name: String,
+    serial: String,
+    file: PathBuf,
+    /// Paths in the archive.
+    paths: Vec<String>,
+}
+
+/// Runs `provision`.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let plan = spec::load(arguments.place.product(), arguments.board.as_deref())?;
+    let tunnels = tunnels(&plan, arguments)?;
+    let end = if arguments.peer.is_some() { End::Peer } else { End::Device };
+    let keys = tls_crypt_keys(&tunnels, &arguments.tls_crypt)?;
+    let targets = targets(&plan, end, &tunnels, &keys)?;
+    let lists = arguments.crl.as_deref().map(text).transpose()?;
+    let folder = arguments.place.folder()?;
+    let secret = arguments.passphrase.ask(&arguments.place.key()?)?;
+    let identity = Identity::open(&folder, &arguments.name, lists, &secret, stages::now())?;
+    for tunnel in tunnels.values() {
+        let name = if end == End::Device { &tunnel.local_name } else { &tunnel.peer_name };
+        // OpenVPN before 2.7 compares the common name and no other.
+        identity.check_name(&host(name)?, tunnel.kind == "openvpn")?;
+    }
+    let items = items(&identity, end, &targets)?;
+    write(&arguments.output, &archive(&items, identity.entry.not_before)?)?;
+    let files = items.into_iter().filter(|(_, item)| item.content.is_some());
+    let made = Provisioned {
+        name: identity.entry.name.clone(),
+        serial: identity.entry.serial.clone(),
+        file: arguments.output.clone(),
+        paths: files.map(|(path, _)| path).collect(),
+    };
+    output.result(&made, |_| {
+        let paths: String = made.paths.iter().map(|path| format!("  {path}\n")).collect();
+        format!(
+            "wrote `{}` for `{}` alone; it holds its private key in clear\n{paths}",
+            made.file.display(),
+            made.name
+        )
+    });
+    Ok(ExitStatus::Success)
+}
+
+/// The tunnels that are provisioned: all of a device, one of a peer.
+fn tunnels<'a>(plan: &'a Plan, arguments: &Arguments) -> Outcome<BTreeMap<&'a str, &'a TunnelFacts>> {
+    let all = plan.network.tunnels.iter();
+    let tunnels: BTreeMap<&str, &TunnelFacts> = all
+        .filter(|(name, _)| arguments.peer.as_ref().is_none_or(|peer| peer == *name))
+        .map(|(name, tunnel)| (name.as_str(), tunnel))
+        .collect();
+    if !tunnels.is_empty() {
+        return Ok(tunnels);
+    }
+    let product = arguments.place.product().display();
+    let message = match &arguments.peer {
+        Some(peer) => format!("`{product}` has no tunnel `{}`", peer.escape_debug()),
+        None => format!("`{product}` has no tunnel, so that its devices need no identity"),
+    };
+    Err(Failure::error(ExitStatus::Input, "no-tunnel", message).hint("the product's `tunnels` name them"))
+}
+
+/// The key of each tunnel with OpenVPN, and none of others.
+fn tls_crypt_keys(
+    tunnels: &BTreeMap<&str, &TunnelFacts>,
+    asked: &[(String, PathBuf)],
+) -> Outcome<BTreeMap<String, Secret>> {
+    let mut keys = BTreeMap::new();
+    for (tunnel, file) in asked {
+        if tunnels.get(tunnel.as_str()).is_none_or(|facts| facts.kind != "openvpn") {
+            return Err(Failure::error(
+                ExitStatus::Usage,
+                "no-tunnel",
+                format!("expected a tunnel with OpenVPN in `--tls-crypt`, found `{}`", tunnel.escape_debug()),
+            )
+            .hint("the product's `tunnels` name them"));
+        }
+        // Others must not be able to read it, as a passphrase.
+        let key = PassphraseSource::File(file.clone()).read("tls-crypt-v2", &crate::passphrase::ask)?;
+        keys.insert(tunnel.clone(), key);
+    }
+    Ok(keys)
+}
+
+fn targets(
+    plan: &Plan,
+    end: End,
+    tunnels: &BTreeMap<&str, &TunnelFacts>,
+    keys: &BTreeMap<String, Secret>,
+) -> Outcome<Vec<Target>> {
+    let mut targets = Vec::new();
+    for (name, tunnel) in tunnels {
+        let folder = match end {
+            End::Device => layer_folder(plan, if tunnel.kind == "openvpn" { "openvpn" } else { "ipsec" })?,
+            End::Peer => (*name).to_owned(),
+        };
+        if tunnel.kind != "openvpn" {
+            // One daemon has one identity for all its tunnels.
+            targets.push(Target::Ipsec { folder });
+            continue;
+        }
+        let Some(tls_crypt) = keys.get(*name).cloned() else {
+            return Err(Failure::error(
+                ExitStatus::Usage,
+                "no-tls-crypt",
+                format!("the tunnel `{name}` needs its tls-crypt-v2 key, and `--tls-crypt` names none"),
+            )
+            .hint(
+                "`openvpn --genkey tls-crypt-v2-server SERVER.key` makes the plant's, `openvpn --tls-crypt-v2 \
+                 SERVER.key --genkey tls-crypt-v2-client FILE` a device's",
+            ));
+        };
+        let folder = if end == End::Device { format!("{folder}/{name}") } else { folder };
+        targets.push(Target::Openvpn { folder, tls_crypt });
+    }
+    Ok(targets)
+}
+
+/// The folder of a layer, below the data partition.
+fn layer_folder(plan: &Plan, layer: &str) -> Outcome<String> {
+    let found = plan.layers.iter().find(|facts| facts.name == layer);
+    let folder = found.and_then(|facts| facts.parameters.get("folder")).and_then(|value| value.as_str());
+    folder.and_then(|folder| folder.strip_prefix("/var/")).map(str::to_owned).ok_or_else(|| {
+        let found = folder.unwrap_or("none");
+        Failure::error(
+            ExitStatus::Input,
+            "bad-path",
+            format!("expected the `folder` of the layer `{layer}` below `/var`, found `{found}`"),
+        )
+        .hint("what is written to a device lies on its data partition, which is mounted there")
+    })
+}
+
+fn host(name: &str) -> Outcome<AltName> {
+    format!("dns:{name}").parse().map_err(|why: String| {
+        Failure::error(ExitStatus::Input, "bad-name", why).hint("give the tunnel's end a host name")
+    })
+}
+
+fn tunnel_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((tunnel, file)) if !tunnel.is_empty() && !file.is_empty() => {
+            Ok((tunnel.to_owned(), file.into()))
+        }
+        _ => Err("expected `TUNNEL=FILE`".to_owned()),
+    }
+}
+
+/// Never over another file, whole or not at all, closed to other users.
+fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = NewFile { name: name.clone(), content: bytes, mode: 0o600 };
+    publish(spec::folder_of(path), &name, &[file])
+}
+
+fn text(path: &Path) -> Outcome<String> {
+    String::from_utf8(read_file(path)?).map_err(|_| {
+        Failure::error(
+            ExitStatus::Input,
+            "malformed",
+            format!("expected `X509 CRL` in PEM in `{}`, found something else", path.display()),
+        )
+        .hint("DER becomes PEM with `openssl crl -inform DER`")
+    })
+}

@@ -1,0 +1,97 @@
+//! What an authority has issued and revoked: `index.json`.
+//!
+//! A certificate is written here before its files appear: a run that is killed in between leaves an entry
+//! without a file, never a certificate that nobody can revoke.
+
+use serde::{Deserialize, Serialize};
+
+use crate::role::Role;
+use crate::ssh::SshEntry;
+
+/// Why a certificate was revoked (RFC 5280, 5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Its private key may be in other hands.
+    KeyCompromise,
+    /// What it says of its holder is no longer right.
+    AffiliationChanged,
+    /// There is a newer one.
+    Superseded,
+    /// It is no longer used.
+    CessationOfOperation,
+}
+
+impl Reason {
+    /// The number of CRLReason.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::KeyCompromise => 1,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+        }
+    }
+}
+
+/// When and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Seconds since 1970.
+    pub at: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Name of the identity.
+    pub name: String,
+    /// Common name, where it is not the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
+    /// Files are `issued/FILE.crt` and, unless the key is the holder's own, `issued/FILE.key.pem`.
+    pub file: String,
+    /// What it is for.
+    pub role: Role,
+    /// Subject alternative names.
+    pub names: Vec<String>,
+    /// serialNumber of the subject, of a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_serial: Option<String>,
+    /// The certificate's serial number in hexadecimal.
+    pub serial: String,
+    /// Seconds since 1970.
+    pub not_before: u64,
+    /// Seconds since 1970.
+    pub not_after: u64,
+    /// SHA-256 of the certificate.
+    pub sha256: String,
+    /// Set once it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revocation>,
+}
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// 1.
+    pub schema_version: u32,
+    /// Organization of all subjects.
+    pub organization: String,
+    /// Where CRLs are published, if anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crl_url: Option<String>,
+    /// Number of the last CRL.
+    pub crl_number: u64,
+    /// The latest time at which anything was done here, seconds since 1970: a clock behind it is wrong.
+    pub latest: u64,
+    /// Everything issued, oldest first.
+    pub entries: Vec<Entry>,
+    /// Certificates of OpenSSH, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh: Vec<SshEntry>,
+}
