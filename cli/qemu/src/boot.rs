@@ -59,6 +59,20 @@ pub(crate) fn file(record: &ImageRecord, role: Role) -> Outcome<&Artefact> {
 /// When the machine cannot be started or observed. A device that does not boot is no error but a
 /// record that did not pass.
 pub fn boot(plan: &Plan, record: &ImageRecord, folder: &Path, limit: Duration) -> Outcome<BootRecord> {
+    let mut start = Machine::start;
+    boot_with(plan, record, folder, limit, &mut |_| {}, &mut start, &mut |_| Ok(()))
+}
+
+/// [`boot`] with a changed machine, a start of its own, and something to do when the device is ready.
+pub(crate) fn boot_with(
+    plan: &Plan,
+    record: &ImageRecord,
+    folder: &Path,
+    limit: Duration,
+    change: &mut dyn FnMut(&mut MachineSpec<'_>),
+    start: &mut dyn FnMut(&MachineSpec<'_>) -> Outcome<Machine>,
+    ready: &mut dyn FnMut(bool) -> Outcome<()>,
+) -> Outcome<BootRecord> {
     let logs = folder.join("boot");
     std::fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
     let scratch = scratch_in(&logs)?;
@@ -68,10 +82,12 @@ pub fn boot(plan: &Plan, record: &ImageRecord, folder: &Path, limit: Duration) -
     let code = std::fs::read(&uboot_path).map_err(|e| Failure::io("read", &uboot_path, &e))?;
     write_flash(&flash, &code, plan.board.boot.flash_bytes)?;
     let disk_path = absolute(&folder.join(&disk.path))?;
-    let spec = MachineSpec::new(plan, &absolute(&flash)?, &disk_path, &logs)?;
-    let mut machine = Machine::start(&spec)?;
+    let mut spec = MachineSpec::new(plan, &absolute(&flash)?, &disk_path, &logs)?;
+    change(&mut spec);
+    let mut machine = start(&spec)?;
     let ending = watch(&mut machine, machine_deadline(limit))?;
     let ms = machine.ms();
+    ready(matches!(&ending, Seen::Line { line, .. } if line.text.contains(r#"{"event":"selfcheck-end""#)))?;
     let reset = machine.end();
     let console = machine.console.lines();
     let report = report(&machine);

@@ -16,6 +16,8 @@ pub mod mutate;
 pub mod pattern;
 pub mod qmp;
 pub mod selfcheck;
+mod wires;
 
 pub use attack::{Attack, AttackRun, Progress, run_attacks};
 pub use boot::{CONSOLE_LOG, boot, milestones};
+pub use wires::boot_on_wires;

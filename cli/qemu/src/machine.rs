@@ -35,6 +35,9 @@ pub struct MachineSpec<'a> {
     pub qemu: &'a QemuFacts,
     /// Number of network interfaces; each is alone on its network.
     pub interfaces: usize,
+    /// Whether each interface is a wire of Unix datagrams ([`wire_sockets`]) instead of a network of
+    /// QEMU's own that leads nowhere.
+    pub wires: bool,
     /// The clock at the start, seconds since the Unix epoch.
     pub epoch: u64,
     /// Boot flash: exactly the bank's size. Never written.
@@ -66,6 +69,7 @@ impl<'a> MachineSpec<'a> {
         Ok(Self {
             qemu,
             interfaces: plan.board.interfaces.len(),
+            wires: false,
             epoch: plan.product.epoch,
             flash: flash.to_owned(),
             environment: None,
@@ -98,7 +102,15 @@ impl<'a> MachineSpec<'a> {
         add(&["-device", &format!("virtserialport,chardev=selfcheck,name={SELFCHECK_PORT}")]);
         for index in 0..self.interfaces {
             let bus = FIRST_INTERFACE_BUS + index;
-            add(&["-netdev", &format!("user,id=net{index},restrict=on")]);
+            let netdev = if self.wires {
+                let (near, far) = wire_sockets(index);
+                format!(
+                    "dgram,id=net{index},local.type=unix,local.path={near},remote.type=unix,remote.path={far}"
+                )
+            } else {
+                format!("user,id=net{index},restrict=on")
+            };
+            add(&["-netdev", &netdev]);
             add(&[
                 "-device",
                 &format!(
@@ -110,6 +122,12 @@ impl<'a> MachineSpec<'a> {
         add(&["-qmp", &format!("unix:{QMP_SOCKET}")]);
         out
     }
+}
+
+/// Names of the sockets of an interface's wire, in QEMU's working folder: QEMU's and ours.
+#[must_use]
+pub fn wire_sockets(index: usize) -> (String, String) {
+    (format!("net{index}.qemu"), format!("net{index}.wire"))
 }
 
 /// A file name inside of an option list: a comma is written twice.
@@ -153,6 +171,14 @@ impl Machine {
     /// # Errors
     /// When QEMU is missing, refuses its arguments or does not connect: the harness is broken.
     pub fn start(spec: &MachineSpec<'_>) -> Outcome<Self> {
+        Self::start_with(spec, |_| Ok(()))
+    }
+
+    /// The same; `before` sees the sockets' folder before QEMU is started, to bind the wires' ends.
+    ///
+    /// # Errors
+    /// As [`Machine::start`], and `before`'s.
+    pub fn start_with(spec: &MachineSpec<'_>, before: impl FnOnce(&Path) -> Outcome<()>) -> Outcome<Self> {
         let tool = exec::tool(&spec.qemu.program)?;
         // A socket's path holds 107 bytes: a short folder, not the output folder.
         let sockets = tempfile::Builder::new()
@@ -166,6 +192,7 @@ impl Machine {
             Ok(listener)
         };
         let (console, port, qmp) = (listen(CONSOLE_SOCKET)?, listen(PORT_SOCKET)?, listen(QMP_SOCKET)?);
+        before(sockets.path())?;
         let log = spec.logs.join("qemu.log");
         let _ = std::fs::remove_file(&log);
         let call = Call::new(tool)
@@ -264,6 +291,7 @@ mod tests {
         MachineSpec {
             qemu,
             interfaces: 2,
+            wires: false,
             epoch: 1_700_000_000,
             flash: "/x/a,b.bin".into(),
             environment: None,
@@ -292,6 +320,18 @@ mod tests {
             assert!(line.contains(part), "`{part}` is not in `{line}`");
         }
         assert!(!line.contains("hostfwd") && !line.contains("unit=1") && !line.contains("kvm"));
+    }
+
+    #[test]
+    fn wires_replace_every_network() {
+        let qemu = qemu();
+        let spec = MachineSpec { wires: true, ..spec(&qemu) };
+        let words: Vec<String> = spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect();
+        let line = words.join(" ");
+        assert!(!line.contains("user,"), "{line}");
+        let wire =
+            "dgram,id=net1,local.type=unix,local.path=net1.qemu,remote.type=unix,remote.path=net1.wire";
+        assert!(line.contains(wire), "{line}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod effective;
 mod finding;
 mod proof;
 mod store;
+mod traffic;
 
 pub use artefact::{Artefact, Artefacts, ImageRecord, KeyMark, PartitionRecord, Role};
 pub use effective::{EffectiveSymbol, SymbolState};
@@ -17,3 +18,4 @@ pub use proof::{
     AttackOutcome, AttackResult, BootRecord, ConsoleLine, Milestone, SelfcheckEvent, SelfcheckVerdict,
 };
 pub use store::{read_json, sha256_file, sha256_hex, write_json_atomic};
+pub use traffic::{TrafficClass, TrafficInterface, TrafficRecord, TrafficVerdict};

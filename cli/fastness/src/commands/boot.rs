@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use diag::{ExitStatus, Outcome};
 use exec::FolderLock;
-use record::{BootRecord, SelfcheckVerdict};
+use record::{BootRecord, SelfcheckVerdict, TrafficRecord, TrafficVerdict};
 
 use crate::output::{Output, clean};
 use crate::places::{self, Built, PRODUCT};
@@ -14,7 +14,8 @@ use crate::stages;
 const EXAMPLE: &str = "\
 Examples:
   fastness boot                          the image of product.yaml
-  fastness boot out/qemu-aarch64";
+  fastness boot out/qemu-aarch64
+  fastness boot --network                also probe every port of every interface";
 
 /// Arguments of `boot`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// Output folder, when PATH is a product file; otherwise `out` beside it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Probe all ports of every interface, and compare what answers with the plan
+    #[arg(long)]
+    network: bool,
 }
 
 /// Boots and prints what the boot showed.
@@ -39,10 +43,44 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let _lock = FolderLock::take(&folder)?;
     let built = Built::open(&folder)?;
     let steps = Steps::new(*output);
+    if arguments.network {
+        let (boot, traffic) = stages::boot_network(&built, &steps)?;
+        drop(steps);
+        output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
+        return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
+    }
     let boot = stages::boot(&built, &steps)?;
     drop(steps);
     output.result(&boot, |_| text(&boot));
     Ok(if boot.passed { ExitStatus::Success } else { ExitStatus::Proof })
+}
+
+fn traffic_text(traffic: &TrafficRecord) -> String {
+    let mut out = String::new();
+    for interface in &traffic.interfaces {
+        for class in &interface.classes {
+            let word = match class.verdict {
+                TrafficVerdict::Pass => "pass",
+                TrafficVerdict::Fail => "FAIL",
+                TrafficVerdict::NotRun => "NOT RUN",
+            };
+            let answered =
+                if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
+            out.push_str(&format!(
+                "{word}  {} {}: {} probes from {} to {}: {answered}\n",
+                interface.interface, class.class, class.probes, class.source, class.target
+            ));
+            for problem in &class.problems {
+                out.push_str(&format!("      {problem}\n"));
+            }
+        }
+        for unasked in &interface.unasked {
+            out.push_str(&format!("FAIL  {unasked}\n"));
+        }
+        out.push_str(&format!("      {} ms, all frames in {}\n", interface.ms, interface.pcap));
+    }
+    out.push_str(&format!("{}\n", traffic.summary));
+    out
 }
 
 fn text(boot: &BootRecord) -> String {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use diag::{Failure, Outcome};
 use qemu::attack::{Progress, library, select};
 use qemu::{AttackRun, run_attacks};
-use record::{AttackResult, BootRecord, read_json, write_json_atomic};
+use record::{AttackResult, BootRecord, TrafficRecord, read_json, write_json_atomic};
 use serde::Serialize;
 
 use super::{disk_sha256, write_atomic};
@@ -57,6 +57,20 @@ pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
         let boot = qemu::boot(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
         write_json_atomic(&built.folder.join("boot.json"), &boot)?;
         Ok((boot, false))
+    })
+}
+
+/// Boots the untouched image with probes on every wire; writes `boot.json` and `traffic.json`.
+///
+/// # Errors
+/// As [`boot`]. An answer that the plan does not allow is a result, no error.
+pub fn boot_network(built: &Built, steps: &Steps) -> Outcome<(BootRecord, TrafficRecord)> {
+    let log = built.folder.join(qemu::CONSOLE_LOG);
+    steps.step("boot and probe", Some(&log), || {
+        let (boot, traffic) = qemu::boot_on_wires(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+        write_json_atomic(&built.folder.join("boot.json"), &boot)?;
+        write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
+        Ok(((boot, traffic), false))
     })
 }
 

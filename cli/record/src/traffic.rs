@@ -1,0 +1,66 @@
+//! What probes on the device's wires showed (`traffic.json`).
+
+use serde::{Deserialize, Serialize};
+
+/// How a class of probes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrafficVerdict {
+    /// Exactly the plan's surface answered.
+    Pass,
+    /// Something else answered, or something of the surface did not.
+    Fail,
+    /// The device was not proved to hear the probes: silence means nothing. Never a pass.
+    NotRun,
+}
+
+/// One class of probes: one transport, one sender, one address of the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficClass {
+    /// `early`, `tcp`, `udp`, `icmp`, `icmpv6` or `ethernet`.
+    pub class: String,
+    /// The sender's address.
+    pub source: String,
+    /// The device's address.
+    pub target: String,
+    /// Probes that were sent.
+    pub probes: u32,
+    /// What answered, such as `tcp/22 accepts`.
+    pub answered: Vec<String>,
+    /// Verdict.
+    pub verdict: TrafficVerdict,
+    /// Each wrong or missing answer, or why silence is not proved.
+    pub problems: Vec<String>,
+}
+
+/// What one interface showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficInterface {
+    /// Interface of the device.
+    pub interface: String,
+    /// Classes in the order of their probes.
+    pub classes: Vec<TrafficClass>,
+    /// Frames that the device sent unasked and that no line of the plan allows.
+    pub unasked: Vec<String>,
+    /// What is outside of the surface and tolerated, each with its reason.
+    pub tolerated: Vec<String>,
+    /// All frames, relative to the record.
+    pub pcap: String,
+    /// Milliseconds of the sweep.
+    pub ms: u64,
+}
+
+/// The proof by traffic of one image (`traffic.json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficRecord {
+    /// Version of this record's shape; now 1.
+    pub schema_version: u32,
+    /// SHA-256 of the disk image that was probed.
+    pub disk_sha256: String,
+    /// Whether every class of every interface passed and nothing was sent unasked.
+    pub passed: bool,
+    /// One sentence.
+    pub summary: String,
+    /// Interfaces in the board's order.
+    pub interfaces: Vec<TrafficInterface>,
+}

@@ -1,0 +1,16 @@
+//! The proof by traffic: probes on the device's own wires, and what answers, against the plan.
+//!
+//! - [`frame`] builds probes and reads answers;
+//! - [`wire`] carries frames to a virtual machine over Unix datagrams and keeps all of them;
+//! - [`sweep`] asks everything of one interface;
+//! - [`judge`] compares the answers with the plan's surface.
+//!
+//! No root, no interface and no network of the host. Nothing here starts a machine (that is `qemu`).
+
+pub mod frame;
+pub mod judge;
+pub mod sweep;
+pub mod wire;
+
+pub use sweep::Sweep;
+pub use wire::Wire;

@@ -1,0 +1,164 @@
+//! One wire to the device: Unix datagrams that QEMU's `-netdev dgram` exchanges, each one frame.
+//!
+//! No root and no network of the host. The wire plays every neighbour: it answers ARP and neighbour
+//! solicitations for all addresses but the device's own, so that no answer is lost for want of a
+//! hardware address. Every frame of both directions goes into a pcap file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::net::IpAddr;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path as FilePath, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::frame::{self, Heard, Mac, Path};
+
+/// The hardware address of all neighbours; locally administered.
+pub const OUR_MAC: Mac = [0x06, 0, 0, 0, 0, 1];
+/// Longest frame that is read; jumbo frames are not sent by a device with an MTU of 1500.
+const FRAME: usize = 9_216;
+/// How long the device's queue may stay full.
+const FULL: Duration = Duration::from_secs(10);
+
+/// The wire.
+#[derive(Debug)]
+pub struct Wire {
+    socket: UnixDatagram,
+    remote: PathBuf,
+    pcap: BufWriter<File>,
+    started: Instant,
+    device: Vec<IpAddr>,
+    heard: Vec<Heard>,
+}
+
+impl Wire {
+    /// Binds `local` and records into `pcap`; `remote` is QEMU's socket, which need not be there yet.
+    /// `device` are the device's own addresses on this wire.
+    ///
+    /// # Errors
+    /// When the socket or the file cannot be made.
+    pub fn bind(local: &FilePath, remote: PathBuf, pcap: &FilePath, device: Vec<IpAddr>) -> io::Result<Self> {
+        let socket = UnixDatagram::bind(local)?;
+        socket.set_nonblocking(true)?;
+        let mut pcap = BufWriter::new(File::create(pcap)?);
+        // The classic format: magic number (microseconds), version 2.4, no time zone, frames of any
+        // length, link type 1 (Ethernet).
+        pcap.write_all(&[
+            0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
+        ])?;
+        Ok(Self { socket, remote, pcap, started: Instant::now(), device, heard: Vec::new() })
+    }
+
+    fn record(&mut self, frame: &[u8]) -> io::Result<()> {
+        // Times count from the power-on: the host's clock is nobody's business.
+        let elapsed = self.started.elapsed();
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_le_bytes();
+        self.pcap.write_all(&u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX).to_le_bytes())?;
+        self.pcap.write_all(&elapsed.subsec_micros().to_le_bytes())?;
+        self.pcap.write_all(&length)?;
+        self.pcap.write_all(&length)?;
+        self.pcap.write_all(frame)
+    }
+
+    /// Sends a frame; waits while the device's queue is full. `false`: nobody took it.
+    ///
+    /// # Errors
+    /// When the recording cannot be written.
+    pub fn send(&mut self, frame: &[u8]) -> io::Result<bool> {
+        let deadline = Instant::now() + FULL;
+        loop {
+            match self.socket.send_to(frame, &self.remote) {
+                Ok(_) => break,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    if Instant::now() >= deadline {
+                        return Ok(false);
+                    }
+                    self.drain()?;
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                // QEMU is not there yet, or no more.
+                Err(_) => return Ok(false),
+            }
+        }
+        self.record(frame)?;
+        Ok(true)
+    }
+
+    /// Takes what has come, serves it, and keeps what it says.
+    ///
+    /// # Errors
+    /// When the recording cannot be written.
+    pub fn drain(&mut self) -> io::Result<()> {
+        let mut buffer = [0u8; FRAME];
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            let frame = &buffer[..length];
+            self.record(frame)?;
+            let heard = frame::read(frame);
+            if let Some(answer) = self.serve(frame, &heard) {
+                // Not waited for: the device asks again.
+                if self.socket.send_to(&answer, &self.remote).is_ok() {
+                    self.record(&answer)?;
+                }
+            }
+            self.heard.push(heard);
+        }
+        Ok(())
+    }
+
+    /// Listens for a time.
+    ///
+    /// # Errors
+    /// When the recording cannot be written.
+    pub fn listen(&mut self, time: Duration) -> io::Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.drain()?;
+            if Instant::now() >= end {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What was heard since the last call.
+    pub fn take(&mut self) -> Vec<Heard> {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// What was heard and not yet taken.
+    #[must_use]
+    pub fn heard(&self) -> &[Heard] {
+        &self.heard
+    }
+
+    /// Ends the recording.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.pcap.flush()
+    }
+
+    /// The answer to a question for a neighbour, or the end of a connection that was accepted.
+    fn serve(&self, frame: &[u8], heard: &Heard) -> Option<Vec<u8>> {
+        let mac: Mac = frame.get(6..12)?.try_into().ok()?;
+        match *heard {
+            Heard::Arp { operation: 1, sender, target }
+                if !sender.is_unspecified() && !self.device.contains(&target.into()) =>
+            {
+                Some(frame::arp(2, (OUR_MAC, target), (mac, sender)))
+            }
+            Heard::Icmp { ends, kind: 135, target: Some(target) }
+                if !ends.0.is_unspecified() && !self.device.contains(&target.into()) =>
+            {
+                let path = Path { from_mac: OUR_MAC, to_mac: mac, from: target.into(), to: ends.0 };
+                frame::neighbour(path, 136, target)
+            }
+            Heard::Tcp { ends, ports, flags: (true, true, false) } => {
+                let path = Path { from_mac: OUR_MAC, to_mac: mac, from: ends.1, to: ends.0 };
+                frame::reset(path, (ports.1, ports.0))
+            }
+            _ => None,
+        }
+    }
+}
