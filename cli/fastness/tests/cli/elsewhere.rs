@@ -14,7 +14,8 @@ fn missing(tools: &[&str]) -> bool {
     for tool in tools {
         if !Command::new(tool).arg("--version").output().is_ok_and(|_| true) {
             assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{tool}` is not installed");
-            eprintln!("SKIPPED: {tool} is not installed");
+            let said = format!("SKIPPED: `{tool}` is not installed\n");
+            std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
             return true;
         }
     }
