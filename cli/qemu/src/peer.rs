@@ -95,14 +95,6 @@ impl Peer {
         let texts = lines.into_iter().map(|line| line.text);
         Ok(texts.skip_while(|line| *line != from).skip(1).take_while(|line| *line != to).collect())
     }
-
-    /// A file's text.
-    ///
-    /// # Errors
-    /// As [`Peer::ask`].
-    pub(crate) fn file(&mut self, path: &str) -> Outcome<Vec<String>> {
-        self.ask(&format!("cat {path}"), Duration::from_secs(30))
-    }
 }
 
 fn broken(why: &str, machine: &Machine) -> Failure {
