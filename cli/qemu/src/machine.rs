@@ -104,7 +104,10 @@ impl<'a> MachineSpec<'a> {
         if let Some(direct) = &self.direct {
             add(&["-kernel", &direct.kernel.to_string_lossy(), "-append", &direct.append]);
             if let Some(second) = &direct.second {
-                add(&["-drive", &format!("if=none,id=second,format=raw,readonly=on,file={}", quoted(second))]);
+                add(&[
+                    "-drive",
+                    &format!("if=none,id=second,format=raw,readonly=on,file={}", quoted(second)),
+                ]);
                 add(&["-device", "virtio-blk-device,drive=second,bus=virtio-mmio-bus.3"]);
             }
         } else {

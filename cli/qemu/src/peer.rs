@@ -123,7 +123,10 @@ mod tests {
         let script = script(&files, &["192.0.2.20/24".to_owned(), "203.0.113.1/32".to_owned()]).unwrap();
         assert_eq!(script.len() % 512, 0);
         let text = String::from_utf8(script).unwrap();
-        assert!(text.contains("cat > '/run/peer/a/b.conf' <<'@end-of-file@'\nx = '$y'\n`z`\n@end-of-file@\n"), "{text}");
+        assert!(
+            text.contains("cat > '/run/peer/a/b.conf' <<'@end-of-file@'\nx = '$y'\n`z`\n@end-of-file@\n"),
+            "{text}"
+        );
         assert!(text.contains("192.0.2.20/24 dev eth0") && text.contains("203.0.113.1/32 dev lo"), "{text}");
     }
 

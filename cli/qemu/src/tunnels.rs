@@ -59,7 +59,10 @@ pub fn prove(
     let tunnels = &plan.network.tunnels;
     let mut out = Vec::new();
     for (name, facts) in tunnels.iter().filter(|(_, facts)| facts.kind != "strongswan") {
-        let why = format!("there is no scenario for `{}` yet: its tls-crypt-v2 keys come from openvpn itself", facts.kind);
+        let why = format!(
+            "there is no scenario for `{}` yet: its tls-crypt-v2 keys come from openvpn itself",
+            facts.kind
+        );
         out.push(not_run(name, "negotiated", why));
     }
     for (name, facts) in tunnels.iter().filter(|(_, facts)| facts.kind == "strongswan") {
@@ -133,7 +136,8 @@ fn one(
     let recording = Pcap::create(&pcap).map_err(|e| Failure::io("write", &pcap, &e))?;
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let hub = scope.spawn(|| hub::run(&device_port, &peer_port, &ports, &facts.networks_v4, recording, &stop));
+        let hub =
+            scope.spawn(|| hub::run(&device_port, &peer_port, &ports, &facts.networks_v4, recording, &stop));
         let judged = scenario(plan, identities, limit, subject, device_machine, peer_machine);
         stop.store(true, Ordering::Release);
         let sent = hub.join().unwrap_or_else(|_| Err(std::io::Error::other("the hub ended with a panic")));
@@ -160,7 +164,9 @@ fn scenario(
     let (own, first) = (&facts.local_address, first_host(inner));
     let flows: Vec<_> = plan.network.flows.iter().filter(|f| f.tunnel.as_ref() == Some(name)).collect();
     // In clear: from the peer's own address, and as if from the network behind it.
-    for (word, route) in [("clear", String::new()), ("clear inner", format!("ip route add {own}/32 dev eth0 src {first}; "))] {
+    for (word, route) in
+        [("clear", String::new()), ("clear inner", format!("ip route add {own}/32 dev eth0 src {first}; "))]
+    {
         for flow in flows.iter().filter(|f| f.transport == "tcp") {
             let from = device.ms();
             let lines = peer.ask(&format!("{route}p {own} {}", flow.port), MINUTE)?;
@@ -180,13 +186,25 @@ fn scenario(
     std::thread::sleep(Duration::from_secs(2));
     let found = judge::ipsec(&sas, &log(&device, from));
     let problems = judge::ipsec_problems(&found, &facts.proposals, &facts.esp_proposals);
-    let said = [("peer IKE", found.peer_ike), ("peer ESP", found.peer_esp), ("device IKE", found.device_ike), ("device ESP", found.device_esp)];
-    let seen = said.into_iter().map(|(who, what)| format!("{who}: {}", what.unwrap_or_else(|| "nothing".into()))).collect();
+    let said = [
+        ("peer IKE", found.peer_ike),
+        ("peer ESP", found.peer_esp),
+        ("device IKE", found.device_ike),
+        ("device ESP", found.device_esp),
+    ];
+    let seen = said
+        .into_iter()
+        .map(|(who, what)| format!("{who}: {}", what.unwrap_or_else(|| "nothing".into())))
+        .collect();
     out.push(class(name, "negotiated", seen, problems));
     for flow in flows.iter().filter(|f| f.transport == "tcp") {
         let lines = peer.ask(&format!("p {own} {}", flow.port), MINUTE)?;
         let answered = matches!(judge::probe(&lines), Some(Probe::Open | Probe::Refused));
-        let problems = if answered { vec![] } else { vec![format!("the conduit `{}` does not answer through its tunnel", flow.name)] };
+        let problems = if answered {
+            vec![]
+        } else {
+            vec![format!("the conduit `{}` does not answer through its tunnel", flow.name)]
+        };
         out.push(class(name, &format!("through {}", flow.name), lines, problems));
     }
     let lines = peer.ask(&format!("p {own} 22"), MINUTE)?;
@@ -194,13 +212,21 @@ fn scenario(
     out.push(class(name, "outside", lines, problems));
     disconnect(&mut peer)?;
     if let Some(flow) = flows.iter().find(|f| f.transport == "tcp") {
-        let lines = peer.ask(&format!("ip route add {own}/32 dev eth0 src {first}; p {own} {}; ip route del {own}/32", flow.port), MINUTE)?;
+        let lines = peer.ask(
+            &format!(
+                "ip route add {own}/32 dev eth0 src {first}; p {own} {}; ip route del {own}/32",
+                flow.port
+            ),
+            MINUTE,
+        )?;
         let problems = silent(&lines, "with the tunnel down");
         out.push(class(name, "down", lines, problems));
     }
     for refusal in IPSEC_REFUSALS {
         let known = ["weak-proposals", "ikev1"].contains(&refusal.name);
-        if !known && !identities.refused.iter().any(|(tunnel, reason, _)| tunnel == name && reason == refusal.name) {
+        if !known
+            && !identities.refused.iter().any(|(tunnel, reason, _)| tunnel == name && reason == refusal.name)
+        {
             out.push(not_run(name, &format!("refuses {}", refusal.name), "no such peer was made".to_owned()));
             continue;
         }
@@ -212,7 +238,11 @@ fn scenario(
         disconnect(&mut peer)?;
     }
     for reason in ["self-signed", "weak-key", "sha1-signature"] {
-        out.push(not_run(name, &format!("refuses {reason}"), "the authority makes no such certificate, by design; another maker is missing".to_owned()));
+        out.push(not_run(
+            name,
+            &format!("refuses {reason}"),
+            "the authority makes no such certificate, by design; another maker is missing".to_owned(),
+        ));
     }
     Ok(out)
 }
@@ -229,7 +259,8 @@ fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<
 
 /// Ends strongSwan, with its policies.
 fn disconnect(peer: &mut Peer) -> Outcome<()> {
-    peer.ask("kill $(pidof charon-systemd); sleep 3; ip xfrm state flush; ip xfrm policy flush", MINUTE).map(|_| ())
+    peer.ask("kill $(pidof charon-systemd); sleep 3; ip xfrm state flush; ip xfrm policy flush", MINUTE)
+        .map(|_| ())
 }
 
 fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Vec<(String, String)> {
@@ -242,18 +273,30 @@ fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Vec<(String, 
             // The tree's own folder is the tunnel's.
             let inside = path.split_once('/').map_or(path.as_str(), |(_, inside)| inside);
             if let Some(content) = content {
-                out.push((format!("/run/peer/{folder}/{inside}"), String::from_utf8_lossy(content).into_owned()));
+                out.push((
+                    format!("/run/peer/{folder}/{inside}"),
+                    String::from_utf8_lossy(content).into_owned(),
+                ));
             }
         }
     };
     let good = identities.peers.get(name).cloned().unwrap_or_default();
     add(name, &good, swanctl.clone());
-    let weak = swanctl.lines().map(|line| if line.trim_start().starts_with("proposals =") { "proposals = aes128-sha256-modp2048" } else { line });
+    let weak = swanctl.lines().map(|line| {
+        if line.trim_start().starts_with("proposals =") { "proposals = aes128-sha256-modp2048" } else { line }
+    });
     add(&format!("{name}@weak-proposals"), &good, weak.collect::<Vec<_>>().join("\n"));
     add(&format!("{name}@ikev1"), &good, swanctl.replace("version = 2", "version = 1"));
     for (_, reason, tree) in identities.refused.iter().filter(|(tunnel, ..)| tunnel == name) {
         // The peer says of itself what its certificate says.
-        let text = if reason == "wrong-name" { swanctl.replace(&format!("id = {}", plan.network.tunnels[name].peer_name), &format!("id = other.{}", plan.network.tunnels[name].peer_name)) } else { swanctl.clone() };
+        let text = if reason == "wrong-name" {
+            swanctl.replace(
+                &format!("id = {}", plan.network.tunnels[name].peer_name),
+                &format!("id = other.{}", plan.network.tunnels[name].peer_name),
+            )
+        } else {
+            swanctl.clone()
+        };
         add(&format!("{name}@{reason}"), tree, text);
     }
     out
@@ -266,7 +309,11 @@ const STRONGSWAN: &str = "charon-systemd {\n load = random nonce drbg openssl pe
 
 /// The peer's own address with the plant's prefix, and the first one behind it.
 fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
-    let own = plan.network.interfaces.get(&facts.interface).and_then(|i| i.addresses.iter().find(|a| a.contains('.')));
+    let own = plan
+        .network
+        .interfaces
+        .get(&facts.interface)
+        .and_then(|i| i.addresses.iter().find(|a| a.contains('.')));
     let length = own.and_then(|address| address.split('/').nth(1)).unwrap_or("24");
     vec![format!("{}/{length}", facts.peer_address), format!("{}/32", first_host(inner))]
 }
@@ -275,7 +322,9 @@ fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
 fn first_host(network: &str) -> String {
     let (address, length) = network.split_once('/').unwrap_or((network, "32"));
     match address.parse::<std::net::Ipv4Addr>() {
-        Ok(address) if length != "32" => std::net::Ipv4Addr::from(u32::from(address).saturating_add(1)).to_string(),
+        Ok(address) if length != "32" => {
+            std::net::Ipv4Addr::from(u32::from(address).saturating_add(1)).to_string()
+        }
         _ => address.to_owned(),
     }
 }
@@ -295,7 +344,9 @@ fn log(device: &Machine, from: u64) -> Vec<String> {
 fn wait_log(device: &Machine, from: u64, marks: &[&str]) -> Option<String> {
     let deadline = Instant::now() + Duration::from_secs(3);
     loop {
-        let found = log(device, from).into_iter().find(|line| line.contains("PROTO=TCP") && marks.iter().any(|m| line.contains(m)));
+        let found = log(device, from)
+            .into_iter()
+            .find(|line| line.contains("PROTO=TCP") && marks.iter().any(|m| line.contains(m)));
         if found.is_some() || Instant::now() >= deadline {
             return found;
         }
@@ -321,19 +372,35 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
 fn kernel_of(fit: &Path) -> Outcome<Vec<u8>> {
     let blob = fs::read(fit).map_err(|e| Failure::io("read", fit, &e))?;
     let tree = fit::fdt::Tree::parse(&blob).ok();
-    let data = tree.as_ref().and_then(|tree| tree.root.at("/images/kernel")).and_then(|node| node.get("data"));
+    let data =
+        tree.as_ref().and_then(|tree| tree.root.at("/images/kernel")).and_then(|node| node.get("data"));
     data.map(<[u8]>::to_vec).ok_or_else(|| {
-        Failure::error(ExitStatus::Input, "no-kernel", format!("expected a kernel in `{}`, found none", fit.display()))
-            .hint("build the image again with `fastness build`")
+        Failure::error(
+            ExitStatus::Input,
+            "no-kernel",
+            format!("expected a kernel in `{}`, found none", fit.display()),
+        )
+        .hint("build the image again with `fastness build`")
     })
 }
 
 /// A copy of the disk with the identity on its data partition.
-fn provision(plan: &Plan, record: &ImageRecord, folder: &Path, disk: &Path, tree: &Tree, at: &Path) -> Outcome<()> {
+fn provision(
+    plan: &Plan,
+    record: &ImageRecord,
+    folder: &Path,
+    disk: &Path,
+    tree: &Tree,
+    at: &Path,
+) -> Outcome<()> {
     clone_sparse(&folder.join(&file(record, Role::Disk)?.path), disk)?;
     let part = record.partitions.iter().find(|part| part.name == "data").ok_or_else(|| {
-        Failure::error(ExitStatus::Input, "no-data", format!("the image of `{}` has no data partition", plan.product.name))
-            .hint("build the image again with `fastness build`")
+        Failure::error(
+            ExitStatus::Input,
+            "no-data",
+            format!("the image of `{}` has no data partition", plan.product.name),
+        )
+        .hint("build the image again with `fastness build`")
     })?;
     let mut commands = String::new();
     for (number, (path, (mode, content))) in tree.iter().enumerate() {
@@ -347,7 +414,10 @@ fn provision(plan: &Plan, record: &ImageRecord, folder: &Path, disk: &Path, tree
             commands.push_str(&format!("mkdir /{path}\n"));
             0o40_000
         };
-        commands.push_str(&format!("sif /{path} mode 0{:o}\nsif /{path} uid 0\nsif /{path} gid 0\n", kind | mode));
+        commands.push_str(&format!(
+            "sif /{path} mode 0{:o}\nsif /{path} uid 0\nsif /{path} gid 0\n",
+            kind | mode
+        ));
     }
     let list = at.join("debugfs.commands");
     write(&list, commands.as_bytes())?;

@@ -51,9 +51,13 @@ pub fn run(
     mut pcap: Pcap,
     stop: &AtomicBool,
 ) -> io::Result<Sent> {
-    let wrong = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("expected a network, found `{text}`"));
-    let sealed: Vec<Prefix> =
-        sealed.iter().map(|text| Prefix::parse(text, true).map_err(|_| wrong(text))).collect::<io::Result<_>>()?;
+    let wrong = |text: &str| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("expected a network, found `{text}`"))
+    };
+    let sealed: Vec<Prefix> = sealed
+        .iter()
+        .map(|text| Prefix::parse(text, true).map_err(|_| wrong(text)))
+        .collect::<io::Result<_>>()?;
     let mut sent = Sent::new();
     let mut buffer = [0u8; FRAME];
     while !stop.load(Ordering::Acquire) {

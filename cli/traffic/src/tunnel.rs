@@ -28,7 +28,9 @@ pub fn in_log_words(proposal: &str) -> Result<String, String> {
         .split('-')
         .map(|word| {
             let known = WORDS.iter().find(|(configured, _)| *configured == word);
-            known.map(|(_, logged)| *logged).ok_or_else(|| format!("expected a known algorithm, found `{word}`"))
+            known
+                .map(|(_, logged)| *logged)
+                .ok_or_else(|| format!("expected a known algorithm, found `{word}`"))
         })
         .collect();
     Ok(words?.join("/"))
@@ -156,7 +158,10 @@ pub const IPSEC_REFUSALS: &[Refusal] = &[
     Refusal { name: "wrong-name", says: &["no matching peer config found"] },
     Refusal { name: "revoked", says: &["certificate was revoked"] },
     Refusal { name: "expired", says: &["certificate invalid (valid from", "certificate expired"] },
-    Refusal { name: "not-yet-valid", says: &["certificate invalid (valid from", "certificate not valid before"] },
+    Refusal {
+        name: "not-yet-valid",
+        says: &["certificate invalid (valid from", "certificate not valid before"],
+    },
     Refusal { name: "weak-proposals", says: &["received proposals unacceptable", "no acceptable"] },
     Refusal { name: "ikev1", says: &["no IKE config found", "NO_PROPOSAL_CHOSEN"] },
 ];
@@ -178,7 +183,13 @@ pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, device_log: &[
         }
     };
     let class = format!("refuses {}", reason.name);
-    TunnelClass { tunnel: tunnel.to_owned(), class, verdict, seen: why.into_iter().cloned().collect(), problems }
+    TunnelClass {
+        tunnel: tunnel.to_owned(),
+        class,
+        verdict,
+        seen: why.into_iter().cloned().collect(),
+        problems,
+    }
 }
 
 #[cfg(test)]

@@ -35,7 +35,10 @@ fn another_algorithm_an_end_that_says_nothing_and_an_unknown_word_are_problems()
     let weaker = SAS.replace("AES_GCM_16-256/", "CHACHA20_POLY1305/");
     let problems = ipsec_problems(&ipsec(&lines(&weaker), &lines(DEVICE)), &ike, &esp);
     assert_eq!(problems.len(), 1, "{problems:?}");
-    assert!(problems[0].contains("the peer says IKE `CHACHA20_POLY1305/PRF_HMAC_SHA2_384/ECP_384`"), "{problems:?}");
+    assert!(
+        problems[0].contains("the peer says IKE `CHACHA20_POLY1305/PRF_HMAC_SHA2_384/ECP_384`"),
+        "{problems:?}"
+    );
     assert_eq!(ipsec_problems(&ipsec(&lines(SAS), &[]), &ike, &esp).len(), 2);
     let problems = ipsec_problems(&Negotiated::default(), &["aes128-sha1".to_owned()], &esp);
     assert!(problems[0].contains("expected a known algorithm, found `aes128`"), "{problems:?}");

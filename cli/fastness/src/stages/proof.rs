@@ -66,13 +66,14 @@ pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
 /// As [`boot`]. An answer that the plan does not allow is a result, no error.
 pub fn boot_network(built: &Built, steps: &Steps) -> Outcome<(BootRecord, TrafficRecord)> {
     let log = built.folder.join(qemu::CONSOLE_LOG);
-    steps.step("boot and probe", Some(&log), || {
-        let (boot, traffic) = qemu::boot_on_wires(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
-        write_json_atomic(&built.folder.join("boot.json"), &boot)?;
-        write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
-        Ok(((boot, traffic), false))
-    })
-    .and_then(|(boot, traffic)| Ok((boot, with_tunnels(built, traffic, steps)?)))
+    steps
+        .step("boot and probe", Some(&log), || {
+            let (boot, traffic) = qemu::boot_on_wires(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+            write_json_atomic(&built.folder.join("boot.json"), &boot)?;
+            write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
+            Ok(((boot, traffic), false))
+        })
+        .and_then(|(boot, traffic)| Ok((boot, with_tunnels(built, traffic, steps)?)))
 }
 
 /// What a peer machine at the other end of the tunnels shows, added to `traffic.json`.
@@ -90,7 +91,8 @@ fn with_tunnels(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Out
         let (fail, not_run) = (count(TrafficVerdict::Fail), count(TrafficVerdict::NotRun));
         traffic.passed &= fail == 0 && not_run == 0;
         let pass = traffic.tunnels.len() - fail - not_run;
-        traffic.summary += &format!("; of the tunnels, {pass} classes pass, {fail} fail, {not_run} are not proved");
+        traffic.summary +=
+            &format!("; of the tunnels, {pass} classes pass, {fail} fail, {not_run} are not proved");
         write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
         Ok((traffic, false))
     })

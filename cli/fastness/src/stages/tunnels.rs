@@ -103,7 +103,8 @@ fn init(organization: &str) -> Init {
 
 fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<Request> {
     let name = format!("dns:{host}").parse().map_err(|why: String| {
-        diag::Failure::error(diag::ExitStatus::Input, "bad-name", why).hint("give the tunnel's end a host name")
+        diag::Failure::error(diag::ExitStatus::Input, "bad-name", why)
+            .hint("give the tunnel's end a host name")
     })?;
     Ok(Request {
         name: identity.to_owned(),
