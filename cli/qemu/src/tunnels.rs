@@ -231,10 +231,11 @@ fn scenario(
             continue;
         }
         let from = device.ms();
+        let before = log(&device, 0);
         let sas = connect(&mut peer, plan, name, &format!("{name}@{}", refusal.name))?;
         std::thread::sleep(Duration::from_secs(2));
         let up = sas.iter().any(|line| line.contains("ESTABLISHED"));
-        out.push(judge::refusal(name, refusal, up, &log(&device, from)));
+        out.push(judge::refusal(name, refusal, up, &judge::fresh(&before, log(&device, from))));
         disconnect(&mut peer)?;
     }
     for reason in ["self-signed", "weak-key", "sha1-signature"] {

@@ -166,6 +166,15 @@ pub const IPSEC_REFUSALS: &[Refusal] = &[
     Refusal { name: "ikev1", says: &["no IKE config found", "NO_PROPOSAL_CHOSEN"] },
 ];
 
+/// The lines whose message no line of `before` has: strongSwan keeps the certificates of peers that it refused,
+/// and tells the reasons against them again when the next one comes with the same name.
+#[must_use]
+pub fn fresh(before: &[String], now: Vec<String>) -> Vec<String> {
+    let message = |line: &str| line.split_once("]: ").map_or(line, |(_, message)| message).to_owned();
+    let known: std::collections::BTreeSet<String> = before.iter().map(|line| message(line)).collect();
+    now.into_iter().filter(|line| !known.contains(&message(line))).collect()
+}
+
 /// The verdict of a refusal: the tunnel must not be up, and the device's log has to say why.
 #[must_use]
 pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, device_log: &[String]) -> TunnelClass {

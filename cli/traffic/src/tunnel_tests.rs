@@ -77,3 +77,12 @@ fn a_refusal_needs_its_reason_and_a_tunnel_that_is_down() {
     assert_eq!(up.verdict, TrafficVerdict::Fail);
     assert!(up.problems[0].contains("came up with a peer that is `revoked`"), "{:?}", up.problems);
 }
+
+#[test]
+fn the_reason_against_an_earlier_peer_is_no_reason_against_this_one() {
+    let before = lines("[ 1.0] charon[1]: subject certificate invalid (valid from A to B)");
+    let now =
+        lines("[ 9.0] charon[1]: subject certificate invalid (valid from A to B)\n[ 9.1] charon[1]: other");
+    assert_eq!(fresh(&before, now.clone()), ["[ 9.1] charon[1]: other"]);
+    assert_eq!(fresh(&[], now.clone()), now);
+}
