@@ -50,6 +50,21 @@ pub struct TrafficInterface {
     pub ms: u64,
 }
 
+/// One thing that a tunnel was asked to show, with a machine at its other end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelClass {
+    /// Name of the tunnel.
+    pub tunnel: String,
+    /// `clear`, `negotiated`, `through CONDUIT`, `outside`, `down`, `leak` or `refuses REASON`.
+    pub class: String,
+    /// Verdict.
+    pub verdict: TrafficVerdict,
+    /// What was read, from either end.
+    pub seen: Vec<String>,
+    /// What is wrong, or why it was not run.
+    pub problems: Vec<String>,
+}
+
 /// The proof by traffic of one image (`traffic.json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficRecord {
@@ -63,4 +78,7 @@ pub struct TrafficRecord {
     pub summary: String,
     /// Interfaces in the board's order.
     pub interfaces: Vec<TrafficInterface>,
+    /// What the tunnels showed, in the plan's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tunnels: Vec<TunnelClass>,
 }

@@ -79,6 +79,18 @@ fn traffic_text(traffic: &TrafficRecord) -> String {
         }
         out.push_str(&format!("      {} ms, all frames in {}\n", interface.ms, interface.pcap));
     }
+    for class in &traffic.tunnels {
+        let word = match class.verdict {
+            TrafficVerdict::Pass => "pass",
+            TrafficVerdict::Fail => "FAIL",
+            TrafficVerdict::NotRun => "NOT RUN",
+        };
+        let seen: Vec<String> = class.seen.iter().map(|line| clean(line)).collect();
+        out.push_str(&format!("{word}  tunnel {}: {}: {}\n", class.tunnel, class.class, seen.join("; ")));
+        for problem in &class.problems {
+            out.push_str(&format!("      {}\n", clean(problem)));
+        }
+    }
     out.push_str(&format!("{}\n", traffic.summary));
     out
 }

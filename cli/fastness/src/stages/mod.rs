@@ -7,6 +7,7 @@
 mod findings;
 mod proof;
 mod sign;
+mod tunnels;
 
 use std::fs;
 use std::path::{Path, PathBuf};
