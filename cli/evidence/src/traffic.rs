@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, Verdict};
+use record::{Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict};
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
 const TITLES: [(&str, &str); 6] = [
@@ -48,15 +48,41 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
         .collect();
     let title = "The device sends no TCP, UDP or other IP packet that the plan does not allow";
     findings.push(finding("traffic.unasked", title, unasked, traffic));
+    if !traffic.tunnels.is_empty() {
+        let title = "Conduits of a tunnel are reached through it alone, and peers that are not the right one are refused";
+        findings.push(finding(
+            "traffic.tunnels",
+            title,
+            traffic.tunnels.iter().map(tunnel_part).collect(),
+            traffic,
+        ));
+    }
     findings
 }
 
-fn part(interface: &str, class: &TrafficClass) -> Part {
-    let verdict = match class.verdict {
+/// As a check's verdict; what has no test yet says nothing.
+pub(crate) fn verdict(verdict: TrafficVerdict) -> Verdict {
+    match verdict {
         TrafficVerdict::Pass => Verdict::Pass,
         TrafficVerdict::Fail => Verdict::Fail,
         TrafficVerdict::NotRun => Verdict::CouldNotRun,
-    };
+        TrafficVerdict::NotShown => Verdict::NotApplicable,
+    }
+}
+
+fn tunnel_part(class: &TunnelClass) -> Part {
+    let said = if class.problems.is_empty() { &class.seen } else { &class.problems };
+    Part {
+        id: format!("traffic.tunnels:{}, {}", class.tunnel, class.class),
+        verdict: verdict(class.verdict),
+        expected: "as the plan says, with a machine at the other end".to_owned(),
+        seen: if said.is_empty() { "as expected".to_owned() } else { said.join("; ") },
+        waiver: None,
+    }
+}
+
+fn part(interface: &str, class: &TrafficClass) -> Part {
+    let verdict = verdict(class.verdict);
     let answered = if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
     let seen = if class.problems.is_empty() { answered } else { class.problems.join("; ") };
     Part {
@@ -75,11 +101,15 @@ fn finding(check: &str, title: &str, parts: Vec<Part>, traffic: &TrafficRecord) 
         Verdict::Fail
     } else if parts.is_empty() || with(Verdict::CouldNotRun).next().is_some() {
         Verdict::CouldNotRun
+    } else if with(Verdict::Pass).next().is_none() {
+        Verdict::NotApplicable
     } else {
         Verdict::Pass
     };
     let mut seen = format!("{} of {} hold", with(Verdict::Pass).count(), parts.len());
-    let bad: Vec<&Part> = parts.iter().filter(|part| part.verdict != Verdict::Pass).collect();
+    // What has no test is told, too, behind what is wrong.
+    let wrong = with(Verdict::Fail).chain(with(Verdict::CouldNotRun));
+    let bad: Vec<&Part> = wrong.chain(with(Verdict::NotApplicable)).collect();
     for (index, part) in bad.iter().take(SHOWN).enumerate() {
         let name = crate::authority::short_id(&part.id);
         let join = if index == 0 { ": " } else { "; " };
@@ -137,6 +167,33 @@ mod tests {
         );
         traffic.interfaces[1].classes[0].verdict = TrafficVerdict::NotRun;
         assert_eq!(of(&traffic, "traffic.tcp").verdict, Verdict::CouldNotRun);
+    }
+
+    #[test]
+    fn a_tunnel_s_classes_are_parts_and_what_has_no_test_is_no_pass_of_its_own() {
+        let mut traffic = sample::traffic();
+        let class = |class: &str, verdict: TrafficVerdict, problem: &str| TunnelClass {
+            tunnel: "scada".into(),
+            class: class.into(),
+            verdict,
+            seen: vec!["AES_GCM_16_256".into()],
+            problems: if problem.is_empty() { vec![] } else { vec![problem.into()] },
+        };
+        traffic.tunnels =
+            vec![class("refuses sha1", TrafficVerdict::NotShown, "no maker of such certificates")];
+        assert_eq!(of(&traffic, "traffic.tunnels").verdict, Verdict::NotApplicable);
+        traffic.tunnels.push(class("negotiated", TrafficVerdict::Pass, ""));
+        let finding = of(&traffic, "traffic.tunnels");
+        assert_eq!(finding.verdict, Verdict::Pass);
+        assert_eq!(finding.seen, "1 of 2 hold: scada, refuses sha1: no maker of such certificates");
+        traffic.tunnels.push(class("leak", TrafficVerdict::Fail, "3 times tcp in clear"));
+        let finding = of(&traffic, "traffic.tunnels");
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(
+            finding.seen.starts_with("1 of 3 hold: scada, leak: 3 times tcp in clear; "),
+            "{}",
+            finding.seen
+        );
     }
 
     #[test]

@@ -45,7 +45,7 @@ const PCAP: &str = "boot/tunnels.pcap";
 const JOURNAL: &str = " systemd.journald.forward_to_console=1 systemd.journald.max_level_console=debug \
                         systemd.journald.tty_path=/dev/console";
 
-/// Starts both machines and judges every tunnel; what cannot be asked yet is `not-run` with its reason.
+/// Starts both machines and judges every tunnel; what cannot be asked yet is `not-shown` with its reason.
 ///
 /// # Errors
 /// When a machine cannot be started or driven.
@@ -63,11 +63,11 @@ pub fn prove(
             "there is no scenario for `{}` yet: its tls-crypt-v2 keys come from openvpn itself",
             facts.kind
         );
-        out.push(not_run(name, "negotiated", why));
+        out.push(not_shown(name, "negotiated", why));
     }
     for (name, facts) in tunnels.iter().filter(|(_, facts)| facts.kind == "strongswan") {
         let Some(inner) = facts.networks_v4.first().filter(|_| facts.local_address.contains('.')) else {
-            out.push(not_run(name, "negotiated", "the peer machine speaks IPv4 only".to_owned()));
+            out.push(not_shown(name, "negotiated", "the peer machine speaks IPv4 only".to_owned()));
             continue;
         };
         out.extend(one(plan, record, folder, identities, limit, (name, facts, inner))?);
@@ -239,7 +239,7 @@ fn scenario(
         disconnect(&mut peer)?;
     }
     for reason in ["self-signed", "weak-key", "sha1-signature"] {
-        out.push(not_run(
+        out.push(not_shown(
             name,
             &format!("refuses {reason}"),
             "the authority makes no such certificate, by design; another maker is missing".to_owned(),
@@ -361,8 +361,13 @@ fn class(tunnel: &str, class: &str, seen: Vec<String>, problems: Vec<String>) ->
 }
 
 fn not_run(tunnel: &str, class: &str, why: String) -> TunnelClass {
+    TunnelClass { verdict: TrafficVerdict::NotRun, ..not_shown(tunnel, class, why) }
+}
+
+/// What no scenario asks yet.
+fn not_shown(tunnel: &str, class: &str, why: String) -> TunnelClass {
     let (tunnel, class) = (tunnel.to_owned(), class.to_owned());
-    TunnelClass { tunnel, class, verdict: TrafficVerdict::NotRun, seen: Vec::new(), problems: vec![why] }
+    TunnelClass { tunnel, class, verdict: TrafficVerdict::NotShown, seen: Vec::new(), problems: vec![why] }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {

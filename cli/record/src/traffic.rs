@@ -12,6 +12,8 @@ pub enum TrafficVerdict {
     Fail,
     /// The device was not proved to hear the probes: silence means nothing. Never a pass.
     NotRun,
+    /// There is no such test yet: nothing is claimed of it. Never a pass, and no failure of this image.
+    NotShown,
 }
 
 /// One class of probes: one transport, one sender, one address of the device.

@@ -63,6 +63,7 @@ fn traffic_text(traffic: &TrafficRecord) -> String {
                 TrafficVerdict::Pass => "pass",
                 TrafficVerdict::Fail => "FAIL",
                 TrafficVerdict::NotRun => "NOT RUN",
+                TrafficVerdict::NotShown => "no test",
             };
             let answered =
                 if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
@@ -84,6 +85,7 @@ fn traffic_text(traffic: &TrafficRecord) -> String {
             TrafficVerdict::Pass => "pass",
             TrafficVerdict::Fail => "FAIL",
             TrafficVerdict::NotRun => "NOT RUN",
+            TrafficVerdict::NotShown => "no test",
         };
         let seen: Vec<String> = class.seen.iter().map(|line| clean(line)).collect();
         out.push_str(&format!("{word}  tunnel {}: {}: {}\n", class.tunnel, class.class, seen.join("; ")));

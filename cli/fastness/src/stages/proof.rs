@@ -90,9 +90,10 @@ fn with_tunnels(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Out
         let count = |verdict| traffic.tunnels.iter().filter(|class| class.verdict == verdict).count();
         let (fail, not_run) = (count(TrafficVerdict::Fail), count(TrafficVerdict::NotRun));
         traffic.passed &= fail == 0 && not_run == 0;
-        let pass = traffic.tunnels.len() - fail - not_run;
-        traffic.summary +=
-            &format!("; of the tunnels, {pass} classes pass, {fail} fail, {not_run} are not proved");
+        let (pass, open) = (count(TrafficVerdict::Pass), count(TrafficVerdict::NotShown));
+        traffic.summary += &format!(
+            "; of the tunnels, {pass} classes pass, {fail} fail, {not_run} could not run, {open} have no test yet"
+        );
         write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
         Ok((traffic, false))
     })

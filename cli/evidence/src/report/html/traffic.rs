@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use record::{TrafficClass, TrafficVerdict, Verdict};
+use record::{TrafficClass, TunnelClass, Verdict};
 
 use super::escape::{e, prose};
 use super::parts::{badge, seconds};
@@ -41,15 +41,34 @@ pub fn section(report: &Report) -> String {
             e(&interface.pcap)
         );
     }
+    if !traffic.tunnels.is_empty() {
+        let rows: String = traffic.tunnels.iter().map(tunnel_row).collect();
+        let _ = writeln!(
+            body,
+            "<h3>Tunnels, with a machine at the other end</h3>\n<table class=cards><thead><tr><th>Verdict</th><th>Tunnel</th><th>Seen at either end</th></tr></thead>\
+             <tbody>{rows}</tbody></table>"
+        );
+    }
     body
 }
 
+fn tunnel_row(class: &TunnelClass) -> String {
+    let lines: String = class
+        .problems
+        .iter()
+        .chain(&class.seen)
+        .map(|line| format!("<div class=small>{}</div>", e(line)))
+        .collect();
+    format!(
+        "<tr><td>{}</td><td><b>{}</b> {}</td><td data-l=Seen>{lines}</td></tr>\n",
+        badge(crate::traffic::verdict(class.verdict)),
+        e(&class.tunnel),
+        e(&class.class),
+    )
+}
+
 fn row(class: &TrafficClass) -> String {
-    let verdict = match class.verdict {
-        TrafficVerdict::Pass => Verdict::Pass,
-        TrafficVerdict::Fail => Verdict::Fail,
-        TrafficVerdict::NotRun => Verdict::CouldNotRun,
-    };
+    let verdict = crate::traffic::verdict(class.verdict);
     let answered = if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
     let problems: String =
         class.problems.iter().map(|problem| format!("<div class=small>{}</div>", prose(problem))).collect();
@@ -73,7 +92,7 @@ mod tests {
     fn each_class_is_a_row_with_its_answers_and_its_problems() {
         let mut input = sample::input();
         let class = &mut input.traffic.as_mut().unwrap().interfaces[1].classes[0];
-        class.verdict = TrafficVerdict::Fail;
+        class.verdict = record::TrafficVerdict::Fail;
         class.problems = vec!["tcp/8080 accepts".to_owned()];
         let html = section(&Report::new(input).unwrap());
         assert!(
