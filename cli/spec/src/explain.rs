@@ -154,6 +154,20 @@ fn network(network: &NetworkFacts, add: &mut impl FnMut(&str, &str, String, &[Or
         );
         add("tunnel", name, value, &[]);
     }
+    for (name, application) in &network.opcua {
+        let policies: Vec<&str> = application.policies.iter().map(|policy| policy.name.as_str()).collect();
+        let value = format!(
+            "OPC UA {} on port {}, {}, users by {}, {} with {}: {}",
+            application.role,
+            application.port,
+            application.application_uri,
+            application.user_tokens.join(" or "),
+            application.modes.join(" or "),
+            policies.join(" or "),
+            application.reason
+        );
+        add("opcua", name, value, &[]);
+    }
 }
 
 fn clear(tunnel: Option<&str>, risk: Option<&AcceptedRisk>) -> String {

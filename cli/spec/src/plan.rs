@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 mod network;
 
 pub use network::{
-    AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, Surface, TunnelFacts, ZoneFacts,
+    AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
+    TunnelFacts, ZoneFacts,
 };
 
 /// Who asked for a value, where, and why.

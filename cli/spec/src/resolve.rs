@@ -15,6 +15,7 @@ mod kconfig;
 mod layers;
 mod mud;
 mod network;
+mod opcua;
 mod outside;
 mod references;
 mod services;
@@ -80,6 +81,7 @@ pub fn resolve(
     let standards = network::Standards {
         protocols: crate::protocol::all(library, &mut trouble)?,
         algorithms: crate::algorithms::table(library, &mut trouble)?,
+        opcua: crate::opcua::table(library, &mut trouble)?,
     };
     let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
     let layers = layers::choose(library, &product, source, &mut trouble)?;

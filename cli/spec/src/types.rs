@@ -5,6 +5,7 @@ mod crypto;
 mod ethernet;
 mod network;
 mod numbers;
+mod opcua;
 mod release;
 mod ssh_key;
 mod text;
@@ -19,6 +20,7 @@ pub use crypto::{Cipher, Proposal};
 pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
+pub use opcua::{ApplicationUri, OpcuaTerm};
 pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
 pub use ssh_key::SshPublicKey;
 pub use text::{
@@ -109,6 +111,7 @@ decodes!(
     AbsPath,
     Address,
     Algorithm,
+    ApplicationUri,
     Argument,
     Banner,
     BuildrootRelease,
@@ -134,6 +137,7 @@ decodes!(
     Mode,
     MulticastRange,
     Name,
+    OpcuaTerm,
     PackageName,
     ParameterName,
     Percentage,

@@ -83,8 +83,10 @@ impl Resolver<'_> {
             None => return vec![None],
             Some(ForEach::Users) => ("user", self.renderer.get("users")),
             Some(ForEach::Interfaces) => ("interface", self.interfaces()),
-            Some(ForEach::Strongswan) => ("tunnel", self.renderer.get("ends")["strongswan"].clone()),
-            Some(ForEach::Openvpn) => ("tunnel", self.renderer.get("ends")["openvpn"].clone()),
+            Some(kind @ (ForEach::Strongswan | ForEach::Openvpn)) => {
+                ("tunnel", self.renderer.get("ends")[kind.as_str()].clone())
+            }
+            Some(kind) => ("application", self.renderer.get("ends")[kind.as_str()].clone()),
         };
         items.as_array().into_iter().flatten().map(|item| Some((name, item.clone()))).collect()
     }
