@@ -53,25 +53,32 @@ static UA_StatusCode secure(UA_ClientConfig *config, const char *server_file)
 	return status;
 }
 
-/* The way the user proves who they are; the server has it with each policy. */
+/* The way the user proves who they are, as the server names it: no endpoint is asked for it. */
 static UA_StatusCode user(UA_ClientConfig *config, const char *certificate_file, const char *key_file)
 {
+	bool anonymous = strcmp(certificate_file, "anonymous") == 0 || strcmp(certificate_file, "none") == 0;
+	char id[MAX_LINE], policy[MAX_LINE];
 	UA_ByteString certificate, key;
-	UA_StatusCode status;
-	if (strcmp(certificate_file, "anonymous") == 0 || strcmp(certificate_file, "none") == 0) {
-		config->userTokenPolicy.tokenType = UA_USERTOKENTYPE_ANONYMOUS;
-		config->userTokenPolicy.policyId = UA_STRING_ALLOC("open62541-anonymous-policy");
-		return UA_STATUSCODE_GOOD;
-	}
+	UA_StatusCode status = UA_STATUSCODE_GOOD;
+	UA_UserTokenPolicy *token = UA_UserTokenPolicy_new();
+	if (!token)
+		return UA_STATUSCODE_BADOUTOFMEMORY;
+	config->endpoint.userIdentityTokens = token;
+	config->endpoint.userIdentityTokensSize = 1;
+	snprintf(policy, sizeof(policy), "%.*s", (int)config->endpoint.securityPolicyUri.length,
+		 (const char *)config->endpoint.securityPolicyUri.data);
+	snprintf(id, sizeof(id), "open62541-%s-policy%s", anonymous ? "anonymous" : "certificate", strchr(policy, '#'));
+	token->tokenType = anonymous ? UA_USERTOKENTYPE_ANONYMOUS : UA_USERTOKENTYPE_CERTIFICATE;
+	token->policyId = UA_STRING_ALLOC(id);
+	token->securityPolicyUri = UA_STRING_ALLOC(policy);
+	if (anonymous)
+		return status;
 	certificate = file_read(certificate_file);
 	key = key_read(key_file);
 	if (!certificate.length || !key.length)
 		return UA_STATUSCODE_BADCONFIGURATIONERROR;
 	status = UA_ClientConfig_setAuthenticationCert(config, certificate, key);
 	explicit_bzero(key.data, key.length);
-	config->userTokenPolicy.tokenType = UA_USERTOKENTYPE_CERTIFICATE;
-	config->userTokenPolicy.policyId = UA_STRING_ALLOC("open62541-certificate-policy");
-	config->userTokenPolicy.securityPolicyUri = UA_STRING_ALLOC((char *)config->endpoint.securityPolicyUri.data);
 	return status;
 }
 
@@ -81,6 +88,19 @@ static void print(const UA_Variant *value)
 	if (UA_print(value->data, value->type, &text) == UA_STATUSCODE_GOOD)
 		printf("%.*s\n", (int)text.length, (const char *)text.data);
 	UA_String_clear(&text);
+}
+
+/* Read from the channel, not from the settings. */
+static void negotiated(UA_Client *client)
+{
+	UA_String policy;
+	UA_MessageSecurityMode mode;
+	if (UA_Client_getConnectionAttribute_scalar(client, UA_QUALIFIEDNAME(0, "securityPolicyUri"),
+						    &UA_TYPES[UA_TYPES_STRING], &policy) == UA_STATUSCODE_GOOD)
+		printf("policy %.*s\n", (int)policy.length, (const char *)policy.data);
+	if (UA_Client_getConnectionAttribute_scalar(client, UA_QUALIFIEDNAME(0, "securityMode"),
+						    &UA_TYPES[UA_TYPES_MESSAGESECURITYMODE], &mode) == UA_STATUSCODE_GOOD)
+		printf("mode %s\n", mode == UA_MESSAGESECURITYMODE_SIGNANDENCRYPT ? "SignAndEncrypt" : "another");
 }
 
 int main(int argc, char **argv)
@@ -116,8 +136,7 @@ int main(int argc, char **argv)
 	if (status == UA_STATUSCODE_GOOD)
 		status = UA_Client_readValueAttribute(client, UA_NODEID_STRING(1, argv[6]), &value);
 	if (status == UA_STATUSCODE_GOOD) {
-		printf("policy %s\nmode %s\n", settings.policies[0],
-		       config->endpoint.securityMode == UA_MESSAGESECURITYMODE_SIGNANDENCRYPT ? "SignAndEncrypt" : "other");
+		negotiated(client);
 		print(&value);
 	} else {
 		fprintf(stderr, "refused: %s\n", UA_StatusCode_name(status));

@@ -75,6 +75,43 @@ static UA_StatusCode policies_add(UA_ServerConfig *config, UA_ByteString *certif
 	return status;
 }
 
+/* Users read. The stack's own answer to the questions below is yes. */
+static UA_Byte access_level(UA_Server *server, UA_AccessControl *access, const UA_NodeId *session, void *session_context,
+			    const UA_NodeId *node, void *node_context)
+{
+	(void)server, (void)access, (void)session, (void)session_context, (void)node, (void)node_context;
+	return UA_ACCESSLEVELMASK_READ;
+}
+
+static UA_UInt32 write_mask(UA_Server *server, UA_AccessControl *access, const UA_NodeId *session, void *session_context,
+			    const UA_NodeId *node, void *node_context)
+{
+	(void)server, (void)access, (void)session, (void)session_context, (void)node, (void)node_context;
+	return 0;
+}
+
+#define REFUSE(name, type)                                                                                              \
+	static UA_Boolean name(UA_Server *server, UA_AccessControl *access, const UA_NodeId *session, void *context,    \
+			       const type *item)                                                                        \
+	{                                                                                                               \
+		(void)server, (void)access, (void)session, (void)context, (void)item;                                   \
+		return false;                                                                                           \
+	}
+REFUSE(no_new_node, UA_AddNodesItem)
+REFUSE(no_new_reference, UA_AddReferencesItem)
+REFUSE(no_gone_node, UA_DeleteNodesItem)
+REFUSE(no_gone_reference, UA_DeleteReferencesItem)
+
+static void read_only(UA_AccessControl *access)
+{
+	access->getUserAccessLevel = access_level;
+	access->getUserRightsMask = write_mask;
+	access->allowAddNode = no_new_node;
+	access->allowAddReference = no_new_reference;
+	access->allowDeleteNode = no_gone_node;
+	access->allowDeleteReference = no_gone_reference;
+}
+
 static UA_StatusCode configure(UA_ServerConfig *config)
 {
 	char uri[MAX_LINE];
@@ -104,6 +141,7 @@ static UA_StatusCode configure(UA_ServerConfig *config)
 	/* No user names, nobody anonymous: what is left are certificates. */
 	if (status == UA_STATUSCODE_GOOD)
 		status = UA_AccessControl_default(config, false, NULL, 0, NULL);
+	read_only(&config->accessControl);
 out:
 	explicit_bzero(key.data, key.length);
 	UA_ByteString_clear(&key);
