@@ -183,6 +183,9 @@ fn file(asked: &Asked<FilePlan>) -> String {
         FilePlan::File { mode, owner, group, content } => {
             format!("file, mode {mode}, {owner}:{group}, {} bytes", content.len())
         }
+        FilePlan::Program { mode, owner, group, sha256, .. } => {
+            format!("program, mode {mode}, {owner}:{group}, sha256 {sha256}")
+        }
         FilePlan::Directory { mode, owner, group } => format!("folder, mode {mode}, {owner}:{group}"),
         FilePlan::Symlink { target } => format!("link to {target}"),
     }

@@ -1,5 +1,6 @@
 //! `product.yaml`: what the device is and who may talk to it.
 
+mod application;
 mod network;
 mod opcua;
 
@@ -13,6 +14,7 @@ use crate::types::{
     SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
 
+pub use application::{Application, ApplicationFile};
 pub use network::{
     AcceptedRisk, Conduit, Interface, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer, Zone,
 };
@@ -77,6 +79,8 @@ model! {
         conduits: Vec<Conduit> = Vec::new(),
         /// OPC UA applications by name.
         opcua: Map<Name, OpcuaApplication> = Map::new(),
+        /// The product's own programs, by name.
+        applications: Map<Name, Application> = Map::new(),
         /// People who log in, by account name.
         users: Map<UserName, Person> = Map::new(),
         /// Facts for the ssh layer.

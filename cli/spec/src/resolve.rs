@@ -4,6 +4,7 @@
 //! checks, so that a file such as the one of all sysctl keys sees everything that was asked.
 
 mod accounts;
+mod applications;
 mod asks;
 mod buildroot;
 mod conduits;
@@ -293,6 +294,7 @@ impl Resolver<'_> {
             self.renderer.set("parameters", layer.parameters.clone().into());
             self.layer_asks(layer);
         }
+        self.application_asks();
         let buildroot = match self.backend {
             Backend::Debian => None,
             Backend::Buildroot => self.buildroot_asks(board)?,
@@ -308,6 +310,7 @@ impl Resolver<'_> {
                 self.layer_files(layer);
                 self.layer_checks(layer);
             }
+            self.application_files();
             self.reject_bad_files();
         }
         self.waivers(layers);

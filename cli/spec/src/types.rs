@@ -6,6 +6,7 @@ mod ethernet;
 mod network;
 mod numbers;
 mod opcua;
+mod program;
 mod release;
 mod ssh_key;
 mod text;
@@ -21,6 +22,7 @@ pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
 pub use opcua::{ApplicationUri, OpcuaTerm};
+pub use program::LocalPath;
 pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
 pub use ssh_key::SshPublicKey;
 pub use text::{
@@ -133,6 +135,7 @@ decodes!(
     KconfigValue,
     KeyName,
     LinkTarget,
+    LocalPath,
     Mirror,
     Mode,
     MulticastRange,

@@ -59,6 +59,12 @@ fn problem(root: &Root, path: &str, planned: &FilePlan, problems: &mut Vec<Strin
             }
             ownership(root, path, node, (mode, owner, group), problems)?;
         }
+        (FilePlan::Program { mode, owner, group, sha256, .. }, NodeKind::File(_)) => {
+            if root.read(&real)?.map(|content| record::sha256_hex(&content)).as_ref() != Some(sha256) {
+                problems.push(format!("`{path}` has another content"));
+            }
+            ownership(root, path, node, (mode, owner, group), problems)?;
+        }
         (FilePlan::Directory { mode, owner, group }, NodeKind::Directory) => {
             ownership(root, path, node, (mode, owner, group), problems)?;
         }
@@ -105,7 +111,7 @@ fn is(kind: &NodeKind) -> &'static str {
 
 fn planned_is(planned: &FilePlan) -> &'static str {
     match planned {
-        FilePlan::File { .. } => "a file",
+        FilePlan::File { .. } | FilePlan::Program { .. } => "a file",
         FilePlan::Directory { .. } => "a folder",
         FilePlan::Symlink { .. } => "a link",
     }
