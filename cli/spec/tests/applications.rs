@@ -147,7 +147,13 @@ fn nobody_runs_as_root_or_as_two() {
         "expected `uid` or `account` for `plc-modbus`, found neither",
         "write `uid: 200`",
     );
-    says("uid: 200", "uid: 1200", "uid-range", "expected a uid below 1000 for a service, found `1200`", "");
+    says(
+        "    uid: 200\n",
+        "    uid: 1200\n",
+        "uid-range",
+        "expected a uid below 1000 for a service, found `1200`",
+        "",
+    );
     says(
         "account: opcua",
         "account: opcau",
@@ -179,9 +185,17 @@ fn a_command_is_a_path_and_a_service_is_reached() {
 fn what_was_built_for_debian_does_not_go_into_another_image() {
     let text = format!("backend: buildroot\n{}", example());
     let folder = folder();
-    let failure = load_in(folder.path(), &text).expect_err("built for Debian");
-    assert!(
-        failure.diagnostics.iter().any(|d| d.code == "program-elsewhere" || d.code == "missing-package-file"),
-        "{failure}"
+    let refused = |text: &str| load_in(folder.path(), text).expect_err("built for Debian").diagnostics;
+    let codes: Vec<String> = refused(&text).into_iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["unmapped-package", "unmapped-package"]);
+    let text =
+        text.replace("    packages: [libopen62541-1.4]\n", "").replace("    packages: [libmodbus5]\n", "");
+    let found = refused(&text);
+    assert_eq!(
+        (found[0].code.as_str(), found[0].message.as_str()),
+        (
+            "program-elsewhere",
+            "`plc-opcua` brings a file that was built for Debian, and the backend is `buildroot`: its libraries are others"
+        )
     );
 }

@@ -220,7 +220,6 @@ impl Resolver<'_> {
         let needs: Vec<&str> = application.needs_files.iter().map(|path| path.as_str()).collect();
         json!({
             "name": name.as_str(),
-            "description": application.description.0,
             "command": command,
             "account": account,
             "privileged": privileged,
