@@ -127,6 +127,19 @@ pub fn known_boot(built: &Built) -> Outcome<Option<BootRecord>> {
     Ok((boot.disk_sha256 == disk_sha256(&built.image)).then_some(boot))
 }
 
+/// `traffic.json`, if it is of this image.
+///
+/// # Errors
+/// When it is there and is no record of traffic.
+pub fn known_traffic(built: &Built) -> Outcome<Option<TrafficRecord>> {
+    let path = built.folder.join("traffic.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let traffic: TrafficRecord = read_json(&path)?;
+    Ok((traffic.disk_sha256 == disk_sha256(&built.image)).then_some(traffic))
+}
+
 /// `attacks.json`, if it is of this image; otherwise nothing.
 ///
 /// # Errors
