@@ -267,13 +267,21 @@ fn an_opcua_application_gets_its_key_and_its_trust_list() {
         assert!(!place.path("gw.tar").exists());
     };
     let tunnels = "gw --tls-crypt historian=t";
-    refused(tunnels, 2, "error[no-opcua]: the OPC UA application `plc` needs its identity, and `--opcua` names none");
+    refused(
+        tunnels,
+        2,
+        "error[no-opcua]: the OPC UA application `plc` needs its identity, and `--opcua` names none",
+    );
     refused("--opcua plc=plc", 2, "error[no-identity]: the tunnels of `plc-gateway` need an identity");
     let with = |opcua: &str| format!("{tunnels} --opcua {opcua}");
     refused(&with("plx=plc"), 2, "expected an OPC UA application in `--opcua`, found `plx`");
     refused(&with("plc=plc"), 2, "error[no-operator]: nobody may log in to the OPC UA server");
     refused(&with("plc=gw --operator eve"), 3, "error[wrong-role]: expected `opcua`, found `gw` as `device`");
-    refused(&with("plc=plc --operator plc"), 3, "error[wrong-role]: expected `operator`, found `plc` as `opcua`");
+    refused(
+        &with("plc=plc --operator plc"),
+        3,
+        "error[wrong-role]: expected `operator`, found `plc` as `opcua`",
+    );
     refused(
         &with("plc=short --operator eve"),
         3,
@@ -291,7 +299,11 @@ fn an_opcua_application_gets_its_key_and_its_trust_list() {
         assert!(paths.contains(&format!("lib/fastness/opcua/plc/{path}")), "{paths}");
     }
     let mut archive = tar::Archive::new(std::fs::File::open(place.path("gw.tar")).unwrap());
-    let key = archive.entries().unwrap().map(Result::unwrap).find(|e| e.path().unwrap().ends_with("application.pem"));
+    let key = archive
+        .entries()
+        .unwrap()
+        .map(Result::unwrap)
+        .find(|e| e.path().unwrap().ends_with("application.pem"));
     let key = key.unwrap();
     assert_eq!((key.header().mode().unwrap(), key.header().gid().unwrap()), (0o640, 131));
     std::fs::remove_file(place.path("gw.tar")).unwrap();
@@ -307,11 +319,25 @@ fn an_authority_that_the_policies_or_the_stack_do_not_take_provisions_nothing() 
         std::fs::write(place.path("product.yaml"), &example).unwrap();
         good(keyed(&place, &format!("init --organization Plant {init}")));
         good(keyed(&place, "issue scada --role opcua --algorithm rsa3072 --san uri:urn:plant.example:scada"));
-        let run = place.run(&["provision", "scada", "--peer", "plc", "--pki", "ca", "-o", "x.tar", "--passphrase-file", "p"]);
+        let run = place.run(&[
+            "provision",
+            "scada",
+            "--peer",
+            "plc",
+            "--pki",
+            "ca",
+            "-o",
+            "x.tar",
+            "--passphrase-file",
+            "p",
+        ]);
         assert!(run.code == 3 && run.err.contains(message), "{run:?}");
     };
     refused("--algorithm p256", "take no authority with a key of another kind than `rsa`");
-    refused("--algorithm rsa3072 --domain plant.example", "error[name-constraints]: an authority of `scada` may name hosts");
+    refused(
+        "--algorithm rsa3072 --domain plant.example",
+        "error[name-constraints]: an authority of `scada` may name hosts",
+    );
 }
 
 /// The same with the tunnel of strongSwan only, whose device is `gw.plant.example`.
