@@ -5,6 +5,8 @@ mod crypto;
 mod ethernet;
 mod network;
 mod numbers;
+mod opcua;
+mod program;
 mod release;
 mod ssh_key;
 mod text;
@@ -19,6 +21,8 @@ pub use crypto::{Cipher, Proposal};
 pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
+pub use opcua::{ApplicationUri, OpcuaTerm};
+pub use program::LocalPath;
 pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
 pub use ssh_key::SshPublicKey;
 pub use text::{
@@ -109,6 +113,7 @@ decodes!(
     AbsPath,
     Address,
     Algorithm,
+    ApplicationUri,
     Argument,
     Banner,
     BuildrootRelease,
@@ -130,10 +135,12 @@ decodes!(
     KconfigValue,
     KeyName,
     LinkTarget,
+    LocalPath,
     Mirror,
     Mode,
     MulticastRange,
     Name,
+    OpcuaTerm,
     PackageName,
     ParameterName,
     Percentage,

@@ -27,6 +27,7 @@ mod pki_text;
 mod pki_verify;
 pub mod plan;
 pub mod provision;
+mod provision_opcua;
 pub mod report;
 pub mod schema;
 
