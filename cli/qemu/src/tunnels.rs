@@ -114,7 +114,7 @@ fn one(
     other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
     other.direct = Some(Direct { kernel, append: APPEND.to_owned(), second: Some(script) });
 
-    let wire = plan.board.interfaces.iter().position(|i| i.to_string() == facts.interface).unwrap_or(0);
+    let wire = plan.board.interfaces.iter().position(|i| *i == facts.interface).unwrap_or(0);
     let (mut ports, mut peer_port) = (Vec::new(), None);
     let bind = |sockets: &Path, index: usize| {
         let (near, far) = wire_sockets(index);
