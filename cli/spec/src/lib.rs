@@ -26,6 +26,7 @@ mod scaffold;
 pub mod source;
 pub mod types;
 pub mod yaml;
+pub mod yocto;
 
 use std::path::Path;
 
@@ -99,6 +100,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("protocol", whole("protocol", protocol::Protocol::schema())),
         ("algorithms", whole("algorithms", algorithms::Algorithms::schema())),
         ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
+        ("yocto-package", whole("Yocto package", yocto::YoctoPackage::schema())),
         ("image-differences", whole("image differences", differences::ImageDifferences::schema())),
     ]
 }

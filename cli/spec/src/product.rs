@@ -11,6 +11,7 @@ use crate::types::{
     InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Reason, Series, Sha256, Size,
     SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
+use crate::yocto::Yocto;
 
 pub use network::{
     AcceptedRisk, Conduit, Interface, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer, Zone,
@@ -57,6 +58,8 @@ model! {
         debian: Option<Debian> = None,
         /// Settings of the Buildroot backend.
         buildroot: Option<Buildroot> = None,
+        /// Settings of the Yocto backend.
+        yocto: Option<Yocto> = None,
         /// How the boot chain is signed; defaults come from the board.
         signing: Option<Signing> = None,
         /// Parameters by layer. A layer that is named here is applied.
@@ -109,6 +112,8 @@ choice! {
         Debian = "debian",
         /// A Buildroot external tree.
         Buildroot = "buildroot",
+        /// Layers for Yocto.
+        Yocto = "yocto",
     }
 }
 

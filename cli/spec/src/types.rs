@@ -19,7 +19,9 @@ pub use crypto::{Cipher, Proposal};
 pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
-pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
+pub use release::{
+    BitbakeValue, BitbakeVariable, BuildrootRelease, Commit, FileUrl, Release, Series, Sha256,
+};
 pub use ssh_key::SshPublicKey;
 pub use text::{
     AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
@@ -111,10 +113,13 @@ decodes!(
     Algorithm,
     Argument,
     Banner,
+    BitbakeValue,
+    BitbakeVariable,
     BuildrootRelease,
     CheckId,
     CheckKind,
     Cipher,
+    Commit,
     ConfigTarget,
     Count,
     Duration,
