@@ -118,7 +118,10 @@ fn every_file_of_the_plan_is_in_one_recipe_as_it_is() {
         let [(name, node)] = found.as_slice() else { panic!("`{path}` is in {} recipes", found.len()) };
         assert_eq!(*node, &Node::File(content.clone()), "`{path}`");
         let (folder, _) = name.split_once("/files/root").expect("below");
-        let recipe = text(&tree, &format!("{folder}/{}.bb", folder.rsplit('/').next().expect("a name")));
+        let recipe = text(
+            &tree,
+            &format!("{folder}/{}_{}.bb", folder.rsplit('/').next().expect("a name"), plan.product.version),
+        );
         assert!(
             recipe.contains(&format!("install -m {mode} ${{UNPACKDIR}}/root{path} ${{D}}")),
             "{path}: {recipe}"
@@ -144,7 +147,7 @@ fn nothing_of_an_append_reaches_a_build_of_others() {
 
 #[test]
 fn releases_differ_where_the_data_say_so() {
-    let recipe = "meta-cell-gateway-distro/recipes-config/cell-gateway-config-firewall/cell-gateway-config-firewall.bb";
+    let recipe = "meta-cell-gateway-distro/recipes-config/cell-gateway-config-firewall/cell-gateway-config-firewall_1.0.0.bb";
     let conf = "meta-cell-gateway-distro/conf/layer.conf";
     for (series, unpack) in [("wrynose", "UNPACKDIR"), ("scarthgap", "WORKDIR")] {
         let tree = tree_of(&plan_for("cell-gateway", "qemu-aarch64", series)).expect("a tree");
@@ -158,8 +161,10 @@ fn releases_differ_where_the_data_say_so() {
 #[test]
 fn accounts_have_the_numbers_of_the_plan_and_no_password() {
     let tree = tree_of(&plan()).expect("a tree");
-    let recipe =
-        text(&tree, "meta-cell-gateway-distro/recipes-config/cell-gateway-accounts/cell-gateway-accounts.bb");
+    let recipe = text(
+        &tree,
+        "meta-cell-gateway-distro/recipes-config/cell-gateway-accounts/cell-gateway-accounts_1.0.0.bb",
+    );
     assert!(recipe.contains("--uid 110 --gid sshd"), "{recipe}");
     assert!(!recipe.contains("--password") && !recipe.contains(" -p "), "{recipe}");
     let table = text(&tree, "meta-cell-gateway-distro/files/cell-gateway-passwd");

@@ -137,6 +137,8 @@ model! {
         uboot: BitbakeValue,
         /// Where files of `SRC_URI` are unpacked.
         unpack: Unpack,
+        /// Configuration files that the distro requires, where the release does not by itself.
+        includes: Vec<Word> = Vec::new(),
         /// Repositories.
         sources: Vec<YoctoSource>,
     }

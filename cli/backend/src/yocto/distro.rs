@@ -35,10 +35,10 @@ pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
 }
 
 fn include(facts: &YoctoFacts, distro: &str) -> Outcome<String> {
-    let mut out = String::from(
-        "# Compiler hardening of OpenEmbedded-Core, for everything that is built.\n\
-         require conf/distro/include/security_flags.inc\n\n",
-    );
+    let mut out = String::new();
+    for file in &facts.includes {
+        out.push_str(&format!("require {file}\n\n"));
+    }
     for setting in &facts.settings {
         out.push_str(&format!("# {}\n{} = {}\n", setting.reason, setting.variable, quoted(&setting.value)?));
     }

@@ -26,7 +26,7 @@ pub fn image(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
     ]
     .iter()
     .fold(CLASS.to_owned(), |text, (word, value)| text.replace(word, value));
-    tree.file(format!("{top}/classes-recipe/{}.bbclass", names.image()), class);
+    tree.file(format!("{top}/classes-recipe/{}_image.bbclass", names.function()), class);
     let mut install = recipes::packages(plan, names);
     install.extend(facts.install.keys().cloned());
     let install: String = install.iter().map(|name| format!("    {name} \\\n")).collect();
@@ -35,9 +35,10 @@ pub fn image(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
         format!(
             "SUMMARY = \"{product} on a read-only root\"\n\
              DESCRIPTION = \"The root of {product} as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake\"\n\
-             HOMEPAGE = \"https://example.org\"\nSECTION = \"base\"\nLICENSE = \"CLOSED\"\n\n\
-             inherit {product}-image\n\nIMAGE_INSTALL = \" \\\n{install}\"\n",
-            product = names.distro
+             SECTION = \"base\"\nLICENSE = \"CLOSED\"\n\n\
+             inherit {class}_image\n\nIMAGE_INSTALL = \" \\\n{install}\"\n",
+            product = names.distro,
+            class = names.function()
         ),
     );
     Ok(())

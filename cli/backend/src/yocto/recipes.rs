@@ -174,16 +174,16 @@ fn recipe(
     let services: Vec<String> = content.services.iter().cloned().collect();
     let mut out = format!(
         "SUMMARY = {}\nDESCRIPTION = \"Files of the layer {layer}, as fastness resolved them\"\n\
-         HOMEPAGE = \"https://example.org\"\nSECTION = \"base\"\nLICENSE = \"CLOSED\"\n",
+         SECTION = \"base\"\nLICENSE = \"CLOSED\"\n",
         quoted(&format!("{}: {title}", names.distro))?
     );
     if owned {
         out.push_str(&format!("DEPENDS = \"{}\"\n", names.accounts()));
     }
-    if has_files {
-        out.push_str("SRC_URI = \"file://root\"\n");
+    if has_files || layer == "base" {
+        out.push_str("SRC_URI = \"file://root\"\n\n");
     }
-    out.push_str(&format!("PV = \"{}\"\n\nS = \"${{{}}}\"\n\n", pv(plan), facts.unpack));
+    out.push_str(&format!("S = \"${{{}}}\"\n\n", facts.unpack));
     out.push_str("INHIBIT_DEFAULT_DEPS = \"1\"\n\n");
     out.push_str(if services.is_empty() {
         "inherit allarch\n\n"
@@ -200,7 +200,7 @@ fn recipe(
     out.push_str(&format!("do_install() {{\n{install}}}\n\n"));
     out.push_str(&format!("FILES:${{PN}} = \"{}\"\n\n", roots.into_iter().collect::<Vec<_>>().join(" ")));
     out.push_str(&format!("RDEPENDS:${{PN}} = \"{}\"\n", names.accounts()));
-    tree.file(format!("{folder}/{name}.bb"), out);
+    tree.file(format!("{folder}/{name}_{}.bb", pv(plan)), out);
     Ok(())
 }
 
@@ -254,16 +254,15 @@ fn accounts(plan: &Plan, names: &Names, tree: &mut Tree) -> Outcome<()> {
     };
     let out = format!(
         "SUMMARY = \"{}: accounts\"\nDESCRIPTION = \"Groups and users with fixed numbers, all without a password\"\n\
-         HOMEPAGE = \"https://example.org\"\nSECTION = \"base\"\nLICENSE = \"CLOSED\"\nPV = \"{}\"\n\n\
+         SECTION = \"base\"\nLICENSE = \"CLOSED\"\nSRC_URI = \"\"\n\n\
          INHIBIT_DEFAULT_DEPS = \"1\"\n\ninherit allarch useradd\n\n\
          USERADD_PACKAGES = \"${{PN}}\"\n{}{}\n\
          do_configure[noexec] = \"1\"\ndo_compile[noexec] = \"1\"\n\nALLOW_EMPTY:${{PN}} = \"1\"\n",
         names.distro,
-        pv(plan),
         list("GROUPADD_PARAM:${PN}", &groups)?,
         list("USERADD_PARAM:${PN}", &users)?,
     );
-    tree.file(format!("meta-{}/recipes-config/{name}/{name}.bb", names.distro_layer), out);
+    tree.file(format!("meta-{}/recipes-config/{name}/{name}_{}.bb", names.distro_layer, pv(plan)), out);
     Ok(())
 }
 

@@ -21,6 +21,9 @@ pub struct YoctoFacts {
     pub linux: String,
     /// `PREFERRED_VERSION` of u-boot.
     pub uboot: String,
+    /// Configuration files of OpenEmbedded-Core that the distro requires, where the release does not by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub includes: Vec<String>,
     /// The variable that says where files of `SRC_URI` are unpacked.
     pub unpack: String,
     /// The tuning file, as `require` takes it.

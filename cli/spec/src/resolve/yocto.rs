@@ -54,6 +54,7 @@ impl Resolver<'_> {
             compatible: series.compatible.iter().map(|word| word.as_str().to_owned()).collect(),
             linux: series.linux.as_str().to_owned(),
             uboot: series.uboot.as_str().to_owned(),
+            includes: series.includes.iter().map(|file| file.as_str().to_owned()).collect(),
             unpack: series.unpack.as_str().to_owned(),
             tune_file: machine.require.as_str().to_owned(),
             tune: machine.tune.as_str().to_owned(),

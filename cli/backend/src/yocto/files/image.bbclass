@@ -8,6 +8,7 @@ CONFLICT_DISTRO_FEATURES = "sysvinit"
 
 IMAGE_FEATURES += "read-only-rootfs"
 IMAGE_FSTYPES = "squashfs-zst"
+# nooelint: oelint.vars.specific
 EXTRA_IMAGECMD:squashfs-zst = "-Xcompression-level @LEVEL@ -b 131072"
 IMAGE_LINGUAS = ""
 NO_RECOMMENDATIONS = "1"
@@ -16,7 +17,7 @@ NO_RECOMMENDATIONS = "1"
 IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish;"
 
 # Patterns of a shell, one a line.
-@PREFIX@_removals() {
+@PREFIX@_unwanted() {
     cat <<'END'
 @REMOVALS@END
 }
@@ -33,7 +34,7 @@ IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish;"
 }
 
 # Removes what a pattern matches, but nothing that the plan itself puts there.
-@PREFIX@_remove() {
+@PREFIX@_take_out() {
     for match in $1; do
         [ -e "$match" ] || [ -h "$match" ] || continue
         case $(realpath -- "$(dirname -- "$match")")/ in
@@ -54,10 +55,10 @@ IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish;"
     @PREFIX@_keep >${T}/@PREFIX@-keep
     @PREFIX@_enabled >${T}/@PREFIX@-enabled
 
-    @PREFIX@_removals >${T}/@PREFIX@-removals
+    @PREFIX@_unwanted >${T}/@PREFIX@-unwanted
     while IFS= read -r pattern; do
-        @PREFIX@_remove "$(echo "$pattern" | cut -c 2-)"
-    done <${T}/@PREFIX@-removals
+        @PREFIX@_take_out "$(echo "$pattern" | cut -c 2-)"
+    done <${T}/@PREFIX@-unwanted
 
     # Files that a package of others owns, too.
     if [ -d .@ASIDE@ ]; then

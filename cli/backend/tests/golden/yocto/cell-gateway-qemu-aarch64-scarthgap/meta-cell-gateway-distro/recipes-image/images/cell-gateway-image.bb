@@ -1,10 +1,9 @@
 SUMMARY = "cell-gateway on a read-only root"
 DESCRIPTION = "The root of cell-gateway as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake"
-HOMEPAGE = "https://example.org"
 SECTION = "base"
 LICENSE = "CLOSED"
 
-inherit cell-gateway-image
+inherit cell_gateway_image
 
 IMAGE_INSTALL = " \
     cell-gateway-accounts \

@@ -1,10 +1,9 @@
 SUMMARY = "plc-gateway on a read-only root"
 DESCRIPTION = "The root of plc-gateway as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake"
-HOMEPAGE = "https://example.org"
 SECTION = "base"
 LICENSE = "CLOSED"
 
-inherit plc-gateway-image
+inherit plc_gateway_image
 
 IMAGE_INSTALL = " \
     plc-gateway-accounts \
