@@ -7,7 +7,7 @@ use fit::FitError;
 use fit::build::{Configuration, FitSpec, Image};
 use fit::fdt::Tree;
 use fit::key::{Algorithm, Padding};
-use fit::sign::{RsaSigner, SignOptions};
+use fit::sign::SignOptions;
 use spec::plan::Plan;
 
 use crate::keys::{PublicKey, SigningKey};
@@ -83,7 +83,7 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
         timestamp,
         node: "signature-1".to_owned(),
     };
-    fit::sign::sign(tree, &options, &RsaSigner::new(key.private().clone())).map_err(|e| wrong_signing(&e))
+    fit::sign::sign(tree, &options, key.signer()).map_err(|e| wrong_signing(&e))
 }
 
 /// U-Boot with its control FDT behind it: the board's FDT with the product's key, and no other.
@@ -144,6 +144,10 @@ fn wrong_tree(error: &FitError) -> Failure {
 }
 
 fn wrong_signing(error: &FitError) -> Failure {
+    if let FitError::Unsigned(why) = error {
+        return Failure::error(ExitStatus::Keys, "signature-wanted", format!("the image is not signed yet: {why}"))
+            .hint("sign with `fastness fit answer REQUEST` where the key is, bring the `.sig` back beside the request, and build again");
+    }
     Failure::error(ExitStatus::Keys, "signing", format!("the boot chain cannot be signed: {error}"))
         .hint("check `signing` in the product and the key")
 }

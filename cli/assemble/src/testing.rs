@@ -82,6 +82,14 @@ pub fn signing_key(index: usize, name: &str) -> SigningKey {
     store.load_signing(name, &Secret::new(PASSPHRASE.to_vec())).unwrap()
 }
 
+/// The private half of such a key.
+pub fn rsa_key(index: usize) -> rsa::RsaPrivateKey {
+    use pkcs8::DecodePrivateKey as _;
+    let (_, pem) = KEYS[index].iter().find(|(name, _)| name.ends_with(".key.pem")).unwrap();
+    let pem = std::str::from_utf8(pem).unwrap();
+    rsa::RsaPrivateKey::from_pkcs8_encrypted_pem(pem, PASSPHRASE).unwrap()
+}
+
 /// A value that somebody asked for.
 pub fn asked<T>(value: T) -> Asked<T> {
     let origin = Origin {

@@ -12,7 +12,10 @@ pub fn exit_status(findings: &[Finding], boot: Option<&BootRecord>, attacks: &[A
     let bad = |finding: &&Finding| matches!(finding.verdict, Verdict::Fail | Verdict::CouldNotRun);
     let proof = boot.is_some_and(|boot| !boot.passed)
         || attacks.iter().any(|attack| !attack.outcome.held())
-        || findings.iter().filter(bad).any(|f| matches!(f.stage, Stage::Boot | Stage::Attack));
+        || findings
+            .iter()
+            .filter(bad)
+            .any(|f| matches!(f.stage, Stage::Boot | Stage::Traffic | Stage::Attack));
     if proof {
         ExitStatus::Proof
     } else if findings.iter().any(|finding| bad(&finding)) {

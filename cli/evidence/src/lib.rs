@@ -22,6 +22,7 @@ mod starts;
 pub mod subject;
 #[cfg(test)]
 mod testing;
+mod traffic;
 mod yaml;
 
 use std::fmt;
@@ -31,6 +32,7 @@ use spec::plan::{CheckPlan, Plan};
 use subject::Subject;
 
 pub use authority::{exit_status, findings_of_attacks, findings_of_boot};
+pub use traffic::findings_of_traffic;
 
 /// What a check that ran came to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,6 +36,11 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "bc", purpose: "Linux's build", package: "bc" },
     Tool { program: "bison", purpose: "Kconfig's parser", package: "bison" },
     Tool { program: "curl", purpose: "fetches a Buildroot release", package: "curl" },
+    Tool {
+        program: "debugfs",
+        purpose: "writes a test's identity into a copy of the data partition",
+        package: "e2fsprogs",
+    },
     Tool { program: "dpkg-deb", purpose: "unpacks packages", package: "dpkg" },
     Tool { program: "dtc", purpose: "U-Boot's build", package: "device-tree-compiler" },
     Tool { program: "flex", purpose: "Kconfig's lexer", package: "flex" },

@@ -15,6 +15,9 @@ pub enum FitError {
     /// A key cannot be read or used.
     #[error("unusable key: {0}")]
     Key(String),
+    /// A key whose private half is elsewhere: its signature has to be brought.
+    #[error("not signed yet: {0}")]
+    Unsigned(String),
     /// An algorithm or padding that is not known or not allowed.
     #[error("unsupported algorithm `{found}`: expected {expected}")]
     Algorithm {

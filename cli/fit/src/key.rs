@@ -181,6 +181,12 @@ impl PublicKey {
             .map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))
     }
 
+    /// Whether a signature of a digest is one of this key.
+    #[must_use]
+    pub fn holds(&self, hash: Hash, padding: Padding, digest: &[u8], signature: &[u8]) -> bool {
+        crate::verify::signature_holds(&self.0, padding, hash, digest, signature)
+    }
+
     /// Modulus in bits.
     #[must_use]
     pub fn bits(&self) -> usize {

@@ -20,6 +20,7 @@ mod error;
 pub mod external;
 pub mod fdt;
 pub mod key;
+pub mod request;
 pub mod show;
 pub mod sign;
 pub mod verify;

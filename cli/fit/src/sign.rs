@@ -26,11 +26,30 @@ pub trait Signer {
     /// The public half.
     fn public_key(&self) -> PublicKey;
 
-    /// Signs a digest.
+    /// Signs a message.
     ///
     /// # Errors
     /// When the key cannot be used.
-    fn sign(&self, hash: Hash, padding: Padding, digest: &[u8]) -> Result<Vec<u8>, FitError>;
+    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError>;
+}
+
+/// What one signature is made over.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Hash.
+    pub hash: Hash,
+    /// Padding.
+    pub padding: Padding,
+    /// The covered bytes of the FIT, in their order; the last part are the names of properties.
+    pub parts: &'a [&'a [u8]],
+}
+
+impl Message<'_> {
+    /// The digest of the covered bytes.
+    #[must_use]
+    pub fn digest(&self) -> Vec<u8> {
+        self.hash.digest(self.parts)
+    }
 }
 
 /// An RSA private key in memory; wiped when dropped.
@@ -61,11 +80,12 @@ impl Signer for RsaSigner {
         PublicKey::from_rsa(self.0.to_public_key())
     }
 
-    fn sign(&self, hash: Hash, padding: Padding, digest: &[u8]) -> Result<Vec<u8>, FitError> {
+    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
+        let (digest, hash, padding) = (&message.digest(), message.hash, message.padding);
         // Images are reproducible: blinding and the PSS salt come from the key and the
         // digest. RFC 8017 allows any salt; one message always gets the same signature.
         let der = self.0.to_pkcs8_der().map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))?;
-        let seed = Hash::Sha256.digest(&[b"fastness deterministic salt", der.as_bytes(), digest]);
+        let seed = Hash::Sha256.digest(&[b"fastness deterministic salt", der.as_bytes(), digest.as_slice()]);
         let mut rng = rand_chacha::ChaCha20Rng::from_seed(seed.try_into().unwrap_or([0; 32]));
         let signed = match (padding, hash) {
             (Padding::Pkcs1v15, Hash::Sha256) => {
@@ -174,10 +194,15 @@ pub fn sign_pieces<'t>(
         }
     })?;
     let strings_at = pieces.skeleton.len() - strings_bytes as usize;
+    // What is signed elsewhere is asked for all at once.
+    let mut unsigned = Vec::new();
     for place in places {
-        place.fill(&mut pieces.skeleton, strings_at)?;
+        match place.fill(&mut pieces.skeleton, strings_at) {
+            Err(FitError::Unsigned(why)) => unsigned.push(why),
+            done => done?,
+        }
     }
-    Ok(pieces)
+    if unsigned.is_empty() { Ok(pieces) } else { Err(FitError::Unsigned(unsigned.join("; "))) }
 }
 
 /// A signature to be made: what it covers in the blob, and where its value goes.
@@ -195,8 +220,8 @@ impl Place<'_> {
         let SignOptions { algorithm, padding, .. } = self.options;
         let mut parts: Vec<&[u8]> = self.ranges.iter().map(|range| &blob[range.clone()]).collect();
         parts.push(&blob[strings_at..]);
-        let digest = algorithm.hash.digest(&parts);
-        let signature = self.signer.sign(algorithm.hash, *padding, &digest)?;
+        let message = Message { hash: algorithm.hash, padding: *padding, parts: &parts };
+        let signature = self.signer.sign(&message)?;
         let value = self.value.ok_or_else(|| FitError::Fit("a signature has no place".to_owned()))?;
         // A property's value follows its token, its length and the offset of its name.
         let start = value.start + 12;

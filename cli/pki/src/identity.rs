@@ -1,7 +1,7 @@
 //! One identity with its private key, opened to be put on its device.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use pkcs8::SecretDocument;
@@ -17,6 +17,17 @@ use crate::index::{Entry, Index};
 use crate::key::PrivateKey;
 use crate::names::AltName;
 use crate::verify::{Query, failure, read_pem, verify};
+
+/// A certificate that was verified, without its holder's key.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    /// What it is.
+    pub entry: Entry,
+    /// The certificate and those between it and the roots, in PEM.
+    pub chain: String,
+    /// The roots, in PEM.
+    pub roots: String,
+}
 
 /// An identity that was verified, and whose key is open. Its `{:?}` does not show the key.
 pub struct Identity {
@@ -51,21 +62,8 @@ impl Identity {
         secret: &Secret,
         now: u64,
     ) -> Outcome<Self> {
-        secret::check_name(name)?;
-        let index = folder.join("index.json");
-        let own: Option<Index> = if index.is_file() { Some(record::read_json(&index)?) } else { None };
-        let mut own = own.into_iter().flat_map(|index| index.entries).rev();
-        let (entry, place, roots, lists) = if let Some(entry) =
-            own.find(|entry| entry.name == name && entry.revoked.is_none())
-        {
-            let lists = read(&folder.join("root.crl.pem"))? + &read(&folder.join("crl.pem"))?;
-            (entry, folder.join("issued"), folder.join("root.crt"), lists)
-        } else {
-            let of_company = accepted(folder)?.into_iter().filter(|entry| entry.name == name);
-            let entry = of_company.max_by_key(|entry| entry.not_before).ok_or_else(|| not_issued(name))?;
-            let roots = folder.join("accepted").join(format!("{}.ca.crt", entry.file));
-            (entry, folder.join("accepted"), roots, lists.unwrap_or_default())
-        };
+        let (holder, place, lists) = find(folder, name, lists)?;
+        let Holder { entry, chain, roots } = holder;
         let key_file = place.join(format!("{}.key.pem", entry.file));
         if !key_file.is_file() {
             return Err(Failure::error(
@@ -75,7 +73,6 @@ impl Identity {
             )
             .hint("the device that made the request already has its key: give it the certificate only"));
         }
-        let (chain, roots) = (read(&place.join(format!("{}.crt", entry.file)))?, read(&roots)?);
         let key = decrypt(&key_file, &entry.file, secret)?;
         let identity = Self { entry, chain, roots, lists, key };
         identity.check(now)?;
@@ -114,8 +111,7 @@ impl Identity {
     }
 
     fn check(&self, now: u64) -> Outcome<()> {
-        let refused = |refusal| failure(&[refusal]);
-        let chain: Vec<Certificate> = read_pem(self.chain.as_bytes(), "CERTIFICATE").map_err(refused)?;
+        let chain = check_chain(&self.chain, &self.roots, &self.lists, now)?;
         let public = PrivateKey::from_der(&self.key)?.public()?;
         if chain.first().map(|leaf| &leaf.tbs_certificate.subject_public_key_info) != Some(&public) {
             return Err(Failure::error(
@@ -125,26 +121,67 @@ impl Identity {
             )
             .hint("take both from the same backup, or `fastness pki renew` it"));
         }
-        let lists: Vec<CertificateList> = if self.lists.is_empty() {
-            Vec::new()
+        Ok(())
+    }
+}
+
+impl Holder {
+    /// Finds and verifies the newest valid certificate of a name.
+    ///
+    /// # Errors
+    /// As [`Identity::open`], but for the key's.
+    pub fn open(folder: &Path, name: &str, lists: Option<String>, now: u64) -> Outcome<Self> {
+        let (holder, _, lists) = find(folder, name, lists)?;
+        check_chain(&holder.chain, &holder.roots, &lists, now)?;
+        Ok(holder)
+    }
+}
+
+/// The newest certificate of a name that is not revoked, the folder of its key, and the lists of its authority.
+fn find(folder: &Path, name: &str, lists: Option<String>) -> Outcome<(Holder, PathBuf, String)> {
+    secret::check_name(name)?;
+    let index = folder.join("index.json");
+    let own: Option<Index> = if index.is_file() { Some(record::read_json(&index)?) } else { None };
+    let mut own = own.into_iter().flat_map(|index| index.entries).rev();
+    let (entry, place, roots, lists) =
+        if let Some(entry) = own.find(|entry| entry.name == name && entry.revoked.is_none()) {
+            let lists = read(&folder.join("root.crl.pem"))? + &read(&folder.join("crl.pem"))?;
+            (entry, folder.join("issued"), folder.join("root.crt"), lists)
         } else {
-            read_pem(self.lists.as_bytes(), "X509 CRL").map_err(refused)?
+            let of_company = accepted(folder)?.into_iter().filter(|entry| entry.name == name);
+            let entry = of_company.max_by_key(|entry| entry.not_before).ok_or_else(|| not_issued(name))?;
+            let roots = folder.join("accepted").join(format!("{}.ca.crt", entry.file));
+            (entry, folder.join("accepted"), roots, lists.unwrap_or_default())
         };
-        let roots = read_pem(self.roots.as_bytes(), "CERTIFICATE").map_err(refused)?;
-        let query = Query { chain, roots, lists, at: now, purpose: None, name: None, strict: true };
-        match verify(&query) {
-            Ok(_) => Ok(()),
-            Err(refusals) => {
-                let stale = refusals.iter().any(|r| matches!(r.code, "stale-crl" | "no-crl"));
-                let failure = failure(&refusals);
-                Err(if stale {
-                    failure.hint(
-                        "`fastness pki crl` signs a new list; one of another authority is given with `--crl`",
-                    )
-                } else {
-                    failure
-                })
-            }
+    let chain = read(&place.join(format!("{}.crt", entry.file)))?;
+    let roots = read(&roots)?;
+    Ok((Holder { entry, chain, roots }, place, lists))
+}
+
+/// The certificates of a chain that verifies now.
+fn check_chain(chain: &str, roots: &str, lists: &str, now: u64) -> Outcome<Vec<Certificate>> {
+    let refused = |refusal| failure(&[refusal]);
+    let certificates: Vec<Certificate> = read_pem(chain.as_bytes(), "CERTIFICATE").map_err(refused)?;
+    let lists: Vec<CertificateList> = if lists.is_empty() {
+        Vec::new()
+    } else {
+        read_pem(lists.as_bytes(), "X509 CRL").map_err(refused)?
+    };
+    let roots = read_pem(roots.as_bytes(), "CERTIFICATE").map_err(refused)?;
+    let query =
+        Query { chain: certificates.clone(), roots, lists, at: now, purpose: None, name: None, strict: true };
+    match verify(&query) {
+        Ok(_) => Ok(certificates),
+        Err(refusals) => {
+            let stale = refusals.iter().any(|r| matches!(r.code, "stale-crl" | "no-crl"));
+            let failure = failure(&refusals);
+            Err(if stale {
+                failure.hint(
+                    "`fastness pki crl` signs a new list; one of another authority is given with `--crl`",
+                )
+            } else {
+                failure
+            })
         }
     }
 }

@@ -71,10 +71,19 @@ pub enum Target {
 
 /// A file of the archive, or a folder if it has no content. Its owner is root.
 pub struct Item {
+    /// Its group.
+    pub group: u32,
     /// Permission bits.
     pub mode: u32,
     /// Whole content of a file; may be secret.
     pub content: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Item {
+    /// A folder of root's.
+    pub(crate) fn folder(mode: u32) -> Self {
+        Self { group: 0, mode, content: None }
+    }
 }
 
 /// Items by their path below the archive's root, which is `/var` for a device; a folder comes before what is in it.
@@ -152,7 +161,7 @@ fn openvpn(items: &mut Items, identity: &Identity, end: End, place: &str, tls_cr
 }
 
 /// A folder and those above it, as the layers' tmpfiles make them: what lies above a folder of Fastness is open.
-fn folders(items: &mut Items, path: &str, mode: u32) -> Outcome<()> {
+pub(crate) fn folders(items: &mut Items, path: &str, mode: u32) -> Outcome<()> {
     let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
     if !path.split('/').all(plain) {
         return Err(Failure::error(
@@ -164,18 +173,18 @@ fn folders(items: &mut Items, path: &str, mode: u32) -> Outcome<()> {
     }
     for (end, _) in path.match_indices('/') {
         let above = if path[..end].ends_with("/openvpn") { 0o711 } else { 0o755 };
-        items.entry(path[..end].to_owned()).or_insert(Item { mode: above, content: None });
+        items.entry(path[..end].to_owned()).or_insert(Item::folder(above));
     }
     folder(items, path, mode);
     Ok(())
 }
 
-fn folder(items: &mut Items, path: &str, mode: u32) {
-    items.insert(path.to_owned(), Item { mode, content: None });
+pub(crate) fn folder(items: &mut Items, path: &str, mode: u32) {
+    items.insert(path.to_owned(), Item::folder(mode));
 }
 
-fn file(items: &mut Items, path: String, mode: u32, content: &[u8]) {
-    items.insert(path, Item { mode, content: Some(Zeroizing::new(content.to_vec())) });
+pub(crate) fn file(items: &mut Items, path: String, mode: u32, content: &[u8]) {
+    items.insert(path, Item { group: 0, mode, content: Some(Zeroizing::new(content.to_vec())) });
 }
 
 /// The PEM blocks of a text, each with its line end.
@@ -195,7 +204,7 @@ fn blocks(text: &str) -> Vec<String> {
     all
 }
 
-/// The items as a tar archive (POSIX.1-1988 ustar), all of root's and of the time `epoch`: the same items give
+/// The items as a tar archive (POSIX.1-1988 ustar), all of root's, in their groups and of the time `epoch`: the same items give
 /// the same bytes. A device's is unpacked in the root folder of its data partition.
 ///
 /// # Errors
@@ -209,7 +218,7 @@ pub fn archive(items: &Items, epoch: u64) -> Outcome<Zeroizing<Vec<u8>>> {
         let mut header = tar::Header::new_ustar();
         header.set_mode(item.mode);
         header.set_uid(0);
-        header.set_gid(0);
+        header.set_gid(item.group.into());
         header.set_mtime(epoch);
         let body: &[u8] = item.content.as_ref().map_or(&[], |content| content.as_slice());
         header.set_size(body.len() as u64);

@@ -14,10 +14,13 @@ mod files;
 pub mod machine;
 pub mod mutate;
 pub mod pattern;
+mod peer;
 pub mod qmp;
 pub mod selfcheck;
+mod tunnels;
 mod wires;
 
 pub use attack::{Attack, AttackRun, Progress, run_attacks};
 pub use boot::{CONSOLE_LOG, boot, milestones};
+pub use tunnels::{Identities, Tree, prove as prove_tunnels};
 pub use wires::boot_on_wires;

@@ -28,6 +28,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The QEMU machine has 32 virtio transports; the disk and others take the first ones.
 const FIRST_INTERFACE_BUS: usize = 4;
 
+/// A kernel that QEMU starts without a boot loader.
+#[derive(Clone, Debug)]
+pub struct Direct {
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// Its command line.
+    pub append: String,
+    /// A second disk, read only.
+    pub second: Option<PathBuf>,
+}
+
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub struct MachineSpec<'a> {
@@ -42,6 +53,8 @@ pub struct MachineSpec<'a> {
     pub epoch: u64,
     /// Boot flash: exactly the bank's size. Never written.
     pub flash: PathBuf,
+    /// Instead of the flash.
+    pub direct: Option<Direct>,
     /// Second flash bank, where U-Boot's stock configuration keeps its environment.
     pub environment: Option<PathBuf>,
     /// The disk image.
@@ -72,6 +85,7 @@ impl<'a> MachineSpec<'a> {
             wires: false,
             epoch: plan.product.epoch,
             flash: flash.to_owned(),
+            direct: None,
             environment: None,
             disk: disk.to_owned(),
             snapshot: true,
@@ -87,7 +101,19 @@ impl<'a> MachineSpec<'a> {
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"]);
         // The clock is the product's date and runs with the machine: the host's time is no input.
         add(&["-rtc", &format!("base={},clock=vm", utc(self.epoch))]);
-        add(&["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={}", quoted(&self.flash))]);
+        if let Some(direct) = &self.direct {
+            add(&["-kernel", &direct.kernel.to_string_lossy(), "-append", &direct.append]);
+            if let Some(second) = &direct.second {
+                add(&[
+                    "-drive",
+                    &format!("if=none,id=second,format=raw,readonly=on,file={}", quoted(second)),
+                ]);
+                add(&["-device", "virtio-blk-device,drive=second,bus=virtio-mmio-bus.3"]);
+            }
+        } else {
+            let flash = quoted(&self.flash);
+            add(&["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={flash}")]);
+        }
         if let Some(environment) = &self.environment {
             let file = quoted(environment);
             add(&["-drive", &format!("if=pflash,unit=1,format=raw,snapshot=on,file={file}")]);
@@ -294,6 +320,7 @@ mod tests {
             wires: false,
             epoch: 1_700_000_000,
             flash: "/x/a,b.bin".into(),
+            direct: None,
             environment: None,
             disk: "/x/disk.img".into(),
             snapshot: true,

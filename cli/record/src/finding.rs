@@ -12,6 +12,8 @@ pub enum Stage {
     Static,
     /// On the running device.
     Boot,
+    /// On the wires of the running device.
+    Traffic,
     /// Against a tampered copy.
     Attack,
 }

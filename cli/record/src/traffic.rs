@@ -12,6 +12,8 @@ pub enum TrafficVerdict {
     Fail,
     /// The device was not proved to hear the probes: silence means nothing. Never a pass.
     NotRun,
+    /// There is no such test yet: nothing is claimed of it. Never a pass, and no failure of this image.
+    NotShown,
 }
 
 /// One class of probes: one transport, one sender, one address of the device.
@@ -50,6 +52,21 @@ pub struct TrafficInterface {
     pub ms: u64,
 }
 
+/// One thing that a tunnel was asked to show, with a machine at its other end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelClass {
+    /// Name of the tunnel.
+    pub tunnel: String,
+    /// `clear`, `negotiated`, `through CONDUIT`, `outside`, `down`, `leak` or `refuses REASON`.
+    pub class: String,
+    /// Verdict.
+    pub verdict: TrafficVerdict,
+    /// What was read, from either end.
+    pub seen: Vec<String>,
+    /// What is wrong, or why it was not run.
+    pub problems: Vec<String>,
+}
+
 /// The proof by traffic of one image (`traffic.json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficRecord {
@@ -63,4 +80,7 @@ pub struct TrafficRecord {
     pub summary: String,
     /// Interfaces in the board's order.
     pub interfaces: Vec<TrafficInterface>,
+    /// What the tunnels showed, in the plan's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tunnels: Vec<TunnelClass>,
 }

@@ -154,6 +154,20 @@ fn network(network: &NetworkFacts, add: &mut impl FnMut(&str, &str, String, &[Or
         );
         add("tunnel", name, value, &[]);
     }
+    for (name, application) in &network.opcua {
+        let policies: Vec<&str> = application.policies.iter().map(|policy| policy.name.as_str()).collect();
+        let value = format!(
+            "OPC UA {} on port {}, {}, users by {}, {} with {}: {}",
+            application.role,
+            application.port,
+            application.application_uri,
+            application.user_tokens.join(" or "),
+            application.modes.join(" or "),
+            policies.join(" or "),
+            application.reason
+        );
+        add("opcua", name, value, &[]);
+    }
 }
 
 fn clear(tunnel: Option<&str>, risk: Option<&AcceptedRisk>) -> String {
@@ -168,6 +182,9 @@ fn file(asked: &Asked<FilePlan>) -> String {
     match &asked.value {
         FilePlan::File { mode, owner, group, content } => {
             format!("file, mode {mode}, {owner}:{group}, {} bytes", content.len())
+        }
+        FilePlan::Program { mode, owner, group, sha256, .. } => {
+            format!("program, mode {mode}, {owner}:{group}, sha256 {sha256}")
         }
         FilePlan::Directory { mode, owner, group } => format!("folder, mode {mode}, {owner}:{group}"),
         FilePlan::Symlink { target } => format!("link to {target}"),

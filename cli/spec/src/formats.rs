@@ -12,8 +12,15 @@ use serde_json::Value;
 /// How a format holds a text; none: it cannot.
 type Hold = fn(&str) -> Option<String>;
 
-const FORMATS: [(&str, Hold); 6] =
-    [("nft", nft), ("nftstring", nft_string), ("sh", sh), ("kconfig", kconfig), ("ini", ini), ("conf", conf)];
+const FORMATS: [(&str, Hold); 7] = [
+    ("nft", nft),
+    ("nftstring", nft_string),
+    ("sh", sh),
+    ("kconfig", kconfig),
+    ("ini", ini),
+    ("conf", conf),
+    ("xml", xml),
+];
 
 /// What a number is for a template; none: it cannot be expressed so.
 type Convert = fn(u64) -> Option<Value>;
@@ -101,6 +108,13 @@ fn ini(text: &str) -> Option<String> {
 fn conf(text: &str) -> Option<String> {
     let clean = !text.chars().any(|c| c.is_control() || "\"'\\#".contains(c));
     (clean && text.trim() == text).then(|| text.to_owned())
+}
+
+/// Text of an XML element, or of an attribute between double quotes.
+fn xml(text: &str) -> Option<String> {
+    let escaped =
+        || text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    (!text.chars().any(char::is_control)).then(escaped)
 }
 
 fn problem(text: String) -> RenderError {

@@ -100,6 +100,14 @@ choice! {
         Strongswan = "strongswan",
         /// Every tunnel of OpenVPN; the path may hold `{{tunnel.name}}`.
         Openvpn = "openvpn",
+        /// Every OPC UA application; the path may hold `{{application.name}}`.
+        Opcua = "opcua",
+        /// Every OPC UA application on open62541.
+        OpcuaOpen62541 = "opcua-open62541",
+        /// Every OPC UA application on the OPC Foundation's .NET Standard stack.
+        OpcuaDotnetStandard = "opcua-dotnet-standard",
+        /// Every OPC UA application on another stack.
+        OpcuaGeneric = "opcua-generic",
     }
 }
 

@@ -16,6 +16,7 @@ mod formats;
 pub mod layer;
 pub mod library;
 mod listing;
+pub mod opcua;
 pub mod parameter;
 pub mod plan;
 pub mod product;
@@ -99,6 +100,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("layer", whole("layer", layer::Layer::schema())),
         ("protocol", whole("protocol", protocol::Protocol::schema())),
         ("algorithms", whole("algorithms", algorithms::Algorithms::schema())),
+        ("opcua", whole("opcua", opcua::OpcuaStandard::schema())),
         ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
         ("yocto-package", whole("Yocto package", yocto::YoctoPackage::schema())),
         ("image-differences", whole("image differences", differences::ImageDifferences::schema())),

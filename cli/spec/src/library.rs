@@ -163,8 +163,31 @@ impl Library {
     }
 }
 
-/// Reads a file that must lie below `base` after all links are followed.
-fn read_below(base: &Path, relative: &str, name: &str) -> Outcome<Option<Arc<Source>>> {
+/// Largest file that a product brings, 32 MiB: it is held in the plan.
+const MAX_PROGRAM: u64 = 32 << 20;
+
+impl Library {
+    /// A file of the product's own folder, of any content.
+    ///
+    /// # Errors
+    /// It is there and cannot be read, leads out of the folder, is no regular file or has more than 32 MiB.
+    pub fn product_file(&self, relative: &str) -> Outcome<Option<Vec<u8>>> {
+        let Some(base) = &self.own else { return Ok(None) };
+        let Some(path) = real_below(base, relative)? else { return Ok(None) };
+        let facts = std::fs::metadata(&path).map_err(|error| Failure::io("read", &path, &error))?;
+        if !facts.is_file() || facts.len() > MAX_PROGRAM {
+            let message = format!(
+                "expected a regular file of at most {} MiB at `{relative}`, found another",
+                MAX_PROGRAM >> 20
+            );
+            return Err(Failure::error(ExitStatus::Input, "not-a-file", message));
+        }
+        std::fs::read(&path).map(Some).map_err(|error| Failure::io("read", &path, &error))
+    }
+}
+
+/// Where a file really is; it must lie below `base` after all links are followed.
+fn real_below(base: &Path, relative: &str) -> Outcome<Option<PathBuf>> {
     let path = base.join(relative);
     let real = match path.canonicalize() {
         Ok(real) => real,
@@ -183,7 +206,15 @@ fn read_below(base: &Path, relative: &str, name: &str) -> Outcome<Option<Arc<Sou
             Diagnostic::error("path-escape", message).hint(format!("copy the file to `{}`", path.display()));
         return Err(Failure::new(ExitStatus::Input, diagnostic));
     }
-    read_file(&path, name).map(Some)
+    Ok(Some(real))
+}
+
+/// Reads a file that must lie below `base` after all links are followed.
+fn read_below(base: &Path, relative: &str, name: &str) -> Outcome<Option<Arc<Source>>> {
+    if real_below(base, relative)?.is_none() {
+        return Ok(None);
+    }
+    read_file(&base.join(relative), name).map(Some)
 }
 
 /// Reads a regular file of at most 1 MiB of UTF-8 text.

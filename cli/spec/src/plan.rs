@@ -7,13 +7,15 @@
 
 use std::collections::BTreeMap;
 
+use base64ct::Encoding as _;
 use serde::{Deserialize, Serialize};
 
 mod network;
 mod yocto;
 
 pub use network::{
-    AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, Surface, TunnelFacts, ZoneFacts,
+    AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
+    TunnelFacts, ZoneFacts,
 };
 pub use yocto::{
     YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
@@ -305,11 +307,36 @@ pub enum FilePlan {
         /// Group by name.
         group: String,
     },
+    /// A file of the product's own, of any content. Only a plan for Debian has one.
+    Program {
+        /// Octal mode as text.
+        mode: String,
+        /// Owner by name.
+        owner: String,
+        /// Group by name.
+        group: String,
+        /// SHA-256 of the content, lower-case hexadecimal.
+        sha256: String,
+        /// Whole content in base64 (RFC 4648, 4), so that the plan needs nothing beside it.
+        base64: String,
+    },
     /// A symbolic link.
     Symlink {
         /// Target, as stored.
         target: String,
     },
+}
+
+impl FilePlan {
+    /// The content of a file, text or not; nothing for what is no file, and for what is no base64.
+    #[must_use]
+    pub fn bytes(&self) -> Option<std::borrow::Cow<'_, [u8]>> {
+        match self {
+            Self::File { content, .. } => Some(content.as_bytes().into()),
+            Self::Program { base64, .. } => base64ct::Base64::decode_vec(base64).ok().map(Into::into),
+            Self::Directory { .. } | Self::Symlink { .. } => None,
+        }
+    }
 }
 
 /// A user account. None has a password that works.

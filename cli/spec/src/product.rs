@@ -1,6 +1,8 @@
 //! `product.yaml`: what the device is and who may talk to it.
 
+mod application;
 mod network;
+mod opcua;
 
 use crate::architecture::Architecture;
 use crate::board::SymbolAsk;
@@ -13,9 +15,11 @@ use crate::types::{
 };
 use crate::yocto::Yocto;
 
+pub use application::{Application, ApplicationFile};
 pub use network::{
     AcceptedRisk, Conduit, Interface, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer, Zone,
 };
+pub use opcua::{OpcuaApplication, OpcuaRole, OpcuaStack};
 
 /// Layers that are on unless a product says `without` and why.
 pub const DEFAULT_LAYERS: [&str; 9] = [
@@ -76,6 +80,10 @@ model! {
         tunnels: Map<Name, Tunnel> = Map::new(),
         /// Allowed flows between the device and a zone; everything else is denied.
         conduits: Vec<Conduit> = Vec::new(),
+        /// OPC UA applications by name.
+        opcua: Map<Name, OpcuaApplication> = Map::new(),
+        /// The product's own programs, by name.
+        applications: Map<Name, Application> = Map::new(),
         /// People who log in, by account name.
         users: Map<UserName, Person> = Map::new(),
         /// Facts for the ssh layer.

@@ -129,6 +129,7 @@ mod tests {
         let facts = json!({
             "name": "a", "evil": "x\"; rm -rf /\nAccept yes", "port": 22, "off": false, "empty": [],
             "list": ["a", "b"], "map": {"kernel.x": "1"}, "quote": "it's", "text": "two words",
+            "markup": "<a b=\"c\"> &amp;",
         });
         let source = Source::new("templates/t.hbs", "templates/t.hbs", text.to_owned());
         Renderer::new(facts).file(&source)
@@ -145,12 +146,13 @@ mod tests {
             Ok("yz")
         );
         assert_eq!(render("{{sh quote}} {{sh text}} {{sh name}}").as_deref(), Ok(r"'it'\''s' 'two words' a"));
+        assert_eq!(render("{{xml markup}}").as_deref(), Ok("&lt;a b=&quot;c&quot;&gt; &amp;amp;"));
         assert_eq!(render("{{json list}} {{nftstring text}}").as_deref(), Ok("[\"a\",\"b\"] \"two words\""));
     }
 
     #[test]
     fn no_format_lets_a_value_inject_syntax() {
-        for helper in ["nft", "nftstring", "sh", "kconfig", "ini", "conf"] {
+        for helper in ["nft", "nftstring", "sh", "kconfig", "ini", "conf", "xml"] {
             let problem = render(&format!("line\n  {{{{{helper} evil}}}}")).expect_err(helper);
             assert!(problem.message.contains(&format!("`{helper}` cannot hold")), "{}", problem.message);
             assert_eq!(

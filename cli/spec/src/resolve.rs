@@ -4,6 +4,7 @@
 //! checks, so that a file such as the one of all sysctl keys sees everything that was asked.
 
 mod accounts;
+mod applications;
 mod asks;
 mod buildroot;
 mod conduits;
@@ -15,6 +16,7 @@ mod kconfig;
 mod layers;
 mod mud;
 mod network;
+mod opcua;
 mod outside;
 mod references;
 mod services;
@@ -81,6 +83,7 @@ pub fn resolve(
     let standards = network::Standards {
         protocols: crate::protocol::all(library, &mut trouble)?,
         algorithms: crate::algorithms::table(library, &mut trouble)?,
+        opcua: crate::opcua::table(library, &mut trouble)?,
     };
     let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
     let layers = layers::choose(library, &product, source, &mut trouble)?;
@@ -292,6 +295,7 @@ impl Resolver<'_> {
             self.renderer.set("parameters", layer.parameters.clone().into());
             self.layer_asks(layer);
         }
+        self.application_asks();
         let buildroot = match self.backend {
             Backend::Buildroot => self.buildroot_asks(board)?,
             Backend::Debian | Backend::Yocto => None,
@@ -311,6 +315,7 @@ impl Resolver<'_> {
                 self.layer_files(layer);
                 self.layer_checks(layer);
             }
+            self.application_files();
             self.reject_bad_files();
         }
         self.waivers(layers);

@@ -5,6 +5,8 @@ mod crypto;
 mod ethernet;
 mod network;
 mod numbers;
+mod opcua;
+mod program;
 mod release;
 mod ssh_key;
 mod text;
@@ -19,9 +21,15 @@ pub use crypto::{Cipher, Proposal};
 pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
+<<<<<<< HEAD
 pub use release::{
     BitbakeValue, BitbakeVariable, BuildrootRelease, Commit, FileUrl, Release, Series, Sha256,
 };
+=======
+pub use opcua::{ApplicationUri, OpcuaTerm};
+pub use program::LocalPath;
+pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
+>>>>>>> main
 pub use ssh_key::SshPublicKey;
 pub use text::{
     AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
@@ -111,6 +119,7 @@ decodes!(
     AbsPath,
     Address,
     Algorithm,
+    ApplicationUri,
     Argument,
     Banner,
     BitbakeValue,
@@ -135,10 +144,12 @@ decodes!(
     KconfigValue,
     KeyName,
     LinkTarget,
+    LocalPath,
     Mirror,
     Mode,
     MulticastRange,
     Name,
+    OpcuaTerm,
     PackageName,
     ParameterName,
     Percentage,

@@ -218,6 +218,9 @@ fn the_peers_end_and_the_mud_file_say_the_same_as_the_device() {
         names,
         [
             "mud.json",
+            "opcua/plc/dotnet-standard.xml",
+            "opcua/plc/open62541.conf",
+            "opcua/plc/settings.json",
             "peer/historian/nftables.conf",
             "peer/historian/openvpn.conf",
             "peer/scada/nftables.conf",

@@ -293,7 +293,16 @@ fn schemas_are_named_and_closed() {
     let schemas = spec::schemas();
     assert_eq!(
         schemas.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-        ["product", "board", "layer", "protocol", "algorithms", "buildroot-package", "image-differences"]
+        [
+            "product",
+            "board",
+            "layer",
+            "protocol",
+            "algorithms",
+            "opcua",
+            "buildroot-package",
+            "image-differences"
+        ]
     );
     for (name, schema) in &schemas {
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");

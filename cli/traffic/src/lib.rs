@@ -3,13 +3,18 @@
 //! - [`frame`] builds probes and reads answers;
 //! - [`wire`] carries frames to a virtual machine over Unix datagrams and keeps all of them;
 //! - [`sweep`] asks everything of one interface;
+//! - [`hub`] joins the device with a peer machine;
+//! - [`tunnel`] reads what both ends of a tunnel say;
 //! - [`judge`] compares the answers with the plan's surface.
 //!
 //! No root, no interface and no network of the host. Nothing here starts a machine (that is `qemu`).
 
 pub mod frame;
+pub mod hub;
 pub mod judge;
+pub mod pcap;
 pub mod sweep;
+pub mod tunnel;
 pub mod wire;
 
 pub use sweep::Sweep;

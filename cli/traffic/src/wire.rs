@@ -4,14 +4,14 @@
 //! solicitations for all addresses but the device's own, so that no answer is lost for want of a
 //! hardware address. Every frame of both directions goes into a pcap file.
 
-use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::frame::{self, Heard, Mac, Path};
+use crate::pcap::Pcap;
 
 /// The hardware address of all neighbours; locally administered.
 pub const OUR_MAC: Mac = [0x06, 0, 0, 0, 0, 1];
@@ -25,8 +25,7 @@ const FULL: Duration = Duration::from_secs(10);
 pub struct Wire {
     socket: UnixDatagram,
     remote: PathBuf,
-    pcap: BufWriter<File>,
-    started: Instant,
+    pcap: Pcap,
     device: Vec<IpAddr>,
     heard: Vec<Heard>,
 }
@@ -40,24 +39,12 @@ impl Wire {
     pub fn bind(local: &FilePath, remote: PathBuf, pcap: &FilePath, device: Vec<IpAddr>) -> io::Result<Self> {
         let socket = UnixDatagram::bind(local)?;
         socket.set_nonblocking(true)?;
-        let mut pcap = BufWriter::new(File::create(pcap)?);
-        // The classic format: magic number (microseconds), version 2.4, no time zone, frames of any
-        // length, link type 1 (Ethernet).
-        pcap.write_all(&[
-            0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
-        ])?;
-        Ok(Self { socket, remote, pcap, started: Instant::now(), device, heard: Vec::new() })
+        let pcap = Pcap::create(pcap)?;
+        Ok(Self { socket, remote, pcap, device, heard: Vec::new() })
     }
 
     fn record(&mut self, frame: &[u8]) -> io::Result<()> {
-        // Times count from the power-on: the host's clock is nobody's business.
-        let elapsed = self.started.elapsed();
-        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_le_bytes();
-        self.pcap.write_all(&u32::try_from(elapsed.as_secs()).unwrap_or(u32::MAX).to_le_bytes())?;
-        self.pcap.write_all(&elapsed.subsec_micros().to_le_bytes())?;
-        self.pcap.write_all(&length)?;
-        self.pcap.write_all(&length)?;
-        self.pcap.write_all(frame)
+        self.pcap.write(frame)
     }
 
     /// Sends a frame; waits while the device's queue is full. `false`: nobody took it.
@@ -136,7 +123,7 @@ impl Wire {
     /// # Errors
     /// When it cannot be written.
     pub fn finish(&mut self) -> io::Result<()> {
-        self.pcap.flush()
+        self.pcap.finish()
     }
 
     /// The answer to a question for a neighbour, or the end of a connection that was accepted.

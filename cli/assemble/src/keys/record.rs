@@ -31,6 +31,18 @@ pub struct KeyRecord {
     pub created: u64,
     /// SHA-256 of the public key's SubjectPublicKeyInfo (DER), lower-case hexadecimal.
     pub fingerprint: String,
+    /// Where the private half is ([`super::KeyUri`]); none: in the store, encrypted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<String>,
+}
+
+impl KeyRecord {
+    /// Whether using the private half takes a passphrase or PIN.
+    #[must_use]
+    pub fn needs_secret(&self) -> bool {
+        let place = self.place.as_deref().map(super::KeyUri::parse);
+        !matches!(place, Some(Ok(uri)) if !uri.needs_secret())
+    }
 }
 
 /// What a new key is to be.

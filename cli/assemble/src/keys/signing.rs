@@ -2,7 +2,8 @@
 
 use ::record::KeyMark;
 use diag::{ExitStatus, Failure, Outcome};
-use rsa::{RsaPrivateKey, RsaPublicKey};
+use fit::sign::Signer;
+use rsa::RsaPublicKey;
 use spec::plan::SigningPlan;
 
 use super::record::KeyRecord;
@@ -11,7 +12,8 @@ use super::record::KeyRecord;
 pub struct SigningKey {
     /// Its public facts.
     pub record: KeyRecord,
-    pub(crate) private: RsaPrivateKey,
+    pub(crate) key: RsaPublicKey,
+    pub(crate) signer: Box<dyn Signer + Send + Sync>,
 }
 
 /// The public part of an RSA key: all that verifying needs.
@@ -30,16 +32,16 @@ impl std::fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// The private key, for the signer. It must not be written anywhere.
+    /// What signs with it.
     #[must_use]
-    pub fn private(&self) -> &RsaPrivateKey {
-        &self.private
+    pub fn signer(&self) -> &dyn Signer {
+        &*self.signer
     }
 
     /// Its public part.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey { record: self.record.clone(), key: self.private.to_public_key() }
+        PublicKey { record: self.record.clone(), key: self.key.clone() }
     }
 }
 
@@ -94,6 +96,7 @@ mod tests {
             mark: KeyMark::Development,
             created: 0,
             fingerprint: String::new(),
+            place: None,
         }
     }
 

@@ -14,9 +14,29 @@ use secret::{
 };
 use zeroize::Zeroizing;
 
+use super::elsewhere::{OfflineSigner, ProgramSigner};
 use super::evidence::{EvidenceKey, EvidencePublicKey};
 use super::record::{KeyKind, KeyRecord, NewKey};
 use super::signing::{PublicKey, SigningKey};
+use super::token::TokenSigner;
+use super::uri::KeyUri;
+
+/// A key to be added whose private half is elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct AddKey<'a> {
+    /// Name; see [`KeyRecord::name`].
+    pub name: &'a str,
+    /// [`KeyUri`].
+    pub uri: &'a str,
+    /// Public half (PEM SubjectPublicKeyInfo); a token tells its own.
+    pub public_pem: Option<&'a str>,
+    /// Whether it may sign a release.
+    pub mark: KeyMark,
+    /// The time to note down, in seconds since 1970.
+    pub created: u64,
+    /// PIN of a token.
+    pub secret: &'a Secret,
+}
 
 /// A folder with keys.
 #[derive(Clone, Debug)]
@@ -95,13 +115,20 @@ impl KeyStore {
     /// that of the record.
     pub fn load_signing(&self, name: &str, secret: &Secret) -> Outcome<SigningKey> {
         let public = self.public(name)?;
+        if let Some(place) = public.record.place.clone() {
+            return self.elsewhere(public, &place, secret);
+        }
         let der = self.open(name, secret)?;
         let private =
             RsaPrivateKey::from_pkcs8_der(der.as_bytes()).map_err(|e| self.wrong_format(name, &e))?;
         if private.to_public_key() != public.key {
             return Err(self.mismatch(name, "private and public key do not belong together"));
         }
-        Ok(SigningKey { record: public.record, private })
+        Ok(SigningKey {
+            record: public.record,
+            key: public.key,
+            signer: Box::new(fit::sign::RsaSigner::new(private)),
+        })
     }
 
     /// Opens an Ed25519 key.
@@ -195,9 +222,11 @@ impl KeyStore {
             KeyKind::Rsa => drop(self.public(name)?),
             KeyKind::Ed25519 => drop(self.evidence_public(name)?),
         }
-        let path = self.path(name, "key.pem");
-        let file = fs::File::open(&path).map_err(|_| self.missing(name))?;
-        secret::refuse_open_permissions(&path, &file)?;
+        if record.place.is_none() {
+            let path = self.path(name, "key.pem");
+            let file = fs::File::open(&path).map_err(|_| self.missing(name))?;
+            secret::refuse_open_permissions(&path, &file)?;
+        }
         if let Some(secret) = secret {
             match record.kind {
                 KeyKind::Rsa => drop(self.load_signing(name, secret)?),
@@ -205,6 +234,89 @@ impl KeyStore {
             }
         }
         Ok(record)
+    }
+
+    /// Adds a key whose private half is elsewhere; that of a token is asked for its public half.
+    ///
+    /// # Errors
+    /// `key-uri`, `key-exists`, `key-size`, `key-format`, and those of a token.
+    pub fn add(&self, asked: &AddKey<'_>) -> Outcome<KeyRecord> {
+        check_name(asked.name)?;
+        let uri = KeyUri::parse(asked.uri)?;
+        let key = match (&uri, asked.public_pem) {
+            (KeyUri::Token(token), None) => TokenSigner::open(token, asked.secret)?.public().clone(),
+            (KeyUri::Token(_), Some(_)) => {
+                return Err(Failure::error(
+                    ExitStatus::Usage,
+                    "key-uri",
+                    "a token tells its public key itself",
+                ));
+            }
+            (_, Some(pem)) => fit::key::PublicKey::from_pem(pem)
+                .map_err(|e| Failure::error(ExitStatus::Keys, "key-format", e.to_string()))?,
+            (_, None) => {
+                return Err(Failure::error(
+                    ExitStatus::Usage,
+                    "key-uri",
+                    format!("`{}` needs the public key", asked.uri),
+                )
+                .hint("give it with `--public FILE`, as PEM"));
+            }
+        };
+        if ![2048, 3072, 4096].contains(&key.bits()) {
+            return Err(Failure::error(
+                ExitStatus::Keys,
+                "key-size",
+                format!("expected a key of 2048, 3072 or 4096 bits, found {}", key.bits()),
+            ));
+        }
+        open_store(&self.folder)?;
+        let pem = key.to_pem().map_err(|e| cannot_make(&e))?;
+        let record = KeyRecord {
+            schema_version: 1,
+            name: asked.name.to_owned(),
+            kind: KeyKind::Rsa,
+            bits: u32::try_from(key.bits()).unwrap_or_default(),
+            mark: asked.mark,
+            created: asked.created,
+            fingerprint: key.fingerprint().map_err(|e| cannot_make(&e))?,
+            place: Some(asked.uri.to_owned()),
+        };
+        let mut json = serde_json::to_vec_pretty(&record).map_err(|e| cannot_make(&e))?;
+        json.push(b'\n');
+        let stem = asked.name;
+        let files = [
+            NewFile { name: format!("{stem}.pub.pem"), content: pem.as_bytes(), mode: 0o644 },
+            NewFile { name: format!("{stem}.json"), content: &json, mode: 0o644 },
+        ];
+        publish(&self.folder, stem, &files)?;
+        Ok(record)
+    }
+
+    /// Where requests for signatures of an offline key are, and their answers.
+    #[must_use]
+    pub fn requests(&self, name: &str) -> PathBuf {
+        self.path(name, "requests")
+    }
+
+    fn elsewhere(&self, public: PublicKey, place: &str, secret: &Secret) -> Outcome<SigningKey> {
+        let name = public.record.name.clone();
+        let key = fit::key::PublicKey::from_rsa(public.key.clone());
+        let uri = KeyUri::parse(place).map_err(|failure| Failure { status: ExitStatus::Keys, ..failure })?;
+        let signer: Box<dyn fit::sign::Signer + Send + Sync> = match uri {
+            KeyUri::Offline => {
+                Box::new(OfflineSigner { folder: self.requests(&name), name, key, asks: true })
+            }
+            KeyUri::Program(program) => Box::new(ProgramSigner { program, name, key }),
+            KeyUri::Token(token) => {
+                let signer = TokenSigner::open(&token, secret)?;
+                if *signer.public() != key {
+                    return Err(self.mismatch(&name, "the token has another key of that name"));
+                }
+                Box::new(signer)
+            }
+        };
+        Ok(SigningKey { record: public.record, key: public.key, signer })
     }
 
     fn new_rsa(&self, new: &NewKey, secret: &Secret, beside: &[NewFile<'_>]) -> Outcome<KeyRecord> {
@@ -265,6 +377,7 @@ impl KeyStore {
             mark: new.mark,
             created: new.created,
             fingerprint: sha256_hex(public.as_bytes()),
+            place: None,
         };
         let private = encrypt(private, secret)?;
         let public = public.to_pem("PUBLIC KEY", LineEnding::LF).map_err(|e| cannot_make(&e))?;

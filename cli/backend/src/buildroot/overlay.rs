@@ -15,6 +15,8 @@ pub fn overlay(plan: &Plan, folder: &str, tree: &mut Tree) {
         match &asked.value {
             FilePlan::File { content, .. } => tree.file(format!("{folder}{path}"), content),
             FilePlan::Symlink { target } => tree.link(format!("{folder}{path}"), target),
+            // A plan for Buildroot has none: what was built for Debian is refused when the plan is made.
+            FilePlan::Program { .. } => {}
             // The permissions table makes folders: git keeps no empty ones.
             FilePlan::Directory { .. } => {}
         }

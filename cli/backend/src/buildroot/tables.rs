@@ -45,7 +45,9 @@ pub fn permissions(plan: &Plan) -> String {
     let mut out = String::from("# name type mode uid gid major minor start inc count\n");
     for (path, asked) in &plan.files {
         let (kind, mode, owner, group) = match &asked.value {
-            FilePlan::File { mode, owner, group, .. } => ('f', mode, owner, group),
+            FilePlan::File { mode, owner, group, .. } | FilePlan::Program { mode, owner, group, .. } => {
+                ('f', mode, owner, group)
+            }
             FilePlan::Directory { mode, owner, group } => ('d', mode, owner, group),
             // A link has neither owner nor mode of its own: it belongs to root.
             FilePlan::Symlink { .. } => continue,

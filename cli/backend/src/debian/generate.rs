@@ -38,6 +38,11 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
                 modes.push_str(&format!("{mode} {owner}:{group} {path}\n"));
                 write(&part.join("overlay").join(path.trim_start_matches('/')), content)?;
             }
+            FilePlan::Program { mode, owner, group, .. } => {
+                modes.push_str(&format!("{mode} {owner}:{group} {path}\n"));
+                let content = super::rootfs::content(path, &asked.value)?;
+                write_bytes(&part.join("overlay").join(path.trim_start_matches('/')), &content)?;
+            }
             FilePlan::Directory { mode, owner, group } => {
                 modes.push_str(&format!("{mode} {owner}:{group} {path}/\n"))
             }
@@ -66,6 +71,10 @@ fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn write(path: &Path, text: &str) -> Outcome<()> {
+    write_bytes(path, text.as_bytes())
+}
+
+fn write_bytes(path: &Path, text: &[u8]) -> Outcome<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(|e| Failure::io("make", parent, &e))?;
     }

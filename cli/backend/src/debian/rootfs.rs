@@ -158,13 +158,14 @@ fn finish(plan: &Plan, tree: &mut Tree) -> Outcome<()> {
     }
     for (path, asked) in &plan.files {
         match &asked.value {
-            FilePlan::File { mode, owner, group, content } => tree.put(
-                path,
-                PutEntry::File(content.as_bytes()),
-                octal(mode)?,
-                accounts.uid(owner)?,
-                accounts.gid(group)?,
-            )?,
+            FilePlan::File { mode, owner, group, .. } | FilePlan::Program { mode, owner, group, .. } => tree
+                .put(
+                    path,
+                    PutEntry::File(&content(path, &asked.value)?),
+                    octal(mode)?,
+                    accounts.uid(owner)?,
+                    accounts.gid(group)?,
+                )?,
             FilePlan::Directory { mode, owner, group } => {
                 tree.put(
                     path,
@@ -225,6 +226,18 @@ fn collect_accounts(plan: &Plan, tree: &mut Tree) -> Outcome<Accounts> {
         }
     }
     Accounts::collect(&passwd, &group, &sysusers, plan)
+}
+
+/// The content of a file of the plan.
+pub(super) fn content<'p>(path: &str, file: &'p FilePlan) -> Outcome<std::borrow::Cow<'p, [u8]>> {
+    file.bytes().ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "bad-plan",
+            format!("expected the content of `{path}` in base64, found something else"),
+        )
+        .hint("make the plan again from the product")
+    })
 }
 
 fn octal(mode: &str) -> Outcome<u32> {

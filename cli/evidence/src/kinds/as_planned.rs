@@ -59,6 +59,12 @@ fn problem(root: &Root, path: &str, planned: &FilePlan, problems: &mut Vec<Strin
             }
             ownership(root, path, node, (mode, owner, group), problems)?;
         }
+        (FilePlan::Program { mode, owner, group, sha256, .. }, NodeKind::File(_)) => {
+            if root.read(&real)?.map(|content| record::sha256_hex(&content)).as_ref() != Some(sha256) {
+                problems.push(format!("`{path}` has another content"));
+            }
+            ownership(root, path, node, (mode, owner, group), problems)?;
+        }
         (FilePlan::Directory { mode, owner, group }, NodeKind::Directory) => {
             ownership(root, path, node, (mode, owner, group), problems)?;
         }
@@ -105,7 +111,7 @@ fn is(kind: &NodeKind) -> &'static str {
 
 fn planned_is(planned: &FilePlan) -> &'static str {
     match planned {
-        FilePlan::File { .. } => "a file",
+        FilePlan::File { .. } | FilePlan::Program { .. } => "a file",
         FilePlan::Directory { .. } => "a folder",
         FilePlan::Symlink { .. } => "a link",
     }
@@ -131,7 +137,15 @@ mod tests {
             content: content.into(),
         };
         let folder = FilePlan::Directory { mode: "0750".into(), owner: "root".into(), group: "root".into() };
+        let program = FilePlan::Program {
+            mode: "0755".into(),
+            owner: "root".into(),
+            group: "root".into(),
+            sha256: record::sha256_hex(b"program"),
+            base64: "cHJvZ3JhbQ==".into(),
+        };
         for (path, value) in [
+            ("/usr/bin/own", program),
             ("/etc/own.conf", file("text\n")),
             ("/etc/own.d", folder),
             ("/etc/own", FilePlan::Symlink { target: "own.conf".into() }),
@@ -145,6 +159,7 @@ mod tests {
     fn good() -> Tree {
         Tree::base()
             .file("/etc/own.conf", 0o640, "text\n")
+            .file("/usr/bin/own", 0o755, "program")
             .dir("/etc/own.d", 0o750)
             .link("/etc/own", "own.conf")
             .link("/etc/systemd/system/loud.service", "/dev/null")
@@ -152,7 +167,7 @@ mod tests {
 
     #[test]
     fn pass() {
-        assert_eq!(passes(of(good())), "3 paths and 1 masks, all as planned");
+        assert_eq!(passes(of(good())), "4 paths and 1 masks, all as planned");
     }
 
     #[test]
@@ -160,6 +175,11 @@ mod tests {
         fails(of(good().without("/etc/own")), "`/etc/own` is missing");
         fails(of(good().without("/etc/systemd/system/loud.service")), "loud.service` is missing");
         fails(of(good().file("/etc/own.conf", 0o640, "other\n")), "`/etc/own.conf` has another content");
+        fails(of(good().file("/usr/bin/own", 0o755, "another")), "`/usr/bin/own` has another content");
+        fails(
+            of(good().file("/usr/bin/own", 0o644, "program")),
+            "`/usr/bin/own` has mode 0644, planned 0755",
+        );
         fails(of(good().link("/etc/own", "passwd")), "`/etc/own` is a link to `passwd`, planned `own.conf`");
         fails(of(good().file("/etc/own", 0o644, "text\n")), "`/etc/own` is a file, planned a link");
         fails(

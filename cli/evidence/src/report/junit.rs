@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use record::{Finding, Stage, Verdict};
+use record::{Finding, Verdict};
 
 use super::Report;
 
@@ -24,9 +24,7 @@ pub fn render(report: &Report) -> String {
         count(&all, &[Verdict::CouldNotRun]),
         count(&all, &skipped),
     );
-    for (stage, name) in
-        [(Stage::Build, "build"), (Stage::Static, "static"), (Stage::Boot, "boot"), (Stage::Attack, "attack")]
-    {
+    for (stage, name) in super::STAGES {
         let findings: Vec<&Finding> = all.iter().copied().filter(|finding| finding.stage == stage).collect();
         let _ = writeln!(
             out,

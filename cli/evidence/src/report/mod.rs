@@ -12,19 +12,23 @@ pub mod sample;
 pub mod sarif;
 pub mod schema;
 pub mod terminal;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{ExitStatus, Failure, Outcome};
 use record::{
-    AttackResult, BootRecord, EffectiveSymbol, Finding, ImageRecord, KeyMark, PartitionRecord, Stage,
-    SymbolState, Verdict,
+    AttackResult, BootRecord, EffectiveSymbol, Finding, ImageRecord, PartitionRecord, Stage, SymbolState,
+    TrafficRecord, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use spec::plan::{NetworkFacts, Plan};
 
+use words::{headline, not_shown};
+
 use crate::authority::{exit_status, findings_of_attacks, findings_of_boot};
-use crate::requirements::{Catalogue, Matrix, Status};
+use crate::requirements::{Catalogue, Matrix};
+use crate::traffic::findings_of_traffic;
 
 /// All that a report is made from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,9 +41,20 @@ pub struct ReportInput {
     pub findings: Vec<Finding>,
     /// The boot of the untouched image.
     pub boot: Option<BootRecord>,
+    /// What probes on the device's wires showed.
+    pub traffic: Option<TrafficRecord>,
     /// The attacks.
     pub attacks: Vec<AttackResult>,
 }
+
+/// The stages in the order in which they are printed.
+const STAGES: [(Stage, &str); 5] = [
+    (Stage::Build, "build"),
+    (Stage::Static, "static"),
+    (Stage::Boot, "boot"),
+    (Stage::Traffic, "traffic"),
+    (Stage::Attack, "attack"),
+];
 
 /// What the report is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +110,7 @@ pub struct Report {
     pub headline: String,
     /// Number of findings by verdict.
     pub totals: BTreeMap<Verdict, usize>,
-    /// Every finding: build, static, boot, attack.
+    /// Every finding: build, static, boot, traffic, attack.
     pub findings: Vec<Finding>,
     /// Requirements and what shows them.
     pub matrix: Option<Matrix>,
@@ -107,6 +122,8 @@ pub struct Report {
     pub attacks: Vec<AttackResult>,
     /// The boot.
     pub boot: Option<BootRecord>,
+    /// What probes on the device's wires showed.
+    pub traffic: Option<TrafficRecord>,
     /// Asked against effective configuration.
     pub effective: Vec<EffectiveSymbol>,
     /// Waivers with their reasons.
@@ -125,16 +142,20 @@ impl Report {
     /// # Errors
     /// When the built-in catalogue of requirements does not parse.
     pub fn new(input: ReportInput) -> Outcome<Self> {
-        let ReportInput { plan, image, mut findings, boot, attacks } = input;
+        let ReportInput { plan, image, mut findings, boot, traffic, attacks } = input;
         let disk = image.as_ref().and_then(|image| image.files.get(&record::Role::Disk));
         let disk_sha256 = disk.map(|file| file.sha256.clone()).unwrap_or_default();
-        // Findings of a boot or an attack are always made here from the records themselves.
-        findings.retain(|finding| !matches!(finding.stage, Stage::Boot | Stage::Attack));
+        // Findings of a boot, of traffic or an attack are always made here from the records themselves.
+        findings.retain(|finding| !matches!(finding.stage, Stage::Boot | Stage::Traffic | Stage::Attack));
         if let (Some(plan), Some(boot)) = (&plan, &boot) {
             findings.extend(findings_of_boot(plan, boot));
         }
         findings.extend(findings_of_attacks(&attacks, &disk_sha256));
-        stale(&mut findings, &disk_sha256, boot.as_ref());
+        findings.extend(traffic.iter().flat_map(findings_of_traffic));
+        let of_boot = boot.as_ref().map(|boot| boot.disk_sha256.as_str());
+        stale(&mut findings, Stage::Boot, &disk_sha256, of_boot);
+        let of_traffic = traffic.as_ref().map(|traffic| traffic.disk_sha256.as_str());
+        stale(&mut findings, Stage::Traffic, &disk_sha256, of_traffic);
         let pending = pending(plan.as_ref(), boot.as_ref());
         let matrix = match &plan {
             Some(plan) => Some(
@@ -150,14 +171,21 @@ impl Report {
             *totals.entry(finding.verdict).or_default() += 1;
         }
         let effective = image.as_ref().map(|image| image.effective.clone()).unwrap_or_default();
-        let not_shown =
-            not_shown(plan.as_ref(), image.as_ref(), boot.as_ref(), &attacks, &pending, matrix.as_ref());
+        let not_shown = not_shown(
+            plan.as_ref(),
+            image.as_ref(),
+            boot.as_ref(),
+            traffic.as_ref(),
+            &attacks,
+            &pending,
+            matrix.as_ref(),
+        );
         Ok(Self {
             schema_version: 1,
             generator: concat!("fastness ", env!("CARGO_PKG_VERSION")).to_owned(),
             device: device(plan.as_ref(), image.as_ref()),
             status,
-            headline: headline(status, &findings, boot.as_ref(), &attacks),
+            headline: headline(status, &findings, boot.as_ref(), traffic.as_ref(), &attacks),
             totals,
             chain: chain::links(plan.as_ref(), image.as_ref(), boot.as_ref(), &findings),
             matrix,
@@ -168,6 +196,7 @@ impl Report {
             findings,
             attacks,
             boot,
+            traffic,
             effective,
             not_shown,
         })
@@ -193,14 +222,13 @@ impl Report {
 }
 
 /// A boot of another image shows nothing about this one.
-fn stale(findings: &mut [Finding], disk_sha256: &str, boot: Option<&BootRecord>) {
-    let Some(boot) = boot else { return };
-    if disk_sha256.is_empty() || boot.disk_sha256 == disk_sha256 {
+fn stale(findings: &mut [Finding], stage: Stage, disk_sha256: &str, booted: Option<&str>) {
+    if disk_sha256.is_empty() || booted.is_none_or(|booted| booted == disk_sha256) {
         return;
     }
-    for finding in findings.iter_mut().filter(|finding| finding.stage == Stage::Boot) {
+    for finding in findings.iter_mut().filter(|finding| finding.stage == stage) {
         finding.verdict = Verdict::CouldNotRun;
-        finding.seen = "the recorded boot is of another disk image; boot this one".to_owned();
+        finding.seen = "it was recorded with another disk image; boot this one".to_owned();
     }
 }
 
@@ -233,51 +261,6 @@ fn device(plan: Option<&Plan>, image: Option<&ImageRecord>) -> Device {
         },
         (None, None) => Device { product: "foreign image".to_owned(), ..Device::default() },
     }
-}
-
-fn headline(
-    status: ExitStatus,
-    findings: &[Finding],
-    boot: Option<&BootRecord>,
-    attacks: &[AttackResult],
-) -> String {
-    // What came of an attack is counted with the attacks.
-    let checks: Vec<&Finding> = findings.iter().filter(|f| f.stage != Stage::Attack).collect();
-    let bad = checks.iter().filter(|f| matches!(f.verdict, Verdict::Fail | Verdict::CouldNotRun)).count();
-    let waived = findings.iter().filter(|f| f.verdict == Verdict::Waived).count();
-    if status != ExitStatus::Success {
-        let held = attacks.iter().filter(|attack| attack.outcome.held()).count();
-        let attacks_part = if attacks.is_empty() {
-            String::new()
-        } else {
-            format!("; {held} of {} attacks withstood", attacks.len())
-        };
-        return match bad {
-            0 => format!("The {} checks hold{attacks_part}", checks.len()),
-            _ => format!("{bad} of {} checks do not hold{attacks_part}", checks.len()),
-        };
-    }
-    let checks = checks.iter().filter(|f| matches!(f.verdict, Verdict::Pass | Verdict::Waived)).count();
-    let mut text = match checks {
-        1 => "Its one check holds".to_owned(),
-        _ => format!("All {checks} checks hold"),
-    };
-    if waived > 0 {
-        text += &format!(", {waived} of them by a waiver");
-    }
-    let silent = findings.iter().filter(|f| f.verdict == Verdict::NotApplicable).count();
-    if silent > 0 {
-        text += &format!(", {silent} say nothing about this image");
-    }
-    match boot {
-        Some(_) => text += "; the image boots",
-        None => text += "; it was not booted",
-    }
-    match attacks.len() {
-        0 => text += "; it was not attacked",
-        count => text += &format!("; all {count} attacks withstood"),
-    }
-    text
 }
 
 fn waivers(plan: Option<&Plan>, findings: &[Finding], effective: &[EffectiveSymbol]) -> Vec<WaiverLine> {
@@ -324,67 +307,6 @@ fn files(image: Option<&ImageRecord>) -> Vec<FileLine> {
             sha256: file.sha256.clone(),
         })
         .collect()
-}
-
-fn not_shown(
-    plan: Option<&Plan>,
-    image: Option<&ImageRecord>,
-    boot: Option<&BootRecord>,
-    attacks: &[AttackResult],
-    pending: &[(String, Vec<String>)],
-    matrix: Option<&Matrix>,
-) -> Vec<String> {
-    let mut list = Vec::new();
-    match plan {
-        None => list.push(
-            "There is no plan: only generic checks ran, and nothing is compared with what was asked".into(),
-        ),
-        Some(plan) => {
-            list.push(format!("The root of trust itself is the board's: {}", plan.board.root_of_trust));
-            if let Some(qemu) = &plan.board.qemu {
-                list.push(format!(
-                    "Boot and attacks ran on {} under emulation: no fuse, no debug port and no side channel was tested",
-                    qemu.program
-                ));
-            }
-        }
-    }
-    if image.is_some_and(|image| image.key_mark == KeyMark::Development) {
-        list.push("The image is signed with a development key: it is not for delivery".into());
-    }
-    if boot.is_none() {
-        list.push("The image was not booted in this run".into());
-    }
-    if !pending.is_empty() {
-        list.push(format!(
-            "{} checks of the device itself did not run, because it was not booted",
-            pending.len()
-        ));
-    }
-    if attacks.is_empty() {
-        list.push("No attack was run".into());
-    }
-    if let Some(matrix) = matrix {
-        for (status, text) in [
-            (Status::Partial, "requirements are shown in part: what remains is listed with each"),
-            (Status::Manual, "requirements need the operator, the application or the hardware"),
-            (Status::NoEvidence, "selected requirements have no check in this run"),
-        ] {
-            let count = matrix.count(status);
-            if count > 0 {
-                list.push(format!("{count} {text}"));
-            }
-        }
-        if !matrix.unknown.is_empty() {
-            list.push(format!("Requirement ids the catalogue does not know: {}", matrix.unknown.join(", ")));
-        }
-        list.push(format!(
-            "The catalogue paraphrases {} and is no substitute for it; nothing here is a statement of conformity",
-            matrix.standard
-        ));
-    }
-    list.push("Weaknesses of the packaged programs themselves were not looked for".into());
-    list
 }
 
 /// A verdict as people read it.
@@ -434,9 +356,30 @@ mod tests {
     }
 
     #[test]
+    fn traffic_of_another_image_shows_nothing_and_a_wrong_answer_is_no_success() {
+        let mut input = sample::input();
+        assert!(
+            Report::new(input.clone()).unwrap().headline.contains("on its wires answers what the plan says")
+        );
+        let traffic = input.traffic.as_mut().unwrap();
+        traffic.interfaces[0].classes[0].verdict = record::TrafficVerdict::Fail;
+        let report = Report::new(input.clone()).unwrap();
+        assert_eq!(report.status, ExitStatus::Proof);
+        assert_eq!(
+            report.trouble().map(|finding| finding.check.as_str()).collect::<Vec<_>>(),
+            ["traffic.tcp"]
+        );
+        let mut input = sample::input();
+        input.traffic.as_mut().unwrap().disk_sha256 = "00".repeat(32);
+        let report = Report::new(input).unwrap();
+        assert_eq!(report.status, ExitStatus::Proof);
+        assert!(report.trouble().all(|finding| finding.seen.contains("another disk image")));
+    }
+
+    #[test]
     fn without_a_boot_the_device_s_own_checks_are_named_as_not_run() {
         let mut input = sample::input();
-        input.boot = None;
+        (input.boot, input.traffic) = (None, None);
         input.attacks.clear();
         let report = Report::new(input).unwrap();
         assert!(report.headline.contains("not booted; it was not attacked"), "{}", report.headline);

@@ -1,6 +1,6 @@
 //! A small, whole input for the tests of the renderings.
 
-use record::{AttackResult, BootRecord, Finding, ImageRecord};
+use record::{AttackResult, BootRecord, Finding, ImageRecord, TrafficRecord};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use spec::plan::Plan;
@@ -26,6 +26,7 @@ pub fn input() -> ReportInput {
         image: Some(image()),
         findings: findings(),
         boot: Some(boot()),
+        traffic: Some(traffic()),
         attacks: attacks(),
     }
 }
@@ -209,6 +210,26 @@ pub fn boot() -> BootRecord {
             at("userspace", 6_900, "systemd[1]: Detected architecture arm64"), at("selfcheck", 21_400, "selfcheck-end pass")],
         "selfcheck": [{"event": "selfcheck", "check": "selfcheck.verity", "verdict": "pass", "seen": "root is dm-0, verity, restart on corruption"}],
         "console_log": "boot/console.log", "ms": 21_400
+    }))
+}
+
+/// Probes on two interfaces, as the plan says.
+pub fn traffic() -> TrafficRecord {
+    let class = |class: &str, source: &str, target: &str, answered: &[&str]| {
+        json!({"class": class, "source": source, "target": target, "probes": 65_535, "answered": answered,
+               "verdict": "pass", "problems": []})
+    };
+    let interface = |name: &str, classes: Value| {
+        json!({"interface": name, "classes": classes, "unasked": [], "tolerated": ["neighbour discovery: sample reason"],
+               "pcap": format!("boot/{name}.pcap"), "ms": 27_500})
+    };
+    made(json!({
+        "schema_version": 1, "disk_sha256": hash("9d"), "passed": true,
+        "summary": "3 classes of probes on 2 interfaces: what answers is what the plan says",
+        "interfaces": [
+            interface("eth0", json!([class("tcp", "198.51.100.7", "198.51.100.10", &["tcp/22 accepts"]),
+                class("icmp", "198.51.100.7", "198.51.100.10", &["icmp answers with type 0"])])),
+            interface("eth1", json!([class("tcp", "192.0.2.7", "192.0.2.1", &[])]))]
     }))
 }
 

@@ -31,7 +31,7 @@ pub fn schema() -> Value {
             ("title", text.clone()),
             ("layer", text.clone()),
             ("requirements", list(text.clone())),
-            ("stage", json!({"enum": ["build", "static", "boot", "attack"]})),
+            ("stage", json!({"enum": ["build", "static", "boot", "traffic", "attack"]})),
             ("verdict", verdict.clone()),
             ("expected", text.clone()),
             ("seen", text.clone()),
@@ -116,7 +116,8 @@ pub fn schema() -> Value {
             ("chain", list(link)),
             ("network", anything.clone()),
             ("attacks", list(attack)),
-            ("boot", anything),
+            ("boot", anything.clone()),
+            ("traffic", anything),
             ("effective", list(json!({"type": "object"}))),
             (
                 "waivers",
@@ -212,6 +213,7 @@ mod tests {
             image: None,
             findings: vec![],
             boot: None,
+            traffic: None,
             attacks: vec![],
         };
         check(&schema(), &serde_json::to_value(Report::new(input).unwrap()).unwrap(), "foreign");

@@ -39,9 +39,7 @@ pub fn render(report: &Report, colour: bool) -> String {
 
 fn stages(report: &Report, out: &mut String) {
     line(out, "stage     pass  fail  not run  waived  operator  n/a");
-    for (stage, name) in
-        [(Stage::Build, "build"), (Stage::Static, "static"), (Stage::Boot, "boot"), (Stage::Attack, "attack")]
-    {
+    for (stage, name) in super::STAGES {
         let count = |verdict: Verdict| {
             report.findings.iter().filter(|f| f.stage == stage && f.verdict == verdict).count()
         };

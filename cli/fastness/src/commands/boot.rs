@@ -63,6 +63,7 @@ fn traffic_text(traffic: &TrafficRecord) -> String {
                 TrafficVerdict::Pass => "pass",
                 TrafficVerdict::Fail => "FAIL",
                 TrafficVerdict::NotRun => "NOT RUN",
+                TrafficVerdict::NotShown => "no test",
             };
             let answered =
                 if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
@@ -78,6 +79,19 @@ fn traffic_text(traffic: &TrafficRecord) -> String {
             out.push_str(&format!("FAIL  {unasked}\n"));
         }
         out.push_str(&format!("      {} ms, all frames in {}\n", interface.ms, interface.pcap));
+    }
+    for class in &traffic.tunnels {
+        let word = match class.verdict {
+            TrafficVerdict::Pass => "pass",
+            TrafficVerdict::Fail => "FAIL",
+            TrafficVerdict::NotRun => "NOT RUN",
+            TrafficVerdict::NotShown => "no test",
+        };
+        let seen: Vec<String> = class.seen.iter().map(|line| clean(line)).collect();
+        out.push_str(&format!("{word}  tunnel {}: {}: {}\n", class.tunnel, class.class, seen.join("; ")));
+        for problem in &class.problems {
+            out.push_str(&format!("      {}\n", clean(problem)));
+        }
     }
     out.push_str(&format!("{}\n", traffic.summary));
     out

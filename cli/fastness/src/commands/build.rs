@@ -1,4 +1,4 @@
-//! `fastness build`: plan → generate → build → assemble → inspect; with `--prove` also boot and attack.
+//! `fastness build`: plan → generate → build → assemble → inspect; with `--prove` also boot, probe and attack.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::stages::{self, Options, Passphrase};
 const EXAMPLE: &str = "\
 Examples:
   fastness build                                     product.yaml, its first board
-  fastness build gateway/product.yaml --prove        and boot it, attack it
+  fastness build gateway/product.yaml --prove        and boot it, probe its ports, attack it
   fastness build --all-boards --offline --json       for CI";
 
 /// Arguments of `build`.
@@ -38,7 +38,7 @@ pub struct Arguments {
     /// The backend; otherwise the product's
     #[arg(long, value_name = "BACKEND")]
     backend: Option<BackendName>,
-    /// Boot the image and run every attack, too
+    /// Boot the image, probe every port of every interface, and run every attack, too
     #[arg(long)]
     prove: bool,
     /// Output folder; otherwise `out` beside the product file
@@ -159,7 +159,7 @@ fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Ou
         None => stages::inspect(&built, &steps)?,
     };
     if prove {
-        stages::boot(&built, &steps)?;
+        stages::boot_network(&built, &steps)?;
         stages::attack(&built, &[], options.jobs, &steps)?;
     }
     let report = steps.step("report", None, || {

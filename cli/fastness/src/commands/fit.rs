@@ -8,6 +8,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use fit::control_fdt::{self, KeyNode};
 use fit::verify::{VerifyReport, verify};
 
+use super::fit_elsewhere::{AnswerArguments, AttachArguments, RequestArguments, answer, attach, request};
 use super::fit_write::{BuildArguments, SignArguments, build, sign};
 use crate::output::{Output, clean};
 use crate::places;
@@ -18,6 +19,13 @@ Examples:
   fastness fit sign unsigned.itb --key dev --output fit.itb
   fastness fit verify fit.itb --control u-boot.bin
   fastness fit show fit.itb";
+
+const ELSEWHERE: &str = "\
+Examples:
+  fastness keys add gateway --uri offline: --public gateway.pub.pem
+  fastness fit sign-request unsigned.itb --key gateway --output requests
+  fastness fit answer requests/0f3c….json              on the machine with the key
+  fastness fit attach unsigned.itb requests --key gateway --output fit.itb";
 
 /// Arguments of `fit`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +46,15 @@ enum Verb {
     /// Sign every configuration of a FIT
     #[command(after_help = EXAMPLE)]
     Sign(SignArguments),
+    /// Ask for the signatures of a FIT whose key is on another machine
+    #[command(after_help = ELSEWHERE)]
+    SignRequest(RequestArguments),
+    /// Where the key is: show what a request covers, and sign it
+    #[command(after_help = ELSEWHERE)]
+    Answer(AnswerArguments),
+    /// Put the signatures that came back into the FIT
+    #[command(after_help = ELSEWHERE)]
+    Attach(AttachArguments),
     /// Verify a FIT as U-Boot does
     #[command(after_help = EXAMPLE)]
     Verify(VerifyArguments),
@@ -65,12 +82,15 @@ struct VerifyArguments {
     algorithm: String,
 }
 
-/// Runs `fit build`, `fit sign`, `fit verify` or `fit show`.
+/// Runs one of them.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let store = || Ok(KeyStore::at(&places::keys(arguments.keys.as_deref())?));
     match &arguments.verb {
         Verb::Build(asked) => build(asked, output),
         Verb::Sign(asked) => sign(asked, &store()?, output),
+        Verb::SignRequest(asked) => request(asked, &store()?, output),
+        Verb::Answer(asked) => answer(asked, &store()?, output),
+        Verb::Attach(asked) => attach(asked, &store()?, output),
         Verb::Verify(asked) => verify_file(asked, store, output),
         Verb::Show { file } => {
             let text = fit::show::show(&read(file)?).map_err(|e| wrong(file, &e))?;

@@ -1,23 +1,24 @@
 //! `fastness fit build` and `fastness fit sign`.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assemble::keys::KeyStore;
 use diag::{ExitStatus, Failure, Outcome};
+use fit::FitError;
 use fit::build::{Configuration, FitSpec, Image};
 use fit::fdt::Tree;
-use fit::key::{Algorithm, Hash, Padding};
-use fit::sign::{RsaSigner, SignOptions};
+use fit::key::{Algorithm, Hash, Padding, PublicKey};
+use fit::sign::SignOptions;
 use serde::Serialize;
 
 use super::fit::{read, wrong};
 use crate::output::Output;
 use crate::stages::{self, Passphrase};
 
-/// The file to write, and its time.
+/// The time of the FIT or its signature.
 #[derive(Debug, clap::Args)]
-struct Target {
+struct Time {
     /// Time stamp, in seconds since 1970
     #[arg(
         long,
@@ -27,9 +28,38 @@ struct Target {
         default_value_t = 0
     )]
     timestamp: u32,
-    /// Where to write it
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+}
+
+/// With which key, and how, a FIT is signed.
+#[derive(Debug, clap::Args)]
+pub struct SignWith {
+    /// Key of the key store; also the `key-name-hint`
+    #[arg(long, value_name = "NAME")]
+    pub key: String,
+    /// Hash and key size, as U-Boot spells them
+    #[arg(long, value_name = "ALGORITHM", default_value = "sha256,rsa3072")]
+    algorithm: String,
+    /// `pss` or `pkcs-1.5`
+    #[arg(long, default_value = "pss")]
+    padding: String,
+    #[command(flatten)]
+    time: Time,
+}
+
+impl SignWith {
+    /// As the signer takes it.
+    ///
+    /// # Errors
+    /// For an algorithm or a padding that is unknown or too weak.
+    pub fn options(&self) -> Outcome<SignOptions> {
+        Ok(SignOptions {
+            key_name: self.key.clone(),
+            algorithm: Algorithm::parse(&self.algorithm).map_err(|e| usage(&e))?,
+            padding: Padding::parse(&self.padding).map_err(|e| usage(&e))?,
+            timestamp: self.time.timestamp,
+            node: "signature-1".to_owned(),
+        })
+    }
 }
 
 /// Arguments of `fit build`.
@@ -60,7 +90,10 @@ pub struct BuildArguments {
     #[arg(long, default_value = "sha256")]
     hash: String,
     #[command(flatten)]
-    target: Target,
+    time: Time,
+    /// Where to write it
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
 }
 
 /// Arguments of `fit sign`.
@@ -68,17 +101,11 @@ pub struct BuildArguments {
 pub struct SignArguments {
     /// The FIT
     file: PathBuf,
-    /// Key of the key store; also the `key-name-hint`
-    #[arg(long, value_name = "NAME")]
-    key: String,
-    /// Hash and key size, as U-Boot spells them
-    #[arg(long, value_name = "ALGORITHM", default_value = "sha256,rsa3072")]
-    algorithm: String,
-    /// `pss` or `pkcs-1.5`
-    #[arg(long, default_value = "pss")]
-    padding: String,
     #[command(flatten)]
-    target: Target,
+    with: SignWith,
+    /// Where to write it
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
     #[command(flatten)]
     passphrase: Passphrase,
 }
@@ -130,7 +157,7 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
     let loads = images.iter().map(|image| (image.name.clone(), vec![image.name.clone()])).collect();
     let tree = fit::build::build(FitSpec {
         description: asked.name.clone(),
-        timestamp: asked.target.timestamp,
+        timestamp: asked.time.timestamp,
         hash: Hash::parse(&asked.hash).map_err(|e| usage(&e))?,
         images,
         configurations: vec![Configuration {
@@ -143,41 +170,55 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
     })
     .map_err(|e| usage(&e))?;
     let blob = tree.write().map_err(|e| usage(&e))?;
-    write(&asked.target.output, &blob, output)
+    write(&asked.output, &blob, output)
 }
 
 /// Signs every configuration of a FIT, and verifies the result with the public key before it is written.
 pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
-    let options = SignOptions {
-        key_name: asked.key.clone(),
-        algorithm: Algorithm::parse(&asked.algorithm).map_err(|e| usage(&e))?,
-        padding: Padding::parse(&asked.padding).map_err(|e| usage(&e))?,
-        timestamp: asked.target.timestamp,
-        node: "signature-1".to_owned(),
-    };
+    let options = asked.with.options()?;
     let blob = read(&asked.file)?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
-    let secret = asked.passphrase.read(store, &asked.key)?;
-    let key = store.load_signing(&asked.key, &secret)?;
-    let signed = fit::sign::sign(tree, &options, &RsaSigner::new(key.private().clone()))
-        .map_err(|e| wrong(&asked.file, &e))?;
+    let secret = asked.passphrase.read(store, &asked.with.key)?;
+    let key = store.load_signing(&asked.with.key, &secret)?;
+    let signed = fit::sign::sign(tree, &options, key.signer()).map_err(|e| match e {
+        FitError::Unsigned(why) => Failure::error(ExitStatus::Keys, "signature-wanted", why).hint(
+            "run `fastness fit answer REQUEST` where the key is, bring the `.sig` back, and sign again",
+        ),
+        FitError::Key(why) => {
+            Failure::error(ExitStatus::Keys, "signing", format!("`{}`: {why}", asked.file.display()))
+        }
+        e => wrong(&asked.file, &e),
+    })?;
+    prove(&asked.file, &signed, &asked.with, &PublicKey::from_rsa(key.public().key))?;
+    write(&asked.output, &signed, output)
+}
+
+/// Verifies what was signed with the public key.
+///
+/// # Errors
+/// `readback`, when U-Boot would refuse it.
+pub fn prove(file: &Path, signed: &[u8], with: &SignWith, key: &PublicKey) -> Outcome<()> {
     let trusted = fit::control_fdt::KeyNode {
-        node: format!("key-{}", asked.key),
-        name: asked.key.clone(),
-        algo: asked.algorithm.clone(),
+        node: format!("key-{}", with.key),
+        name: with.key.clone(),
+        algo: with.algorithm.clone(),
         required: Some("conf".to_owned()),
-        key: fit::key::PublicKey::from_rsa(key.public().key),
+        key: key.clone(),
     };
-    let report = fit::verify::verify(&signed, &[trusted], false).map_err(|e| wrong(&asked.file, &e))?;
+    let report = fit::verify::verify(signed, &[trusted], false).map_err(|e| wrong(file, &e))?;
     if let Some(problem) = report.all_problems().next() {
         let message = format!("the signed FIT does not verify: {}", problem.message);
         return Err(Failure::error(ExitStatus::Check, "readback", message)
             .hint("nothing was written; the FIT has what U-Boot would refuse"));
     }
-    write(&asked.target.output, &signed, output)
+    Ok(())
 }
 
-fn write(path: &PathBuf, blob: &[u8], output: &Output) -> Outcome<ExitStatus> {
+/// Writes a FIT and says so.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(path: &PathBuf, blob: &[u8], output: &Output) -> Outcome<ExitStatus> {
     stages::write_atomic(path, blob)?;
     let written = Written { file: path, bytes: blob.len(), sha256: record::sha256_hex(blob) };
     output.result(&written, |_| {

@@ -87,6 +87,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             image: Some(built.image),
             findings,
             boot: None,
+            traffic: None,
             attacks: Vec::new(),
         })?
     } else {
@@ -98,7 +99,14 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             let subject = evidence::open::open(&arguments.path)?;
             Ok((evidence::inspect::inspect(plan.as_ref(), &subject)?, false))
         })?;
-        Report::new(ReportInput { plan, image: None, findings, boot: None, attacks: Vec::new() })?
+        Report::new(ReportInput {
+            plan,
+            image: None,
+            findings,
+            boot: None,
+            traffic: None,
+            attacks: Vec::new(),
+        })?
     };
     drop(steps);
     output.result(&report, |colour| terminal::render(&report, colour));

@@ -1,11 +1,11 @@
-//! `fastness keys`: make, list and check keys.
+//! `fastness keys`: make, add, list and check keys.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use assemble::keys::{KeyKind, KeyRecord, KeyStore, NewKey, Secret};
+use assemble::keys::{AddKey, KeyKind, KeyRecord, KeyStore, KeyUri, NewKey, Secret};
 use clap::Subcommand;
-use diag::{ExitStatus, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use record::KeyMark;
 
 use crate::output::Output;
@@ -19,6 +19,12 @@ Examples:
   fastness keys new evidence --evidence                  signs reports
   fastness keys list
   fastness keys check gateway --open                     asks for the passphrase, too";
+
+const ADD: &str = "\
+Examples:
+  fastness keys add gateway --uri 'pkcs11:token=fab;object=gateway?module-path=/usr/lib/softhsm/libsofthsm2.so'
+  fastness keys add gateway --uri exec:/opt/sign/sign --public gateway.pub.pem --release
+  fastness keys add gateway --uri offline: --public gateway.pub.pem --release";
 
 /// Arguments of `keys`.
 #[derive(Debug, clap::Args)]
@@ -50,6 +56,23 @@ enum Verb {
         #[command(flatten)]
         passphrase: Passphrase,
     },
+    /// Add a key whose private half is elsewhere: in a token, behind a program, or on another machine
+    #[command(after_help = ADD)]
+    Add {
+        /// Name: the product's `signing.key`
+        name: String,
+        /// `pkcs11:…` (RFC 7512), `exec:/PROGRAM` or `offline:`
+        #[arg(long, value_name = "URI")]
+        uri: String,
+        /// Public key, as PEM; a token tells its own
+        #[arg(long, value_name = "FILE")]
+        public: Option<PathBuf>,
+        /// May sign what leaves the house
+        #[arg(long)]
+        release: bool,
+        #[command(flatten)]
+        passphrase: Passphrase,
+    },
     /// List the keys
     #[command(after_help = EXAMPLE)]
     List,
@@ -78,7 +101,7 @@ impl MapBits for [&'static str; 3] {
     }
 }
 
-/// Runs `keys new`, `keys list` or `keys check`.
+/// Runs one of them.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let store = KeyStore::at(&places::keys(arguments.keys.as_deref())?);
     match &arguments.verb {
@@ -86,6 +109,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             let record = new(&store, name, *bits, *release, *evidence, passphrase)?;
             output
                 .result(&record, |_| format!("made {}\nin `{}`\n", text(&record), store.folder().display()));
+        }
+        Verb::Add { name, uri, public, release, passphrase } => {
+            let record = add(&store, name, uri, public.as_deref(), *release, passphrase)?;
+            output
+                .result(&record, |_| format!("added {}\nin `{}`\n", text(&record), store.folder().display()));
         }
         Verb::List => {
             let records = store.list()?;
@@ -103,7 +131,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
                 None
             };
             let record = store.check(name, secret.as_ref())?;
-            let opened = if secret.is_some() { "; the passphrase opens it" } else { "" };
+            let opened = match &secret {
+                Some(secret) if !secret.is_empty() => "; the passphrase opens it",
+                Some(_) => "; whether it signs was not tried",
+                None => "",
+            };
             output.result(&record, |_| format!("{} is right{opened}\n", text(&record)));
         }
     }
@@ -135,6 +167,27 @@ fn new(
     if evidence { store.new_evidence_key(&new, &secret) } else { store.new_key(&new, &secret) }
 }
 
+fn add(
+    store: &KeyStore,
+    name: &str,
+    uri: &str,
+    public: Option<&Path>,
+    release: bool,
+    passphrase: &Passphrase,
+) -> Outcome<KeyRecord> {
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let public_pem = match public {
+        None => None,
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|e| Failure::io("read", path, &e))?),
+    };
+    // A wrong URI is told before a PIN is asked for.
+    let secret =
+        if KeyUri::parse(uri)?.needs_secret() { passphrase.ask(name)? } else { Secret::new(Vec::new()) };
+    let mark = if release { KeyMark::Release } else { KeyMark::Development };
+    let public_pem = public_pem.as_deref();
+    store.add(&AddKey { name, uri, public_pem, mark, created, secret: &secret })
+}
+
 fn text(record: &KeyRecord) -> String {
     let kind = match record.kind {
         KeyKind::Rsa => format!("RSA {}", record.bits),
@@ -144,5 +197,6 @@ fn text(record: &KeyRecord) -> String {
         KeyMark::Development => "development",
         KeyMark::Release => "release",
     };
-    format!("`{}`: {kind}, {mark}, sha256 {}", record.name, record.fingerprint)
+    let place = record.place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
+    format!("`{}`: {kind}, {mark}{place}, sha256 {}", record.name, record.fingerprint)
 }

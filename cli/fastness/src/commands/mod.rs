@@ -13,7 +13,8 @@ pub mod diff;
 mod diff_facts;
 pub mod explain;
 pub mod fit;
-pub mod fit_write;
+pub mod fit_elsewhere;
+mod fit_write;
 pub mod generate;
 pub mod inspect;
 pub mod keys;
@@ -26,6 +27,7 @@ mod pki_text;
 mod pki_verify;
 pub mod plan;
 pub mod provision;
+mod provision_opcua;
 pub mod report;
 pub mod schema;
 

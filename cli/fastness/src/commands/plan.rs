@@ -51,7 +51,9 @@ fn text(plan: &Plan) -> String {
         &mut out,
         "files",
         plan.files.iter().map(|(path, asked)| match &asked.value {
-            FilePlan::File { mode, owner, group, .. } => format!("{mode} {owner}:{group} {path}"),
+            FilePlan::File { mode, owner, group, .. } | FilePlan::Program { mode, owner, group, .. } => {
+                format!("{mode} {owner}:{group} {path}")
+            }
             FilePlan::Directory { mode, owner, group } => format!("{mode} {owner}:{group} {path}/"),
             FilePlan::Symlink { target } => format!("link {path} -> {target}"),
         }),

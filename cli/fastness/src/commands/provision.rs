@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
-use pki::provision::{End, Target, archive, items};
+use pki::provision::{End, Items, Target, archive, items};
 use pki::verify::read_file;
 use pki::{AltName, Identity};
 use secret::{NewFile, PassphraseSource, Secret, publish};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use spec::plan::{Plan, TunnelFacts};
 
 use super::pki::Place;
+use super::provision_opcua;
 use crate::output::Output;
 use crate::stages::{self, Passphrase};
 
@@ -19,17 +20,26 @@ const EXAMPLE: &str = "\
 Examples:
   fastness provision gw-17 --tls-crypt historian=gw-17.key --output gw-17.tar
   tar -C /var -xpf gw-17.tar                             on the device, as root
-  fastness provision scada.plant7.example --peer scada --output scada.tar";
+  fastness provision scada.plant7.example --peer scada --output scada.tar
+  fastness provision gw-17 --tls-crypt historian=gw-17.key --opcua plc=gw-17-plc --operator eve --output gw-17.tar
+  fastness provision scada-ua --peer plc --output scada-ua.tar";
 
 /// Arguments of `provision`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// Name of the identity
-    name: String,
-    /// For the plant's end of this tunnel, instead of the device
-    #[arg(long, value_name = "TUNNEL")]
-    peer: Option<String>,
+    /// Name of the identity of the tunnels' end, or of an OPC UA application's other end
+    #[arg(required_unless_present = "opcua")]
+    pub(super) name: Option<String>,
+    /// For the other end of this tunnel or OPC UA application, instead of the device
+    #[arg(long, value_name = "NAME", conflicts_with = "opcua")]
+    pub(super) peer: Option<String>,
+    /// The identity of an OPC UA application of the device; may be repeated
+    #[arg(long, value_name = "APPLICATION=IDENTITY", value_parser = provision_opcua::pair)]
+    pub(super) opcua: Vec<(String, String)>,
+    /// A person who may log in to the OPC UA servers; may be repeated
+    #[arg(long, value_name = "IDENTITY")]
+    pub(super) operator: Vec<String>,
     /// The tls-crypt-v2 key of a tunnel with OpenVPN; may be repeated
     #[arg(long, value_name = "TUNNEL=FILE", value_parser = tunnel_file)]
     tls_crypt: Vec<(String, PathBuf)>,
@@ -61,25 +71,42 @@ struct Provisioned {
 /// Runs `provision`.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let plan = spec::load(arguments.place.product(), arguments.board.as_deref())?;
-    let tunnels = tunnels(&plan, arguments)?;
+    let applications = provision_opcua::wanted(&plan, arguments)?;
+    let tunnels = tunnels(&plan, arguments, !applications.is_empty())?;
     let end = if arguments.peer.is_some() { End::Peer } else { End::Device };
     let keys = tls_crypt_keys(&tunnels, &arguments.tls_crypt)?;
     let targets = targets(&plan, end, &tunnels, &keys)?;
     let lists = arguments.crl.as_deref().map(text).transpose()?;
     let folder = arguments.place.folder()?;
     let secret = arguments.passphrase.ask(&arguments.place.key()?)?;
-    let identity = Identity::open(&folder, &arguments.name, lists, &secret, stages::now())?;
-    for tunnel in tunnels.values() {
-        let name = if end == End::Device { &tunnel.local_name } else { &tunnel.peer_name };
-        // OpenVPN before 2.7 compares the common name and no other.
-        identity.check_name(&host(name)?, tunnel.kind == "openvpn")?;
+    let now = stages::now();
+    let mut items = Items::new();
+    let mut entries = Vec::new();
+    if let (Some(name), false) = (&arguments.name, tunnels.is_empty()) {
+        let identity = Identity::open(&folder, name, lists.clone(), &secret, now)?;
+        for tunnel in tunnels.values() {
+            let name = if end == End::Device { &tunnel.local_name } else { &tunnel.peer_name };
+            // OpenVPN before 2.7 compares the common name and no other.
+            identity.check_name(&host(name)?, tunnel.kind == "openvpn")?;
+        }
+        items = self::items(&identity, end, &targets)?;
+        entries.push(identity.entry);
     }
-    let items = items(&identity, end, &targets)?;
-    write(&arguments.output, &archive(&items, identity.entry.not_before)?)?;
+    for wanted in &applications {
+        let identity = Identity::open(&folder, wanted.identity, lists.clone(), &secret, now)?;
+        let operators = wanted.operators(&folder, lists.as_deref(), arguments, now)?;
+        items.extend(pki::opcua::items(&identity, &wanted.application, &operators)?);
+        entries.push(identity.entry);
+    }
+    let Some(entry) = entries.first() else { return Err(no_identity(&plan)) };
+    write(
+        &arguments.output,
+        &archive(&items, entries.iter().map(|e| e.not_before).max().unwrap_or_default())?,
+    )?;
     let files = items.into_iter().filter(|(_, item)| item.content.is_some());
     let made = Provisioned {
-        name: identity.entry.name.clone(),
-        serial: identity.entry.serial.clone(),
+        name: entry.name.clone(),
+        serial: entry.serial.clone(),
         file: arguments.output.clone(),
         paths: files.map(|(path, _)| path).collect(),
     };
@@ -94,19 +121,34 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
+fn no_identity(plan: &Plan) -> Failure {
+    let message = format!("the tunnels of `{}` need an identity, and none is named", plan.product.name);
+    Failure::error(ExitStatus::Usage, "no-identity", message).hint("`fastness provision NAME …`")
+}
+
 /// The tunnels that are provisioned: all of a device, one of a peer.
-fn tunnels<'a>(plan: &'a Plan, arguments: &Arguments) -> Outcome<BTreeMap<&'a str, &'a TunnelFacts>> {
+fn tunnels<'a>(
+    plan: &'a Plan,
+    arguments: &Arguments,
+    others: bool,
+) -> Outcome<BTreeMap<&'a str, &'a TunnelFacts>> {
     let all = plan.network.tunnels.iter();
     let tunnels: BTreeMap<&str, &TunnelFacts> = all
         .filter(|(name, _)| arguments.peer.as_ref().is_none_or(|peer| peer == *name))
         .map(|(name, tunnel)| (name.as_str(), tunnel))
         .collect();
-    if !tunnels.is_empty() {
+    if !tunnels.is_empty() && arguments.name.is_none() {
+        return Err(no_identity(plan));
+    }
+    if !tunnels.is_empty() || (others && (arguments.peer.is_some() || arguments.name.is_none())) {
         return Ok(tunnels);
     }
     let product = arguments.place.product().display();
     let message = match &arguments.peer {
-        Some(peer) => format!("`{product}` has no tunnel `{}`", peer.escape_debug()),
+        Some(peer) => format!(
+            "`{product}` has no tunnel `{}`, and no OPC UA application of that name",
+            peer.escape_debug()
+        ),
         None => format!("`{product}` has no tunnel, so that its devices need no identity"),
     };
     Err(Failure::error(ExitStatus::Input, "no-tunnel", message).hint("the product's `tunnels` name them"))
@@ -169,7 +211,7 @@ fn targets(
 }
 
 /// The folder of a layer, below the data partition.
-fn layer_folder(plan: &Plan, layer: &str) -> Outcome<String> {
+pub(super) fn layer_folder(plan: &Plan, layer: &str) -> Outcome<String> {
     let found = plan.layers.iter().find(|facts| facts.name == layer);
     let folder = found.and_then(|facts| facts.parameters.get("folder")).and_then(|value| value.as_str());
     folder.and_then(|folder| folder.strip_prefix("/var/")).map(str::to_owned).ok_or_else(|| {

@@ -7,7 +7,7 @@ use diag::{Failure, Outcome};
 use evidence::report::{Report, ReportInput, html, junit, sarif};
 use record::{Finding, read_json, sha256_hex, write_json_atomic};
 
-use super::{known_attacks, known_boot, write_atomic};
+use super::{known_attacks, known_boot, known_traffic, write_atomic};
 use crate::places::Built;
 use crate::progress::Steps;
 
@@ -64,6 +64,7 @@ pub fn report(built: &Built, findings: Vec<Finding>) -> Outcome<Report> {
         image: Some(built.image.clone()),
         findings,
         boot: known_boot(built)?,
+        traffic: known_traffic(built)?,
         attacks: known_attacks(built)?,
     })
 }

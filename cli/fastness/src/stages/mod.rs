@@ -7,6 +7,7 @@
 mod findings;
 mod proof;
 mod sign;
+mod tunnels;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use spec::plan::Plan;
 use spec::product::{Backend, Product};
 
 pub use findings::{inspect, known_findings, report, write_report};
-pub use proof::{attack, attacks, boot, boot_network, known_attacks, known_boot};
+pub use proof::{attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic};
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
 
 use crate::cli::BackendName;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use diag::{Failure, Outcome};
 use qemu::attack::{Progress, library, select};
 use qemu::{AttackRun, run_attacks};
-use record::{AttackResult, BootRecord, TrafficRecord, read_json, write_json_atomic};
+use record::{AttackResult, BootRecord, TrafficRecord, TrafficVerdict, read_json, write_json_atomic};
 use serde::Serialize;
 
 use super::{disk_sha256, write_atomic};
@@ -66,11 +66,36 @@ pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
 /// As [`boot`]. An answer that the plan does not allow is a result, no error.
 pub fn boot_network(built: &Built, steps: &Steps) -> Outcome<(BootRecord, TrafficRecord)> {
     let log = built.folder.join(qemu::CONSOLE_LOG);
-    steps.step("boot and probe", Some(&log), || {
-        let (boot, traffic) = qemu::boot_on_wires(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
-        write_json_atomic(&built.folder.join("boot.json"), &boot)?;
+    steps
+        .step("boot and probe", Some(&log), || {
+            let (boot, traffic) = qemu::boot_on_wires(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+            write_json_atomic(&built.folder.join("boot.json"), &boot)?;
+            write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
+            Ok(((boot, traffic), false))
+        })
+        .and_then(|(boot, traffic)| Ok((boot, with_tunnels(built, traffic, steps)?)))
+}
+
+/// What a peer machine at the other end of the tunnels shows, added to `traffic.json`.
+fn with_tunnels(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Outcome<TrafficRecord> {
+    if built.plan.network.tunnels.is_empty() {
+        return Ok(traffic);
+    }
+    let log = built.folder.join("boot/device/console.log");
+    steps.step("prove the tunnels", Some(&log), || {
+        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+        let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+        traffic.tunnels =
+            qemu::prove_tunnels(&built.plan, &built.image, &built.folder, &identities, BOOT_LIMIT)?;
+        let count = |verdict| traffic.tunnels.iter().filter(|class| class.verdict == verdict).count();
+        let (fail, not_run) = (count(TrafficVerdict::Fail), count(TrafficVerdict::NotRun));
+        traffic.passed &= fail == 0 && not_run == 0;
+        let (pass, open) = (count(TrafficVerdict::Pass), count(TrafficVerdict::NotShown));
+        traffic.summary += &format!(
+            "; of the tunnels, {pass} classes pass, {fail} fail, {not_run} could not run, {open} have no test yet"
+        );
         write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
-        Ok(((boot, traffic), false))
+        Ok((traffic, false))
     })
 }
 
@@ -125,6 +150,19 @@ pub fn known_boot(built: &Built) -> Outcome<Option<BootRecord>> {
     }
     let boot: BootRecord = read_json(&path)?;
     Ok((boot.disk_sha256 == disk_sha256(&built.image)).then_some(boot))
+}
+
+/// `traffic.json`, if it is of this image.
+///
+/// # Errors
+/// When it is there and is no record of traffic.
+pub fn known_traffic(built: &Built) -> Outcome<Option<TrafficRecord>> {
+    let path = built.folder.join("traffic.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let traffic: TrafficRecord = read_json(&path)?;
+    Ok((traffic.disk_sha256 == disk_sha256(&built.image)).then_some(traffic))
 }
 
 /// `attacks.json`, if it is of this image; otherwise nothing.

@@ -7,6 +7,7 @@ mod broken_builds;
 mod buildroot;
 mod definitions;
 mod documents;
+mod elsewhere;
 mod facts;
 mod fit;
 mod help;

@@ -236,10 +236,108 @@ fn a_companys_answer_is_checked_and_taken() {
     good(place.run(&[&provision[..], &["--crl", "co.crl.pem"], &PASSPHRASE].concat()));
 }
 
-/// The example with two tunnels.
+/// The example with two tunnels, without its OPC UA server.
 fn with_tunnels(place: &Place) {
-    let example = top().join("examples/plc-gateway/product.yaml");
-    std::fs::copy(example, place.path("product.yaml")).unwrap();
+    let text = std::fs::read_to_string(top().join("examples/plc-gateway/product.yaml")).unwrap();
+    let (before, rest) = text.split_once("# What the application on the device speaks").unwrap();
+    let (_, after) = rest.split_once("\nconduits:").unwrap();
+    std::fs::write(place.path("product.yaml"), format!("{before}\nconduits:{after}")).unwrap();
+}
+
+#[test]
+fn an_opcua_application_gets_its_key_and_its_trust_list() {
+    let place = place();
+    let example = std::fs::read_to_string(top().join("examples/plc-gateway/product.yaml")).unwrap();
+    std::fs::write(place.path("product.yaml"), &example).unwrap();
+    let uri = "--san uri:urn:plant.example:plc-gateway:17";
+    good(keyed(&place, "init --organization Plant --algorithm rsa3072"));
+    good(keyed(&place, &format!("issue plc --role opcua --algorithm rsa3072 {uri}")));
+    good(keyed(&place, &format!("issue short --role opcua {uri}")));
+    good(keyed(&place, "issue scada --role opcua --algorithm rsa3072 --san uri:urn:plant.example:scada"));
+    good(keyed(&place, "issue gw --role device --common-name plc-gateway.plant.example"));
+    good(keyed(&place, "issue eve --role operator --algorithm rsa3072"));
+    private(&place.path("t"), "-----BEGIN OpenVPN tls-crypt-v2 client key-----\nAAAA\n");
+    let provision = |more: &str| {
+        let all = format!("provision {more} --pki ca -o gw.tar --passphrase-file p");
+        place.run(&all.split_whitespace().collect::<Vec<_>>())
+    };
+    let refused = |more: &str, code: i32, message: &str| {
+        let run = provision(more);
+        assert!(run.code == code && run.out.is_empty() && run.err.contains(message), "{run:?}");
+        assert!(!place.path("gw.tar").exists());
+    };
+    let tunnels = "gw --tls-crypt historian=t";
+    refused(
+        tunnels,
+        2,
+        "error[no-opcua]: the OPC UA application `plc` needs its identity, and `--opcua` names none",
+    );
+    refused("--opcua plc=plc", 2, "error[no-identity]: the tunnels of `plc-gateway` need an identity");
+    let with = |opcua: &str| format!("{tunnels} --opcua {opcua}");
+    refused(&with("plx=plc"), 2, "expected an OPC UA application in `--opcua`, found `plx`");
+    refused(&with("plc=plc"), 2, "error[no-operator]: nobody may log in to the OPC UA server");
+    refused(&with("plc=gw --operator eve"), 3, "error[wrong-role]: expected `opcua`, found `gw` as `device`");
+    refused(
+        &with("plc=plc --operator plc"),
+        3,
+        "error[wrong-role]: expected `operator`, found `plc` as `opcua`",
+    );
+    refused(
+        &with("plc=short --operator eve"),
+        3,
+        "ask for a key `rsa` of 3072 to 4096 bits, and `short` has `p256` of 256 (OPC 10000-7)",
+    );
+    refused(
+        &with("plc=scada --operator eve"),
+        3,
+        "expected `scada` to have the URI `urn:plant.example:plc-gateway`, or one that goes on with `:…`",
+    );
+    refused("plc --peer plc", 3, "expected `plc` to have another URI than `urn:plant.example:plc-gateway`");
+    let made = good(provision(&with("plc=plc --operator eve --json"))).json();
+    let paths = made["paths"].to_string();
+    for path in ["own/private/application.pem", "trusted/crl/crl-2.crl", "users/trusted/certs/eve.der"] {
+        assert!(paths.contains(&format!("lib/fastness/opcua/plc/{path}")), "{paths}");
+    }
+    let mut archive = tar::Archive::new(std::fs::File::open(place.path("gw.tar")).unwrap());
+    let key = archive
+        .entries()
+        .unwrap()
+        .map(Result::unwrap)
+        .find(|e| e.path().unwrap().ends_with("application.pem"));
+    let key = key.unwrap();
+    assert_eq!((key.header().mode().unwrap(), key.header().gid().unwrap()), (0o640, 131));
+    std::fs::remove_file(place.path("gw.tar")).unwrap();
+    let made = good(provision("scada --peer plc --json")).json();
+    assert!(!made["paths"].to_string().contains("users/"), "{made}");
+}
+
+#[test]
+fn an_authority_that_the_policies_or_the_stack_do_not_take_provisions_nothing() {
+    let refused = |init: &str, message: &str| {
+        let place = place();
+        let example = std::fs::read_to_string(top().join("examples/plc-gateway/product.yaml")).unwrap();
+        std::fs::write(place.path("product.yaml"), &example).unwrap();
+        good(keyed(&place, &format!("init --organization Plant {init}")));
+        good(keyed(&place, "issue scada --role opcua --algorithm rsa3072 --san uri:urn:plant.example:scada"));
+        let run = place.run(&[
+            "provision",
+            "scada",
+            "--peer",
+            "plc",
+            "--pki",
+            "ca",
+            "-o",
+            "x.tar",
+            "--passphrase-file",
+            "p",
+        ]);
+        assert!(run.code == 3 && run.err.contains(message), "{run:?}");
+    };
+    refused("--algorithm p256", "take no authority with a key of another kind than `rsa`");
+    refused(
+        "--algorithm rsa3072 --domain plant.example",
+        "error[name-constraints]: an authority of `scada` may name hosts",
+    );
 }
 
 /// The same with the tunnel of strongSwan only, whose device is `gw.plant.example`.

@@ -14,6 +14,8 @@ mod images;
 mod signature;
 mod structure;
 
+pub(crate) use signature::holds as signature_holds;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};

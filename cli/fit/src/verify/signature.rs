@@ -147,7 +147,7 @@ fn name_end(token: &[u8], name: &str) -> usize {
 
 /// PSS with a salt as long as the hash, or as long as the modulus allows: `mkimage` 2023.01 makes
 /// the latter, U-Boot takes every length (`lib/rsa/rsa-verify.c`).
-fn holds(key: &RsaPublicKey, padding: Padding, hash: Hash, digest: &[u8], value: &[u8]) -> bool {
+pub(crate) fn holds(key: &RsaPublicKey, padding: Padding, hash: Hash, digest: &[u8], value: &[u8]) -> bool {
     let pss = |salt: usize| match hash {
         Hash::Sha256 => Pss::new_with_salt::<Sha256>(salt),
         Hash::Sha384 => Pss::new_with_salt::<Sha384>(salt),

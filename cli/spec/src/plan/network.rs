@@ -23,6 +23,9 @@ pub struct NetworkFacts {
     /// Tunnels by name.
     #[serde(default)]
     pub tunnels: BTreeMap<String, TunnelFacts>,
+    /// OPC UA applications by name.
+    #[serde(default)]
+    pub opcua: BTreeMap<String, OpcuaFacts>,
     /// Everything of the device that answers somebody, sorted; all else is silent.
     #[serde(default)]
     pub surface: Vec<Surface>,
@@ -164,6 +167,52 @@ pub struct TunnelFacts {
     pub esp_proposals: Vec<String>,
     /// What it is for, from the product.
     pub reason: String,
+}
+
+/// An OPC UA application on the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpcuaFacts {
+    /// `server` or `client`.
+    pub role: String,
+    /// `open62541`, `dotnet-standard` or `generic`.
+    pub stack: String,
+    /// Its URI; a device's certificate says this one, or one that goes on with `:…`.
+    pub application_uri: String,
+    /// The service that it serves, or uses.
+    pub service: String,
+    /// TCP port of that service.
+    pub port: u16,
+    /// Message security modes: `SignAndEncrypt`.
+    pub modes: Vec<String>,
+    /// Security policies, the preferred one first.
+    pub policies: Vec<OpcuaPolicy>,
+    /// How users prove who they are: `Certificate`.
+    pub user_tokens: Vec<String>,
+    /// Kind of the application's key: `rsa`, `p256` or `p384`.
+    pub key: String,
+    /// Shortest key of the application and of its peers that is taken, in bits.
+    pub key_bits: u32,
+    /// Longest key in bits.
+    pub key_bits_max: u32,
+    /// Whether endpoints are told without security.
+    pub discovery: bool,
+    /// What it is for, from the product.
+    pub reason: String,
+}
+
+/// A security policy of OPC UA that may be negotiated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpcuaPolicy {
+    /// Its name.
+    pub name: String,
+    /// Its URI (OPC 10000-7).
+    pub uri: String,
+    /// Signature and encryption by the application's key.
+    pub asymmetric: String,
+    /// Encryption and signature of messages.
+    pub symmetric: String,
+    /// Hash of certificates' signatures.
+    pub certificate_hash: String,
 }
 
 /// One thing of the device that answers somebody: the attackable surface is the list of all of them.

@@ -3,9 +3,9 @@
 use serde_json::{Map as JsonMap, Value, json};
 
 use super::accounts::Accounts;
-use super::ends;
 use super::layers::Applied;
 use super::{Everything, Fixed};
+use super::{ends, opcua};
 use crate::architecture::Architecture;
 use crate::product::Product;
 use crate::types::Scalar;
@@ -36,7 +36,14 @@ pub fn fixed(
         ("firewall".to_owned(), fixed.firewall.clone()),
         (
             "ends".to_owned(),
-            json!({"strongswan": ends::items(&fixed.network, "strongswan"), "openvpn": ends::items(&fixed.network, "openvpn")}),
+            json!({
+                "strongswan": ends::items(&fixed.network, "strongswan"),
+                "openvpn": ends::items(&fixed.network, "openvpn"),
+                "opcua": opcua::items(&fixed.network, None),
+                "opcua-open62541": opcua::items(&fixed.network, Some("open62541")),
+                "opcua-dotnet-standard": opcua::items(&fixed.network, Some("dotnet-standard")),
+                "opcua-generic": opcua::items(&fixed.network, Some("generic")),
+            }),
         ),
         ("signing".to_owned(), value(&fixed.signing)),
         ("storage".to_owned(), value(&fixed.storage)),

@@ -23,6 +23,9 @@ pub fn show(file: &FilePlan) -> String {
             let hash = record::sha256_hex(content.as_bytes());
             format!("a file {mode} {owner}:{group} with sha256 {}", &hash[..12])
         }
+        FilePlan::Program { mode, owner, group, sha256, .. } => {
+            format!("a program {mode} {owner}:{group} with sha256 {}", sha256.get(..12).unwrap_or(sha256))
+        }
         FilePlan::Directory { mode, owner, group } => format!("a folder {mode} {owner}:{group}"),
         FilePlan::Symlink { target } => format!("a link to `{target}`"),
     }
@@ -30,7 +33,7 @@ pub fn show(file: &FilePlan) -> String {
 
 /// Whether a text holds a private key in PEM (RFC 7468, 10 and 11, and the older forms of OpenSSL), of OpenSSH or
 /// OpenPGP, or a static key of OpenVPN.
-fn holds_secret(content: &str) -> bool {
+pub(super) fn holds_secret(content: &str) -> bool {
     content.split("-----BEGIN ").skip(1).any(|rest| {
         let label = rest.split_once("-----").map_or("", |(label, _)| label);
         label.ends_with("PRIVATE KEY")
@@ -83,8 +86,10 @@ impl Resolver<'_> {
             None => return vec![None],
             Some(ForEach::Users) => ("user", self.renderer.get("users")),
             Some(ForEach::Interfaces) => ("interface", self.interfaces()),
-            Some(ForEach::Strongswan) => ("tunnel", self.renderer.get("ends")["strongswan"].clone()),
-            Some(ForEach::Openvpn) => ("tunnel", self.renderer.get("ends")["openvpn"].clone()),
+            Some(kind @ (ForEach::Strongswan | ForEach::Openvpn)) => {
+                ("tunnel", self.renderer.get("ends")[kind.as_str()].clone())
+            }
+            Some(kind) => ("application", self.renderer.get("ends")[kind.as_str()].clone()),
         };
         items.as_array().into_iter().flatten().map(|item| Some((name, item.clone()))).collect()
     }

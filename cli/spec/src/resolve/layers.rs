@@ -18,6 +18,9 @@ use crate::source::{At, Source};
 const TUNNEL_LAYERS: [(TunnelKind, &str); 2] =
     [(TunnelKind::Strongswan, "ipsec"), (TunnelKind::Openvpn, "openvpn")];
 
+/// The layer that a product's OPC UA applications switch on.
+const OPCUA_LAYER: &str = "opcua";
+
 /// A layer that applies.
 pub struct Applied {
     /// Its name.
@@ -108,6 +111,7 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
             trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
         }
     }
+    opcua_layer(product, &mut wanted, trouble);
     for (name, _) in product.layers.iter() {
         let text = name.as_str();
         if let Some(at) = without.get(text) {
@@ -124,6 +128,19 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
         }
     }
     Ok(wanted)
+}
+
+/// The product's OPC UA applications switch their layer on.
+fn opcua_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
+    let application = product.opcua.iter().next();
+    wanted.extend(application.map(|(name, _)| (OPCUA_LAYER.to_owned(), name.at.clone())));
+    let named = product.layers.iter().find(|(name, _)| name.as_str() == OPCUA_LAYER);
+    if let (None, Some((name, _))) = (application, named) {
+        let message =
+            format!("the layer `{OPCUA_LAYER}` is for OPC UA applications, and the product has none");
+        let hint = "describe the application below `opcua`; the layer is then on by itself";
+        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    }
 }
 
 fn parameters(

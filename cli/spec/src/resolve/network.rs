@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use diag::Diagnostic;
 
 use super::references::unknown_interface;
-use super::{conduits, services, tunnels};
+use super::{conduits, opcua, services, tunnels};
 use crate::algorithms::Algorithms;
+use crate::opcua::OpcuaStandard;
 use crate::plan::{BoardFacts, InterfaceFacts, NetworkFacts, ZoneFacts};
 use crate::product::Product;
 use crate::protocol::Protocols;
@@ -21,6 +22,8 @@ pub struct Standards {
     pub protocols: Protocols,
     /// Algorithms of tunnels.
     pub algorithms: Option<Algorithms>,
+    /// Security of OPC UA.
+    pub opcua: Option<OpcuaStandard>,
 }
 
 /// Zones, interfaces, tunnels and flows of a product on a board.
@@ -43,6 +46,7 @@ pub fn resolve(
     let behind = tunnels::resolve(product, standards.algorithms.as_ref(), &mut network, trouble);
     let services = services::of(product, &standards.protocols, trouble);
     conduits::resolve(product, &services, &zone_networks, &behind, &mut network, trouble);
+    opcua::resolve(product, standards.opcua.as_ref(), &services, &mut network, trouble);
     network
 }
 

@@ -6,7 +6,7 @@ use crate::library::Area;
 use crate::plan::{NetworkFacts, ProductFacts};
 use crate::source::At;
 
-use super::{Resolver, ends, mud};
+use super::{Resolver, ends, mud, opcua};
 
 /// Templates of a peer's end by kind of tunnel: file name and template.
 const ENDS: [(&str, &str, &str); 2] = [
@@ -15,6 +15,13 @@ const ENDS: [(&str, &str, &str); 2] = [
 ];
 /// The firewall of either.
 const RULES: (&str, &str) = ("nftables.conf", "peer/ruleset.nft.hbs");
+
+/// What the other end of an OPC UA application may be configured with: file name and template.
+const OPCUA: [(&str, &str); 3] = [
+    ("open62541.conf", "opcua/open62541.conf.hbs"),
+    ("dotnet-standard.xml", "opcua/dotnet-standard.xml.hbs"),
+    ("settings.json", "opcua/settings.json.hbs"),
+];
 
 impl Resolver<'_> {
     /// The files by their path below the output folder.
@@ -38,6 +45,17 @@ impl Resolver<'_> {
             }
         }
         self.renderer.unset("tunnel");
+        // There the identity lies in the folder that `fastness provision --peer` makes.
+        self.renderer.set("parameters", serde_json::json!({"folder": "."}));
+        for (name, application) in &network.opcua {
+            self.renderer.set("application", opcua::other_end(name, application));
+            for (file, template) in OPCUA {
+                if let Some(text) = self.template_file(Area::Templates, template, at) {
+                    files.insert(format!("opcua/{name}/{file}"), text);
+                }
+            }
+        }
+        self.renderer.unset("application");
         files
     }
 }

@@ -7,6 +7,7 @@ mod escape;
 mod network;
 mod parts;
 mod pictures;
+mod traffic;
 
 use diag::ExitStatus;
 use record::Verdict;
@@ -25,6 +26,7 @@ pub fn render(report: &Report) -> String {
         ("requirements", "Requirements", parts::requirements(report)),
         ("findings", "Findings", parts::findings(report)),
         ("attacks", "Attacks", parts::attacks(report)),
+        ("traffic", "Traffic", traffic::section(report)),
         ("boot", "Boot", parts::boot(report)),
         ("configuration", "Configuration", parts::configuration(report)),
         ("files", "Files", parts::files(report)),

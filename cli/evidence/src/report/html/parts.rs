@@ -27,7 +27,8 @@ fn class(verdict: Verdict) -> &'static str {
     }
 }
 
-fn badge(verdict: Verdict) -> String {
+/// A verdict in its colour.
+pub fn badge(verdict: Verdict) -> String {
     format!("<span class=\"v {}\">{}</span>", class(verdict), verdict_words(verdict))
 }
 

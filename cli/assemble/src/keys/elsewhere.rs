@@ -1,0 +1,215 @@
+//! Signers whose private key is not in this process: a program, and a person who brings signatures.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use diag::ExitStatus;
+use exec::{Call, Tool};
+use fit::FitError;
+use fit::key::{Algorithm, PublicKey, hex};
+use fit::request::SigningRequest;
+use fit::sign::{Message, Signer};
+
+/// What a program is that signs.
+const SIGNER: Tool = Tool { program: "signer", purpose: "signs a digest", package: "" };
+/// Characters of a digest in a file's name.
+const STEM: usize = 32;
+
+/// A program that is given a digest and writes the raw signature to standard output.
+pub struct ProgramSigner {
+    /// The program.
+    pub program: PathBuf,
+    /// Name of the key.
+    pub name: String,
+    /// Public half.
+    pub key: PublicKey,
+}
+
+impl Signer for ProgramSigner {
+    fn public_key(&self) -> PublicKey {
+        self.key.clone()
+    }
+
+    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
+        let algorithm = Algorithm { hash: message.hash, bits: self.key.bits() };
+        let digest = message.digest();
+        let folder = tempfile::tempdir().map_err(|e| FitError::Key(format!("cannot make a folder: {e}")))?;
+        let log = folder.path().join("log");
+        let call = Call::new(SIGNER)
+            .at(&self.program)
+            .args(["sign", "--key", &self.name, "--algorithm", &algorithm.name()])
+            .args(["--padding", message.padding.name(), "--digest", &hex(&digest)])
+            .log(&log)
+            .failing_as(ExitStatus::Keys);
+        let signature = call.output().map_err(|failure| {
+            let why = failure.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
+            let said = fs::read(&log).unwrap_or_default();
+            let said = String::from_utf8_lossy(&said).trim().lines().last().unwrap_or_default().to_owned();
+            let program = self.program.display();
+            FitError::Key(format!("`{program}` does not sign: {why}; it said: {}", said.escape_debug()))
+        })?;
+        if !self.key.holds(message.hash, message.padding, &digest, &signature) {
+            return Err(FitError::Key(format!(
+                "`{}` gave {} bytes that are no signature by the key `{}`",
+                self.program.display(),
+                signature.len(),
+                self.name
+            )));
+        }
+        Ok(signature)
+    }
+}
+
+/// Requests and signatures as files named by the digest, so that no signature is taken for another's.
+pub struct OfflineSigner {
+    /// Folder of requests (`DIGEST.json`, `DIGEST.region`) and signatures (`DIGEST.sig`).
+    pub folder: PathBuf,
+    /// Name of the key.
+    pub name: String,
+    /// Public half.
+    pub key: PublicKey,
+    /// Whether a signature that is not there is asked for.
+    pub asks: bool,
+}
+
+impl Signer for OfflineSigner {
+    fn public_key(&self) -> PublicKey {
+        self.key.clone()
+    }
+
+    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
+        let digest = message.digest();
+        let stem = stem(&hex(&digest));
+        let path = self.folder.join(format!("{stem}.sig"));
+        let signature = match fs::read(&path) {
+            Ok(signature) => signature,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return self.missing(message, &stem),
+            Err(e) => return Err(FitError::Key(format!("cannot read `{}`: {e}", path.display()))),
+        };
+        if !self.key.holds(message.hash, message.padding, &digest, &signature) {
+            return Err(FitError::Key(format!(
+                "`{}` is no signature of these bytes by the key `{}`",
+                path.display(),
+                self.name
+            )));
+        }
+        Ok(signature)
+    }
+}
+
+impl OfflineSigner {
+    fn missing(&self, message: &Message<'_>, stem: &str) -> Result<Vec<u8>, FitError> {
+        if !self.asks {
+            return Err(FitError::Key(format!(
+                "`{}` has no signature of these bytes: the FIT or its options changed after the request, or it was not answered",
+                self.folder.display()
+            )));
+        }
+        let cannot =
+            |e: std::io::Error| FitError::Key(format!("cannot write `{}`: {e}", self.folder.display()));
+        fs::create_dir_all(&self.folder).map_err(cannot)?;
+        let request = SigningRequest::new(&self.name, &self.key, message)?;
+        let text = serde_json::to_string_pretty(&request).map_err(|e| FitError::Key(e.to_string()))?;
+        write(&self.folder.join(format!("{stem}.region")), &message.parts.concat()).map_err(cannot)?;
+        let path = self.folder.join(format!("{stem}.json"));
+        write(&path, (text + "\n").as_bytes()).map_err(cannot)?;
+        Err(FitError::Unsigned(format!("a signature is asked for in `{}`", path.display())))
+    }
+}
+
+/// The stem of a request's files.
+#[must_use]
+pub fn stem(digest: &str) -> String {
+    digest.chars().take(STEM).collect()
+}
+
+/// Whole or not at all.
+fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    fs::write(&part, content)?;
+    fs::rename(&part, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use fit::key::{Hash, Padding};
+    use fit::sign::RsaSigner;
+
+    use super::*;
+    use crate::testing::rsa_key;
+
+    const PARTS: [&[u8]; 2] = [b"covered", b"names"];
+
+    fn message() -> Message<'static> {
+        Message { hash: Hash::Sha256, padding: Padding::Pss, parts: &PARTS }
+    }
+
+    fn own(index: usize) -> RsaSigner {
+        RsaSigner::new(rsa_key(index))
+    }
+
+    fn offline(folder: &Path, asks: bool) -> OfflineSigner {
+        OfflineSigner { folder: folder.to_owned(), name: "gw".into(), key: own(0).public_key(), asks }
+    }
+
+    #[test]
+    fn a_signature_is_asked_for_once_and_then_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = offline(folder.path(), true);
+        let text = signer.sign(&message()).unwrap_err().to_string();
+        assert!(text.starts_with("not signed yet: a signature is asked for in `"), "{text}");
+        let stem = stem(&hex(&message().digest()));
+        let request: SigningRequest =
+            serde_json::from_slice(&fs::read(folder.path().join(format!("{stem}.json"))).unwrap()).unwrap();
+        let region = fs::read(folder.path().join(format!("{stem}.region"))).unwrap();
+        assert_eq!((region.as_slice(), request.algorithm.as_str()), (&b"coverednames"[..], "sha256,rsa2048"));
+        request.check(&region, &own(0).public_key()).unwrap();
+        let text = request.check(b"other", &own(0).public_key()).unwrap_err().to_string();
+        assert!(text.contains("the request says"), "{text}");
+        let text = request.check(&region, &own(1).public_key()).unwrap_err().to_string();
+        assert!(text.contains("is wanted, this one is"), "{text}");
+        let signature = own(0).sign(&message()).unwrap();
+        fs::write(folder.path().join(format!("{stem}.sig")), &signature).unwrap();
+        assert_eq!(offline(folder.path(), false).sign(&message()).unwrap(), signature);
+    }
+
+    #[test]
+    fn a_signature_by_another_key_or_of_other_bytes_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let stem = stem(&hex(&message().digest()));
+        fs::write(folder.path().join(format!("{stem}.sig")), own(1).sign(&message()).unwrap()).unwrap();
+        let text = offline(folder.path(), true).sign(&message()).unwrap_err().to_string();
+        assert!(text.contains("is no signature of these bytes by the key `gw`"), "{text}");
+        let other = Message { parts: &[b"changed"], ..message() };
+        let text = offline(folder.path(), false).sign(&other).unwrap_err().to_string();
+        assert!(text.contains("changed after the request, or it was not answered"), "{text}");
+        assert!(!folder.path().join("x.json").exists());
+    }
+
+    fn program(folder: &Path, script: &str) -> ProgramSigner {
+        let path = folder.join("sign.sh");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        ProgramSigner { program: path, name: "gw".into(), key: own(0).public_key() }
+    }
+
+    #[test]
+    fn a_program_signs_and_its_answer_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = folder.path().join("answer");
+        fs::write(&answer, own(0).sign(&message()).unwrap()).unwrap();
+        let said = folder.path().join("said");
+        let script = format!("echo \"$@\" > '{}'; cat '{}'", said.display(), answer.display());
+        let signature = program(folder.path(), &script).sign(&message()).unwrap();
+        assert_eq!(signature, own(0).sign(&message()).unwrap());
+        let digest = hex(&message().digest());
+        let expected = format!("sign --key gw --algorithm sha256,rsa2048 --padding pss --digest {digest}\n");
+        assert_eq!(fs::read_to_string(said).unwrap(), expected);
+        let text = program(folder.path(), "echo no").sign(&message()).unwrap_err().to_string();
+        assert!(text.contains("gave 3 bytes that are no signature by the key `gw`"), "{text}");
+        let text = program(folder.path(), "echo 'token is locked' >&2; exit 3").sign(&message()).unwrap_err();
+        assert!(text.to_string().contains("does not sign: "), "{text}");
+    }
+}

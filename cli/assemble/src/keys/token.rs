@@ -1,0 +1,196 @@
+//! A key in a token: PKCS#11 (OASIS, version 2.40) through the library of the token's maker.
+//!
+//! The private key never leaves the token. A session is opened for each use and closed with it.
+
+use cryptoki::context::{CInitializeArgs, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+use diag::{ExitStatus, Failure, Outcome};
+use fit::FitError;
+use fit::key::{Hash, Padding, PublicKey};
+use fit::sign::{Message, Signer};
+use rsa::{BigUint, RsaPublicKey};
+use secret::Secret;
+
+use super::uri::TokenUri;
+
+/// `DigestInfo` in front of a digest (RFC 8017, 9.2, note 1): all but the digest.
+const SHA256: [u8; 19] = [48, 49, 48, 13, 6, 9, 96, 134, 72, 1, 101, 3, 4, 2, 1, 5, 0, 4, 32];
+const SHA384: [u8; 19] = [48, 65, 48, 13, 6, 9, 96, 134, 72, 1, 101, 3, 4, 2, 2, 5, 0, 4, 48];
+const SHA512: [u8; 19] = [48, 81, 48, 13, 6, 9, 96, 134, 72, 1, 101, 3, 4, 2, 3, 5, 0, 4, 64];
+
+/// Signs with a key in a token.
+pub struct TokenSigner {
+    uri: TokenUri,
+    pin: Secret,
+    key: PublicKey,
+}
+
+impl TokenSigner {
+    /// Logs in and finds the key.
+    ///
+    /// # Errors
+    /// `token-module`, `token-absent`, `token-locked`, `wrong-passphrase`, `missing-key`, or `token`.
+    pub fn open(uri: &TokenUri, pin: &Secret) -> Outcome<Self> {
+        let key = with_key(uri, pin, public)?;
+        Ok(Self { uri: uri.clone(), pin: pin.clone(), key })
+    }
+
+    /// The public half of the key.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.key
+    }
+}
+
+impl Signer for TokenSigner {
+    fn public_key(&self) -> PublicKey {
+        self.key.clone()
+    }
+
+    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
+        let digest = message.digest();
+        let signature = with_key(&self.uri, &self.pin, |session, key| {
+            let (mechanism, data) = mechanism(message, &digest);
+            session.sign(&mechanism, key, &data).map_err(|e| refused(&self.uri, "sign", &e))
+        });
+        let signature = signature.map_err(|failure| FitError::Key(failure.to_string()))?;
+        if !self.key.holds(message.hash, message.padding, &digest, &signature) {
+            return Err(FitError::Key("the token's signature does not verify with its own key".to_owned()));
+        }
+        Ok(signature)
+    }
+}
+
+fn mechanism<'a>(message: &Message<'_>, digest: &[u8]) -> (Mechanism<'a>, Vec<u8>) {
+    let (prefix, hash_alg, mgf) = match message.hash {
+        Hash::Sha256 => (SHA256, MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
+        Hash::Sha384 => (SHA384, MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
+        Hash::Sha512 => (SHA512, MechanismType::SHA512, PkcsMgfType::MGF1_SHA512),
+    };
+    match message.padding {
+        Padding::Pkcs1v15 => (Mechanism::RsaPkcs, [&prefix, digest].concat()),
+        Padding::Pss => {
+            // A digest has 64 bytes at most.
+            let s_len = u64::try_from(digest.len()).unwrap_or_default().into();
+            (Mechanism::RsaPkcsPss(PkcsPssParams { hash_alg, mgf, s_len }), digest.to_vec())
+        }
+    }
+}
+
+fn with_key<T>(
+    uri: &TokenUri,
+    pin: &Secret,
+    use_it: impl FnOnce(&Session, ObjectHandle) -> Outcome<T>,
+) -> Outcome<T> {
+    let module = uri.module.display();
+    let library = Pkcs11::new(&uri.module).map_err(|e| {
+        failure("token-module", format!("`{module}` is no PKCS#11 library that can be loaded: {e}"))
+            .hint("`module-path` of the key's URI names the library of the token's maker")
+    })?;
+    match library.initialize(CInitializeArgs::OsThreads) {
+        Ok(()) | Err(Error::AlreadyInitialized) => {}
+        Err(e) => return Err(refused(uri, "start", &e)),
+    }
+    let session =
+        library.open_ro_session(slot(&library, uri)?).map_err(|e| refused(uri, "open a session", &e))?;
+    let pin = String::from_utf8(pin.bytes().to_vec())
+        .map_err(|_| failure("wrong-passphrase", "expected a PIN of text, found other bytes".to_owned()))?;
+    session.login(UserType::User, Some(&AuthPin::new(pin))).map_err(|e| cannot_log_in(uri, &e))?;
+    let key = key(&session, uri)?;
+    use_it(&session, key)
+}
+
+fn slot(library: &Pkcs11, uri: &TokenUri) -> Outcome<Slot> {
+    let slots =
+        library.get_slots_with_initialized_token().map_err(|e| refused(uri, "list its tokens", &e))?;
+    let mut fitting = Vec::new();
+    let mut seen = Vec::new();
+    for slot in slots {
+        let Ok(info) = library.get_token_info(slot) else { continue };
+        let fits = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found.trim());
+        if fits(&uri.token, info.label()) && fits(&uri.serial, info.serial_number()) {
+            fitting.push(slot);
+        }
+        seen.push(format!("`{}`", info.label().trim().escape_debug()));
+    }
+    let wanted = uri.token.as_deref().or(uri.serial.as_deref()).unwrap_or("any");
+    match fitting.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(failure(
+            "token-absent",
+            format!(
+                "the token `{wanted}` is not there; found {}",
+                if seen.is_empty() { "none".into() } else { seen.join(", ") }
+            ),
+        )
+        .hint("plug it in, or correct `token` in the key's URI")),
+        more => Err(failure("token", format!("{} tokens are called `{wanted}`", more.len()))
+            .hint("add `serial=` to the key's URI")),
+    }
+}
+
+fn key(session: &Session, uri: &TokenUri) -> Outcome<ObjectHandle> {
+    let mut wanted = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
+    wanted.extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
+    wanted.extend(uri.id.clone().map(Attribute::Id));
+    let keys = session.find_objects(&wanted).map_err(|e| refused(uri, "look for the key", &e))?;
+    let name = uri
+        .object
+        .clone()
+        .unwrap_or_else(|| format!("id {}", fit::key::hex(uri.id.as_deref().unwrap_or(&[]))));
+    match keys.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(failure("missing-key", format!("the token has no private key `{name}`"))),
+        more => Err(failure("token", format!("the token has {} private keys `{name}`", more.len()))
+            .hint("add `id=` to the key's URI")),
+    }
+}
+
+fn public(session: &Session, key: ObjectHandle) -> Outcome<PublicKey> {
+    let asked = [AttributeType::KeyType, AttributeType::Modulus, AttributeType::PublicExponent];
+    let not_rsa = || failure("key-format", "expected an RSA key in the token, found another kind".to_owned());
+    let attributes = session
+        .get_attributes(key, &asked)
+        .map_err(|e| failure("token", format!("the token does not tell the public half of the key: {e}")))?;
+    let (mut modulus, mut exponent) = (None, None);
+    for attribute in attributes {
+        match attribute {
+            Attribute::KeyType(kind) if kind != KeyType::RSA => return Err(not_rsa()),
+            Attribute::Modulus(bytes) => modulus = Some(BigUint::from_bytes_be(&bytes)),
+            Attribute::PublicExponent(bytes) => exponent = Some(BigUint::from_bytes_be(&bytes)),
+            _ => {}
+        }
+    }
+    let (modulus, exponent) = modulus.zip(exponent).ok_or_else(not_rsa)?;
+    let key = RsaPublicKey::new(modulus, exponent)
+        .map_err(|e| failure("key-format", format!("the token's key is no RSA key: {e}")))?;
+    Ok(PublicKey::from_rsa(key))
+}
+
+fn cannot_log_in(uri: &TokenUri, error: &Error) -> Failure {
+    match error {
+        Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => {
+            failure("wrong-passphrase", "the PIN does not open the token".to_owned())
+                .hint("a token locks itself after some wrong PINs")
+        }
+        Error::Pkcs11(RvError::PinLocked | RvError::PinExpired, _) => {
+            failure("token-locked", "the token is locked".to_owned())
+                .hint("its security officer can set a new PIN")
+        }
+        other => refused(uri, "log in", other),
+    }
+}
+
+fn refused(uri: &TokenUri, what: &str, error: &Error) -> Failure {
+    failure("token", format!("the token behind `{}` does not {what}: {error}", uri.module.display()))
+}
+
+fn failure(code: &'static str, message: String) -> Failure {
+    Failure::error(ExitStatus::Keys, code, message)
+}

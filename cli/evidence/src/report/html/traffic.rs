@@ -1,0 +1,120 @@
+//! What probes on the wires showed: a table for each interface.
+
+use std::fmt::Write as _;
+
+use record::{TrafficClass, TunnelClass, Verdict};
+
+use super::escape::{e, prose};
+use super::parts::{badge, seconds};
+use crate::report::Report;
+
+/// The whole section; empty when nothing was sent.
+pub fn section(report: &Report) -> String {
+    let Some(traffic) = &report.traffic else { return String::new() };
+    let mut body = format!(
+        "<p class=lead>Packets sent to the running device, on its own wires, by senders the plan allows and by strangers. {}.</p>\n",
+        prose(&traffic.summary)
+    );
+    for interface in &traffic.interfaces {
+        let rows: String = interface.classes.iter().map(row).collect();
+        let _ = writeln!(
+            body,
+            "<h3>{}</h3>\n<table class=cards><thead><tr><th>Verdict</th><th>Probes</th><th>From</th><th>To</th><th>Answered</th></tr></thead>\
+             <tbody>{rows}</tbody></table>",
+            e(&interface.interface)
+        );
+        for sent in &interface.unasked {
+            let _ = writeln!(body, "<p>{} sent unasked: {}</p>", badge(Verdict::Fail), e(sent));
+        }
+        if !interface.tolerated.is_empty() {
+            let items: String =
+                interface.tolerated.iter().map(|line| format!("<li>{}</li>", prose(line))).collect();
+            let _ = writeln!(
+                body,
+                "<p class=\"small dim\">Not judged, each with its reason</p><ul class=\"plain small\">{items}</ul>"
+            );
+        }
+        let _ = writeln!(
+            body,
+            "<p class=\"small dim\">{}; all frames: {}</p>",
+            seconds(interface.ms),
+            e(&interface.pcap)
+        );
+    }
+    if !traffic.tunnels.is_empty() {
+        let rows: String = traffic.tunnels.iter().map(tunnel_row).collect();
+        let _ = writeln!(
+            body,
+            "<h3>Tunnels, with a machine at the other end</h3>\n<table class=cards><thead><tr><th>Verdict</th><th>Tunnel</th><th>Seen at either end</th></tr></thead>\
+             <tbody>{rows}</tbody></table>"
+        );
+    }
+    body
+}
+
+fn tunnel_row(class: &TunnelClass) -> String {
+    let lines: String = class
+        .problems
+        .iter()
+        .chain(&class.seen)
+        .map(|line| format!("<div class=small>{}</div>", e(line)))
+        .collect();
+    format!(
+        "<tr><td>{}</td><td><b>{}</b> {}</td><td data-l=Seen>{lines}</td></tr>\n",
+        badge(crate::traffic::verdict(class.verdict)),
+        e(&class.tunnel),
+        e(&class.class),
+    )
+}
+
+fn row(class: &TrafficClass) -> String {
+    let verdict = crate::traffic::verdict(class.verdict);
+    let answered = if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
+    let problems: String =
+        class.problems.iter().map(|problem| format!("<div class=small>{}</div>", prose(problem))).collect();
+    format!(
+        "<tr><td>{}</td><td data-l=Probes><b>{}</b> {}</td><td data-l=From>{}</td><td data-l=To>{}</td><td data-l=Answered>{}{problems}</td></tr>\n",
+        badge(verdict),
+        e(&class.class),
+        class.probes,
+        e(&class.source),
+        e(&class.target),
+        e(&answered),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn each_class_is_a_row_with_its_answers_and_its_problems() {
+        let mut input = sample::input();
+        let class = &mut input.traffic.as_mut().unwrap().interfaces[1].classes[0];
+        class.verdict = record::TrafficVerdict::Fail;
+        class.problems = vec!["tcp/8080 accepts".to_owned()];
+        let html = section(&Report::new(input).unwrap());
+        assert!(
+            html.contains("<b>tcp</b> 65535") && html.contains("data-l=Answered>tcp/22 accepts"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<span class=\"v fail\">FAIL</span>") && html.contains("tcp/8080 accepts"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn without_probes_there_is_no_section() {
+        let mut input = sample::input();
+        input.traffic = None;
+        let report = Report::new(input).unwrap();
+        assert_eq!(section(&report), "");
+        assert!(
+            report.not_shown.iter().any(|line| line.starts_with("No packet was sent")),
+            "{:?}",
+            report.not_shown
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! Findings of the probes on the device's wires.
+//!
+//! One finding for each kind of probes, whatever the number of interfaces, so that the catalogue can name
+//! it; its parts say interface, sender and address. The findings are made from the record alone.
+
+use std::collections::BTreeMap;
+
+use record::{Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict};
+
+/// What each class of probes asserts. A class that is not listed is shown under its own name.
+const TITLES: [(&str, &str); 6] = [
+    ("early", "From power-on until the firewall is up nothing answers that the plan does not allow"),
+    ("ethernet", "No ethertype answers that the plan does not allow"),
+    ("icmp", "Of all ICMP types exactly the plan's are answered"),
+    ("icmpv6", "Of the ICMPv6 types exactly the plan's are answered"),
+    ("tcp", "Of all TCP ports exactly the plan's are reached, and by the plan's senders only"),
+    ("udp", "Of all UDP ports none answers that the plan does not allow"),
+];
+
+/// Words of parts that are shown in a finding's `seen`; the rest is counted.
+const SHOWN: usize = 6;
+
+/// One finding for each class of probes, and one for what the device sent unasked.
+#[must_use]
+pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
+    let mut classes: BTreeMap<&str, Vec<Part>> = BTreeMap::new();
+    let mut unasked = Vec::new();
+    for interface in &traffic.interfaces {
+        let name = &interface.interface;
+        for class in &interface.classes {
+            classes.entry(&class.class).or_default().push(part(name, class));
+        }
+        let sent = &interface.unasked;
+        unasked.push(Part {
+            id: format!("traffic.unasked:{name}"),
+            verdict: if sent.is_empty() { Verdict::Pass } else { Verdict::Fail },
+            expected: "nothing that the plan does not allow".to_owned(),
+            seen: if sent.is_empty() { "nothing else".to_owned() } else { sent.join("; ") },
+            waiver: None,
+        });
+    }
+    let mut findings: Vec<Finding> = classes
+        .into_iter()
+        .map(|(name, parts)| {
+            let title = TITLES.iter().find(|(class, _)| *class == name).map_or(name, |(_, title)| title);
+            finding(&format!("traffic.{name}"), title, parts, traffic)
+        })
+        .collect();
+    let title = "The device sends no TCP, UDP or other IP packet that the plan does not allow";
+    findings.push(finding("traffic.unasked", title, unasked, traffic));
+    if !traffic.tunnels.is_empty() {
+        let title = "Conduits of a tunnel are reached through it alone, and peers that are not the right one are refused";
+        findings.push(finding(
+            "traffic.tunnels",
+            title,
+            traffic.tunnels.iter().map(tunnel_part).collect(),
+            traffic,
+        ));
+    }
+    findings
+}
+
+/// As a check's verdict; what has no test yet says nothing.
+pub(crate) fn verdict(verdict: TrafficVerdict) -> Verdict {
+    match verdict {
+        TrafficVerdict::Pass => Verdict::Pass,
+        TrafficVerdict::Fail => Verdict::Fail,
+        TrafficVerdict::NotRun => Verdict::CouldNotRun,
+        TrafficVerdict::NotShown => Verdict::NotApplicable,
+    }
+}
+
+fn tunnel_part(class: &TunnelClass) -> Part {
+    let said = if class.problems.is_empty() { &class.seen } else { &class.problems };
+    Part {
+        id: format!("traffic.tunnels:{}, {}", class.tunnel, class.class),
+        verdict: verdict(class.verdict),
+        expected: "as the plan says, with a machine at the other end".to_owned(),
+        seen: if said.is_empty() { "as expected".to_owned() } else { said.join("; ") },
+        waiver: None,
+    }
+}
+
+fn part(interface: &str, class: &TrafficClass) -> Part {
+    let verdict = verdict(class.verdict);
+    let answered = if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
+    let seen = if class.problems.is_empty() { answered } else { class.problems.join("; ") };
+    Part {
+        id: format!("traffic.{}:{interface}, {} to {}", class.class, class.source, class.target),
+        verdict,
+        expected: format!("{} probes, answered as the plan says", class.probes),
+        seen,
+        waiver: None,
+    }
+}
+
+fn finding(check: &str, title: &str, parts: Vec<Part>, traffic: &TrafficRecord) -> Finding {
+    let with = |verdict: Verdict| parts.iter().filter(move |part| part.verdict == verdict);
+    // No interface, no probe: nothing was shown.
+    let verdict = if with(Verdict::Fail).next().is_some() {
+        Verdict::Fail
+    } else if parts.is_empty() || with(Verdict::CouldNotRun).next().is_some() {
+        Verdict::CouldNotRun
+    } else if with(Verdict::Pass).next().is_none() {
+        Verdict::NotApplicable
+    } else {
+        Verdict::Pass
+    };
+    let mut seen = format!("{} of {} hold", with(Verdict::Pass).count(), parts.len());
+    // What has no test is told, too, behind what is wrong.
+    let wrong = with(Verdict::Fail).chain(with(Verdict::CouldNotRun));
+    let bad: Vec<&Part> = wrong.chain(with(Verdict::NotApplicable)).collect();
+    for (index, part) in bad.iter().take(SHOWN).enumerate() {
+        let name = crate::authority::short_id(&part.id);
+        let join = if index == 0 { ": " } else { "; " };
+        seen += &format!("{join}{name}: {}", part.seen);
+    }
+    if bad.len() > SHOWN {
+        seen += &format!("; and {} more", bad.len() - SHOWN);
+    }
+    Finding {
+        check: check.to_owned(),
+        title: title.to_owned(),
+        layer: "network".to_owned(),
+        requirements: Vec::new(),
+        stage: Stage::Traffic,
+        verdict,
+        expected: "what answers is exactly `network.surface` of the plan".to_owned(),
+        seen,
+        artefact_sha256: traffic.disk_sha256.clone(),
+        waiver: None,
+        parts,
+        defined_at: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn of(traffic: &TrafficRecord, check: &str) -> Finding {
+        findings_of_traffic(traffic).into_iter().find(|finding| finding.check == check).unwrap()
+    }
+
+    #[test]
+    fn interfaces_are_parts_of_one_finding() {
+        let finding = of(&sample::traffic(), "traffic.tcp");
+        assert_eq!((finding.verdict, finding.parts.len()), (Verdict::Pass, 2));
+        assert_eq!(finding.seen, "2 of 2 hold");
+        assert!(finding.parts[0].seen.contains("tcp/22 accepts"), "{:?}", finding.parts);
+        assert_eq!(of(&sample::traffic(), "traffic.unasked").verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_port_too_many_fails_and_a_class_that_was_not_heard_is_no_pass() {
+        let mut traffic = sample::traffic();
+        let class = &mut traffic.interfaces[1].classes[0];
+        class.verdict = TrafficVerdict::Fail;
+        class.problems = vec!["tcp/8080 accepts, and no line of the surface allows it".to_owned()];
+        let finding = of(&traffic, "traffic.tcp");
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(
+            finding.seen.starts_with("1 of 2 hold: eth1, 192.0.2.7 to 192.0.2.1: tcp/8080"),
+            "{}",
+            finding.seen
+        );
+        traffic.interfaces[1].classes[0].verdict = TrafficVerdict::NotRun;
+        assert_eq!(of(&traffic, "traffic.tcp").verdict, Verdict::CouldNotRun);
+    }
+
+    #[test]
+    fn a_tunnel_s_classes_are_parts_and_what_has_no_test_is_no_pass_of_its_own() {
+        let mut traffic = sample::traffic();
+        let class = |class: &str, verdict: TrafficVerdict, problem: &str| TunnelClass {
+            tunnel: "scada".into(),
+            class: class.into(),
+            verdict,
+            seen: vec!["AES_GCM_16_256".into()],
+            problems: if problem.is_empty() { vec![] } else { vec![problem.into()] },
+        };
+        traffic.tunnels =
+            vec![class("refuses sha1", TrafficVerdict::NotShown, "no maker of such certificates")];
+        assert_eq!(of(&traffic, "traffic.tunnels").verdict, Verdict::NotApplicable);
+        traffic.tunnels.push(class("negotiated", TrafficVerdict::Pass, ""));
+        let finding = of(&traffic, "traffic.tunnels");
+        assert_eq!(finding.verdict, Verdict::Pass);
+        assert_eq!(finding.seen, "1 of 2 hold: scada, refuses sha1: no maker of such certificates");
+        traffic.tunnels.push(class("leak", TrafficVerdict::Fail, "3 times tcp in clear"));
+        let finding = of(&traffic, "traffic.tunnels");
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(
+            finding.seen.starts_with("1 of 3 hold: scada, leak: 3 times tcp in clear; "),
+            "{}",
+            finding.seen
+        );
+    }
+
+    #[test]
+    fn what_was_sent_unasked_fails_and_no_interface_is_no_pass() {
+        let mut traffic = sample::traffic();
+        traffic.interfaces[0].unasked = vec!["eth0: udp to 203.0.113.9 port 53".to_owned()];
+        let finding = of(&traffic, "traffic.unasked");
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(finding.seen.contains("port 53"), "{}", finding.seen);
+        traffic.interfaces.clear();
+        assert_eq!(of(&traffic, "traffic.unasked").verdict, Verdict::CouldNotRun);
+    }
+}

@@ -1,0 +1,157 @@
+//! `fastness fit sign-request`, `answer` and `attach`: the private key is on another machine.
+//!
+//! The build machine has the public key only. What goes over are the covered bytes, which hold no image; what
+//! comes back is a signature, which is taken only if it is one of exactly these bytes.
+
+use std::path::{Path, PathBuf};
+
+use assemble::keys::{KeyStore, OfflineSigner, stem};
+use diag::{ExitStatus, Failure, Outcome};
+use fit::fdt::Tree;
+use fit::key::{Hash, PublicKey};
+use fit::request::{MAX_REGION, SigningRequest, describe};
+use fit::sign::Message;
+use serde::Serialize;
+
+use super::fit::{read, wrong};
+use super::fit_write::{SignWith, prove, write};
+use crate::output::{Output, clean};
+use crate::stages::{self, Passphrase};
+
+/// Arguments of `fit sign-request`.
+#[derive(Debug, clap::Args)]
+pub struct RequestArguments {
+    /// The FIT
+    file: PathBuf,
+    #[command(flatten)]
+    with: SignWith,
+    /// Folder for the requests
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// Arguments of `fit attach`.
+#[derive(Debug, clap::Args)]
+pub struct AttachArguments {
+    /// The FIT that the signatures were asked for
+    file: PathBuf,
+    /// Folder with the requests and their signatures
+    requests: PathBuf,
+    #[command(flatten)]
+    with: SignWith,
+    /// Where to write the signed FIT
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Arguments of `fit answer`.
+#[derive(Debug, clap::Args)]
+pub struct AnswerArguments {
+    /// The request (`….json`); the covered bytes are beside it (`….region`)
+    request: PathBuf,
+    /// Key of this machine's key store; otherwise the one of the request's name
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
+    /// Only show what would be signed
+    #[arg(long)]
+    show: bool,
+    #[command(flatten)]
+    passphrase: Passphrase,
+}
+
+#[derive(Serialize)]
+struct Requested {
+    folder: PathBuf,
+    /// What has to be signed: one sentence for each signature; empty when all are there.
+    wanted: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Answered<'a> {
+    request: &'a SigningRequest,
+    covered: Vec<String>,
+    signature: Option<PathBuf>,
+}
+
+fn signer(with: &SignWith, store: &KeyStore, folder: &Path, asks: bool) -> Outcome<OfflineSigner> {
+    let key = PublicKey::from_rsa(store.public(&with.key)?.key);
+    Ok(OfflineSigner { folder: folder.to_owned(), name: with.key.clone(), key, asks })
+}
+
+/// Writes a request for each signature that the FIT still wants; nothing is signed.
+pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
+    let blob = read(&asked.file)?;
+    let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
+    let signer = signer(&asked.with, store, &asked.output, true)?;
+    let wanted = match fit::sign::sign(tree, &asked.with.options()?, &signer) {
+        Ok(_) => Vec::new(),
+        Err(fit::FitError::Unsigned(why)) => why.split("; ").map(str::to_owned).collect(),
+        Err(e) => return Err(wrong(&asked.file, &e)),
+    };
+    let result = Requested { folder: asked.output.clone(), wanted };
+    output.result(&result, |_| match result.wanted.len() {
+        0 => format!("every signature is in `{}`: `fastness fit attach` puts them in\n", asked.output.display()),
+        count => format!(
+            "{}\n{count} to be signed: `fastness fit answer REQUEST` where the key is, then `fastness fit attach` here\n",
+            result.wanted.join("\n")
+        ),
+    });
+    Ok(ExitStatus::Success)
+}
+
+/// Puts signatures into the FIT, and verifies the result before it is written.
+pub fn attach(asked: &AttachArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
+    let blob = read(&asked.file)?;
+    let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
+    let signer = signer(&asked.with, store, &asked.requests, false)?;
+    let signed = fit::sign::sign(tree, &asked.with.options()?, &signer).map_err(|e| {
+        Failure::error(ExitStatus::Keys, "stale-signature", e.to_string())
+            .hint("nothing was written; ask again with `fastness fit sign-request` and the same options")
+    })?;
+    prove(&asked.file, &signed, &asked.with, &signer.key)?;
+    write(&asked.output, &signed, output)
+}
+
+/// Shows what a request is about, and signs it.
+pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
+    let text = read(&asked.request)?;
+    let request: SigningRequest = serde_json::from_slice(&text).map_err(|e| {
+        Failure::error(
+            ExitStatus::Input,
+            "request",
+            format!("expected a request for a signature, `{}` is none: {e}", asked.request.display()),
+        )
+    })?;
+    let path = asked.request.with_extension("region");
+    let region = read(&path)?;
+    if region.len() > MAX_REGION {
+        return Err(wrong(&path, &fit::FitError::Fit(format!("expected at most {MAX_REGION} bytes"))));
+    }
+    let name = asked.key.as_deref().unwrap_or(&request.key_name);
+    let public = PublicKey::from_rsa(store.public(name)?.key);
+    request.check(&region, &public).map_err(|e| wrong(&path, &e))?;
+    let covered = describe(&region).map_err(|e| wrong(&path, &e))?;
+    let head = format!("{} {} for `{}`", request.algorithm, request.padding.name(), request.key_name);
+    let shown = clean(&format!("{head}, covering\n  {}\n", covered.join("\n  ")));
+    let mut signature = None;
+    if !asked.show {
+        // Before a passphrase is asked for: whoever signs sees what.
+        output.note(shown.trim_end());
+        let hash: Hash = request.hash().map_err(|e| wrong(&asked.request, &e))?;
+        let secret = asked.passphrase.read(store, name)?;
+        let key = store.load_signing(name, &secret)?;
+        let message = Message { hash, padding: request.padding, parts: &[&region] };
+        let made = key.signer().sign(&message).map_err(|e| {
+            Failure::error(ExitStatus::Keys, "signing", format!("the request cannot be signed: {e}"))
+        })?;
+        let file = asked.request.with_file_name(format!("{}.sig", stem(&request.digest)));
+        stages::write_atomic(&file, &made)?;
+        signature = Some(file);
+    }
+    let result = Answered { request: &request, covered, signature };
+    output.result(&result, |_| match &result.signature {
+        None => shown.clone(),
+        Some(file) => format!("signed: bring `{}` back\n", file.display()),
+    });
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,280 @@
+//! Keys whose private half is elsewhere: on another machine, behind a program, in a token.
+//!
+//! The other side is OpenSSL or SoftHSM, so that a mistake on both sides cannot agree with itself.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::support::{Place, Run};
+
+const SIZE: [&str; 2] = ["--algorithm", "sha256,rsa2048"];
+
+/// Whether a tool is missing; with FASTNESS_REQUIRE_TOOLS that is a failure.
+fn missing(tools: &[&str]) -> bool {
+    for tool in tools {
+        if !Command::new(tool).arg("--version").output().is_ok_and(|_| true) {
+            assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{tool}` is not installed");
+            let said = format!("SKIPPED: `{tool}` is not installed\n");
+            std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
+            return true;
+        }
+    }
+    false
+}
+
+fn private(place: &Place, file: &str, text: &str) {
+    std::fs::write(place.path(file), text).unwrap();
+    std::fs::set_permissions(place.path(file), PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+fn shell(place: &Place, script: &str) -> Run {
+    let run = Run::of(place.shell(script).output().unwrap());
+    assert_eq!(run.code, 0, "{script}: {run:?}");
+    run
+}
+
+/// An unsigned FIT `u.itb`, and a key pair of OpenSSL's.
+fn place() -> Place {
+    let place = Place::new();
+    std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
+    shell(
+        &place,
+        "fastness fit build --kernel Image --load 0x40400000 -o u.itb
+         openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem 2>/dev/null ||
+             openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem 2>/dev/null
+         openssl pkey -in other.pem -pubout -out other.pub.pem",
+    );
+    place
+}
+
+fn verify(place: &Place, file: &str, key: &str) -> Run {
+    place.run(&[&["fit", "verify", file, "--key", key], &SIZE[..]].concat())
+}
+
+/// Runs a verb of `fit` with the key `gw`.
+fn fit(place: &Place, arguments: &[&str]) -> Run {
+    place.run(&[&["fit"], arguments, &["--key", "gw"], &SIZE].concat())
+}
+
+#[test]
+fn a_signature_is_asked_for_made_by_openssl_and_attached() {
+    if missing(&["openssl"]) {
+        return;
+    }
+    let place = place();
+    let added =
+        place.run(&["keys", "add", "gw", "--uri", "offline:", "--public", "other.pub.pem", "--release"]);
+    assert!(added.out.starts_with("added `gw`: RSA 2048, release, offline:, sha256 "), "{added:?}");
+    let asked = fit(&place, &["sign-request", "u.itb", "-o", "requests"]);
+    assert_eq!(asked.code, 0, "{asked:?}");
+    assert!(asked.out.contains("1 to be signed: `fastness fit answer REQUEST`"), "{asked:?}");
+
+    // Not answered yet.
+    let early = fit(&place, &["attach", "u.itb", "requests", "-o", "s.itb"]);
+    assert_eq!(early.code, 8);
+    assert!(
+        early.err.contains("error[stale-signature]") && early.err.contains("or it was not answered"),
+        "{early:?}"
+    );
+    assert!(!place.path("s.itb").exists());
+
+    shell(
+        &place,
+        "for region in requests/*.region; do
+             openssl dgst -sha256 -sign other.pem -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest \
+                 -out \"${region%.region}.sig\" \"$region\"
+         done",
+    );
+    let attached = fit(&place, &["attach", "u.itb", "requests", "-o", "s.itb"]);
+    assert_eq!(attached.code, 0, "{attached:?}");
+    let verified = verify(&place, "s.itb", "gw");
+    assert!(verified.out.ends_with("the FIT verifies\n"), "{verified:?}");
+
+    // Another kernel: the old answer is not one of its bytes.
+    std::fs::write(place.path("Image"), vec![0x5b; 5000]).unwrap();
+    shell(&place, "fastness fit build --kernel Image --load 0x40400000 -o u.itb");
+    let stale = fit(&place, &["attach", "u.itb", "requests", "-o", "t.itb"]);
+    assert_eq!(stale.code, 8);
+    assert!(stale.err.contains("the FIT or its options changed after the request"), "{stale:?}");
+    assert!(!place.path("t.itb").exists());
+}
+
+#[test]
+fn whoever_answers_sees_what_is_signed_and_signs_only_what_was_asked_of_that_key() {
+    if missing(&["openssl"]) {
+        return;
+    }
+    let place = place();
+    // The machine with the key has a store of its own.
+    shell(
+        &place,
+        "fastness keys new gw --bits 2048 --keys vault
+         fastness keys new mallory --bits 2048 --keys vault
+         fastness keys add gw --uri offline: --public vault/gw.pub.pem
+         fastness fit sign-request u.itb --key gw --algorithm sha256,rsa2048 -o requests
+         mv requests/*.json requests/r.json; mv requests/*.region requests/r.region",
+    );
+    let show = place.run(&["fit", "answer", "requests/r.json", "--show", "--keys", "vault"]);
+    assert_eq!(show.code, 0, "{show:?}");
+    assert!(show.out.contains("sha256,rsa2048 pss for `gw`, covering\n"), "{show:?}");
+    assert!(show.out.contains("  /configurations/conf kernel = \"kernel\"\n"), "{show:?}");
+    assert!(show.out.contains("  /images/kernel/hash-1 value = <"), "{show:?}");
+
+    let other = place.run(&["fit", "answer", "requests/r.json", "--key", "mallory", "--keys", "vault"]);
+    assert_eq!(other.code, 3, "{other:?}");
+    assert!(other.err.contains("is wanted, this one is"), "{other:?}");
+
+    let mut region = std::fs::read(place.path("requests/r.region")).unwrap();
+    region[40] ^= 1;
+    std::fs::write(place.path("requests/r.region"), &region).unwrap();
+    let forged = place.run(&["fit", "answer", "requests/r.json", "--keys", "vault"]);
+    assert_eq!(forged.code, 3);
+    assert!(forged.err.contains("the covered bytes have the digest"), "{forged:?}");
+    region[40] ^= 1;
+    std::fs::write(place.path("requests/r.region"), &region).unwrap();
+
+    let signed = place.run(&["fit", "answer", "requests/r.json", "--keys", "vault"]);
+    assert_eq!(signed.code, 0, "{signed:?}");
+    assert!(signed.err.contains("covering"), "seen before it is signed: {signed:?}");
+    let attached = fit(&place, &["attach", "u.itb", "requests", "-o", "s.itb"]);
+    assert_eq!(attached.code, 0, "{attached:?}");
+    assert!(verify(&place, "s.itb", "gw").out.ends_with("the FIT verifies\n"));
+
+    std::fs::write(place.path("requests/r.json"), "{}").unwrap();
+    let none = place.run(&["fit", "answer", "requests/r.json", "--keys", "vault"]);
+    assert_eq!(none.code, 3);
+    assert!(none.err.contains("error[request]: expected a request for a signature"), "{none:?}");
+}
+
+#[test]
+fn a_program_signs_and_a_wrong_answer_is_refused() {
+    if missing(&["openssl", "xxd"]) {
+        return;
+    }
+    let place = place();
+    let key = place.path("other.pem");
+    let script = format!(
+        "#!/bin/sh
+while [ $# -gt 1 ]; do [ \"$1\" != --digest ] || digest=$2; shift; done
+printf %s \"$digest\" | xxd -r -p | openssl pkeyutl -sign -inkey '{}' -pkeyopt digest:sha256 \\
+    -pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:digest
+",
+        key.display()
+    );
+    std::fs::write(place.path("sign.sh"), script).unwrap();
+    std::fs::set_permissions(place.path("sign.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+    let uri = format!("exec:{}", place.path("sign.sh").display());
+    let added = place.run(&["keys", "add", "gw", "--uri", &uri, "--public", "other.pub.pem"]);
+    assert_eq!(added.code, 0, "{added:?}");
+    let signed = fit(&place, &["sign", "u.itb", "-o", "s.itb"]);
+    assert_eq!(signed.code, 0, "{signed:?}");
+    assert!(verify(&place, "s.itb", "gw").out.ends_with("the FIT verifies\n"));
+
+    std::fs::write(place.path("sign.sh"), "#!/bin/sh\necho nonsense\n").unwrap();
+    let wrong = fit(&place, &["sign", "u.itb", "-o", "t.itb"]);
+    assert_eq!(wrong.code, 8, "{wrong:?}");
+    assert!(wrong.err.contains("gave 9 bytes that are no signature by the key `gw`"), "{wrong:?}");
+    assert!(!place.path("t.itb").exists());
+
+    std::fs::write(place.path("sign.sh"), "#!/bin/sh\necho the HSM is closed >&2\nexit 1\n").unwrap();
+    let closed = fit(&place, &["sign", "u.itb", "-o", "t.itb"]);
+    assert!(closed.err.contains("does not sign") && closed.err.contains("the HSM is closed"), "{closed:?}");
+}
+
+/// SoftHSM's library, wherever the distribution puts it.
+fn softhsm() -> Option<&'static str> {
+    let paths = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    ];
+    paths.into_iter().find(|path| std::path::Path::new(path).exists())
+}
+
+fn with_token(place: &Place, arguments: &[&str]) -> Run {
+    Run::of(place.command(arguments).env("SOFTHSM2_CONF", place.path("hsm.conf")).output().unwrap())
+}
+
+#[test]
+fn a_token_signs_with_both_paddings_and_tells_what_is_wrong_with_it() {
+    if missing(&["openssl", "softhsm2-util"]) {
+        return;
+    }
+    let Some(module) = softhsm() else { panic!("softhsm2-util is there, its library is not") };
+    let place = place();
+    std::fs::create_dir(place.path("tokens")).unwrap();
+    let conf = format!("directories.tokendir = {}\n", place.path("tokens").display());
+    std::fs::write(place.path("hsm.conf"), conf).unwrap();
+    shell(
+        &place,
+        "export SOFTHSM2_CONF=$PWD/hsm.conf
+         softhsm2-util --init-token --free --label fab --pin 471108 --so-pin 12345678
+         softhsm2-util --import other.pem --token fab --label gateway --id 01 --pin 471108",
+    );
+    private(&place, "pin", "471108\n");
+    private(&place, "wrong", "000000\n");
+    let uri = format!("pkcs11:token=fab;object=gateway?module-path={module}");
+    let add = |name: &str, uri: &str, pin: &str| {
+        with_token(&place, &["keys", "add", name, "--uri", uri, "--passphrase-file", pin])
+    };
+    let wrong = add("gw", &uri, "wrong");
+    assert_eq!(wrong.code, 8, "{wrong:?}");
+    assert!(wrong.err.contains("error[wrong-passphrase]: the PIN does not open the token"), "{wrong:?}");
+    assert!(
+        !wrong.err.contains("000000") && !place.path(".local/share/fastness/keys/gw.json").exists(),
+        "{wrong:?}"
+    );
+
+    let added = add("gw", &uri, "pin");
+    assert_eq!(added.code, 0, "{added:?}");
+    for padding in ["pss", "pkcs-1.5"] {
+        let sign = [
+            "fit",
+            "sign",
+            "u.itb",
+            "--key",
+            "gw",
+            "--padding",
+            padding,
+            "--passphrase-file",
+            "pin",
+            "-o",
+            "s.itb",
+        ];
+        let signed = with_token(&place, &[&sign[..], &SIZE].concat());
+        assert_eq!(signed.code, 0, "{signed:?}");
+        let verified = verify(&place, "s.itb", "gw");
+        assert!(verified.out.ends_with("the FIT verifies\n"), "{verified:?}");
+    }
+    let open = with_token(&place, &["keys", "check", "gw", "--open", "--passphrase-file", "pin"]);
+    assert_eq!(open.code, 0, "{open:?}");
+
+    let absent = add("b", &uri.replace("fab", "other"), "pin");
+    assert!(
+        absent.err.contains("error[token-absent]: the token `other` is not there; found `fab`"),
+        "{absent:?}"
+    );
+    let nameless = add("b", &uri.replace("gateway", "nobody"), "pin");
+    assert!(nameless.err.contains("the token has no private key `nobody`"), "{nameless:?}");
+    let module = add("b", "pkcs11:token=fab;object=gateway?module-path=/nowhere.so", "pin");
+    assert!(module.err.contains("error[token-module]: `/nowhere.so` is no PKCS#11 library"), "{module:?}");
+    let in_uri = add("b", &format!("{uri}&pin-value=471108"), "pin");
+    assert_eq!(in_uri.code, 2);
+    assert!(
+        in_uri.err.contains("`pin-value` is not taken from a URI") && !in_uri.err.contains("471108"),
+        "{in_uri:?}"
+    );
+
+    // Another key under the same name in the token: the store's public key is the one that counts.
+    shell(
+        &place,
+        "export SOFTHSM2_CONF=$PWD/hsm.conf
+         softhsm2-util --delete-token --token fab
+         softhsm2-util --init-token --free --label fab --pin 471108 --so-pin 12345678
+         openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out third.pem 2>/dev/null
+         softhsm2-util --import third.pem --token fab --label gateway --id 01 --pin 471108",
+    );
+    let swapped = with_token(&place, &["keys", "check", "gw", "--open", "--passphrase-file", "pin"]);
+    assert_eq!(swapped.code, 8);
+    assert!(swapped.err.contains("the token has another key of that name"), "{swapped:?}");
+}

@@ -1,0 +1,248 @@
+//! Seeded mutations of signed FITs, given to our verifier and to U-Boot's own (`fit_check_sign`).
+//!
+//! Ours may refuse what U-Boot takes, for a reason that is listed here; it never takes what U-Boot refuses.
+//! `FIT_CHECK_SIGN` names U-Boot's verifier, `FIT_AGREEMENT` how many mutations (400 otherwise);
+//! `ci/peers/uboot` runs 10,000.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::signed;
+use fit::fdt::{Node, Tree};
+use fit::key::{Hash, Padding};
+use fit::verify::verify_with_control;
+
+/// Why ours refuses what U-Boot takes: problem codes, each with its reason.
+const STRICTER: &[(&str, &str)] = &[
+    ("ambiguous-data", "an image with two places for its data: readers differ on which counts"),
+    ("bad-default", "no default configuration that is there: U-Boot takes the first one"),
+    ("bad-reference", "a property of the configuration that is no list of images"),
+    ("bad-tree", "a tree that libfdt reads and that breaks the specification"),
+    ("data-overlap", "two images share bytes"),
+    ("duplicate-node", "two nodes of one name: readers differ on which counts"),
+    ("duplicate-property", "two properties of one name: readers differ on which counts"),
+    ("hashed-nodes", "the list says something else; U-Boot before 2026.04 trusts it"),
+    ("hashed-strings", "the list of covered names says something else"),
+    (
+        "missing-image",
+        "an image that the configuration names is not there; U-Boot looks only for what it loads",
+    ),
+    ("misplaced-data", "a property of a name that signatures leave out, on a node that is no image"),
+    (
+        "uncovered-image",
+        "an image that no signed configuration refers to; U-Boot would load it when it is named",
+    ),
+    ("uncovered-node", "a node that no signature covers"),
+    ("unit-address", "a name with `@`, which libfdt takes for the name without it"),
+];
+
+/// The same numbers every time (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 11).unwrap() % limit.max(1)
+    }
+}
+
+/// Paths of all nodes but the root.
+fn paths(node: &Node<'_>, at: &str, out: &mut Vec<String>) {
+    for child in &node.children {
+        let path = format!("{at}/{}", child.name);
+        paths(child, &path, out);
+        out.push(path);
+    }
+}
+
+fn parent(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap()
+}
+
+/// One change of the tree; its kind.
+fn change(root: &mut Node<'static>, numbers: &mut Numbers) -> &'static str {
+    let mut all = Vec::new();
+    paths(root, "", &mut all);
+    let path = all[numbers.below(all.len())].clone();
+    let (above, name) = parent(&path);
+    let kind = numbers.below(10);
+    let node = root.at(&path).unwrap().clone();
+    let some_property = |numbers: &mut Numbers| {
+        let names: Vec<String> = node.properties.iter().map(|(name, _)| name.clone()).collect();
+        (!names.is_empty()).then(|| names[numbers.below(names.len())].clone())
+    };
+    match kind {
+        0 => {
+            root.at_mut(if above.is_empty() { "/" } else { above })
+                .unwrap()
+                .children
+                .retain(|c| c.name != name);
+            "node removed"
+        }
+        1 => {
+            let mut twin = node.clone();
+            twin.name = format!("{name}{}", ["@1", "x", "-2", ""][numbers.below(4)]);
+            root.at_mut(if above.is_empty() { "/" } else { above }).unwrap().children.push(twin);
+            "node doubled"
+        }
+        2 => {
+            root.at_mut(&path).unwrap().name.push_str(["x", "@0", "-1"][numbers.below(3)]);
+            "node renamed"
+        }
+        3 => {
+            let target = all[numbers.below(all.len())].clone();
+            root.at_mut(&target).unwrap().children.push(node.clone());
+            "node copied elsewhere"
+        }
+        4 => {
+            if let Some(property) = some_property(numbers) {
+                root.at_mut(&path).unwrap().unset(&property);
+            }
+            "property removed"
+        }
+        5 => {
+            if let Some(property) = some_property(numbers) {
+                let value = node.get(&property).unwrap().to_vec();
+                let node = root.at_mut(&path).unwrap();
+                node.unset(&property);
+                node.set(["x", "data", "data-size", "value", "algo"][numbers.below(5)], value);
+            }
+            "property renamed"
+        }
+        6 | 7 => {
+            if let Some(property) = some_property(numbers) {
+                let mut value = node.get(&property).unwrap().to_vec();
+                match numbers.below(4) {
+                    0 => value.clear(),
+                    1 => value.push(0),
+                    _ if value.is_empty() => value.push(b'x'),
+                    _ => {
+                        let at = numbers.below(value.len());
+                        value[at] ^= 1 << numbers.below(8);
+                    }
+                }
+                root.at_mut(&path).unwrap().set(&property, value);
+            }
+            "value changed"
+        }
+        8 => {
+            let added =
+                ["uboot-ignore", "data-offset", "data-position", "loadables", "load", "required", "fdt"];
+            root.at_mut(&path).unwrap().set(added[numbers.below(added.len())], b"kernel\0".to_vec());
+            "property added"
+        }
+        _ => {
+            // What a forger does: another image, and the hash that belongs to it.
+            let image = ["kernel", "fdt", "ramdisk"][numbers.below(3)];
+            if let Some(node) = root.at_mut(&format!("/images/{image}")) {
+                node.set("data", b"forged".to_vec());
+                if let Some(hash) = node.child_mut("hash-1") {
+                    hash.set("value", Hash::Sha256.digest(&[b"forged"]));
+                }
+            }
+            "image and hash replaced"
+        }
+    }
+}
+
+fn mutation(blob: &[u8], numbers: &mut Numbers) -> (&'static str, Vec<u8>) {
+    let mut bytes = blob.to_vec();
+    match numbers.below(6) {
+        0 => {
+            for _ in 0..=numbers.below(4) {
+                let at = numbers.below(bytes.len());
+                bytes[at] ^= 1 << numbers.below(8);
+            }
+            ("bits flipped", bytes)
+        }
+        1 => {
+            let word = [0u32, 1, 2, 3, 9, 0xffff_ffff, 0x7fff_ffff][numbers.below(7)];
+            let at = numbers.below(bytes.len() / 4) * 4;
+            bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
+            ("word replaced", bytes)
+        }
+        2 if numbers.below(8) == 0 => {
+            bytes.truncate(numbers.below(bytes.len()));
+            ("cut", bytes)
+        }
+        _ => {
+            let mut tree = Tree::parse(blob).unwrap();
+            let mut root = std::mem::replace(&mut tree.root, Node::new("")).into_owned();
+            let mut kind = "";
+            for _ in 0..=numbers.below(2) {
+                kind = change(&mut root, numbers);
+            }
+            let written = Tree { root, reserved: Vec::new(), strings: tree.strings.clone() }.write();
+            (kind, written.unwrap_or(bytes))
+        }
+    }
+}
+
+fn u_boot_takes(tool: &Path, folder: &Path, blob: &[u8]) -> bool {
+    std::fs::write(folder.join("fit"), blob).unwrap();
+    let arguments = ["-f", "fit", "-k", "control"];
+    Command::new(tool).args(arguments).current_dir(folder).output().unwrap().status.success()
+}
+
+#[test]
+fn ours_takes_nothing_that_u_boot_refuses() {
+    let Some(tool) = std::env::var_os("FIT_CHECK_SIGN").map(PathBuf::from) else {
+        eprintln!(
+            "SKIPPED: FIT_CHECK_SIGN names no `fit_check_sign` of U-Boot's (ci/peers/uboot builds one)"
+        );
+        return;
+    };
+    let count: usize = std::env::var("FIT_AGREEMENT").map_or(400, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let control = common::control();
+    std::fs::write(folder.path().join("control"), &control).unwrap();
+    let blobs = [signed(Padding::Pkcs1v15), signed(Padding::Pss)];
+    for blob in &blobs {
+        assert!(u_boot_takes(&tool, folder.path(), blob), "U-Boot refuses the untouched FIT");
+    }
+    let mut numbers = Numbers(0x05ee_df17);
+    let (mut both, mut neither) = (0, 0);
+    let mut stricter: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for index in 0..count {
+        let (kind, copy) = mutation(&blobs[index % 2], &mut numbers);
+        *kinds.entry(kind).or_default() += 1;
+        let report = verify_with_control(&copy, &control);
+        let ours = report.as_ref().is_ok_and(|report| report.ok);
+        let theirs = u_boot_takes(&tool, folder.path(), &copy);
+        match (ours, theirs) {
+            (true, true) => both += 1,
+            (false, false) => neither += 1,
+            (true, false) => {
+                let kept = std::env::temp_dir().join("fit-disagreement.itb");
+                std::fs::write(&kept, &copy).unwrap();
+                panic!(
+                    "mutation {index} ({kind}): ours takes what U-Boot refuses; kept as {}",
+                    kept.display()
+                );
+            }
+            (false, true) => {
+                let code = match &report {
+                    Ok(report) => report.all_problems().next().unwrap().code.clone(),
+                    Err(_) => "bad-tree".to_owned(),
+                };
+                *stricter.entry(code).or_default() += 1;
+            }
+        }
+    }
+    eprintln!("{count} mutations {kinds:?}");
+    eprintln!("both take {both}, both refuse {neither}, ours alone refuses {stricter:?}");
+    let unknown: Vec<_> =
+        stricter.keys().filter(|code| !STRICTER.iter().any(|(known, _)| known == code)).collect();
+    assert!(
+        unknown.is_empty(),
+        "ours refuses what U-Boot takes, for reasons that are not explained: {unknown:?}"
+    );
+}

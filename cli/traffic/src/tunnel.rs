@@ -1,0 +1,206 @@
+//! What both ends of a tunnel say of it, against the plan. Pure: lines in, verdicts out.
+//!
+//! strongSwan writes algorithms in its configuration in one way (`aes256gcm16-prfsha384-ecp384`) and in its
+//! logs in another (`AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384`; `swanctl --list-sas` has `AES_GCM_16-256`).
+//! A word that is not known here is compared with nothing: that is a failure, never a pass.
+
+use record::{TrafficVerdict, TunnelClass};
+
+/// Words of a configuration and of a log (strongSwan's `proposal_keywords_static.txt` and its names of transforms).
+const WORDS: [(&str, &str); 9] = [
+    ("aes256gcm16", "AES_GCM_16_256"),
+    ("chacha20poly1305", "CHACHA20_POLY1305"),
+    ("prfsha256", "PRF_HMAC_SHA2_256"),
+    ("prfsha384", "PRF_HMAC_SHA2_384"),
+    ("prfsha512", "PRF_HMAC_SHA2_512"),
+    ("ecp256", "ECP_256"),
+    ("ecp384", "ECP_384"),
+    ("ecp521", "ECP_521"),
+    ("curve25519", "CURVE_25519"),
+];
+
+/// A proposal of a configuration in a log's words.
+///
+/// # Errors
+/// The word that is not known.
+pub fn in_log_words(proposal: &str) -> Result<String, String> {
+    let words: Result<Vec<&str>, String> = proposal
+        .split('-')
+        .map(|word| {
+            let known = WORDS.iter().find(|(configured, _)| *configured == word);
+            known
+                .map(|(_, logged)| *logged)
+                .ok_or_else(|| format!("expected a known algorithm, found `{word}`"))
+        })
+        .collect();
+    Ok(words?.join("/"))
+}
+
+/// What the two ends of an IKE SA say was negotiated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Peer's: version and algorithms of the IKE SA, from `swanctl --list-sas`.
+    pub peer_ike: Option<String>,
+    /// Peer's: algorithms of ESP.
+    pub peer_esp: Option<String>,
+    /// Device's, from its log.
+    pub device_ike: Option<String>,
+    /// Device's, from its log.
+    pub device_esp: Option<String>,
+}
+
+/// Reads `swanctl --list-sas` of the peer and the log of the device.
+#[must_use]
+pub fn ipsec(sas: &[String], device_log: &[String]) -> Negotiated {
+    let mut out = Negotiated::default();
+    let established = sas.iter().position(|line| line.contains("ESTABLISHED, IKEv2,"));
+    if let Some(at) = established {
+        let is_ike = |line: &&String| line.contains("/PRF_");
+        out.peer_ike = sas[at..].iter().find(is_ike).map(|line| line.trim().replace("_16-256", "_16_256"));
+    }
+    let esp = sas.iter().find_map(|line| line.split_once("INSTALLED, TUNNEL, ESP:"));
+    out.peer_esp = esp.map(|(_, esp)| esp.trim().replace("_16-256", "_16_256"));
+    let last = |mark: &str| {
+        let found = device_log.iter().rev().find_map(|line| line.split_once(mark));
+        found.map(|(_, algorithms)| algorithms.trim().to_owned())
+    };
+    out.device_ike = last("selected proposal: IKE:");
+    out.device_esp = last("selected proposal: ESP:").map(|esp| esp.replace("/NO_EXT_SEQ", ""));
+    out
+}
+
+/// What of it is not the plan's. The first ESP SA takes its keys from the IKE SA (RFC 7296, 1.2), so that its
+/// group does not appear.
+#[must_use]
+pub fn ipsec_problems(found: &Negotiated, proposals: &[String], esp_proposals: &[String]) -> Vec<String> {
+    let mut out = Vec::new();
+    let ike = proposals.first().map(|first| in_log_words(first));
+    let esp = esp_proposals.first().and_then(|first| first.split('-').next()).map(in_log_words);
+    for (what, wanted, values) in [
+        ("IKE", ike, [("the peer", &found.peer_ike), ("the device", &found.device_ike)]),
+        ("ESP", esp, [("the peer", &found.peer_esp), ("the device", &found.device_esp)]),
+    ] {
+        let wanted = match wanted {
+            Some(Ok(wanted)) => wanted,
+            Some(Err(why)) => {
+                out.push(why);
+                continue;
+            }
+            None => {
+                out.push(format!("the plan has no proposal for {what}"));
+                continue;
+            }
+        };
+        for (end, value) in values {
+            match value {
+                Some(value) if *value == wanted => {}
+                Some(value) => out.push(format!("{end} says {what} `{value}`, the plan `{wanted}`")),
+                None => out.push(format!("{end} says nothing of {what}, the plan `{wanted}`")),
+            }
+        }
+    }
+    out
+}
+
+/// What of an OpenVPN log is not the plan's; `end` says whose log it is.
+#[must_use]
+pub fn openvpn_problems(end: &str, log: &[String], ciphers: &[String]) -> Vec<String> {
+    let mut out = Vec::new();
+    match log.iter().rev().find_map(|line| line.split_once("Control Channel: TLSv")) {
+        Some((_, rest)) if rest.starts_with("1.3,") || rest.starts_with("1.2,") => {}
+        Some((_, rest)) => out.push(format!("{end} says `TLSv{rest}`, expected TLS 1.2 or later")),
+        None => out.push(format!("{end} says nothing of a control channel")),
+    }
+    let data = log.iter().rev().find_map(|line| line.split_once("Data Channel: cipher '"));
+    match (data.map(|(_, rest)| rest.split('\'').next().unwrap_or_default()), ciphers.first()) {
+        (Some(found), Some(wanted)) if found == wanted => {}
+        (Some(found), wanted) => out.push(format!("{end} says the cipher `{found}`, the plan {wanted:?}")),
+        (None, _) => out.push(format!("{end} says nothing of a data channel")),
+    }
+    out
+}
+
+/// How a TCP probe of the peer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Somebody listens.
+    Open,
+    /// A reset: the firewall let the SYN and its answer pass, and nobody listens.
+    Refused,
+    /// Nothing came back.
+    Silent,
+}
+
+/// Reads the last `tcp ADDRESS PORT WORD` of the peer's script; nothing, if there is none or another word.
+#[must_use]
+pub fn probe(lines: &[String]) -> Option<Probe> {
+    let line = lines.iter().rev().find(|line| line.starts_with("tcp "))?;
+    match line.split_whitespace().nth(3)? {
+        "open" => Some(Probe::Open),
+        "refused" => Some(Probe::Refused),
+        "silent" => Some(Probe::Silent),
+        _ => None,
+    }
+}
+
+/// A reason for which a peer must be refused, and how the device's log says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal {
+    /// Name.
+    pub name: &'static str,
+    /// Any one of these in a line of the log.
+    pub says: &'static [&'static str],
+}
+
+/// The reasons for strongSwan.
+pub const IPSEC_REFUSALS: &[Refusal] = &[
+    Refusal { name: "unknown-ca", says: &["no issuer certificate found", "no trusted"] },
+    Refusal { name: "wrong-name", says: &["no matching peer config found"] },
+    Refusal { name: "revoked", says: &["certificate was revoked"] },
+    Refusal { name: "expired", says: &["certificate invalid (valid from", "certificate expired"] },
+    Refusal {
+        name: "not-yet-valid",
+        says: &["certificate invalid (valid from", "certificate not valid before"],
+    },
+    Refusal { name: "weak-proposals", says: &["received proposals unacceptable", "no acceptable"] },
+    Refusal { name: "ikev1", says: &["no IKE config found", "NO_PROPOSAL_CHOSEN"] },
+];
+
+/// The lines whose message no line of `before` has: strongSwan keeps the certificates of peers that it refused,
+/// and tells the reasons against them again when the next one comes with the same name.
+#[must_use]
+pub fn fresh(before: &[String], now: Vec<String>) -> Vec<String> {
+    let message = |line: &str| line.split_once("]: ").map_or(line, |(_, message)| message).to_owned();
+    let known: std::collections::BTreeSet<String> = before.iter().map(|line| message(line)).collect();
+    now.into_iter().filter(|line| !known.contains(&message(line))).collect()
+}
+
+/// The verdict of a refusal: the tunnel must not be up, and the device's log has to say why.
+#[must_use]
+pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, device_log: &[String]) -> TunnelClass {
+    let why = device_log.iter().find(|line| reason.says.iter().any(|says| line.contains(says)));
+    let mut problems = Vec::new();
+    if established {
+        problems.push(format!("the tunnel `{tunnel}` came up with a peer that is `{}`", reason.name));
+    }
+    let verdict = match (established, why) {
+        (true, _) => TrafficVerdict::Fail,
+        (false, Some(_)) => TrafficVerdict::Pass,
+        (false, None) => {
+            problems.push(format!("the device's log says none of {:?}", reason.says));
+            TrafficVerdict::NotRun
+        }
+    };
+    let class = format!("refuses {}", reason.name);
+    TunnelClass {
+        tunnel: tunnel.to_owned(),
+        class,
+        verdict,
+        seen: why.into_iter().cloned().collect(),
+        problems,
+    }
+}
+
+#[cfg(test)]
+#[path = "tunnel_tests.rs"]
+mod tests;

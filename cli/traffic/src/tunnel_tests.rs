@@ -1,0 +1,88 @@
+use super::*;
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+// Lines of strongSwan 6.0.1 and OpenVPN 2.6.14 from two machines.
+const SAS: &str = "\
+plc-gateway-scada: #1, ESTABLISHED, IKEv2, 17874d3287258daf_i* 732638062d2bad3f_r
+  local  'scada.plant.example' @ 192.0.2.20[500]
+  AES_GCM_16-256/PRF_HMAC_SHA2_384/ECP_384
+  plc-gateway-scada: #2, reqid 2, INSTALLED, TUNNEL, ESP:AES_GCM_16-256";
+const DEVICE: &str = "\
+[   78.1] charon-systemd[179]: selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384
+[   80.1] charon-systemd[179]: selected proposal: ESP:AES_GCM_16_256/NO_EXT_SEQ";
+const OPENVPN: &str = "\
+Control Channel: TLSv1.3, cipher TLSv1.3 TLS_AES_256_GCM_SHA384, peer certificate: 256 bits ECprime256v1
+Data Channel: cipher 'AES-256-GCM', peer-id: 0";
+
+fn plan() -> (Vec<String>, Vec<String>) {
+    let ike = ["aes256gcm16-prfsha384-ecp384", "chacha20poly1305-prfsha256-curve25519"];
+    let esp = ["aes256gcm16-ecp384", "chacha20poly1305-curve25519"];
+    (ike.map(str::to_owned).into(), esp.map(str::to_owned).into())
+}
+
+#[test]
+fn what_both_ends_say_is_the_plans_first_choice() {
+    let (ike, esp) = plan();
+    assert_eq!(ipsec_problems(&ipsec(&lines(SAS), &lines(DEVICE)), &ike, &esp), Vec::<String>::new());
+}
+
+#[test]
+fn another_algorithm_an_end_that_says_nothing_and_an_unknown_word_are_problems() {
+    let (ike, esp) = plan();
+    let weaker = SAS.replace("AES_GCM_16-256/", "CHACHA20_POLY1305/");
+    let problems = ipsec_problems(&ipsec(&lines(&weaker), &lines(DEVICE)), &ike, &esp);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].contains("the peer says IKE `CHACHA20_POLY1305/PRF_HMAC_SHA2_384/ECP_384`"),
+        "{problems:?}"
+    );
+    assert_eq!(ipsec_problems(&ipsec(&lines(SAS), &[]), &ike, &esp).len(), 2);
+    let problems = ipsec_problems(&Negotiated::default(), &["aes128-sha1".to_owned()], &esp);
+    assert!(problems[0].contains("expected a known algorithm, found `aes128`"), "{problems:?}");
+    // An SA that is not established is none.
+    let connecting = SAS.replace("ESTABLISHED", "CONNECTING");
+    assert_eq!(ipsec(&lines(&connecting), &[]).peer_ike, None);
+}
+
+#[test]
+fn openvpn_says_its_version_and_cipher() {
+    let ciphers = ["AES-256-GCM".to_owned()];
+    assert_eq!(openvpn_problems("the peer", &lines(OPENVPN), &ciphers), Vec::<String>::new());
+    let old = OPENVPN.replace("TLSv1.3,", "TLSv1.1,").replace("AES-256-GCM", "BF-CBC");
+    let problems = openvpn_problems("the peer", &lines(&old), &ciphers);
+    assert!(problems[0].contains("expected TLS 1.2 or later"), "{problems:?}");
+    assert!(problems[1].contains("the cipher `BF-CBC`"), "{problems:?}");
+    assert_eq!(openvpn_problems("the device", &[], &ciphers).len(), 2);
+}
+
+#[test]
+fn a_probe_is_read_from_the_last_line_and_an_unknown_word_is_none() {
+    assert_eq!(probe(&lines("tcp 192.0.2.10 502 silent\ntcp 192.0.2.10 502 refused")), Some(Probe::Refused));
+    assert_eq!(probe(&lines("tcp 192.0.2.10 502 open")), Some(Probe::Open));
+    assert_eq!(probe(&lines("tcp 192.0.2.10 502 other 1")), None);
+    assert_eq!(probe(&[]), None);
+}
+
+#[test]
+fn a_refusal_needs_its_reason_and_a_tunnel_that_is_down() {
+    let revoked = IPSEC_REFUSALS.iter().find(|r| r.name == "revoked").unwrap();
+    let log = lines("charon: certificate was revoked on Nov 23 21:16:26 UTC 2026, reason: key compromise");
+    assert_eq!(refusal("scada", revoked, false, &log).verdict, TrafficVerdict::Pass);
+    // Silence is no proof, and a tunnel that came up is a failure whatever the log says.
+    assert_eq!(refusal("scada", revoked, false, &[]).verdict, TrafficVerdict::NotRun);
+    let up = refusal("scada", revoked, true, &log);
+    assert_eq!(up.verdict, TrafficVerdict::Fail);
+    assert!(up.problems[0].contains("came up with a peer that is `revoked`"), "{:?}", up.problems);
+}
+
+#[test]
+fn the_reason_against_an_earlier_peer_is_no_reason_against_this_one() {
+    let before = lines("[ 1.0] charon[1]: subject certificate invalid (valid from A to B)");
+    let now =
+        lines("[ 9.0] charon[1]: subject certificate invalid (valid from A to B)\n[ 9.1] charon[1]: other");
+    assert_eq!(fresh(&before, now.clone()), ["[ 9.1] charon[1]: other"]);
+    assert_eq!(fresh(&[], now.clone()), now);
+}
