@@ -21,15 +21,11 @@ pub use crypto::{Cipher, Proposal};
 pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
-<<<<<<< HEAD
+pub use opcua::{ApplicationUri, OpcuaTerm};
+pub use program::LocalPath;
 pub use release::{
     BitbakeValue, BitbakeVariable, BuildrootRelease, Commit, FileUrl, Release, Series, Sha256,
 };
-=======
-pub use opcua::{ApplicationUri, OpcuaTerm};
-pub use program::LocalPath;
-pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
->>>>>>> main
 pub use ssh_key::SshPublicKey;
 pub use text::{
     AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,

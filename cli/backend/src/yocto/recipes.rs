@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diag::Outcome;
+use diag::{ExitStatus, Failure, Outcome};
 use spec::plan::{FilePlan, Plan, UnitState, YoctoFacts};
 
 use super::{Names, Tree, quoted};
@@ -152,6 +152,8 @@ fn recipe(
                 install.push_str(&format!("    install -d -m {mode} ${{D}}{spelled}\n"));
                 owned |= chown(owner, group, &spelled, &mut install);
             }
+            // What was built for Debian does not run with another C library.
+            FilePlan::Program { .. } => return Err(program(path)),
             FilePlan::Symlink { target } => {
                 install.push_str(&format!("    ln -s {target} ${{D}}{spelled}\n"));
             }
@@ -202,6 +204,12 @@ fn recipe(
     out.push_str(&format!("RDEPENDS:${{PN}} = \"{}\"\n", names.accounts()));
     tree.file(format!("{folder}/{name}_{}.bb", pv(plan)), out);
     Ok(())
+}
+
+fn program(path: &str) -> Failure {
+    let message = format!("`{path}` is a program of the product, which the backend `yocto` cannot take over");
+    Failure::error(ExitStatus::Input, "program-of-another-build", message)
+        .hint("bring it by a recipe of your own, and name its package in `yocto/packages/NAME.yaml`")
 }
 
 /// `chown` where it is not root's; whether it was.
