@@ -3,7 +3,7 @@
 //! tell cargo about its files on a stable compiler.
 
 fn main() {
-    for folder in ["layers", "templates", "boards", "buildroot", "standards"] {
+    for folder in ["layers", "templates", "boards", "buildroot", "yocto", "standards"] {
         println!("cargo::rerun-if-changed=../../{folder}");
     }
 }

@@ -13,6 +13,7 @@ pub mod kconfig;
 mod progress;
 mod uboot;
 mod unpack;
+pub mod yocto;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,7 @@ pub struct BuildOptions {
 pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
     match plan.backend.as_str() {
         "buildroot" => buildroot::generate(plan, folder),
+        "yocto" => yocto::generate(plan, folder),
         _ => debian::generate(plan, folder),
     }
 }
@@ -61,6 +63,7 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
     match plan.backend.as_str() {
         "buildroot" => buildroot::build(plan, options, progress),
+        "yocto" => Err(yocto::not_driven(plan)),
         _ => debian::build(plan, options, progress),
     }
 }

@@ -59,6 +59,8 @@ pub enum BackendName {
     Debian,
     /// A Buildroot external tree.
     Buildroot,
+    /// Layers for Yocto.
+    Yocto,
 }
 
 /// The verbs, in the order of the work.

@@ -9,6 +9,7 @@ use crate::types::{
     Algorithm, Argument, ConfigTarget, Count, InterfaceName, KconfigSymbol, KconfigValue, Reason, Size,
     TemplatePath, Templated, Text, Word,
 };
+use crate::yocto::YoctoBoard;
 
 model! {
     /// A board: what the hardware is and how it boots.
@@ -41,6 +42,8 @@ model! {
         linux: Kconfig,
         /// What it asks of Buildroot: the processor. A board without cannot be built with Buildroot.
         buildroot: Vec<BuildrootAsk> = Vec::new(),
+        /// Its processor in the words of Yocto. A board without cannot be built with Yocto.
+        yocto: Option<YoctoBoard> = None,
         /// Kernel arguments.
         cmdline: Vec<KernelArgument> = Vec::new(),
         /// Sizes on the disk.

@@ -27,6 +27,7 @@ mod scaffold;
 pub mod source;
 pub mod types;
 pub mod yaml;
+pub mod yocto;
 
 use std::path::Path;
 
@@ -101,6 +102,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("algorithms", whole("algorithms", algorithms::Algorithms::schema())),
         ("opcua", whole("opcua", opcua::OpcuaStandard::schema())),
         ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
+        ("yocto-package", whole("Yocto package", yocto::YoctoPackage::schema())),
         ("image-differences", whole("image differences", differences::ImageDifferences::schema())),
     ]
 }

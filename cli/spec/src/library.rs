@@ -19,6 +19,7 @@ static LAYERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../layers");
 static TEMPLATES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../templates");
 static BOARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../boards");
 static BUILDROOT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../buildroot");
+static YOCTO: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../yocto");
 static STANDARDS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../standards");
 
 /// A folder of definitions.
@@ -34,6 +35,8 @@ pub enum Area {
     Standards,
     /// `buildroot/base.yaml`, `buildroot/packages/NAME.yaml`, `buildroot/series/NAME.yaml`.
     Buildroot,
+    /// `yocto/base.yaml`, `yocto/packages/NAME.yaml`, `yocto/series/NAME.yaml`.
+    Yocto,
 }
 
 impl Area {
@@ -44,6 +47,7 @@ impl Area {
             Self::Templates => "templates",
             Self::Standards => "standards",
             Self::Buildroot => "buildroot",
+            Self::Yocto => "yocto",
         }
     }
 
@@ -54,6 +58,7 @@ impl Area {
             Self::Templates => &TEMPLATES,
             Self::Standards => &STANDARDS,
             Self::Buildroot => &BUILDROOT,
+            Self::Yocto => &YOCTO,
         }
     }
 }

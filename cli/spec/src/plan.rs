@@ -11,10 +11,14 @@ use base64ct::Encoding as _;
 use serde::{Deserialize, Serialize};
 
 mod network;
+mod yocto;
 
 pub use network::{
     AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
     TunnelFacts, ZoneFacts,
+};
+pub use yocto::{
+    YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
 };
 
 /// Who asked for a value, where, and why.
@@ -48,13 +52,16 @@ pub struct Plan {
     pub product: ProductFacts,
     /// What it runs on.
     pub board: BoardFacts,
-    /// Build system that makes the parts: `debian` or `buildroot`.
+    /// Build system that makes the parts: `debian`, `buildroot` or `yocto`.
     pub backend: String,
     /// Suite, packages and sources for the Debian backend.
     pub debian: DebianFacts,
     /// What the Buildroot backend asks of Buildroot; only when it is the plan's backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buildroot: Option<BuildrootFacts>,
+    /// What the Yocto backend asks of Yocto; only when it is the plan's backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yocto: Option<YoctoFacts>,
     /// U-Boot's configuration.
     pub uboot: KconfigPlan,
     /// The kernel's configuration.

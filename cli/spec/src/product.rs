@@ -13,6 +13,7 @@ use crate::types::{
     InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Reason, Series, Sha256, Size,
     SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
+use crate::yocto::Yocto;
 
 pub use application::{Application, ApplicationFile};
 pub use network::{
@@ -61,6 +62,8 @@ model! {
         debian: Option<Debian> = None,
         /// Settings of the Buildroot backend.
         buildroot: Option<Buildroot> = None,
+        /// Settings of the Yocto backend.
+        yocto: Option<Yocto> = None,
         /// How the boot chain is signed; defaults come from the board.
         signing: Option<Signing> = None,
         /// Parameters by layer. A layer that is named here is applied.
@@ -117,6 +120,8 @@ choice! {
         Debian = "debian",
         /// A Buildroot external tree.
         Buildroot = "buildroot",
+        /// Layers for Yocto.
+        Yocto = "yocto",
     }
 }
 

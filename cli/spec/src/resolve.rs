@@ -23,6 +23,7 @@ mod services;
 mod surface;
 mod tunnels;
 mod waivers;
+mod yocto;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -296,8 +297,12 @@ impl Resolver<'_> {
         }
         self.application_asks();
         let buildroot = match self.backend {
-            Backend::Debian => None,
             Backend::Buildroot => self.buildroot_asks(board)?,
+            Backend::Debian | Backend::Yocto => None,
+        };
+        let yocto = match self.backend {
+            Backend::Yocto => self.yocto_asks(board)?,
+            Backend::Debian | Backend::Buildroot => None,
         };
         self.accounts.finish(&mut self.trouble);
         for (name, value) in context::resolved(&self.asked, &self.accounts, layers, self.architecture) {
@@ -321,7 +326,7 @@ impl Resolver<'_> {
         if !self.trouble.is_empty() {
             return Err(input(self.trouble));
         }
-        Ok(Plan { outside, ..self.into_plan(board, fixed, layers, buildroot) })
+        Ok(Plan { outside, yocto, ..self.into_plan(board, fixed, layers, buildroot) })
     }
 
     fn board_asks(&mut self, board: &NamedBoard) {
@@ -473,6 +478,7 @@ impl Resolver<'_> {
             board: fixed.board,
             backend: self.backend.as_str().to_owned(),
             buildroot: buildroot.map(|chosen| chosen.facts(self.asked.buildroot, self.asked.busybox)),
+            yocto: None,
             debian: DebianFacts {
                 suite: debian.map_or_else(default_suite, |d| d.suite.clone()).as_str().to_owned(),
                 mirror: debian.and_then(|d| d.mirror.as_ref()).map(|mirror| mirror.as_str().to_owned()),

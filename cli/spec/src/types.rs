@@ -23,7 +23,9 @@ pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Pref
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
 pub use opcua::{ApplicationUri, OpcuaTerm};
 pub use program::LocalPath;
-pub use release::{BuildrootRelease, FileUrl, Release, Series, Sha256};
+pub use release::{
+    BitbakeValue, BitbakeVariable, BuildrootRelease, Commit, FileUrl, Release, Series, Sha256,
+};
 pub use ssh_key::SshPublicKey;
 pub use text::{
     AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
@@ -116,10 +118,13 @@ decodes!(
     ApplicationUri,
     Argument,
     Banner,
+    BitbakeValue,
+    BitbakeVariable,
     BuildrootRelease,
     CheckId,
     CheckKind,
     Cipher,
+    Commit,
     ConfigTarget,
     Count,
     Duration,

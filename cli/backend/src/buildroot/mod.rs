@@ -6,17 +6,17 @@
 mod build;
 mod components;
 mod configure;
-mod defconfig;
+pub(crate) mod defconfig;
 mod drive;
 mod generate;
 mod hand_over;
 mod local_changes;
 mod log;
 mod machine;
-mod overlay;
+pub(crate) mod overlay;
 mod release;
 mod source;
-mod tables;
+pub(crate) mod tables;
 mod toolchain;
 mod tree;
 

@@ -41,7 +41,8 @@ pub fn paths(plan: &Plan) -> String {
 }
 
 /// Only what the plan enables is enabled. Source: systemd.preset(5), first match wins.
-fn preset(plan: &Plan) -> String {
+#[must_use]
+pub fn preset(plan: &Plan) -> String {
     let mut out = String::from("# What the plan enables; Buildroot runs `systemctl preset-all`.\n");
     // To disable a unit takes away every link to it: the plan's own are spared.
     for (path, asked) in &plan.files {

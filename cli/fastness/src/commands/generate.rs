@@ -17,7 +17,8 @@ const EXAMPLE: &str = "\
 Examples:
   fastness generate && ls out/qemu-aarch64/generated
   fastness generate --backend buildroot            an external tree for Buildroot
-  fastness generate --backend buildroot --all-boards   one for all boards, a defconfig each";
+  fastness generate --backend buildroot --all-boards   one for all boards, a defconfig each
+  fastness generate --backend yocto                a distro layer, a BSP layer and a kas file";
 
 /// Arguments of `generate`.
 #[derive(Debug, clap::Args)]

@@ -67,6 +67,7 @@ pub fn plan(
     let backend = backend.map(|name| match name {
         BackendName::Debian => Backend::Debian,
         BackendName::Buildroot => Backend::Buildroot,
+        BackendName::Yocto => Backend::Yocto,
     });
     spec::load_as(&library, product, board, Choice { backend, series })
 }

@@ -69,6 +69,30 @@ text_type! {
     |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
 }
 
+text_type! {
+    /// A commit of a git repository: its whole SHA-1.
+    Commit,
+    "a commit (40 lower-case hexadecimal digits)",
+    "^[0-9a-f]{40}$",
+    |text| text.len() == 40 && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+}
+
+text_type! {
+    /// A variable of BitBake, with its overrides.
+    BitbakeVariable,
+    "a variable of BitBake (`IMAGE_FEATURES:append`)",
+    "^[A-Za-z_][A-Za-z0-9_:.+-]*$",
+    |text| is_word(text, |c| c.is_ascii_alphabetic() || c == '_', |c| alnum(c) || "_:.+-".contains(c))
+}
+
+text_type! {
+    /// The value of a variable of BitBake: nothing in it is expanded.
+    BitbakeValue,
+    "a value without quotes, backslashes, `$` and control characters",
+    "^[^\"\\\\$`\\x00-\\x1f\\x7f]*$",
+    |text| text.len() <= 1024 && !text.chars().any(|c| c.is_control() || "\"\\$`".contains(c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

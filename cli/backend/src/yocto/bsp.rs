@@ -1,0 +1,115 @@
+//! The BSP layer: machine, kernel and U-Boot, each scoped to the machine.
+
+use diag::Outcome;
+use spec::plan::{KconfigPlan, Plan, YoctoFacts};
+
+use super::generate::layer_conf;
+use super::{Names, Tree};
+use crate::buildroot::defconfig;
+
+const CHECK_ASKED: &str = include_str!("../buildroot/files/check-asked.sh");
+
+/// Writes the layer.
+pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) -> Outcome<()> {
+    let top = format!("meta-{}", names.bsp_layer);
+    let machine = &names.machine;
+    tree.file(format!("{top}/conf/layer.conf"), layer_conf(facts, &names.bsp_layer, &["core"]));
+    tree.file(
+        format!("{top}/conf/machine/{machine}.conf"),
+        format!(
+            "#@TYPE: Machine\n#@NAME: {}\n#@DESCRIPTION: {}\n\n\
+             # A machine of your own may require the same file and go on from it.\n\
+             require conf/machine/include/{machine}.inc\n",
+            plan.board.name, plan.board.title
+        ),
+    );
+    tree.file(format!("{top}/conf/machine/include/{machine}.inc"), machine_include(plan, facts));
+    kernel(plan, facts, machine, &format!("{top}/recipes-kernel/linux"), tree);
+    uboot(plan, facts, machine, &format!("{top}/recipes-bsp/u-boot"), tree)
+}
+
+fn machine_include(plan: &Plan, facts: &YoctoFacts) -> String {
+    format!(
+        "DEFAULTTUNE ?= \"{}\"\nrequire {}\n\n\
+         KERNEL_IMAGETYPE = \"Image\"\n\
+         PREFERRED_PROVIDER_virtual/kernel ?= \"linux-yocto\"\n\
+         PREFERRED_VERSION_linux-yocto ?= \"{}\"\n\
+         PREFERRED_PROVIDER_virtual/bootloader ?= \"u-boot\"\n\
+         PREFERRED_VERSION_u-boot ?= \"{}\"\n\
+         UBOOT_MACHINE ?= \"{}\"\n\
+         SERIAL_CONSOLES ?= \"115200;{}\"\n\
+         MACHINE_FEATURES = \"\"\n\
+         MACHINE_ESSENTIAL_EXTRA_RDEPENDS = \"\"\n",
+        facts.tune, facts.tune_file, facts.linux, facts.uboot, plan.uboot.base, plan.board.console
+    )
+}
+
+/// Compares a final configuration as soon as it is made: a lost symbol stops the build.
+fn check(what: &str, unpack: &str) -> String {
+    format!(
+        "    sh ${{{unpack}}}/check-asked.sh {what} ${{B}}/.config ${{{unpack}}}/asked.txt || bbfatal \"symbols that were asked for are lost: see above\"\n"
+    )
+}
+
+/// Without the lines of layers, which move with every edit and are no reason to build a kernel.
+fn asked(plan: &Plan, component: &str, kconfig: &KconfigPlan) -> String {
+    let mut kconfig = kconfig.clone();
+    let origins = kconfig.symbols.values_mut().flat_map(|asked| &mut asked.origins);
+    origins.for_each(|origin| origin.line = 0);
+    defconfig::asked(plan, component, &kconfig).replace(":0)\n", ")\n")
+}
+
+fn kernel(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &mut Tree) {
+    let unpack = &facts.unpack;
+    tree.file(
+        format!("{folder}/linux-yocto_%.bbappend"),
+        format!(
+            "FILESEXTRAPATHS:prepend:{machine} := \"${{THISDIR}}/files:\"\n\n\
+             SRC_URI:append:{machine} = \" file://defconfig file://fastness.cfg file://asked.txt file://check-asked.sh\"\n\n\
+             COMPATIBLE_MACHINE:{machine} = \"^{machine}$\"\n\
+             # The configuration starts at {base}: nothing comes from the kernel cache.\n\
+             KMACHINE:{machine} = \"{machine}\"\n\
+             KCONFIG_MODE:{machine} = \"--allnoconfig\"\n\
+             KERNEL_EXTRA_FEATURES:{machine} = \"\"\n\
+             KERNEL_FEATURES:{machine} = \"\"\n\n\
+             do_configure:append:{machine}() {{\n{check}}}\n\n\
+             do_deploy:append:{machine}() {{\n    install -m 0644 ${{B}}/.config ${{DEPLOYDIR}}/linux.config\n}}\n",
+            base = plan.linux.base,
+            check = check("Linux", unpack),
+        ),
+    );
+    let files = format!("{folder}/files/{machine}");
+    let fragment = defconfig::fragment(&plan.linux);
+    let set: String =
+        fragment.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    tree.file(format!("{files}/defconfig"), set);
+    tree.file(format!("{files}/fastness.cfg"), fragment);
+    tree.file(format!("{files}/asked.txt"), asked(plan, "linux", &plan.linux));
+    tree.file(format!("{files}/check-asked.sh"), CHECK_ASKED);
+}
+
+fn uboot(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &mut Tree) -> Outcome<()> {
+    let unpack = &facts.unpack;
+    tree.file(
+        format!("{folder}/u-boot_%.bbappend"),
+        format!(
+            "FILESEXTRAPATHS:prepend:{machine} := \"${{THISDIR}}/files:\"\n\n\
+             SRC_URI:append:{machine} = \" file://fastness.cfg file://fastness.env file://asked.txt file://check-asked.sh\"\n\n\
+             # No control FDT: the one with the key is put behind it after signing.\n\
+             UBOOT_MAKE_TARGET:{machine} = \"u-boot-nodtb.bin\"\n\
+             UBOOT_BINARY:{machine} = \"u-boot-nodtb.bin\"\n\
+             UBOOT_INITIAL_ENV:{machine} = \"\"\n\n\
+             do_configure:append:{machine}() {{\n\
+             {check}    # U-Boot's whole environment, where its symbol DEFAULT_ENV_FILE looks for it.\n    \
+             install -m 0644 ${{{unpack}}}/fastness.env ${{B}}/fastness.env\n}}\n\n\
+             do_deploy:append:{machine}() {{\n    install -m 0644 ${{B}}/.config ${{DEPLOYDIR}}/u-boot.config\n}}\n",
+            check = check("U-Boot", unpack),
+        ),
+    );
+    let files = format!("{folder}/files/{machine}");
+    tree.file(format!("{files}/fastness.cfg"), defconfig::fragment(&plan.uboot));
+    tree.file(format!("{files}/fastness.env"), crate::uboot::environment(plan)?);
+    tree.file(format!("{files}/asked.txt"), asked(plan, "uboot", &plan.uboot));
+    tree.file(format!("{files}/check-asked.sh"), CHECK_ASKED);
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The distro layer's configuration: the distro, its variables, and appends to recipes of others.
+//!
+//! Appends set nothing without the distro's override: a build that does not use it keeps its signatures.
+
+use std::collections::BTreeMap;
+
+use diag::Outcome;
+use spec::plan::{Plan, YoctoFacts};
+
+use super::generate::layer_conf;
+use super::{Names, Tree, quoted};
+
+/// Writes `conf/`, `files/` and the appends.
+pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) -> Outcome<()> {
+    let top = format!("meta-{}", names.distro_layer);
+    let mut depends = vec!["core"];
+    depends.extend(facts.layers.iter().map(|layer| layer.collection.as_str()));
+    tree.file(format!("{top}/conf/layer.conf"), layer_conf(facts, &names.distro_layer, &depends));
+    let distro = &names.distro;
+    tree.file(
+        format!("{top}/conf/distro/{distro}.conf"),
+        format!(
+            "# A distro of your own may require the same file and go on from it.\n\
+             require conf/distro/include/{distro}.inc\n\n\
+             DISTRO = \"{distro}\"\nDISTRO_NAME = \"{distro}\"\nDISTRO_VERSION = {}\n",
+            quoted(&plan.product.version)?
+        ),
+    );
+    tree.file(format!("{top}/conf/distro/include/{distro}.inc"), include(facts, distro)?);
+    tree.file(format!("{top}/files/{distro}-passwd"), passwd(plan));
+    tree.file(format!("{top}/files/{distro}-group"), group(plan));
+    appends(facts, distro, &top, tree)?;
+    templates(facts, names, &top, tree);
+    Ok(())
+}
+
+fn include(facts: &YoctoFacts, distro: &str) -> Outcome<String> {
+    let mut out = String::new();
+    for file in &facts.includes {
+        out.push_str(&format!("require {file}\n\n"));
+    }
+    for setting in &facts.settings {
+        out.push_str(&format!("# {}\n{} = {}\n", setting.reason, setting.variable, quoted(&setting.value)?));
+    }
+    out.push_str(&format!(
+        "# numbers of the plan's accounts\nUSERADD_UID_TABLES = \"files/{distro}-passwd\"\n\
+         USERADD_GID_TABLES = \"files/{distro}-group\"\n"
+    ));
+    Ok(out)
+}
+
+/// passwd(5): what useradd-staticids.bbclass gives to whichever recipe makes the account.
+fn passwd(plan: &Plan) -> String {
+    let line = |(name, asked): (&String, &spec::plan::Asked<spec::plan::UserPlan>)| {
+        let user = &asked.value;
+        let gid = plan.groups.get(&user.group).map_or(user.uid, |group| group.value.gid);
+        format!("{name}:x:{}:{gid}:{}:{}:{}\n", user.uid, user.comment, user.home, user.shell)
+    };
+    plan.users.iter().map(line).collect()
+}
+
+fn group(plan: &Plan) -> String {
+    plan.groups.iter().map(|(name, group)| format!("{name}:x:{}:\n", group.value.gid)).collect()
+}
+
+fn appends(facts: &YoctoFacts, distro: &str, top: &str, tree: &mut Tree) -> Outcome<()> {
+    let mut by_recipe: BTreeMap<&str, String> = BTreeMap::new();
+    for option in &facts.options {
+        let text = by_recipe.entry(&option.recipe).or_default();
+        text.push_str(&format!(
+            "# {}\n{}:{distro} = {}\n",
+            option.reason,
+            option.variable,
+            quoted(&option.value)?
+        ));
+    }
+    for (recipe, text) in by_recipe {
+        tree.file(format!("{top}/recipes-append/{recipe}/{recipe}_%.bbappend"), text);
+    }
+    Ok(())
+}
+
+/// What `oe-init-build-env` copies with `TEMPLATECONF`.
+fn templates(facts: &YoctoFacts, names: &Names, top: &str, tree: &mut Tree) {
+    let folder = format!("{top}/conf/templates/{}", names.distro);
+    let mut layers = vec!["##OEROOT##/meta".to_owned()];
+    layers.extend(facts.layers.iter().map(|layer| format!("##OEROOT##/../{}/{}", layer.source, layer.name)));
+    layers.extend([&names.distro_layer, &names.bsp_layer].map(|layer| format!("##OEROOT##/../meta-{layer}")));
+    tree.file(
+        format!("{folder}/bblayers.conf.sample"),
+        format!(
+            "# Move the paths to where the layers are.\nLCONF_VERSION = \"7\"\nBBPATH = \"${{TOPDIR}}\"\nBBFILES ?= \"\"\n\nBBLAYERS ?= \" \\\n{}  \"\n",
+            layers.iter().map(|layer| format!("  {layer} \\\n")).collect::<String>()
+        ),
+    );
+    tree.file(
+        format!("{folder}/local.conf.sample"),
+        format!("CONF_VERSION = \"2\"\nMACHINE = \"{}\"\nDISTRO = \"{}\"\n", names.machine, names.distro),
+    );
+    tree.file(
+        format!("{folder}/conf-notes.txt"),
+        format!(
+            "bitbake {} virtual/kernel virtual/bootloader\nThe image is unsigned: `fastness build` signs it.\n",
+            names.image()
+        ),
+    );
+}

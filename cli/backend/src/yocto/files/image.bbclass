@@ -1,0 +1,87 @@
+# An image of the product's plan: packages first, then what is removed, put in place and locked.
+# An image recipe of your own may inherit it.
+
+inherit core-image features_check
+
+REQUIRED_DISTRO_FEATURES = "systemd pam"
+CONFLICT_DISTRO_FEATURES = "sysvinit"
+
+IMAGE_FEATURES += "read-only-rootfs"
+IMAGE_FSTYPES = "squashfs-zst"
+# nooelint: oelint.vars.specific
+EXTRA_IMAGECMD:squashfs-zst = "-Xcompression-level @LEVEL@ -b 131072"
+IMAGE_LINGUAS = ""
+NO_RECOMMENDATIONS = "1"
+
+# After systemd's presets, which are the last of the packages' own doing.
+IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish;"
+
+# Patterns of a shell, one a line.
+@PREFIX@_unwanted() {
+    cat <<'END'
+@REMOVALS@END
+}
+
+# What the plan itself puts there: removals spare it.
+@PREFIX@_keep() {
+    cat <<'END'
+@KEEP@END
+}
+
+@PREFIX@_enabled() {
+    cat <<'END'
+@ENABLED@END
+}
+
+# Removes what a pattern matches, but nothing that the plan itself puts there.
+@PREFIX@_take_out() {
+    for match in $1; do
+        [ -e "$match" ] || [ -h "$match" ] || continue
+        case $(realpath -- "$(dirname -- "$match")")/ in
+        "$(realpath -- "${IMAGE_ROOTFS}")"/*) ;;
+        *) bbfatal "the removal of /$match leads out of the image" ;;
+        esac
+        find "$match" ! -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/@PREFIX@-keep" | while IFS= read -r path; do
+            rm -f -- ".$path"
+        done
+        find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/@PREFIX@-keep" | while IFS= read -r path; do
+            rmdir -- ".$path" 2>/dev/null || true
+        done
+    done
+}
+
+@PREFIX@_finish() {
+    cd ${IMAGE_ROOTFS}
+    @PREFIX@_keep >${T}/@PREFIX@-keep
+    @PREFIX@_enabled >${T}/@PREFIX@-enabled
+
+    @PREFIX@_unwanted >${T}/@PREFIX@-unwanted
+    while IFS= read -r pattern; do
+        @PREFIX@_take_out "$(echo "$pattern" | cut -c 2-)"
+    done <${T}/@PREFIX@-unwanted
+
+    # Files that a package of others owns, too.
+    if [ -d .@ASIDE@ ]; then
+        cp -a .@ASIDE@/. .
+        rm -rf .@ASIDE@
+        rmdir "$(dirname .@ASIDE@)" 2>/dev/null || true
+    fi
+@FOLDERS@@MODES@
+    # Nothing starts but what the plan enables.
+    for link in etc/systemd/system/*.wants/* etc/systemd/system/*.requires/*; do
+        [ -h "$link" ] || continue
+        grep -q -x -F -e "$(basename "$link")" ${T}/@PREFIX@-enabled || rm -f -- "$link"
+        rmdir -- "$(dirname "$link")" 2>/dev/null || true
+    done
+
+    # Packages bring accounts, too: only persons have a shell, and nobody has a password.
+    awk -F : -v OFS=: -v persons=" @PERSONS@ " '
+        index(persons, " " $1 " ") == 0 { $7 = "/usr/sbin/nologin" }
+        { print }
+    ' etc/passwd >${T}/passwd
+    awk -F : -v OFS=: -v persons=" @PERSONS@ " '
+        { $2 = index(persons, " " $1 " ") == 0 ? "!*" : "*"; print }
+    ' etc/shadow >${T}/shadow
+    cat ${T}/passwd >etc/passwd
+    cat ${T}/shadow >etc/shadow
+}

@@ -1,0 +1,127 @@
+//! Both layers, the kas file and the templates of a build folder.
+
+use std::path::Path;
+
+use diag::Outcome;
+use spec::plan::{Plan, YoctoFacts};
+
+use super::{Names, Tree, bsp, distro, facts, image, recipes};
+
+const README: &str = include_str!("files/README.md");
+const SECURITY: &str = include_str!("files/SECURITY.md");
+
+/// Brings `folder` to the layers of the plan; unchanged files keep their time stamps.
+///
+/// # Errors
+/// As [`tree_of`], or when the folder cannot be written.
+pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
+    tree_of(plan)?.bring_to(folder)
+}
+
+/// The layers of the plan.
+///
+/// # Errors
+/// When the plan is one for another backend, or asks for something that layers cannot express.
+pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
+    let facts = facts(plan)?;
+    let names = Names::of(plan);
+    let mut tree = Tree::default();
+    distro::layer(plan, facts, &names, &mut tree)?;
+    recipes::recipes(plan, facts, &names, &mut tree)?;
+    image::image(plan, facts, &names, &mut tree)?;
+    bsp::layer(plan, facts, &names, &mut tree)?;
+    for layer in [&names.distro_layer, &names.bsp_layer] {
+        tree.file(format!("meta-{layer}/README.md"), filled(README, plan, facts, &names, layer));
+        tree.file(format!("meta-{layer}/SECURITY.md"), filled(SECURITY, plan, facts, &names, layer));
+    }
+    tree.file("kas.yml", kas(facts, &names));
+    tree.file("expect.txt", expectations(facts));
+    Ok(tree)
+}
+
+fn filled(text: &str, plan: &Plan, facts: &YoctoFacts, names: &Names, layer: &str) -> String {
+    let depends: Vec<String> = facts.layers.iter().map(|layer| layer.name.clone()).collect();
+    let depends = if depends.is_empty() { "none".to_owned() } else { depends.join(", ") };
+    [
+        ("@LAYER@", layer),
+        ("@PRODUCT@", plan.product.name.as_str()),
+        ("@VERSION@", &plan.product.version),
+        ("@BOARD@", &plan.board.name),
+        ("@DISTRO@", &names.distro),
+        ("@MACHINE@", &names.machine),
+        ("@SERIES@", &facts.series),
+        ("@RELEASE@", &facts.release),
+        ("@BITBAKE@", &facts.bitbake),
+        ("@DEPENDS@", &depends),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+}
+
+/// `conf/layer.conf`.
+pub(super) fn layer_conf(facts: &YoctoFacts, collection: &str, depends: &[&str]) -> String {
+    format!(
+        "BBPATH .= \":${{LAYERDIR}}\"\n\
+         BBFILES += \"${{LAYERDIR}}/recipes-*/*/*.bb ${{LAYERDIR}}/recipes-*/*/*.bbappend\"\n\n\
+         BBFILE_COLLECTIONS += \"{collection}\"\n\
+         BBFILE_PATTERN_{collection} = \"^${{LAYERDIR}}/\"\n\
+         BBFILE_PRIORITY_{collection} = \"10\"\n\
+         LAYERDEPENDS_{collection} = \"{}\"\n\
+         LAYERSERIES_COMPAT_{collection} = \"{}\"\n",
+        depends.join(" "),
+        facts.compatible.join(" "),
+    )
+}
+
+/// A project file of kas: repositories, layers, distro, machine and targets.
+fn kas(facts: &YoctoFacts, names: &Names) -> String {
+    let mut out = format!(
+        "# kas build kas.yml. The image is unsigned: `fastness build` signs it.\n\
+         header:\n  version: 14\nmachine: {}\ndistro: {}\ntarget: [{}, virtual/kernel, virtual/bootloader]\nrepos:\n",
+        names.machine,
+        names.distro,
+        names.image()
+    );
+    out.push_str(&format!(
+        "  {}:\n    layers:\n      meta-{}:\n      meta-{}:\n",
+        names.distro, names.distro_layer, names.bsp_layer
+    ));
+    for source in &facts.sources {
+        out.push_str(&format!(
+            "  {}:\n    url: {}\n    branch: \"{}\"\n",
+            source.name, source.url, source.branch
+        ));
+        if let Some(commit) = &source.commit {
+            out.push_str(&format!("    commit: {commit}\n"));
+        }
+        let of = facts.layers.iter().filter(|layer| layer.source == source.name);
+        let layers: Vec<&str> = match source.name.as_str() {
+            "openembedded-core" => vec!["meta"],
+            _ => of.map(|layer| layer.name.as_str()).collect(),
+        };
+        if layers.is_empty() {
+            // A repository without layers: kas would take its top for one.
+            out.push_str("    layers:\n      .: disabled\n");
+        } else {
+            out.push_str("    layers:\n");
+            layers.iter().for_each(|layer| out.push_str(&format!("      {layer}:\n")));
+        }
+    }
+    out
+}
+
+/// What must hold in variables of the image: variable, `contains` or `lacks`, the word, and why; separated by tabs.
+fn expectations(facts: &YoctoFacts) -> String {
+    let line = |variable: &str, verb: &str, word: &str, reason: &str| {
+        format!("{variable}\t{verb}\t{word}\t{reason}\n")
+    };
+    let mut out = String::new();
+    for expect in &facts.expect {
+        for (verb, word) in [("contains", &expect.contains), ("lacks", &expect.lacks)] {
+            if let Some(word) = word {
+                out.push_str(&line(&expect.variable, verb, word, &expect.reason));
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,75 @@
+//! The image recipe and the class that finishes its root: what is removed, replaced, locked.
+
+use diag::Outcome;
+use spec::plan::{FilePlan, Plan, YoctoFacts};
+
+use super::{Names, Tree, recipes};
+use crate::buildroot::overlay;
+
+const CLASS: &str = include_str!("files/image.bbclass");
+
+/// Writes both.
+pub fn image(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) -> Outcome<()> {
+    let top = format!("meta-{}", names.distro_layer);
+    let persons: Vec<&str> =
+        plan.users.iter().filter(|(_, user)| user.value.person).map(|(name, _)| name.as_str()).collect();
+    let class = [
+        ("@PREFIX@", names.function()),
+        ("@ASIDE@", recipes::aside(names)),
+        ("@LEVEL@", plan.storage.zstd_level.to_string()),
+        ("@REMOVALS@", overlay::removals(plan)?),
+        ("@KEEP@", overlay::paths(plan)),
+        ("@PERSONS@", persons.join(" ")),
+        ("@FOLDERS@", folders(plan)),
+        ("@MODES@", modes(plan)),
+        ("@ENABLED@", enabled(plan)),
+    ]
+    .iter()
+    .fold(CLASS.to_owned(), |text, (word, value)| text.replace(word, value));
+    tree.file(format!("{top}/classes-recipe/{}_image.bbclass", names.function()), class);
+    let mut install = recipes::packages(plan, names);
+    install.extend(facts.install.keys().cloned());
+    let install: String = install.iter().map(|name| format!("    {name} \\\n")).collect();
+    tree.file(
+        format!("{top}/recipes-image/images/{}.bb", names.image()),
+        format!(
+            "SUMMARY = \"{product} on a read-only root\"\n\
+             DESCRIPTION = \"The root of {product} as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake\"\n\
+             SECTION = \"base\"\nLICENSE = \"CLOSED\"\n\n\
+             inherit {class}_image\n\nIMAGE_INSTALL = \" \\\n{install}\"\n",
+            product = names.distro,
+            class = names.function()
+        ),
+    );
+    Ok(())
+}
+
+/// Folders directly below the root.
+fn folders(plan: &Plan) -> String {
+    let top = plan.files.iter().filter(|(path, _)| recipes::is_top(path));
+    top.filter_map(|(path, asked)| match &asked.value {
+        FilePlan::Directory { mode, .. } => {
+            Some(format!("    install -d -m {mode} ${{IMAGE_ROOTFS}}{path}\n"))
+        }
+        _ => None,
+    })
+    .collect()
+}
+
+/// Modes of packages' files; one that is not there is no error: a package may not bring it.
+fn modes(plan: &Plan) -> String {
+    let line = |(path, asked): (&String, &spec::plan::Asked<String>)| {
+        format!(
+            "    if [ -f ${{IMAGE_ROOTFS}}{path} ]; then chmod {} ${{IMAGE_ROOTFS}}{path}; fi\n",
+            asked.value
+        )
+    };
+    plan.modes.iter().map(line).collect()
+}
+
+/// Units that may be started.
+fn enabled(plan: &Plan) -> String {
+    let preset = overlay::preset(plan);
+    let names = preset.lines().filter_map(|line| line.strip_prefix("enable "));
+    names.map(|name| format!("{name}\n")).collect()
+}

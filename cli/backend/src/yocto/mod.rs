@@ -1,0 +1,93 @@
+//! The Yocto backend: a distro layer and a BSP layer that also build without Fastness.
+//!
+//! [`generate()`] writes them from the plan, always the same bytes, and leaves unchanged files
+//! untouched. Nothing in them changes a build that uses neither the distro, the machine nor the image
+//! class. No key ever comes here: images are signed by the common assembly.
+
+mod bsp;
+mod distro;
+mod generate;
+mod image;
+mod recipes;
+
+use diag::{ExitStatus, Failure, Outcome};
+use spec::plan::{Plan, YoctoFacts};
+
+pub use crate::buildroot::{Node, Tree};
+pub use generate::{generate, tree_of};
+
+/// The plan's Yocto part.
+fn facts(plan: &Plan) -> Outcome<&YoctoFacts> {
+    plan.yocto.as_ref().ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-yocto-plan",
+            format!("the plan is one for the backend `{}`, not for `yocto`", plan.backend),
+        )
+        .hint("resolve it with `--backend yocto`, or set `backend: yocto` in the product")
+    })
+}
+
+/// BitBake is not driven yet: the layers are built by the team's own BitBake or kas.
+#[must_use]
+pub fn not_driven(plan: &Plan) -> Failure {
+    let names = Names::of(plan);
+    Failure::error(
+        ExitStatus::Input,
+        "backend-generates-only",
+        "the backend `yocto` writes layers and does not drive BitBake yet",
+    )
+    .hint(format!(
+        "`fastness generate --backend yocto`, then `kas build kas.yml` or `bitbake {} virtual/kernel virtual/bootloader`",
+        names.image()
+    ))
+}
+
+/// The names under which BitBake knows a plan.
+struct Names {
+    /// Of the distro: the product's.
+    distro: String,
+    /// Of the machine: product and board, so that two products may be in one build.
+    machine: String,
+    /// Folder and collection of the distro layer, without `meta-`.
+    distro_layer: String,
+    /// Folder and collection of the BSP layer, without `meta-`.
+    bsp_layer: String,
+}
+
+impl Names {
+    fn of(plan: &Plan) -> Self {
+        let product = &plan.product.name;
+        Self {
+            distro: product.clone(),
+            machine: format!("{product}-{}", plan.board.name),
+            distro_layer: format!("{product}-distro"),
+            bsp_layer: format!("{product}-bsp"),
+        }
+    }
+
+    fn image(&self) -> String {
+        format!("{}-image", self.distro)
+    }
+
+    fn accounts(&self) -> String {
+        format!("{}-accounts", self.distro)
+    }
+
+    /// The start of names of shell functions, which have no hyphens.
+    fn function(&self) -> String {
+        self.distro.replace('-', "_")
+    }
+}
+
+/// A value in BitBake's quotes. Nothing in it is expanded; `$` cannot be written so.
+fn quoted(value: &str) -> Outcome<String> {
+    if value.contains(['$', '`', '\\', '\n']) {
+        return Err(Failure::error(
+            ExitStatus::Input,
+            "unsupported-value",
+            format!("expected a value without `$`, backquotes and backslashes for BitBake, found `{value}`"),
+        ));
+    }
+    Ok(format!("\"{}\"", value.replace('"', "'")))
+}

@@ -1,0 +1,2 @@
+# /var is the data partition: /var/run/sshd is not there
+EXTRA_OECONF:append:cell-gateway = " --with-privsep-path=/run/sshd"

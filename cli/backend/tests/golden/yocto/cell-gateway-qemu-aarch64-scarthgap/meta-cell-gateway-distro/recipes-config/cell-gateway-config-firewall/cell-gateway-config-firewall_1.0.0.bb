@@ -1,0 +1,35 @@
+SUMMARY = "cell-gateway: Default deny, both ways"
+DESCRIPTION = "Files of the layer firewall, as fastness resolved them"
+SECTION = "base"
+LICENSE = "CLOSED"
+SRC_URI = "file://root"
+
+S = "${WORKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch systemd features_check
+
+REQUIRED_DISTRO_FEATURES = "systemd"
+
+SYSTEMD_SERVICE:${PN} = "nftables.service"
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${sysconfdir}
+    install -m 0600 ${WORKDIR}/root/etc/nftables-layer2.conf ${D}${sysconfdir}/nftables-layer2.conf
+    install -d ${D}${datadir}/cell-gateway/replace/etc
+    install -m 0600 ${WORKDIR}/root/etc/nftables.conf ${D}${datadir}/cell-gateway/replace/etc/nftables.conf
+    install -d ${D}${sysconfdir}/systemd/system
+    install -m 0644 ${WORKDIR}/root/etc/systemd/system/nftables.service ${D}${sysconfdir}/systemd/system/nftables.service
+    install -d ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d
+    install -m 0644 ${WORKDIR}/root/etc/systemd/system/systemd-networkd.service.d/10-firewall.conf ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d/10-firewall.conf
+    install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
+    install -m 0755 ${WORKDIR}/root/usr/lib/fastness/selfcheck.d/self.firewall ${D}${nonarch_libdir}/fastness/selfcheck.d/self.firewall
+}
+
+FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"
+
+RDEPENDS:${PN} = "cell-gateway-accounts"

@@ -1,0 +1,2 @@
+# a tunnel does not compress
+PACKAGECONFIG:plc-gateway = "systemd"

@@ -1,0 +1,32 @@
+SUMMARY = "plc-gateway: Tunnels with OpenVPN"
+DESCRIPTION = "Files of the layer openvpn, as fastness resolved them"
+SECTION = "base"
+LICENSE = "CLOSED"
+SRC_URI = "file://root"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch systemd features_check
+
+REQUIRED_DISTRO_FEATURES = "systemd"
+
+SYSTEMD_SERVICE:${PN} = "openvpn-historian.service"
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${sysconfdir}
+    install -d -m 0755 ${D}${sysconfdir}/openvpn
+    install -m 0600 ${UNPACKDIR}/root/etc/openvpn/historian.conf ${D}${sysconfdir}/openvpn/historian.conf
+    install -d ${D}${sysconfdir}/systemd/system
+    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/openvpn-historian.service ${D}${sysconfdir}/systemd/system/openvpn-historian.service
+    install -d ${D}${nonarch_libdir}/tmpfiles.d
+    install -m 0644 ${UNPACKDIR}/root/usr/lib/tmpfiles.d/fastness-openvpn.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness-openvpn.conf
+}
+
+FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"
+
+RDEPENDS:${PN} = "plc-gateway-accounts"

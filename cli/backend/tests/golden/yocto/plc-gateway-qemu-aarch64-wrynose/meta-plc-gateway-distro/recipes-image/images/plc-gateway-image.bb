@@ -1,0 +1,52 @@
+SUMMARY = "plc-gateway on a read-only root"
+DESCRIPTION = "The root of plc-gateway as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake"
+SECTION = "base"
+LICENSE = "CLOSED"
+
+inherit plc_gateway_image
+
+IMAGE_INSTALL = " \
+    plc-gateway-accounts \
+    plc-gateway-config-audit \
+    plc-gateway-config-base \
+    plc-gateway-config-firewall \
+    plc-gateway-config-ipsec \
+    plc-gateway-config-kernel-hardening \
+    plc-gateway-config-openvpn \
+    plc-gateway-config-selfcheck \
+    plc-gateway-config-ssh \
+    plc-gateway-config-time \
+    plc-gateway-config-verified-boot \
+    auditd \
+    base-files \
+    base-passwd \
+    bash \
+    chrony \
+    coreutils \
+    dash \
+    grep \
+    iproute2-ip \
+    libpam-runtime \
+    nftables \
+    openssh-keygen \
+    openssh-sshd \
+    openvpn \
+    pam-plugin-access \
+    pam-plugin-deny \
+    pam-plugin-env \
+    pam-plugin-faillock \
+    pam-plugin-limits \
+    pam-plugin-nologin \
+    pam-plugin-permit \
+    pam-plugin-unix \
+    sed \
+    strongswan \
+    systemd \
+    udev \
+    util-linux-dmesg \
+    util-linux-findmnt \
+    util-linux-lsblk \
+    util-linux-mount \
+    util-linux-nologin \
+    util-linux-umount \
+"

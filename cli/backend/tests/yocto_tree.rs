@@ -1,0 +1,222 @@
+//! The generated layers, file by file against the committed ones.
+//!
+//! `FASTNESS_UPDATE_GOLDEN=1 cargo test -p backend --test yocto_tree` writes the committed ones anew;
+//! look at `git diff` before it is committed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use backend::yocto::{Node, Tree, tree_of};
+use spec::Choice;
+use spec::library::Library;
+use spec::plan::{FilePlan, Plan};
+use spec::product::Backend;
+
+const CASES: [(&str, &str, &str); 4] = [
+    ("cell-gateway", "qemu-aarch64", "wrynose"),
+    ("cell-gateway", "qemu-arm", "wrynose"),
+    ("plc-gateway", "qemu-aarch64", "wrynose"),
+    ("cell-gateway", "qemu-aarch64", "scarthgap"),
+];
+
+fn load(example: &str, board: &str, more: &str) -> diag::Outcome<Plan> {
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{example}/product.yaml"));
+    let text = fs::read_to_string(&example).expect("the example");
+    let listed = "\nboards: [qemu-aarch64]\n";
+    assert!(text.contains(listed), "the example lists other boards");
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    fs::write(&product, text.replace(listed, &format!("\nboards: [{board}]\n{more}"))).expect("written");
+    let library = Library::built_in(product.parent());
+    let choice = Choice { backend: Some(Backend::Yocto), series: None };
+    spec::load_as(&library, &product, None, choice)
+}
+
+fn plan_for(example: &str, board: &str, series: &str) -> Plan {
+    load(example, board, &format!("yocto: {{series: {series}}}\n"))
+        .unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn plan() -> Plan {
+    plan_for("cell-gateway", "qemu-aarch64", "wrynose")
+}
+
+/// What this backend decides of the tree: the plan's files are compared with the plan itself.
+fn decided(plan: &Plan) -> Tree {
+    let whole = tree_of(plan).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut tree = Tree::default();
+    for (path, node) in whole.nodes() {
+        let of_plan = path.split_once("/files/root").is_some_and(|(_, path)| plan.files.contains_key(path));
+        match node {
+            Node::File(text) if !of_plan => tree.file(path, text),
+            Node::Script(text) => tree.script(path, text),
+            Node::Link(target) => tree.link(path, target),
+            Node::File(_) => {}
+        }
+    }
+    tree
+}
+
+/// The text files below a folder.
+fn read(folder: &Path) -> BTreeMap<String, Node> {
+    let mut nodes = BTreeMap::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(current) = waiting.pop() {
+        for entry in fs::read_dir(&current).unwrap_or_else(|e| panic!("{}: {e}", current.display())) {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("below").to_string_lossy().into_owned();
+                nodes.insert(name, Node::File(fs::read_to_string(&path).expect("text")));
+            }
+        }
+    }
+    nodes
+}
+
+fn text(tree: &Tree, path: &str) -> String {
+    match tree.nodes().get(path) {
+        Some(Node::File(text)) => text.clone(),
+        other => panic!("`{path}` is {other:?}"),
+    }
+}
+
+#[test]
+fn the_layers_of_the_examples_are_the_committed_ones() {
+    for (example, board, series) in CASES {
+        let golden: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden/yocto")
+            .join(format!("{example}-{board}-{series}"));
+        let tree = decided(&plan_for(example, board, series));
+        if std::env::var_os("FASTNESS_UPDATE_GOLDEN").is_some() {
+            tree.bring_to(&golden).unwrap_or_else(|failure| panic!("{failure}"));
+        }
+        let committed = read(&golden);
+        for (path, node) in tree.nodes() {
+            assert!(
+                committed.get(path) == Some(node),
+                "`{path}` of {example} differs on {board} for {series}"
+            );
+        }
+        let strays: Vec<&String> =
+            committed.keys().filter(|path| !tree.nodes().contains_key(*path)).collect();
+        assert!(strays.is_empty(), "no longer generated: {strays:?}");
+    }
+}
+
+#[test]
+fn every_file_of_the_plan_is_in_one_recipe_as_it_is() {
+    let plan = plan();
+    let tree = tree_of(&plan).expect("a tree");
+    for (path, asked) in &plan.files {
+        let FilePlan::File { content, mode, .. } = &asked.value else { continue };
+        let end = format!("/files/root{path}");
+        let found: Vec<_> = tree.nodes().iter().filter(|(name, _)| name.ends_with(&end)).collect();
+        let [(name, node)] = found.as_slice() else { panic!("`{path}` is in {} recipes", found.len()) };
+        assert_eq!(*node, &Node::File(content.clone()), "`{path}`");
+        let (folder, _) = name.split_once("/files/root").expect("below");
+        let recipe = text(
+            &tree,
+            &format!("{folder}/{}_{}.bb", folder.rsplit('/').next().expect("a name"), plan.product.version),
+        );
+        assert!(
+            recipe.contains(&format!("install -m {mode} ${{UNPACKDIR}}/root{path} ${{D}}")),
+            "{path}: {recipe}"
+        );
+    }
+}
+
+#[test]
+fn nothing_of_an_append_reaches_a_build_of_others() {
+    let tree = tree_of(&plan()).expect("a tree");
+    let mut appends = 0;
+    for (path, node) in tree.nodes().iter().filter(|(path, _)| path.ends_with(".bbappend")) {
+        let Node::File(text) = node else { panic!("`{path}`") };
+        appends += 1;
+        let scope = if path.contains("-bsp/") { ":cell-gateway-qemu-aarch64" } else { ":cell-gateway" };
+        for line in text.lines().filter(|line| !line.starts_with([' ', '#', '}']) && !line.is_empty()) {
+            let name = line.split([' ', '(']).next().unwrap_or_default();
+            assert!(name.ends_with(scope), "`{path}`: `{line}` is not scoped");
+        }
+    }
+    assert!(appends >= 4, "{appends}");
+}
+
+#[test]
+fn releases_differ_where_the_data_say_so() {
+    let recipe = "meta-cell-gateway-distro/recipes-config/cell-gateway-config-firewall/cell-gateway-config-firewall_1.0.0.bb";
+    let conf = "meta-cell-gateway-distro/conf/layer.conf";
+    for (series, unpack) in [("wrynose", "UNPACKDIR"), ("scarthgap", "WORKDIR")] {
+        let tree = tree_of(&plan_for("cell-gateway", "qemu-aarch64", series)).expect("a tree");
+        assert!(text(&tree, recipe).contains(&format!("S = \"${{{unpack}}}\"")));
+        assert!(
+            text(&tree, conf).contains(&format!("LAYERSERIES_COMPAT_cell-gateway-distro = \"{series}\""))
+        );
+    }
+}
+
+#[test]
+fn accounts_have_the_numbers_of_the_plan_and_no_password() {
+    let tree = tree_of(&plan()).expect("a tree");
+    let recipe = text(
+        &tree,
+        "meta-cell-gateway-distro/recipes-config/cell-gateway-accounts/cell-gateway-accounts_1.0.0.bb",
+    );
+    assert!(recipe.contains("--uid 110 --gid sshd"), "{recipe}");
+    assert!(!recipe.contains("--password") && !recipe.contains(" -p "), "{recipe}");
+    let table = text(&tree, "meta-cell-gateway-distro/files/cell-gateway-passwd");
+    assert!(table.contains("sshd:x:110:110:"), "{table}");
+}
+
+#[test]
+fn a_commit_that_the_product_pins_is_in_the_kas_file() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let plan = load(
+        "cell-gateway",
+        "qemu-aarch64",
+        &format!("yocto: {{commits: {{openembedded-core: {commit}}}}}\n"),
+    );
+    let tree = tree_of(&plan.expect("a plan")).expect("a tree");
+    assert!(text(&tree, "kas.yml").contains(&format!("    commit: {commit}\n")));
+}
+
+#[test]
+fn what_is_not_supported_is_said() {
+    let said = |more: &str| load("cell-gateway", "qemu-aarch64", more).expect_err("refused").to_string();
+    let text = said("yocto: {series: dunfell}\n");
+    assert!(text.contains("the Yocto series `dunfell` is not supported"), "{text}");
+    assert!(text.contains("`scarthgap`, `wrynose`"), "{text}");
+    let text = said("yocto: {commits: {meta-foo: 0123456789abcdef0123456789abcdef01234567}}\n");
+    assert!(text.contains("unknown repository is pinned: `meta-foo`"), "{text}");
+    let mut plan = plan();
+    plan.yocto = None;
+    let text = tree_of(&plan).expect_err("refused").to_string();
+    assert!(text.contains("no plan") || text.contains("not for `yocto`"), "{text}");
+}
+
+#[test]
+fn no_text_names_a_key_and_the_layers_are_made_in_50_ms() {
+    let plan = plan();
+    for (path, node) in tree_of(&plan).expect("a tree").nodes() {
+        let Node::File(text) = node else { continue };
+        assert!(!text.contains("PRIVATE KEY"), "`{path}`");
+        assert!(text.is_empty() || text.ends_with('\n'), "`{path}`");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    backend::generate(&plan, folder.path()).expect("generated");
+    assert_eq!(&read(folder.path()), tree_of(&plan).expect("a tree").nodes());
+    // The fastest of several, so that a busy machine does not decide.
+    let fastest = (0..5)
+        .map(|_| {
+            fs::remove_dir_all(folder.path()).expect("removed");
+            let start = std::time::Instant::now();
+            backend::generate(&plan, folder.path()).expect("generated");
+            start.elapsed()
+        })
+        .min()
+        .expect("a time");
+    assert!(fastest.as_millis() <= 50, "{fastest:?}");
+}

@@ -1,0 +1,111 @@
+//! The plan's part for the Yocto backend.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Asked;
+
+/// Facts for the Yocto backend: the plan's packages and the board in Yocto's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoFacts {
+    /// Series, such as `wrynose`.
+    pub series: String,
+    /// The release of that series that this was tried with.
+    pub release: String,
+    /// BitBake's branch.
+    pub bitbake: String,
+    /// Words of `LAYERSERIES_COMPAT`.
+    pub compatible: Vec<String>,
+    /// `PREFERRED_VERSION` of linux-yocto.
+    pub linux: String,
+    /// `PREFERRED_VERSION` of u-boot.
+    pub uboot: String,
+    /// Configuration files of OpenEmbedded-Core that the distro requires, where the release does not by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub includes: Vec<String>,
+    /// The variable that says where files of `SRC_URI` are unpacked.
+    pub unpack: String,
+    /// The tuning file, as `require` takes it.
+    pub tune_file: String,
+    /// `DEFAULTTUNE`.
+    pub tune: String,
+    /// Variables of the distro, in order.
+    pub settings: Vec<YoctoSettingFacts>,
+    /// What must hold in the image's variables.
+    pub expect: Vec<YoctoExpectFacts>,
+    /// Packages that are installed, by name.
+    pub install: BTreeMap<String, Asked<()>>,
+    /// Variables of recipes, in order.
+    pub options: Vec<YoctoOptionFacts>,
+    /// Layers that are needed besides OpenEmbedded-Core, in order.
+    pub layers: Vec<YoctoLayerFacts>,
+    /// Repositories.
+    pub sources: Vec<YoctoSourceFacts>,
+    /// Patterns of paths that packages own and the plan may write anew.
+    pub overwrites: Vec<String>,
+}
+
+/// A variable of the distro.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoSettingFacts {
+    /// The variable.
+    pub variable: String,
+    /// Its value.
+    pub value: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A variable of a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoOptionFacts {
+    /// The recipe.
+    pub recipe: String,
+    /// The variable.
+    pub variable: String,
+    /// Its value.
+    pub value: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What must hold in a variable of the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoExpectFacts {
+    /// The variable.
+    pub variable: String,
+    /// Text that must be in its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
+    /// Word that must not be in its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A layer that holds recipes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoLayerFacts {
+    /// Its folder's name.
+    pub name: String,
+    /// Its name in `BBFILE_COLLECTIONS`.
+    pub collection: String,
+    /// The repository that it is in.
+    pub source: String,
+}
+
+/// A repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoSourceFacts {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// The series' branch.
+    pub branch: String,
+    /// The commit that the product pins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}

@@ -1,0 +1,223 @@
+//! The plan in Yocto's words: board, base, packages and series.
+
+use std::collections::BTreeSet;
+
+use diag::{Diagnostic, Outcome};
+
+use super::asks::{Asker, Asks};
+use super::{NamedBoard, Resolver};
+use crate::decode::{Decode, suggestion};
+use crate::library::{Area, read_model};
+use crate::plan::{
+    YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
+};
+use crate::yocto::{DEFAULT_SERIES, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries};
+
+/// What packages mean, while they are collected.
+struct Meant {
+    install: Asks<()>,
+    options: Vec<YoctoOptionFacts>,
+    overwrites: Vec<String>,
+    layers: BTreeSet<String>,
+}
+
+impl Resolver<'_> {
+    /// Collects what the plan means to Yocto, and what must go from its packages.
+    pub(super) fn yocto_asks(&mut self, board: &NamedBoard) -> Outcome<Option<YoctoFacts>> {
+        let Some((name, series)) = self.yocto_series()? else { return Ok(None) };
+        let Some(machine) = &board.model.yocto else {
+            let message =
+                format!("the board `{}` cannot be built with Yocto: it asks nothing of it", board.name);
+            let hint = format!(
+                "name its processor in `boards/{}/board.yaml`: `yocto: {{require: conf/machine/include/…, tune: …}}`",
+                board.name
+            );
+            let at = self.product.name.at.location();
+            self.trouble.push(Diagnostic::error("no-yocto-board", message).at(at).hint(hint));
+            return Ok(None);
+        };
+        let Some(base) = self.yocto_file::<YoctoBase>("base.yaml")? else { return Ok(None) };
+        for ask in &base.remove {
+            let asker = Asker::new("backend yocto", &ask.path.at, &ask.reason);
+            self.asked.removals.ask(ask.path.as_str(), (), asker, &mut self.trouble);
+        }
+        let meant = self.yocto_packages(&base)?;
+        let mut overwrites: Vec<String> =
+            base.overwrites.iter().map(|o| o.path.as_str().to_owned()).collect();
+        overwrites.extend(meant.overwrites);
+        overwrites.sort_unstable();
+        overwrites.dedup();
+        Ok(Some(YoctoFacts {
+            series: name,
+            release: series.release.as_str().to_owned(),
+            bitbake: series.bitbake.as_str().to_owned(),
+            compatible: series.compatible.iter().map(|word| word.as_str().to_owned()).collect(),
+            linux: series.linux.as_str().to_owned(),
+            uboot: series.uboot.as_str().to_owned(),
+            includes: series.includes.iter().map(|file| file.as_str().to_owned()).collect(),
+            unpack: series.unpack.as_str().to_owned(),
+            tune_file: machine.require.as_str().to_owned(),
+            tune: machine.tune.as_str().to_owned(),
+            settings: settings(&base),
+            expect: expectations(&base),
+            install: meant.install.into_plan(),
+            options: meant.options,
+            layers: in_order(&base.layers, &meant.layers),
+            sources: self.yocto_sources(&series),
+            overwrites,
+        }))
+    }
+
+    /// The series that the product names.
+    fn yocto_series(&mut self) -> Outcome<Option<(String, YoctoSeries)>> {
+        let asked = self.product.yocto.as_ref().and_then(|yocto| yocto.series.as_ref());
+        let name = asked.map_or(DEFAULT_SERIES, |series| series.as_str());
+        if let Some(model) = self.yocto_file::<YoctoSeries>(&format!("series/{name}.yaml"))? {
+            return Ok(Some((name.to_owned(), model)));
+        }
+        let known = self.library.file_names(Area::Yocto, "series")?;
+        if !known.contains(name) {
+            let message = format!("the Yocto series `{name}` is not supported");
+            let at = asked.map_or(&self.product.name.at, |series| &series.at).location();
+            let hint = format!("supported are `{}`", known.into_iter().collect::<Vec<_>>().join("`, `"));
+            self.trouble.push(Diagnostic::error("unknown-series", message).at(at).hint(hint));
+        }
+        Ok(None)
+    }
+
+    /// The repositories of a series, at the commits that the product pins.
+    fn yocto_sources(&mut self, series: &YoctoSeries) -> Vec<YoctoSourceFacts> {
+        let product = self.product;
+        let pinned = product.yocto.iter().flat_map(|yocto| yocto.commits.iter());
+        let known: Vec<&str> = series.sources.iter().map(|source| source.name.as_str()).collect();
+        for (name, _) in pinned.clone().filter(|(name, _)| !known.contains(&name.as_str())) {
+            let message = format!("the commit of an unknown repository is pinned: `{}`", name.as_str());
+            let hint = suggestion(name.as_str(), known.clone());
+            let at = product.name.at.location();
+            self.trouble.push(Diagnostic::error("unknown-repository", message).at(at).hint(hint));
+        }
+        let sources = series.sources.iter().map(|source| YoctoSourceFacts {
+            name: source.name.as_str().to_owned(),
+            url: source.url.as_str().to_owned(),
+            branch: source.branch.as_str().to_owned(),
+            commit: pinned
+                .clone()
+                .find(|(name, _)| name.as_str() == source.name.as_str())
+                .map(|(_, commit)| commit.as_str().to_owned()),
+        });
+        sources.collect()
+    }
+
+    /// What every package of the plan means; a package without a meaning is an error that names who asks.
+    fn yocto_packages(&mut self, base: &YoctoBase) -> Outcome<Meant> {
+        let mut meant = Meant {
+            install: Asks::new("package of Yocto", |()| String::new()),
+            options: Vec::new(),
+            overwrites: Vec::new(),
+            layers: BTreeSet::new(),
+        };
+        let packages = self.asked.packages.map.iter();
+        let asked: Vec<(String, Vec<Asker>)> =
+            packages.map(|(name, entry)| (name.clone(), entry.askers.clone())).collect();
+        for (name, askers) in asked {
+            let path = format!("packages/{name}.yaml");
+            if self.library.read(Area::Yocto, &path)?.is_none() {
+                self.unmapped(&name, &askers[0])?;
+                continue;
+            }
+            let Some(package) = self.yocto_file::<YoctoPackage>(&path)? else { continue };
+            if package.install.is_empty() && package.note.is_none() {
+                let message = format!("`yocto/{path}` has neither `install` nor a `note` why it needs none");
+                let at = askers[0].at.location();
+                self.trouble.push(Diagnostic::error("empty-package", message).at(at));
+            }
+            if let Some(layer) = &package.layer {
+                if !base.layers.iter().any(|known| known.name.as_str() == layer.as_str()) {
+                    let names: Vec<&str> = base.layers.iter().map(|layer| layer.name.as_str()).collect();
+                    let message = format!(
+                        "`yocto/{path}` names the layer `{}`, which `yocto/base.yaml` does not",
+                        layer.as_str()
+                    );
+                    let at = layer.at.location();
+                    let hint = suggestion(layer.as_str(), names);
+                    self.trouble.push(Diagnostic::error("unknown-layer", message).at(at).hint(hint));
+                }
+                need(&base.layers, layer.as_str(), &mut meant.layers);
+            }
+            // Who asks is the layer: that is where the reader looks.
+            for asker in &askers {
+                for word in &package.install {
+                    meant.install.ask(word.as_str(), (), asker.clone(), &mut self.trouble);
+                }
+                for ask in &package.remove {
+                    let by = Asker::new(&asker.who, &ask.path.at, &ask.reason);
+                    self.asked.removals.ask(ask.path.as_str(), (), by, &mut self.trouble);
+                }
+            }
+            meant.overwrites.extend(package.overwrites.iter().map(|ask| ask.path.as_str().to_owned()));
+            meant.options.extend(package.options.iter().map(|option| YoctoOptionFacts {
+                recipe: option.recipe.as_str().to_owned(),
+                variable: option.variable.as_str().to_owned(),
+                value: option.value.as_str().to_owned(),
+                reason: option.reason.0.clone(),
+            }));
+        }
+        Ok(meant)
+    }
+
+    fn unmapped(&mut self, name: &str, by: &Asker) -> Outcome<()> {
+        let known = self.library.file_names(Area::Yocto, "packages")?;
+        let message = format!("{} asks for the package `{name}`, which has no meaning for Yocto yet", by.who);
+        let hint = format!(
+            "say which packages bring it in `yocto/packages/{name}.yaml` beside the product; {}",
+            suggestion(name, known.iter().map(String::as_str))
+        );
+        self.trouble.push(Diagnostic::error("unmapped-package", message).at(by.at.location()).hint(hint));
+        Ok(())
+    }
+
+    fn yocto_file<T: Decode>(&mut self, path: &str) -> Outcome<Option<T>> {
+        let Some(source) = self.library.read(Area::Yocto, path)? else { return Ok(None) };
+        Ok(read_model::<T>(&source, &mut self.trouble))
+    }
+}
+
+/// A layer and what it needs.
+fn need(layers: &[YoctoLayer], name: &str, into: &mut BTreeSet<String>) {
+    if into.insert(name.to_owned()) {
+        let of = layers.iter().find(|layer| layer.name.as_str() == name);
+        for other in of.into_iter().flat_map(|layer| &layer.needs) {
+            need(layers, other.as_str(), into);
+        }
+    }
+}
+
+fn in_order(layers: &[YoctoLayer], needed: &BTreeSet<String>) -> Vec<YoctoLayerFacts> {
+    let needed = layers.iter().filter(|layer| needed.contains(layer.name.as_str()));
+    needed
+        .map(|layer| YoctoLayerFacts {
+            name: layer.name.as_str().to_owned(),
+            collection: layer.collection.as_str().to_owned(),
+            source: layer.source.as_str().to_owned(),
+        })
+        .collect()
+}
+
+fn settings(base: &YoctoBase) -> Vec<YoctoSettingFacts> {
+    let settings = base.settings.iter().map(|setting| YoctoSettingFacts {
+        variable: setting.variable.as_str().to_owned(),
+        value: setting.value.as_str().to_owned(),
+        reason: setting.reason.0.clone(),
+    });
+    settings.collect()
+}
+
+fn expectations(base: &YoctoBase) -> Vec<YoctoExpectFacts> {
+    let expect = base.expect.iter().map(|expect| YoctoExpectFacts {
+        variable: expect.variable.as_str().to_owned(),
+        contains: expect.contains.as_ref().map(|word| word.as_str().to_owned()),
+        lacks: expect.lacks.as_ref().map(|word| word.as_str().to_owned()),
+        reason: expect.reason.0.clone(),
+    });
+    expect.collect()
+}

@@ -1,0 +1,165 @@
+//! What plan and packages mean to Yocto: `yocto/` of the definitions, data only.
+//!
+//! `base.yaml` is asked for every product, `packages/NAME.yaml` for every package of that name,
+//! `series/NAME.yaml` has what differs between releases of the Yocto Project.
+
+use crate::decode::{Map, Spanned, choice, model};
+use crate::layer::RemoveAsk;
+use crate::types::{
+    BitbakeValue, BitbakeVariable, Commit, FileUrl, Name, PackageName, Reason, Release, Text, Word,
+};
+
+/// The series that is taken when the product names none: the newest long-term one.
+pub const DEFAULT_SERIES: &str = "wrynose";
+
+model! {
+    /// A variable of the distro.
+    pub struct YoctoSetting {
+        /// The variable, with `:append`, `:prepend` or `:remove` where it is one of these.
+        variable: Spanned<BitbakeVariable>,
+        /// Its value.
+        value: BitbakeValue,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A variable of a recipe, set for builds of the product's distro only.
+    pub struct RecipeOption {
+        /// The recipe, without version.
+        recipe: PackageName,
+        /// The variable.
+        variable: BitbakeVariable,
+        /// Its value.
+        value: BitbakeValue,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// What a package's name means to Yocto (`yocto/packages/NAME.yaml`).
+    pub struct YoctoPackage {
+        /// Packages (not recipes) that bring it.
+        install: Vec<PackageName> = Vec::new(),
+        /// The layer that has them, by its name in `base.yaml`; default: OpenEmbedded-Core.
+        layer: Option<Spanned<Name>> = None,
+        /// Variables of recipes.
+        options: Vec<RecipeOption> = Vec::new(),
+        /// What the packages bring and the device must not have.
+        remove: Vec<RemoveAsk> = Vec::new(),
+        /// Files of the packages that layers may write anew.
+        overwrites: Vec<RemoveAsk> = Vec::new(),
+        /// Why it needs no package, where it needs none.
+        note: Option<Text> = None,
+    }
+}
+
+model! {
+    /// What must hold in a variable of the image.
+    pub struct YoctoExpect {
+        /// The variable.
+        variable: BitbakeVariable,
+        /// Text that must be in its value.
+        contains: Option<Word> = None,
+        /// Word that must not be in its value.
+        lacks: Option<Word> = None,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A layer that holds recipes.
+    pub struct YoctoLayer {
+        /// Its folder's name.
+        name: Name,
+        /// Its name in `BBFILE_COLLECTIONS`.
+        collection: Name,
+        /// The repository that it is in, by its name in a series.
+        source: Name,
+        /// Layers that it needs, by name.
+        needs: Vec<Name> = Vec::new(),
+    }
+}
+
+model! {
+    /// What is asked of Yocto for every product (`yocto/base.yaml`).
+    pub struct YoctoBase {
+        /// Variables of the distro.
+        settings: Vec<YoctoSetting>,
+        /// What must hold in the image's variables.
+        expect: Vec<YoctoExpect> = Vec::new(),
+        /// Layers besides OpenEmbedded-Core.
+        layers: Vec<YoctoLayer>,
+        /// Files of packages that layers write anew.
+        overwrites: Vec<RemoveAsk> = Vec::new(),
+        /// What packages bring and the device must not have.
+        remove: Vec<RemoveAsk> = Vec::new(),
+    }
+}
+
+choice! {
+    /// The variable that says where files of `SRC_URI` are unpacked.
+    pub enum Unpack {
+        /// Since 5.1.
+        Unpackdir = "UNPACKDIR",
+        /// Before.
+        Workdir = "WORKDIR",
+    }
+}
+
+model! {
+    /// A repository of a series.
+    pub struct YoctoSource {
+        /// Its name.
+        name: Name,
+        /// Where it is.
+        url: FileUrl,
+        /// The series' branch.
+        branch: Word,
+    }
+}
+
+model! {
+    /// A release series of the Yocto Project (`yocto/series/NAME.yaml`).
+    pub struct YoctoSeries {
+        /// The release that this was tried with.
+        release: Release,
+        /// BitBake's branch.
+        bitbake: Word,
+        /// Words of `LAYERSERIES_COMPAT`.
+        compatible: Vec<Name>,
+        /// `PREFERRED_VERSION` of linux-yocto.
+        linux: BitbakeValue,
+        /// `PREFERRED_VERSION` of u-boot.
+        uboot: BitbakeValue,
+        /// Where files of `SRC_URI` are unpacked.
+        unpack: Unpack,
+        /// Configuration files that the distro requires, where the release does not by itself.
+        includes: Vec<Word> = Vec::new(),
+        /// Repositories.
+        sources: Vec<YoctoSource>,
+    }
+}
+
+model! {
+    /// A board's processor in Yocto's words.
+    pub struct YoctoBoard {
+        /// The tuning file, as `require` takes it.
+        require: Word,
+        /// `DEFAULTTUNE`.
+        tune: Word,
+    }
+}
+
+model! {
+    /// Settings of the Yocto backend in a product.
+    pub struct Yocto {
+        /// Series, such as `wrynose`; default: the newest long-term one.
+        series: Option<Spanned<Name>> = None,
+        /// Commits of repositories, by name; default: the series' branch.
+        commits: Map<Name, Commit> = Map::new(),
+    }
+}
