@@ -117,6 +117,7 @@ pub fn plan() -> Plan {
         board: board(),
         backend: "debian".into(),
         buildroot: None,
+        yocto: None,
         debian: DebianFacts {
             suite: "trixie".into(),
             mirror: None,

@@ -52,6 +52,9 @@ cell_gateway_unwanted() {
 /etc/security/namespace.init
 /etc/selinux
 /etc/skel
+/etc/ssh/moduli
+/etc/ssh/ssh_config
+/etc/ssh/ssh_config.d
 /etc/ssh/sshd_config_readonly
 /etc/sv
 /etc/systemd/*.conf
@@ -121,6 +124,7 @@ cell_gateway_unwanted() {
 /usr/lib/openssh/ssh-pkcs11-helper
 /usr/lib/openssh/ssh-sk-helper
 /usr/lib/pcrlock.d
+/usr/lib/sftp-server
 /usr/lib/sysctl.d/*
 /usr/lib/sysctl.d/.[!.]*
 /usr/lib/systemd/catalog

@@ -53,6 +53,9 @@ plc_gateway_unwanted() {
 /etc/security/namespace.init
 /etc/selinux
 /etc/skel
+/etc/ssh/moduli
+/etc/ssh/ssh_config
+/etc/ssh/ssh_config.d
 /etc/ssh/sshd_config_readonly
 /etc/strongswan.d
 /etc/sv
@@ -128,6 +131,7 @@ plc_gateway_unwanted() {
 /usr/lib/openssh/ssh-sk-helper
 /usr/lib/openvpn
 /usr/lib/pcrlock.d
+/usr/lib/sftp-server
 /usr/lib/sysctl.d/*
 /usr/lib/sysctl.d/.[!.]*
 /usr/lib/systemd/catalog
@@ -448,6 +452,8 @@ plc_gateway_keep() {
 /etc/nftables-layer2.conf
 /etc/nftables.conf
 /etc/nsswitch.conf
+/etc/opcua
+/etc/opcua/plc.conf
 /etc/openvpn
 /etc/openvpn/historian.conf
 /etc/pam.d/other
@@ -506,6 +512,7 @@ plc_gateway_keep() {
 /usr/lib/fastness/selfcheck.d/self.time
 /usr/lib/fastness/u-boot.env
 /usr/lib/sysctl.d/50-fastness.conf
+/usr/lib/tmpfiles.d/fastness-opcua.conf
 /usr/lib/tmpfiles.d/fastness-openvpn.conf
 /usr/lib/tmpfiles.d/fastness.conf
 /usr/lib/tmpfiles.d/ipsec.conf

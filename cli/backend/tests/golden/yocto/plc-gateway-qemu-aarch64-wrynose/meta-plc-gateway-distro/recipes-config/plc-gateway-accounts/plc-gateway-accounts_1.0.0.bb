@@ -9,8 +9,8 @@ INHIBIT_DEFAULT_DEPS = "1"
 inherit allarch useradd
 
 USERADD_PACKAGES = "${PN}"
-GROUPADD_PARAM:${PN} = "--gid 120 _chrony; --gid 2000 maintenance; --gid 130 openvpn; --gid 800 ssh-operators; --gid 110 sshd"
-USERADD_PARAM:${PN} = "--uid 120 --gid _chrony --home-dir /var/lib/chrony --no-create-home --shell /usr/sbin/nologin --comment 'chrony' _chrony; --uid 2000 --gid maintenance --groups ssh-operators --home-dir /var/home/maintenance --no-create-home --shell /bin/sh --comment 'Maintenance staff' maintenance; --uid 130 --gid openvpn --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin --comment 'OpenVPN' openvpn; --uid 110 --gid sshd --home-dir /run/sshd --no-create-home --shell /usr/sbin/nologin --comment 'sshd privilege separation' sshd"
+GROUPADD_PARAM:${PN} = "--gid 120 _chrony; --gid 2000 maintenance; --gid 131 opcua; --gid 130 openvpn; --gid 800 ssh-operators; --gid 110 sshd"
+USERADD_PARAM:${PN} = "--uid 120 --gid _chrony --home-dir /var/lib/chrony --no-create-home --shell /usr/sbin/nologin --comment 'chrony' _chrony; --uid 2000 --gid maintenance --groups ssh-operators --home-dir /var/home/maintenance --no-create-home --shell /bin/sh --comment 'Maintenance staff' maintenance; --uid 131 --gid opcua --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin --comment 'OPC UA applications' opcua; --uid 130 --gid openvpn --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin --comment 'OpenVPN' openvpn; --uid 110 --gid sshd --home-dir /run/sshd --no-create-home --shell /usr/sbin/nologin --comment 'sshd privilege separation' sshd"
 
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"

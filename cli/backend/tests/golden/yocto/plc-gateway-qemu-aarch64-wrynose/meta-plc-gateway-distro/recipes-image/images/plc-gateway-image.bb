@@ -12,6 +12,7 @@ IMAGE_INSTALL = " \
     plc-gateway-config-firewall \
     plc-gateway-config-ipsec \
     plc-gateway-config-kernel-hardening \
+    plc-gateway-config-opcua \
     plc-gateway-config-openvpn \
     plc-gateway-config-selfcheck \
     plc-gateway-config-ssh \

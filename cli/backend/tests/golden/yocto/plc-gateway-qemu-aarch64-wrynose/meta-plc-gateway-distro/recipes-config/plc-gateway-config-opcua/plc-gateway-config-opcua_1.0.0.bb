@@ -1,0 +1,26 @@
+SUMMARY = "plc-gateway: OPC UA with encryption and certificates"
+DESCRIPTION = "Files of the layer opcua, as fastness resolved them"
+SECTION = "base"
+LICENSE = "CLOSED"
+SRC_URI = "file://root"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${sysconfdir}
+    install -d -m 0755 ${D}${sysconfdir}/opcua
+    install -m 0644 ${UNPACKDIR}/root/etc/opcua/plc.conf ${D}${sysconfdir}/opcua/plc.conf
+    install -d ${D}${nonarch_libdir}/tmpfiles.d
+    install -m 0644 ${UNPACKDIR}/root/usr/lib/tmpfiles.d/fastness-opcua.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness-opcua.conf
+}
+
+FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"
+
+RDEPENDS:${PN} = "plc-gateway-accounts"
