@@ -164,9 +164,10 @@ fn scenario(
     let (own, first) = (&facts.local_address, first_host(inner));
     let flows: Vec<_> = plan.network.flows.iter().filter(|f| f.tunnel.as_ref() == Some(name)).collect();
     // In clear: from the peer's own address, and as if from the network behind it.
-    for (word, route) in
-        [("clear", String::new()), ("clear inner", format!("ip route add {own}/32 dev eth0 src {first}; "))]
-    {
+    for (word, route) in [
+        ("clear", String::new()),
+        ("clear inner", format!("ip route replace {own}/32 dev eth0 src {first}; ")),
+    ] {
         for flow in flows.iter().filter(|f| f.transport == "tcp") {
             let from = device.ms();
             let lines = peer.ask(&format!("{route}p {own} {}", flow.port), MINUTE)?;
@@ -207,14 +208,15 @@ fn scenario(
         };
         out.push(class(name, &format!("through {}", flow.name), lines, problems));
     }
-    let lines = peer.ask(&format!("p {own} 22"), MINUTE)?;
+    let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
+    let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
     let problems = silent(&lines, "through the tunnel without a conduit");
     out.push(class(name, "outside", lines, problems));
     disconnect(&mut peer)?;
     if let Some(flow) = flows.iter().find(|f| f.transport == "tcp") {
         let lines = peer.ask(
             &format!(
-                "ip route add {own}/32 dev eth0 src {first}; p {own} {}; ip route del {own}/32",
+                "ip route replace {own}/32 dev eth0 src {first}; p {own} {}; ip route del {own}/32",
                 flow.port
             ),
             MINUTE,
@@ -246,6 +248,11 @@ fn scenario(
         ));
     }
     Ok(out)
+}
+
+/// A port that a service may well listen on, and that no conduit of the tunnel opens.
+fn closed_port(conduits: &[u16]) -> u16 {
+    [22, 80, 443].into_iter().chain(1024..).find(|port| !conduits.contains(port)).unwrap_or(1)
 }
 
 /// Starts strongSwan with a folder's identity, asks for the tunnel, and returns `--list-sas`.
@@ -439,6 +446,12 @@ mod tests {
     fn the_first_host_of_a_network() {
         assert_eq!(first_host("203.0.113.0/25"), "203.0.113.1");
         assert_eq!(first_host("10.8.0.1/32"), "10.8.0.1");
+    }
+
+    #[test]
+    fn the_port_without_a_conduit_is_none_of_the_conduits() {
+        assert_eq!(closed_port(&[502]), 22);
+        assert_eq!(closed_port(&[22, 80, 443, 1024]), 1025);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::report::Report;
 pub fn section(report: &Report) -> String {
     let Some(traffic) = &report.traffic else { return String::new() };
     let mut body = format!(
-        "<p class=lead>Packets sent to the running device, on its own wires, by senders the plan allows and by strangers. {}.</p>\n",
+        "<p class=lead>Packets sent to the running device, on its own wires, by senders the plan allows and by strangers: {}.</p>\n",
         prose(&traffic.summary)
     );
     for interface in &traffic.interfaces {
