@@ -301,6 +301,7 @@ fn schemas_are_named_and_closed() {
             "algorithms",
             "opcua",
             "buildroot-package",
+            "yocto-package",
             "image-differences"
         ]
     );

@@ -55,7 +55,7 @@ fn what_is_no_tree_is_wrong_input() {
     fs::create_dir(place.path("empty")).unwrap();
     let run = place.run(&["generate", "--backend", "buildroot", "--buildroot", "empty", "--json"]);
     assert_eq!(run.failure(), ("input".to_owned(), "no-buildroot".to_owned()), "{run:?}");
-    let run = place.run(&["generate", "--backend", "yocto"]);
+    let run = place.run(&["generate", "--backend", "openwrt"]);
     assert_eq!(run.code, 2, "{run:?}");
 }
 

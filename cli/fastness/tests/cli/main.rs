@@ -19,3 +19,4 @@ mod product;
 mod setup;
 mod support;
 mod world;
+mod yocto;

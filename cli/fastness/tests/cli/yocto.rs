@@ -1,0 +1,40 @@
+//! The backend `yocto`: layers are written, and nobody is told that an image was built.
+
+use std::fs;
+
+use crate::support::Place;
+
+#[test]
+fn layers_and_a_kas_file_are_written_and_another_backend_takes_their_place() {
+    let place = Place::with_product();
+    let run = place.run(&["generate", "--backend", "yocto"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let folder = place.path("out/qemu-aarch64/generated");
+    let layer = fs::read_to_string(folder.join("meta-gw-distro/conf/layer.conf")).unwrap();
+    assert!(layer.contains("LAYERSERIES_COMPAT_gw-distro = \"wrynose\""), "{layer}");
+    assert!(folder.join("meta-gw-bsp/conf/layer.conf").is_file() && folder.join("kas.yml").is_file());
+    assert_eq!(place.run(&["generate"]).code, 0);
+    assert!(!folder.join("kas.yml").exists() && folder.join("packages.txt").is_file());
+}
+
+#[test]
+fn a_release_that_is_not_supported_is_named_with_those_that_are() {
+    let place = Place::with_product();
+    place.add("\nyocto: {series: dunfell}\n");
+    let run = place.run(&["generate", "--backend", "yocto"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("dunfell") && run.err.contains("scarthgap"), "{run:?}");
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn a_build_says_that_bitbake_is_not_driven_yet() {
+    let place = Place::with_product();
+    assert_eq!(place.run(&["keys", "new", "gw-dev", "--keys", "k"]).code, 0);
+    let run = place.run(&["build", "--backend", "yocto", "--keys", "k", "--cache", "c"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    let expected =
+        "error[backend-generates-only]: the backend `yocto` writes layers and does not drive BitBake yet";
+    assert!(run.err.contains(expected), "{run:?}");
+    assert!(!place.path("out/qemu-aarch64/image").exists());
+}
