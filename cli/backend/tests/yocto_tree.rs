@@ -48,7 +48,7 @@ fn decided(plan: &Plan) -> Tree {
     let whole = tree_of(plan).unwrap_or_else(|failure| panic!("{failure}"));
     let mut tree = Tree::default();
     for (path, node) in whole.nodes() {
-        let of_plan = path.split_once("/files/root").is_some_and(|(_, path)| plan.files.contains_key(path));
+        let of_plan = path.split_once("/files/rootfs").is_some_and(|(_, path)| plan.files.contains_key(path));
         match node {
             Node::File(text) if !of_plan => tree.file(path, text),
             Node::Script(text) => tree.script(path, text),
@@ -113,17 +113,17 @@ fn every_file_of_the_plan_is_in_one_recipe_as_it_is() {
     let tree = tree_of(&plan).expect("a tree");
     for (path, asked) in &plan.files {
         let FilePlan::File { content, mode, .. } = &asked.value else { continue };
-        let end = format!("/files/root{path}");
+        let end = format!("/files/rootfs{path}");
         let found: Vec<_> = tree.nodes().iter().filter(|(name, _)| name.ends_with(&end)).collect();
         let [(name, node)] = found.as_slice() else { panic!("`{path}` is in {} recipes", found.len()) };
         assert_eq!(*node, &Node::File(content.clone()), "`{path}`");
-        let (folder, _) = name.split_once("/files/root").expect("below");
+        let (folder, _) = name.split_once("/files/rootfs").expect("below");
         let recipe = text(
             &tree,
             &format!("{folder}/{}_{}.bb", folder.rsplit('/').next().expect("a name"), plan.product.version),
         );
         assert!(
-            recipe.contains(&format!("install -m {mode} ${{UNPACKDIR}}/root{path} ${{D}}")),
+            recipe.contains(&format!("install -m {mode} ${{UNPACKDIR}}/rootfs{path} ${{D}}")),
             "{path}: {recipe}"
         );
     }

@@ -43,7 +43,7 @@ pub fn paths(plan: &Plan) -> String {
 /// Only what the plan enables is enabled. Source: systemd.preset(5), first match wins.
 #[must_use]
 pub fn preset(plan: &Plan) -> String {
-    let mut out = String::from("# What the plan enables; Buildroot runs `systemctl preset-all`.\n");
+    let mut out = String::from("# What the plan enables, for `systemctl preset-all`.\n");
     // To disable a unit takes away every link to it: the plan's own are spared.
     for (path, asked) in &plan.files {
         if let (Some(_), FilePlan::Symlink { target }) = (path.strip_prefix(UNITS), &asked.value)

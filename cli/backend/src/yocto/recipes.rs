@@ -11,6 +11,8 @@ use spec::plan::{FilePlan, Plan, UnitState, YoctoFacts};
 use super::{Names, Tree, quoted};
 use crate::buildroot::overlay;
 
+/// Folder of a recipe's files, laid out as in the image.
+const FILES: &str = "rootfs";
 const UNITS: &str = "/etc/systemd/system/";
 
 /// What one recipe installs.
@@ -140,9 +142,9 @@ fn recipe(
         }
         match file {
             FilePlan::File { mode, owner, group, content } => {
-                tree.file(format!("{folder}/files/root{path}"), content);
+                tree.file(format!("{folder}/files/{FILES}{path}"), content);
                 install.push_str(&format!(
-                    "    install -m {mode} ${{{}}}/root{path} ${{D}}{spelled}\n",
+                    "    install -m {mode} ${{{}}}/{FILES}{path} ${{D}}{spelled}\n",
                     facts.unpack
                 ));
                 owned |= chown(owner, group, &spelled, &mut install);
@@ -162,12 +164,9 @@ fn recipe(
     if layer == "base" {
         // systemd.preset(5): what is enabled is the plan's to say.
         let preset = format!("00-{}.preset", names.distro);
-        tree.file(
-            format!("{folder}/files/root/{preset}"),
-            overlay::preset(plan).replace("Buildroot runs", "the image class of Yocto runs"),
-        );
+        tree.file(format!("{folder}/files/{FILES}/{preset}"), overlay::preset(plan));
         install.push_str(&format!(
-            "    install -d ${{D}}${{nonarch_libdir}}/systemd/system-preset\n    install -m 0644 ${{{}}}/root/{preset} ${{D}}${{nonarch_libdir}}/systemd/system-preset/\n",
+            "    install -d ${{D}}${{nonarch_libdir}}/systemd/system-preset\n    install -m 0644 ${{{}}}/{FILES}/{preset} ${{D}}${{nonarch_libdir}}/systemd/system-preset/\n",
             facts.unpack
         ));
         roots.insert("${nonarch_libdir}".to_owned());
@@ -183,7 +182,7 @@ fn recipe(
         out.push_str(&format!("DEPENDS = \"{}\"\n", names.accounts()));
     }
     if has_files || layer == "base" {
-        out.push_str("SRC_URI = \"file://root\"\n\n");
+        out.push_str(&format!("SRC_URI = \"file://{FILES}\"\n\n"));
     }
     out.push_str(&format!("S = \"${{{}}}\"\n\n", facts.unpack));
     out.push_str("INHIBIT_DEFAULT_DEPS = \"1\"\n\n");

@@ -45,7 +45,7 @@ IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish;"
             rm -f -- ".$path"
         done
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/@PREFIX@-keep" | while IFS= read -r path; do
-            rmdir -- ".$path" 2>/dev/null || true
+            rmdir --ignore-fail-on-non-empty -- ".$path"
         done
     done
 }
@@ -64,14 +64,14 @@ IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish;"
     if [ -d .@ASIDE@ ]; then
         cp -a .@ASIDE@/. .
         rm -rf .@ASIDE@
-        rmdir "$(dirname .@ASIDE@)" 2>/dev/null || true
+        rmdir --ignore-fail-on-non-empty -- "$(dirname .@ASIDE@)"
     fi
 @FOLDERS@@MODES@
     # Nothing starts but what the plan enables.
     for link in etc/systemd/system/*.wants/* etc/systemd/system/*.requires/*; do
         [ -h "$link" ] || continue
         grep -q -x -F -e "$(basename "$link")" ${T}/@PREFIX@-enabled || rm -f -- "$link"
-        rmdir -- "$(dirname "$link")" 2>/dev/null || true
+        rmdir --ignore-fail-on-non-empty -- "$(dirname "$link")"
     done
 
     # Packages bring accounts, too: only persons have a shell, and nobody has a password.

@@ -517,7 +517,7 @@ cell_gateway_take_out() {
             rm -f -- ".$path"
         done
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/cell_gateway-keep" | while IFS= read -r path; do
-            rmdir -- ".$path" 2>/dev/null || true
+            rmdir --ignore-fail-on-non-empty -- ".$path"
         done
     done
 }
@@ -536,7 +536,7 @@ cell_gateway_finish() {
     if [ -d ./usr/share/cell-gateway/replace ]; then
         cp -a ./usr/share/cell-gateway/replace/. .
         rm -rf ./usr/share/cell-gateway/replace
-        rmdir "$(dirname ./usr/share/cell-gateway/replace)" 2>/dev/null || true
+        rmdir --ignore-fail-on-non-empty -- "$(dirname ./usr/share/cell-gateway/replace)"
     fi
     install -d -m 0755 ${IMAGE_ROOTFS}/dev
     install -d -m 0555 ${IMAGE_ROOTFS}/proc
@@ -553,7 +553,7 @@ cell_gateway_finish() {
     for link in etc/systemd/system/*.wants/* etc/systemd/system/*.requires/*; do
         [ -h "$link" ] || continue
         grep -q -x -F -e "$(basename "$link")" ${T}/cell_gateway-enabled || rm -f -- "$link"
-        rmdir -- "$(dirname "$link")" 2>/dev/null || true
+        rmdir --ignore-fail-on-non-empty -- "$(dirname "$link")"
     done
 
     # Packages bring accounts, too: only persons have a shell, and nobody has a password.

@@ -549,7 +549,7 @@ plc_gateway_take_out() {
             rm -f -- ".$path"
         done
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/plc_gateway-keep" | while IFS= read -r path; do
-            rmdir -- ".$path" 2>/dev/null || true
+            rmdir --ignore-fail-on-non-empty -- ".$path"
         done
     done
 }
@@ -568,7 +568,7 @@ plc_gateway_finish() {
     if [ -d ./usr/share/plc-gateway/replace ]; then
         cp -a ./usr/share/plc-gateway/replace/. .
         rm -rf ./usr/share/plc-gateway/replace
-        rmdir "$(dirname ./usr/share/plc-gateway/replace)" 2>/dev/null || true
+        rmdir --ignore-fail-on-non-empty -- "$(dirname ./usr/share/plc-gateway/replace)"
     fi
     install -d -m 0755 ${IMAGE_ROOTFS}/dev
     install -d -m 0555 ${IMAGE_ROOTFS}/proc
@@ -585,7 +585,7 @@ plc_gateway_finish() {
     for link in etc/systemd/system/*.wants/* etc/systemd/system/*.requires/*; do
         [ -h "$link" ] || continue
         grep -q -x -F -e "$(basename "$link")" ${T}/plc_gateway-enabled || rm -f -- "$link"
-        rmdir -- "$(dirname "$link")" 2>/dev/null || true
+        rmdir --ignore-fail-on-non-empty -- "$(dirname "$link")"
     done
 
     # Packages bring accounts, too: only persons have a shell, and nobody has a password.

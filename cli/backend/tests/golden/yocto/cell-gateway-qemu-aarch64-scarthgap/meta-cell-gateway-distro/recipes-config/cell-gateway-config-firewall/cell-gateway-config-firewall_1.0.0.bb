@@ -2,7 +2,7 @@ SUMMARY = "cell-gateway: Default deny, both ways"
 DESCRIPTION = "Files of the layer firewall, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${WORKDIR}"
 
@@ -19,15 +19,15 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${sysconfdir}
-    install -m 0600 ${WORKDIR}/root/etc/nftables-layer2.conf ${D}${sysconfdir}/nftables-layer2.conf
+    install -m 0600 ${WORKDIR}/rootfs/etc/nftables-layer2.conf ${D}${sysconfdir}/nftables-layer2.conf
     install -d ${D}${datadir}/cell-gateway/replace/etc
-    install -m 0600 ${WORKDIR}/root/etc/nftables.conf ${D}${datadir}/cell-gateway/replace/etc/nftables.conf
+    install -m 0600 ${WORKDIR}/rootfs/etc/nftables.conf ${D}${datadir}/cell-gateway/replace/etc/nftables.conf
     install -d ${D}${sysconfdir}/systemd/system
-    install -m 0644 ${WORKDIR}/root/etc/systemd/system/nftables.service ${D}${sysconfdir}/systemd/system/nftables.service
+    install -m 0644 ${WORKDIR}/rootfs/etc/systemd/system/nftables.service ${D}${sysconfdir}/systemd/system/nftables.service
     install -d ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d
-    install -m 0644 ${WORKDIR}/root/etc/systemd/system/systemd-networkd.service.d/10-firewall.conf ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d/10-firewall.conf
+    install -m 0644 ${WORKDIR}/rootfs/etc/systemd/system/systemd-networkd.service.d/10-firewall.conf ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d/10-firewall.conf
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
-    install -m 0755 ${WORKDIR}/root/usr/lib/fastness/selfcheck.d/self.firewall ${D}${nonarch_libdir}/fastness/selfcheck.d/self.firewall
+    install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.firewall ${D}${nonarch_libdir}/fastness/selfcheck.d/self.firewall
 }
 
 FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"

@@ -2,7 +2,7 @@ SUMMARY = "cell-gateway: The device verifies its own security functions"
 DESCRIPTION = "Files of the layer selfcheck, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${WORKDIR}"
 
@@ -19,9 +19,9 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${sysconfdir}/systemd/system
-    install -m 0644 ${WORKDIR}/root/etc/systemd/system/fastness-selfcheck.service ${D}${sysconfdir}/systemd/system/fastness-selfcheck.service
+    install -m 0644 ${WORKDIR}/rootfs/etc/systemd/system/fastness-selfcheck.service ${D}${sysconfdir}/systemd/system/fastness-selfcheck.service
     install -d ${D}${nonarch_libdir}/fastness
-    install -m 0755 ${WORKDIR}/root/usr/lib/fastness/selfcheck ${D}${nonarch_libdir}/fastness/selfcheck
+    install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck ${D}${nonarch_libdir}/fastness/selfcheck
 }
 
 FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"

@@ -2,7 +2,7 @@ SUMMARY = "cell-gateway: Remote access with keys, for named persons, from named 
 DESCRIPTION = "Files of the layer ssh, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -19,19 +19,19 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${datadir}/cell-gateway/replace/etc/pam.d
-    install -m 0644 ${UNPACKDIR}/root/etc/pam.d/sshd ${D}${datadir}/cell-gateway/replace/etc/pam.d/sshd
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/pam.d/sshd ${D}${datadir}/cell-gateway/replace/etc/pam.d/sshd
     install -d ${D}${sysconfdir}/ssh/authorized_keys.d
-    install -m 0644 ${UNPACKDIR}/root/etc/ssh/authorized_keys.d/maintenance ${D}${sysconfdir}/ssh/authorized_keys.d/maintenance
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/ssh/authorized_keys.d/maintenance ${D}${sysconfdir}/ssh/authorized_keys.d/maintenance
     install -d ${D}${datadir}/cell-gateway/replace/etc/ssh
-    install -m 0600 ${UNPACKDIR}/root/etc/ssh/sshd_config ${D}${datadir}/cell-gateway/replace/etc/ssh/sshd_config
+    install -m 0600 ${UNPACKDIR}/rootfs/etc/ssh/sshd_config ${D}${datadir}/cell-gateway/replace/etc/ssh/sshd_config
     install -d ${D}${sysconfdir}/ssh
-    install -m 0644 ${UNPACKDIR}/root/etc/ssh/user_ca.pub ${D}${sysconfdir}/ssh/user_ca.pub
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/ssh/user_ca.pub ${D}${sysconfdir}/ssh/user_ca.pub
     install -d ${D}${sysconfdir}/systemd/system
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/ssh-host-key.service ${D}${sysconfdir}/systemd/system/ssh-host-key.service
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/ssh.service ${D}${sysconfdir}/systemd/system/ssh.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/ssh-host-key.service ${D}${sysconfdir}/systemd/system/ssh-host-key.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/ssh.service ${D}${sysconfdir}/systemd/system/ssh.service
     ln -s /dev/null ${D}${sysconfdir}/systemd/system/ssh.socket
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/self.sshd ${D}${nonarch_libdir}/fastness/selfcheck.d/self.sshd
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.sshd ${D}${nonarch_libdir}/fastness/selfcheck.d/self.sshd
 }
 
 FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"

@@ -2,7 +2,7 @@ SUMMARY = "cell-gateway: U-Boot verifies what it starts, and starts nothing else
 DESCRIPTION = "Files of the layer verified-boot, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -15,7 +15,7 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${nonarch_libdir}/fastness
-    install -m 0444 ${UNPACKDIR}/root/usr/lib/fastness/u-boot.env ${D}${nonarch_libdir}/fastness/u-boot.env
+    install -m 0444 ${UNPACKDIR}/rootfs/usr/lib/fastness/u-boot.env ${D}${nonarch_libdir}/fastness/u-boot.env
 }
 
 FILES:${PN} = "${nonarch_libdir}"

@@ -2,7 +2,7 @@ SUMMARY = "cell-gateway: Read-only root, no passwords, volatile state"
 DESCRIPTION = "Files of the layer base, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -15,52 +15,52 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${datadir}/cell-gateway/replace/etc
-    install -m 0644 ${UNPACKDIR}/root/etc/fstab ${D}${datadir}/cell-gateway/replace/etc/fstab
-    install -m 0644 ${UNPACKDIR}/root/etc/hostname ${D}${datadir}/cell-gateway/replace/etc/hostname
-    install -m 0644 ${UNPACKDIR}/root/etc/hosts ${D}${datadir}/cell-gateway/replace/etc/hosts
-    install -m 0644 ${UNPACKDIR}/root/etc/issue ${D}${datadir}/cell-gateway/replace/etc/issue
-    install -m 0644 ${UNPACKDIR}/root/etc/issue.net ${D}${datadir}/cell-gateway/replace/etc/issue.net
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/fstab ${D}${datadir}/cell-gateway/replace/etc/fstab
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/hostname ${D}${datadir}/cell-gateway/replace/etc/hostname
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/hosts ${D}${datadir}/cell-gateway/replace/etc/hosts
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/issue ${D}${datadir}/cell-gateway/replace/etc/issue
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/issue.net ${D}${datadir}/cell-gateway/replace/etc/issue.net
     ln -s /usr/share/zoneinfo/UTC ${D}${datadir}/cell-gateway/replace/etc/localtime
-    install -m 0644 ${UNPACKDIR}/root/etc/login.defs ${D}${datadir}/cell-gateway/replace/etc/login.defs
-    install -m 0444 ${UNPACKDIR}/root/etc/machine-id ${D}${datadir}/cell-gateway/replace/etc/machine-id
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/login.defs ${D}${datadir}/cell-gateway/replace/etc/login.defs
+    install -m 0444 ${UNPACKDIR}/rootfs/etc/machine-id ${D}${datadir}/cell-gateway/replace/etc/machine-id
     ln -s ../proc/self/mounts ${D}${datadir}/cell-gateway/replace/etc/mtab
-    install -m 0644 ${UNPACKDIR}/root/etc/nsswitch.conf ${D}${datadir}/cell-gateway/replace/etc/nsswitch.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/nsswitch.conf ${D}${datadir}/cell-gateway/replace/etc/nsswitch.conf
     install -d ${D}${datadir}/cell-gateway/replace/etc/pam.d
-    install -m 0644 ${UNPACKDIR}/root/etc/pam.d/other ${D}${datadir}/cell-gateway/replace/etc/pam.d/other
-    install -m 0644 ${UNPACKDIR}/root/etc/profile ${D}${datadir}/cell-gateway/replace/etc/profile
-    install -m 0644 ${UNPACKDIR}/root/etc/resolv.conf ${D}${datadir}/cell-gateway/replace/etc/resolv.conf
-    install -m 0644 ${UNPACKDIR}/root/etc/securetty ${D}${datadir}/cell-gateway/replace/etc/securetty
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/pam.d/other ${D}${datadir}/cell-gateway/replace/etc/pam.d/other
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/profile ${D}${datadir}/cell-gateway/replace/etc/profile
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/resolv.conf ${D}${datadir}/cell-gateway/replace/etc/resolv.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/securetty ${D}${datadir}/cell-gateway/replace/etc/securetty
     install -d ${D}${datadir}/cell-gateway/replace/etc/security
-    install -m 0644 ${UNPACKDIR}/root/etc/security/limits.conf ${D}${datadir}/cell-gateway/replace/etc/security/limits.conf
-    install -m 0644 ${UNPACKDIR}/root/etc/shells ${D}${datadir}/cell-gateway/replace/etc/shells
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/security/limits.conf ${D}${datadir}/cell-gateway/replace/etc/security/limits.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/shells ${D}${datadir}/cell-gateway/replace/etc/shells
     install -d ${D}${sysconfdir}/systemd/journald.conf.d
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/journald.conf.d/10-fastness.conf ${D}${sysconfdir}/systemd/journald.conf.d/10-fastness.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/journald.conf.d/10-fastness.conf ${D}${sysconfdir}/systemd/journald.conf.d/10-fastness.conf
     install -d ${D}${sysconfdir}/systemd/network
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/network/10-eth0.network ${D}${sysconfdir}/systemd/network/10-eth0.network
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/network/10-eth1.network ${D}${sysconfdir}/systemd/network/10-eth1.network
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/network/10-eth0.network ${D}${sysconfdir}/systemd/network/10-eth0.network
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/network/10-eth1.network ${D}${sysconfdir}/systemd/network/10-eth1.network
     install -d ${D}${sysconfdir}/systemd/system.conf.d
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system.conf.d/10-fastness.conf ${D}${sysconfdir}/systemd/system.conf.d/10-fastness.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system.conf.d/10-fastness.conf ${D}${sysconfdir}/systemd/system.conf.d/10-fastness.conf
     install -d ${D}${sysconfdir}/systemd/system
     ln -s /dev/null ${D}${sysconfdir}/systemd/system/ctrl-alt-del.target
     install -d ${D}${datadir}/cell-gateway/replace/etc/systemd/system
     ln -s /usr/lib/systemd/system/multi-user.target ${D}${datadir}/cell-gateway/replace/etc/systemd/system/default.target
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/emergency.service ${D}${sysconfdir}/systemd/system/emergency.service
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/emergency.target ${D}${sysconfdir}/systemd/system/emergency.target
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/emergency.service ${D}${sysconfdir}/systemd/system/emergency.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/emergency.target ${D}${sysconfdir}/systemd/system/emergency.target
     install -d ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/exec.unauthorised-refused ${D}${nonarch_libdir}/fastness/selfcheck.d/exec.unauthorised-refused
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/self.mounts ${D}${nonarch_libdir}/fastness/selfcheck.d/self.mounts
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/self.no-failed-units ${D}${nonarch_libdir}/fastness/selfcheck.d/self.no-failed-units
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/self.root-read-only ${D}${nonarch_libdir}/fastness/selfcheck.d/self.root-read-only
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/exec.unauthorised-refused ${D}${nonarch_libdir}/fastness/selfcheck.d/exec.unauthorised-refused
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.mounts ${D}${nonarch_libdir}/fastness/selfcheck.d/self.mounts
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.no-failed-units ${D}${nonarch_libdir}/fastness/selfcheck.d/self.no-failed-units
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.root-read-only ${D}${nonarch_libdir}/fastness/selfcheck.d/self.root-read-only
     install -d ${D}${datadir}/cell-gateway/replace/usr/lib/sysctl.d
-    install -m 0644 ${UNPACKDIR}/root/usr/lib/sysctl.d/50-fastness.conf ${D}${datadir}/cell-gateway/replace/usr/lib/sysctl.d/50-fastness.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/sysctl.d/50-fastness.conf ${D}${datadir}/cell-gateway/replace/usr/lib/sysctl.d/50-fastness.conf
     install -d ${D}${nonarch_libdir}/tmpfiles.d
-    install -m 0644 ${UNPACKDIR}/root/usr/lib/tmpfiles.d/fastness.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/tmpfiles.d/fastness.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness.conf
     install -d ${D}${nonarch_libdir}/udev/rules.d
-    install -m 0644 ${UNPACKDIR}/root/usr/lib/udev/rules.d/60-virtio-ports.rules ${D}${nonarch_libdir}/udev/rules.d/60-virtio-ports.rules
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/udev/rules.d/60-virtio-ports.rules ${D}${nonarch_libdir}/udev/rules.d/60-virtio-ports.rules
     install -d ${D}${nonarch_libdir}/systemd/system-preset
-    install -m 0644 ${UNPACKDIR}/root/00-cell-gateway.preset ${D}${nonarch_libdir}/systemd/system-preset/
+    install -m 0644 ${UNPACKDIR}/rootfs/00-cell-gateway.preset ${D}${nonarch_libdir}/systemd/system-preset/
 }
 
 FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"

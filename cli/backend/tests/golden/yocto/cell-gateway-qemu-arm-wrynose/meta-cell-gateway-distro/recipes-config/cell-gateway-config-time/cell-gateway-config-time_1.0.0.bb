@@ -2,7 +2,7 @@ SUMMARY = "cell-gateway: One trusted time"
 DESCRIPTION = "Files of the layer time, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -19,11 +19,11 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${sysconfdir}/chrony
-    install -m 0644 ${UNPACKDIR}/root/etc/chrony/chrony.conf ${D}${sysconfdir}/chrony/chrony.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/chrony/chrony.conf ${D}${sysconfdir}/chrony/chrony.conf
     install -d ${D}${sysconfdir}/systemd/system
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/chrony.service ${D}${sysconfdir}/systemd/system/chrony.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/chrony.service ${D}${sysconfdir}/systemd/system/chrony.service
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/self.time ${D}${nonarch_libdir}/fastness/selfcheck.d/self.time
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.time ${D}${nonarch_libdir}/fastness/selfcheck.d/self.time
 }
 
 FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"

@@ -2,7 +2,7 @@ SUMMARY = "plc-gateway: Tunnels with IPsec"
 DESCRIPTION = "Files of the layer ipsec, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -19,19 +19,19 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${datadir}/plc-gateway/replace/etc
-    install -m 0644 ${UNPACKDIR}/root/etc/strongswan.conf ${D}${datadir}/plc-gateway/replace/etc/strongswan.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/strongswan.conf ${D}${datadir}/plc-gateway/replace/etc/strongswan.conf
     install -d ${D}${sysconfdir}
     install -d -m 0755 ${D}${sysconfdir}/swanctl
     install -d ${D}${datadir}/plc-gateway/replace/etc/swanctl
     ln -s /var/lib/fastness/ipsec/private ${D}${datadir}/plc-gateway/replace/etc/swanctl/private
-    install -m 0600 ${UNPACKDIR}/root/etc/swanctl/swanctl.conf ${D}${datadir}/plc-gateway/replace/etc/swanctl/swanctl.conf
+    install -m 0600 ${UNPACKDIR}/rootfs/etc/swanctl/swanctl.conf ${D}${datadir}/plc-gateway/replace/etc/swanctl/swanctl.conf
     ln -s /var/lib/fastness/ipsec/x509 ${D}${datadir}/plc-gateway/replace/etc/swanctl/x509
     ln -s /var/lib/fastness/ipsec/x509ca ${D}${datadir}/plc-gateway/replace/etc/swanctl/x509ca
     ln -s /var/lib/fastness/ipsec/x509crl ${D}${datadir}/plc-gateway/replace/etc/swanctl/x509crl
     install -d ${D}${sysconfdir}/systemd/system
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/strongswan.service ${D}${sysconfdir}/systemd/system/strongswan.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/strongswan.service ${D}${sysconfdir}/systemd/system/strongswan.service
     install -d ${D}${nonarch_libdir}/tmpfiles.d
-    install -m 0644 ${UNPACKDIR}/root/usr/lib/tmpfiles.d/ipsec.conf ${D}${nonarch_libdir}/tmpfiles.d/ipsec.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/tmpfiles.d/ipsec.conf ${D}${nonarch_libdir}/tmpfiles.d/ipsec.conf
 }
 
 FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"

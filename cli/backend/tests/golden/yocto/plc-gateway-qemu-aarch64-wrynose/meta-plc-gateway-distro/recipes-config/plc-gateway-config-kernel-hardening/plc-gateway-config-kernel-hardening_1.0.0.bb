@@ -2,7 +2,7 @@ SUMMARY = "plc-gateway: A kernel that protects itself"
 DESCRIPTION = "Files of the layer kernel-hardening, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -15,8 +15,8 @@ do_compile[noexec] = "1"
 
 do_install() {
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/kern.sysctl-live ${D}${nonarch_libdir}/fastness/selfcheck.d/kern.sysctl-live
-    install -m 0755 ${UNPACKDIR}/root/usr/lib/fastness/selfcheck.d/self.lockdown ${D}${nonarch_libdir}/fastness/selfcheck.d/self.lockdown
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/kern.sysctl-live ${D}${nonarch_libdir}/fastness/selfcheck.d/kern.sysctl-live
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.lockdown ${D}${nonarch_libdir}/fastness/selfcheck.d/self.lockdown
 }
 
 FILES:${PN} = "${nonarch_libdir}"

@@ -2,7 +2,7 @@ SUMMARY = "plc-gateway: OPC UA with encryption and certificates"
 DESCRIPTION = "Files of the layer opcua, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -16,9 +16,9 @@ do_compile[noexec] = "1"
 do_install() {
     install -d ${D}${sysconfdir}
     install -d -m 0755 ${D}${sysconfdir}/opcua
-    install -m 0644 ${UNPACKDIR}/root/etc/opcua/plc.conf ${D}${sysconfdir}/opcua/plc.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/opcua/plc.conf ${D}${sysconfdir}/opcua/plc.conf
     install -d ${D}${nonarch_libdir}/tmpfiles.d
-    install -m 0644 ${UNPACKDIR}/root/usr/lib/tmpfiles.d/fastness-opcua.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness-opcua.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/tmpfiles.d/fastness-opcua.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness-opcua.conf
 }
 
 FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"

@@ -2,7 +2,7 @@ SUMMARY = "plc-gateway: Tunnels with OpenVPN"
 DESCRIPTION = "Files of the layer openvpn, as fastness resolved them"
 SECTION = "base"
 LICENSE = "CLOSED"
-SRC_URI = "file://root"
+SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"
 
@@ -20,11 +20,11 @@ do_compile[noexec] = "1"
 do_install() {
     install -d ${D}${sysconfdir}
     install -d -m 0755 ${D}${sysconfdir}/openvpn
-    install -m 0600 ${UNPACKDIR}/root/etc/openvpn/historian.conf ${D}${sysconfdir}/openvpn/historian.conf
+    install -m 0600 ${UNPACKDIR}/rootfs/etc/openvpn/historian.conf ${D}${sysconfdir}/openvpn/historian.conf
     install -d ${D}${sysconfdir}/systemd/system
-    install -m 0644 ${UNPACKDIR}/root/etc/systemd/system/openvpn-historian.service ${D}${sysconfdir}/systemd/system/openvpn-historian.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/openvpn-historian.service ${D}${sysconfdir}/systemd/system/openvpn-historian.service
     install -d ${D}${nonarch_libdir}/tmpfiles.d
-    install -m 0644 ${UNPACKDIR}/root/usr/lib/tmpfiles.d/fastness-openvpn.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness-openvpn.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/tmpfiles.d/fastness-openvpn.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness-openvpn.conf
 }
 
 FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"
