@@ -17,5 +17,5 @@ pub use finding::{Finding, Part, Stage, Verdict};
 pub use proof::{
     AttackOutcome, AttackResult, BootRecord, ConsoleLine, Milestone, SelfcheckEvent, SelfcheckVerdict,
 };
-pub use store::{read_json, sha256_file, sha256_hex, write_json_atomic};
+pub use store::{read_json, sha256_file, sha256_hex, write_atomic, write_json_atomic};
 pub use traffic::{TrafficClass, TrafficInterface, TrafficRecord, TrafficVerdict, TunnelClass};

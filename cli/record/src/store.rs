@@ -1,8 +1,8 @@
 //! Reading, writing and hashing, atomically.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use serde::Serialize;
@@ -42,7 +42,7 @@ pub fn sha256_file(path: &Path) -> Outcome<(String, u64)> {
     }
 }
 
-/// Writes a value as indented JSON: into a neighbouring file first, then renamed over `path`.
+/// Writes a value as indented JSON: whole or not at all.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -55,10 +55,18 @@ pub fn write_json_atomic<T: Serialize>(path: &Path, value: &T) -> Outcome<()> {
         )
     })?;
     text.push(b'\n');
-    let part = path.with_extension("part");
-    let mut file = File::create(&part).map_err(|e| Failure::io("write", &part, &e))?;
-    file.write_all(&text).map_err(|e| Failure::io("write", &part, &e))?;
-    drop(file);
+    write_atomic(path, &text)
+}
+
+/// Writes a file whole or not at all: into a neighbour first, then renamed over `path`.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    fs::write(&part, bytes).map_err(|e| Failure::io("write", &part, &e))?;
     fs::rename(&part, path).map_err(|e| Failure::io("write", path, &e))
 }
 

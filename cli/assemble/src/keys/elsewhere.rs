@@ -1,7 +1,7 @@
 //! Signers whose private key is not in this process: a program, and a person who brings signatures.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use diag::ExitStatus;
 use exec::{Call, Tool};
@@ -105,14 +105,16 @@ impl OfflineSigner {
                 self.folder.display()
             )));
         }
-        let cannot =
-            |e: std::io::Error| FitError::Key(format!("cannot write `{}`: {e}", self.folder.display()));
-        fs::create_dir_all(&self.folder).map_err(cannot)?;
+        let cannot = |why: &dyn std::fmt::Display| {
+            FitError::Key(format!("cannot ask for a signature in `{}`: {why}", self.folder.display()))
+        };
+        fs::create_dir_all(&self.folder).map_err(|e| cannot(&e))?;
         let request = SigningRequest::new(&self.name, &self.key, message)?;
-        let text = serde_json::to_string_pretty(&request).map_err(|e| FitError::Key(e.to_string()))?;
-        write(&self.folder.join(format!("{stem}.region")), &message.parts.concat()).map_err(cannot)?;
         let path = self.folder.join(format!("{stem}.json"));
-        write(&path, (text + "\n").as_bytes()).map_err(cannot)?;
+        // The request last: it stands for both.
+        record::write_atomic(&self.folder.join(format!("{stem}.region")), &message.parts.concat())
+            .and_then(|()| record::write_json_atomic(&path, &request))
+            .map_err(|failure| cannot(&failure))?;
         Err(FitError::Unsigned(format!("a signature is asked for in `{}`", path.display())))
     }
 }
@@ -123,16 +125,10 @@ pub fn stem(digest: &str) -> String {
     digest.chars().take(STEM).collect()
 }
 
-/// Whole or not at all.
-fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    fs::write(&part, content)?;
-    fs::rename(&part, path)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use fit::key::{Hash, Padding};
     use fit::sign::RsaSigner;

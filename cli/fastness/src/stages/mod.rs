@@ -9,19 +9,19 @@ mod proof;
 mod sign;
 mod tunnels;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use backend::BuildOptions;
 use backend::buildroot::Machine;
-use diag::{Failure, Outcome};
+use diag::Outcome;
 use record::{Artefacts, ImageRecord};
 use spec::Choice;
 use spec::library::{Library, read_file, read_model};
 use spec::plan::Plan;
 use spec::product::{Backend, Product};
 
+pub use ::record::write_atomic;
 pub use findings::{inspect, known_findings, report, write_report};
 pub use proof::{attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic};
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
@@ -182,13 +182,4 @@ pub fn build(plan: &Plan, folder: &Path, options: &Options, steps: &Steps) -> Ou
 /// SHA-256 of the disk image that a record names.
 pub fn disk_sha256(image: &ImageRecord) -> String {
     image.files.get(&record::Role::Disk).map(|file| file.sha256.clone()).unwrap_or_default()
-}
-
-/// Writes a file whole or not at all.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    fs::write(&part, bytes).map_err(|e| Failure::io("write", &part, &e))?;
-    fs::rename(&part, path).map_err(|e| Failure::io("write", path, &e))
 }
