@@ -14,8 +14,13 @@ use crate::machine::Machine;
 use crate::pattern::Pattern;
 
 /// The peer's command line: no hardening that hides what a test reads, no messages between answers.
-pub(crate) const APPEND: &str = "console=ttyAMA0 root=/dev/vda rootfstype=squashfs ro net.ifnames=0 loglevel=1 panic=5 \
+const APPEND: &str = "root=/dev/vda rootfstype=squashfs ro net.ifnames=0 loglevel=1 panic=5 \
                                  init=/bin/sh -- /dev/vdb";
+/// The peer's whole command line, on the board's console.
+pub(crate) fn append(console: &str) -> String {
+    format!("console={console} {APPEND}")
+}
+
 /// A word that no file of ours has.
 const END: &str = "@end-of-file@";
 

@@ -21,7 +21,7 @@ use traffic::tunnel::{self as judge, IPSEC_REFUSALS, Probe};
 use crate::boot::{absolute, file, watch};
 use crate::files::{clone_sparse, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
-use crate::peer::{self, APPEND, Peer};
+use crate::peer::{self, Peer};
 
 /// Files by their path, each with its mode; a folder has no content.
 pub type Tree = BTreeMap<String, (u32, Option<Vec<u8>>)>;
@@ -112,7 +112,7 @@ fn one(
     other.logs.clone_from(&logs[1]);
     other.interfaces = 1;
     other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
-    other.direct = Some(Direct { kernel, append: APPEND.to_owned(), second: Some(script) });
+    other.direct = Some(Direct { kernel, append: peer::append(&plan.board.console), second: Some(script) });
 
     let wire = plan.board.interfaces.iter().position(|i| *i == facts.interface).unwrap_or(0);
     let (mut ports, mut peer_port) = (Vec::new(), None);
