@@ -12,7 +12,7 @@ const SIZE: [&str; 2] = ["--algorithm", "sha256,rsa2048"];
 /// Whether a tool is missing; with FASTNESS_REQUIRE_TOOLS that is a failure.
 fn missing(tools: &[&str]) -> bool {
     for tool in tools {
-        if !Command::new(tool).arg("--version").output().is_ok_and(|_| true) {
+        if Command::new(tool).arg("--version").output().is_err() {
             assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{tool}` is not installed");
             let said = format!("SKIPPED: `{tool}` is not installed\n");
             std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()).unwrap();
