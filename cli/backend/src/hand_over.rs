@@ -1,9 +1,10 @@
 //! Files into the output folder, as the record of artefacts names them.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use diag::{Failure, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use record::Artefact;
 
 /// Puts a cached file into the output folder: as a hard link where the file system allows,
@@ -40,4 +41,20 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Outcome<()> {
     let part = to.with_extension("part");
     fs::copy(from, &part).map_err(|e| Failure::io("copy", from, &e))?;
     fs::rename(&part, to).map_err(|e| Failure::io("write", to, &e))
+}
+
+/// The plain kernel is taken over and nothing else: what looks signed may not be. Source of the magic
+/// number: the Devicetree Specification, 5.2.
+///
+/// # Errors
+/// When the kernel is a FIT; `why` is said as the way out.
+pub(crate) fn refuse_fit(kernel: &Path, why: &str) -> Outcome<()> {
+    let mut magic = [0; 4];
+    let read = fs::File::open(kernel).and_then(|mut file| file.read(&mut magic));
+    read.map_err(|e| Failure::io("read", kernel, &e))?;
+    if magic != [0xd0, 0x0d, 0xfe, 0xed] {
+        return Ok(());
+    }
+    let message = format!("`{}` is a FIT, expected the plain kernel", kernel.display());
+    Err(Failure::error(ExitStatus::Build, "kernel-is-a-fit", message).hint(why))
 }

@@ -8,8 +8,10 @@ pub mod buildroot;
 mod cache;
 pub mod debian;
 mod device_tree;
+mod follow;
 mod hand_over;
 pub mod kconfig;
+pub mod lock;
 mod progress;
 mod uboot;
 mod unpack;
@@ -42,6 +44,8 @@ pub struct BuildOptions {
     pub update_lock: bool,
     /// What this machine brings to a build with Buildroot.
     pub buildroot: buildroot::Machine,
+    /// What this machine brings to a build with BitBake.
+    pub yocto: yocto::Machine,
 }
 
 /// Writes the backend's own form of the plan into `folder` (replaced as a whole).
@@ -63,9 +67,21 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
     match plan.backend.as_str() {
         "buildroot" => buildroot::build(plan, options, progress),
-        "yocto" => Err(yocto::not_driven(plan)),
+        "yocto" => yocto::build(plan, options, progress),
         _ => debian::build(plan, options, progress),
     }
+}
+
+/// BitBake does not run as root, and says so only after a while.
+///
+/// # Errors
+/// When the plan is one for Yocto, BitBake is to be started (nothing is `finished`), and this is root.
+pub fn refuse_root(plan: &Plan, finished: bool) -> Outcome<()> {
+    if plan.backend != "yocto" || finished || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::error(ExitStatus::Environment, "root-refused", "BitBake does not run as root")
+        .hint("run the same command as an ordinary user: it needs no rights of root"))
 }
 
 /// The board's architecture.

@@ -198,7 +198,7 @@ fn what_is_not_supported_is_said() {
 }
 
 #[test]
-fn no_text_names_a_key_and_the_layers_are_made_in_50_ms() {
+fn no_text_names_a_key_and_the_folder_is_what_was_planned() {
     let plan = plan();
     for (path, node) in tree_of(&plan).expect("a tree").nodes() {
         let Node::File(text) = node else { continue };
@@ -208,15 +208,4 @@ fn no_text_names_a_key_and_the_layers_are_made_in_50_ms() {
     let folder = tempfile::tempdir().expect("a folder");
     backend::generate(&plan, folder.path()).expect("generated");
     assert_eq!(&read(folder.path()), tree_of(&plan).expect("a tree").nodes());
-    // The fastest of several, so that a busy machine does not decide.
-    let fastest = (0..5)
-        .map(|_| {
-            fs::remove_dir_all(folder.path()).expect("removed");
-            let start = std::time::Instant::now();
-            backend::generate(&plan, folder.path()).expect("generated");
-            start.elapsed()
-        })
-        .min()
-        .expect("a time");
-    assert!(fastest.as_millis() <= 50, "{fastest:?}");
 }

@@ -45,7 +45,7 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "dtc", purpose: "U-Boot's build", package: "device-tree-compiler" },
     Tool { program: "flex", purpose: "Kconfig's lexer", package: "flex" },
     Tool { program: "gcc", purpose: "host programs of U-Boot and Linux", package: "gcc" },
-    Tool { program: "git", purpose: "tells the local changes of a Buildroot tree", package: "git" },
+    Tool { program: "git", purpose: "tells commits and local changes of given trees", package: "git" },
     Tool { program: "make", purpose: "drives U-Boot's and Linux's build", package: "make" },
     Tool { program: "mke2fs", purpose: "makes the data partition", package: "e2fsprogs" },
     Tool { program: "mksquashfs", purpose: "makes the root file system", package: "squashfs-tools" },
@@ -55,6 +55,7 @@ pub const TOOLS: &[Tool] = &[
         package: "nftables",
     },
     Tool { program: "patch", purpose: "applies the suite's patches to its sources", package: "patch" },
+    Tool { program: "python3", purpose: "runs BitBake", package: "python3" },
     Tool {
         program: "qemu-system-aarch64",
         purpose: "dumps the device tree, boots and attacks",

@@ -1,4 +1,4 @@
-//! Options of the backend `buildroot`: what this machine brings to a build.
+//! Options of the backends `buildroot` and `yocto`: what this machine brings to a build.
 
 use std::path::PathBuf;
 
@@ -46,6 +46,32 @@ impl BuildrootOptions {
                 Some(Some(folder)) => Ccache::In(folder.clone()),
             },
             shared_folders: self.no_per_package,
+        }
+    }
+}
+
+/// What a product cannot know of a build with BitBake.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Options of the backend yocto")]
+pub struct YoctoOptions {
+    /// Folder with the checkouts of BitBake and the layers, as `kas checkout` leaves them
+    #[arg(long, value_name = "DIR")]
+    yocto: Option<PathBuf>,
+    /// Lines for BitBake's local.conf: threads, mirrors and caches of this machine
+    #[arg(long, value_name = "FILE")]
+    yocto_config: Option<PathBuf>,
+    /// Images of a build that is done already (DEPLOY_DIR_IMAGE); BitBake is not started
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["yocto", "yocto_config"])]
+    yocto_deploy: Option<PathBuf>,
+}
+
+impl YoctoOptions {
+    /// As the backend takes them.
+    pub fn machine(&self) -> backend::yocto::Machine {
+        backend::yocto::Machine {
+            checkouts: self.yocto.clone(),
+            local: self.yocto_config.clone(),
+            deploy: self.yocto_deploy.clone(),
         }
     }
 }

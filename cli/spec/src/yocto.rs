@@ -161,5 +161,11 @@ model! {
         series: Option<Spanned<Name>> = None,
         /// Commits of repositories, by name; default: the series' branch.
         commits: Map<Name, Commit> = Map::new(),
+        /// Mirror of downloads that is asked before their own sites (`SOURCE_MIRROR_URL`).
+        downloads: Option<FileUrl> = None,
+        /// Mirror of shared state (`SSTATE_MIRRORS`).
+        sstate: Option<FileUrl> = None,
+        /// Server of hash equivalence, `HOST:PORT` or `wss://…` (`BB_HASHSERVE_UPSTREAM`).
+        hash_server: Option<Word> = None,
     }
 }

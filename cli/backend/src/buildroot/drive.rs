@@ -1,9 +1,6 @@
 //! Runs Buildroot's makefile to build: what it may fetch, how wide it runs, what it tells meanwhile.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fs;
 use std::time::Duration;
 
 use diag::{Failure, Outcome};
@@ -11,12 +8,10 @@ use diag::{Failure, Outcome};
 use super::configure::{Place, make};
 use super::log;
 use super::machine::{self, Ccache};
-use crate::{BuildOptions, Cache, Progress};
+use crate::{BuildOptions, Cache, Progress, follow};
 
 /// A whole build on a slow machine.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
-/// How much of a log is looked through for the reason of a failure.
-const LOG_BYTES: u64 = 8 << 20;
 
 /// Builds `targets`; the log tells of this run only, since a failure's reason is looked for in it.
 ///
@@ -65,45 +60,6 @@ pub fn run(
     if rustix::process::geteuid().is_root() {
         call = call.env("FORCE_UNSAFE_CONFIGURE", "1");
     }
-    let ended = AtomicBool::new(false);
-    let result = std::thread::scope(|scope| {
-        scope.spawn(|| follow(place.log, &ended, progress));
-        let result = call.run();
-        ended.store(true, Ordering::Relaxed);
-        result
-    });
-    result.map_err(|whole| log::failure(place.log, &log_end(place.log), whole))
-}
-
-/// Tells what Buildroot does while its log grows.
-fn follow(path: &Path, ended: &AtomicBool, progress: &dyn Progress) {
-    let mut seen = 0;
-    while !ended.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(100));
-        let Ok(mut file) = File::open(path) else { continue };
-        let mut bytes = Vec::new();
-        if file.seek(SeekFrom::Start(seen)).is_err() || file.take(LOG_BYTES).read_to_end(&mut bytes).is_err()
-        {
-            continue;
-        }
-        // Half a line is read again with its other half.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        seen += whole as u64;
-        let text = String::from_utf8_lossy(&bytes[..whole]);
-        if let Some(doing) = text.lines().rev().find_map(log::doing) {
-            progress.detail(&doing);
-        }
-    }
-}
-
-fn log_end(path: &Path) -> String {
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    let result = follow::run(&call, place.log, log::doing, progress);
+    result.map_err(|whole| log::failure(place.log, &follow::end_of(place.log), whole))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -13,7 +12,7 @@ use spec::plan::Plan;
 use super::configure::{Place, make};
 use super::facts;
 use super::source::Version;
-use crate::hand_over::{artefact, copy};
+use crate::hand_over::{artefact, copy, refuse_fit};
 use crate::{BuildOptions, internal, key_of};
 
 /// The version with which Buildroot built: for a checkout it names the commit and local changes.
@@ -118,7 +117,10 @@ pub fn hand_over(plan: &Plan, options: &BuildOptions, parts: Parts<'_>) -> Outco
             ));
         }
         if role == Role::Kernel {
-            refuse_fit(&source)?;
+            refuse_fit(
+                &source,
+                "several Buildroot releases have a `mkimage` that signs nothing and says nothing: leave the FIT to Fastness, which makes, signs and reads it back",
+            )?;
         }
         let to = folder.join(name);
         // Buildroot writes its images again in place.
@@ -138,23 +140,6 @@ pub fn hand_over(plan: &Plan, options: &BuildOptions, parts: Parts<'_>) -> Outco
     };
     record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
     Ok(artefacts)
-}
-
-/// The plain kernel is taken over and nothing else: what looks signed may not be. Source of the magic
-/// number: the Devicetree Specification, 5.2.
-fn refuse_fit(kernel: &Path) -> Outcome<()> {
-    let mut magic = [0; 4];
-    let read = fs::File::open(kernel).and_then(|mut file| file.read(&mut magic));
-    read.map_err(|e| Failure::io("read", kernel, &e))?;
-    if magic != [0xd0, 0x0d, 0xfe, 0xed] {
-        return Ok(());
-    }
-    Err(Failure::error(
-        ExitStatus::Build,
-        "kernel-is-a-fit",
-        format!("`{}` is a FIT, expected the plain kernel", kernel.display()),
-    )
-    .hint("several Buildroot releases have a `mkimage` that signs nothing and says nothing: leave the FIT to Fastness, which makes, signs and reads it back"))
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use exec::FolderLock;
 use spec::plan::Plan;
 
 use super::apt::{Apt, Remote, pin_gone, verify};
-use super::lock::{Lock, Pin, Target};
 use crate::cache::wait_for_lock;
+use crate::lock::{Lock, Pin, Target};
 use crate::{BuildOptions, Cache};
 
 /// The files of a target, by package name and by source package.

@@ -6,7 +6,6 @@ pub mod apt;
 mod compile;
 mod fetch;
 mod generate;
-pub mod lock;
 mod rootfs;
 mod source;
 pub mod tree;

@@ -49,6 +49,22 @@ fn include(facts: &YoctoFacts, distro: &str) -> Outcome<String> {
     Ok(out)
 }
 
+/// Mirrors and servers that the product names, as lines of a `local.conf`. Sources: OE-Core
+/// `own-mirrors.bbclass`; the Yocto Project's reference manual, `SSTATE_MIRRORS`, `BB_HASHSERVE_UPSTREAM`.
+pub(super) fn site(facts: &YoctoFacts) -> String {
+    let mut out = String::new();
+    if let Some(url) = &facts.downloads {
+        out.push_str(&format!("INHERIT += \"own-mirrors\"\nSOURCE_MIRROR_URL ?= \"{url}\"\n"));
+    }
+    if let Some(url) = &facts.sstate {
+        out.push_str(&format!("SSTATE_MIRRORS ?= \"file://.* {url}/PATH;downloadfilename=PATH\"\n"));
+    }
+    if let Some(server) = &facts.hash_server {
+        out.push_str(&format!("BB_HASHSERVE ?= \"auto\"\nBB_HASHSERVE_UPSTREAM ?= \"{server}\"\n"));
+    }
+    out
+}
+
 /// passwd(5): what useradd-staticids.bbclass gives to whichever recipe makes the account.
 fn passwd(plan: &Plan) -> String {
     let line = |(name, asked): (&String, &spec::plan::Asked<spec::plan::UserPlan>)| {
@@ -95,7 +111,12 @@ fn templates(facts: &YoctoFacts, names: &Names, top: &str, tree: &mut Tree) {
     );
     tree.file(
         format!("{folder}/local.conf.sample"),
-        format!("CONF_VERSION = \"2\"\nMACHINE = \"{}\"\nDISTRO = \"{}\"\n", names.machine, names.distro),
+        format!(
+            "CONF_VERSION = \"2\"\nMACHINE = \"{}\"\nDISTRO = \"{}\"\n{}",
+            names.machine,
+            names.distro,
+            site(facts)
+        ),
     );
     tree.file(
         format!("{folder}/conf-notes.txt"),

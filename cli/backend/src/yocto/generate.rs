@@ -107,6 +107,11 @@ fn kas(facts: &YoctoFacts, names: &Names) -> String {
             layers.iter().for_each(|layer| out.push_str(&format!("      {layer}:\n")));
         }
     }
+    let site = distro::site(facts);
+    if !site.is_empty() {
+        let lines: String = site.lines().map(|line| format!("    {line}\n")).collect();
+        out.push_str(&format!("local_conf_header:\n  site: |\n{lines}"));
+    }
     out
 }
 

@@ -2,19 +2,28 @@
 //!
 //! [`generate()`] writes them from the plan, always the same bytes, and leaves unchanged files
 //! untouched. Nothing in them changes a build that uses neither the distro, the machine nor the image
-//! class. No key ever comes here: images are signed by the common assembly.
+//! class. [`build()`] drives BitBake with them. No key ever comes here: images are signed by the common assembly.
 
+mod bitbake;
 mod bsp;
+mod build;
+mod checkouts;
 mod distro;
 mod generate;
+mod hand_over;
 mod image;
+mod log;
+mod machine;
 mod recipes;
+mod variables;
 
 use diag::{ExitStatus, Failure, Outcome};
 use spec::plan::{Plan, YoctoFacts};
 
 pub use crate::buildroot::{Node, Tree};
+pub use build::build;
 pub use generate::{generate, tree_of};
+pub use machine::Machine;
 
 /// The plan's Yocto part.
 fn facts(plan: &Plan) -> Outcome<&YoctoFacts> {
@@ -26,21 +35,6 @@ fn facts(plan: &Plan) -> Outcome<&YoctoFacts> {
         )
         .hint("resolve it with `--backend yocto`, or set `backend: yocto` in the product")
     })
-}
-
-/// BitBake is not driven yet: the layers are built by the team's own BitBake or kas.
-#[must_use]
-pub fn not_driven(plan: &Plan) -> Failure {
-    let names = Names::of(plan);
-    Failure::error(
-        ExitStatus::Input,
-        "backend-generates-only",
-        "the backend `yocto` writes layers and does not drive BitBake yet",
-    )
-    .hint(format!(
-        "`fastness generate --backend yocto`, then `kas build kas.yml` or `bitbake {} virtual/kernel virtual/bootloader`",
-        names.image()
-    ))
 }
 
 /// The names under which BitBake knows a plan.
@@ -68,6 +62,11 @@ impl Names {
 
     fn image(&self) -> String {
         format!("{}-image", self.distro)
+    }
+
+    /// `IMAGE_LINK_NAME` as OE-Core has it by default. Source: `image-artifact-names.bbclass`.
+    fn image_link(&self) -> String {
+        format!("{}-{}.rootfs", self.image(), self.machine)
     }
 
     fn accounts(&self) -> String {

@@ -135,6 +135,7 @@ impl Fake {
             offline: false,
             update_lock: false,
             buildroot: self.machine(),
+            yocto: backend::yocto::Machine::default(),
         }
     }
 }

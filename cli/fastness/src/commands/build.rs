@@ -10,7 +10,7 @@ use serde::Serialize;
 use spec::plan::Plan;
 
 use crate::cli::BackendName;
-use crate::machine::BuildrootOptions;
+use crate::machine::{BuildrootOptions, YoctoOptions};
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
 use crate::progress::{Step, Steps};
@@ -65,6 +65,9 @@ pub struct Arguments {
     /// Of the backend `buildroot`.
     #[command(flatten)]
     buildroot: BuildrootOptions,
+    /// Of the backend `yocto`.
+    #[command(flatten)]
+    yocto: YoctoOptions,
 }
 
 #[derive(Serialize)]
@@ -99,10 +102,14 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         offline: arguments.offline,
         update_lock: arguments.update_lock,
         buildroot: arguments.buildroot.machine(),
+        yocto: arguments.yocto.machine(),
         jobs: arguments.jobs.map_or_else(processors, std::num::NonZeroUsize::get),
     };
     // All plans first: a mistake is told before hours of work.
     let plans = plans(arguments)?;
+    for plan in &plans {
+        backend::refuse_root(plan, arguments.yocto.machine().deploy.is_some())?;
+    }
     // And a key that is missing or does not fit.
     for plan in &plans {
         stages::key_fits(plan, &options)?;

@@ -50,6 +50,8 @@ pub struct Options {
     pub jobs: usize,
     /// What this machine brings to a build with Buildroot.
     pub buildroot: Machine,
+    /// What this machine brings to a build with BitBake.
+    pub yocto: backend::yocto::Machine,
 }
 
 /// The plan of a product, for the backend and the Buildroot tree that a call names.
@@ -171,6 +173,7 @@ pub fn build(plan: &Plan, folder: &Path, options: &Options, steps: &Steps) -> Ou
         offline: options.offline,
         update_lock: options.update_lock,
         buildroot: options.buildroot.clone(),
+        yocto: options.yocto.clone(),
     };
     let built = backend::build(plan, &options, steps);
     if built.is_err() {

@@ -28,13 +28,32 @@ fn a_release_that_is_not_supported_is_named_with_those_that_are() {
 }
 
 #[test]
-fn a_build_says_that_bitbake_is_not_driven_yet() {
+fn a_build_needs_checkouts_or_images_and_an_ordinary_user() {
     let place = Place::with_product();
     assert_eq!(place.run(&["keys", "new", "gw-dev", "--keys", "k"]).code, 0);
-    let run = place.run(&["build", "--backend", "yocto", "--keys", "k", "--cache", "c"]);
-    assert_eq!(run.code, 3, "{run:?}");
-    let expected =
-        "error[backend-generates-only]: the backend `yocto` writes layers and does not drive BitBake yet";
-    assert!(run.err.contains(expected), "{run:?}");
+    let build = ["build", "--backend", "yocto", "--keys", "k", "--cache", "c"];
+    let run = place.run(&build);
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(run.code, 4, "{run:?}");
+        assert!(run.err.contains("error[root-refused]: BitBake does not run as root"), "{run:?}");
+    } else {
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(run.err.contains("error[no-checkouts]"), "{run:?}");
+    }
+    // Images of another build need no BitBake, and so no other user.
+    let run = place.run(&[&build[..], &["--yocto-deploy", "deploy"]].concat());
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.err.contains("error[no-output]") && run.err.contains("`deploy/Image`"), "{run:?}");
     assert!(!place.path("out/qemu-aarch64/image").exists());
+    let run = place.run(&[&build[..], &["--yocto-deploy", "deploy", "--yocto", "src"]].concat());
+    assert_eq!(run.code, 2, "{run:?}");
+}
+
+#[test]
+fn a_mirror_that_is_no_address_is_refused_at_its_line() {
+    let place = Place::with_product();
+    place.add("\nyocto: {downloads: \"mirror $(id)\"}\n");
+    let run = place.run(&["generate", "--backend", "yocto"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("the address of a file") && run.err.contains("product.yaml:"), "{run:?}");
 }

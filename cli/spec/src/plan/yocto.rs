@@ -42,6 +42,15 @@ pub struct YoctoFacts {
     pub layers: Vec<YoctoLayerFacts>,
     /// Repositories.
     pub sources: Vec<YoctoSourceFacts>,
+    /// `SOURCE_MIRROR_URL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downloads: Option<String>,
+    /// `SSTATE_MIRRORS`, without BitBake's pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sstate: Option<String>,
+    /// `BB_HASHSERVE_UPSTREAM`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_server: Option<String>,
     /// Patterns of paths that packages own and the plan may write anew.
     pub overwrites: Vec<String>,
 }

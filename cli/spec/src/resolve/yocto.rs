@@ -47,6 +47,7 @@ impl Resolver<'_> {
         overwrites.extend(meant.overwrites);
         overwrites.sort_unstable();
         overwrites.dedup();
+        let site = self.product.yocto.as_ref();
         Ok(Some(YoctoFacts {
             series: name,
             release: series.release.as_str().to_owned(),
@@ -64,6 +65,9 @@ impl Resolver<'_> {
             options: meant.options,
             layers: in_order(&base.layers, &meant.layers),
             sources: self.yocto_sources(&series),
+            downloads: site.and_then(|site| site.downloads.as_ref()).map(|url| url.as_str().to_owned()),
+            sstate: site.and_then(|site| site.sstate.as_ref()).map(|url| url.as_str().to_owned()),
+            hash_server: site.and_then(|site| site.hash_server.as_ref()).map(|at| at.as_str().to_owned()),
             overwrites,
         }))
     }

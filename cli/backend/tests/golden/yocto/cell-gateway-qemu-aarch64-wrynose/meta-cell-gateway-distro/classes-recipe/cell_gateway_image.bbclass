@@ -16,6 +16,13 @@ NO_RECOMMENDATIONS = "1"
 # After systemd's presets, which are the last of the packages' own doing.
 IMAGE_PREPROCESS_COMMAND:append = " cell_gateway_finish;"
 
+# What is in the image, with versions and licences, beside it.
+IMAGE_POSTPROCESS_COMMAND:append = " cell_gateway_licences;"
+
+cell_gateway_licences() {
+    install -m 0644 ${LICENSE_DIRECTORY}/${SSTATE_PKGARCH}/${IMAGE_NAME}/license.manifest ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.licences
+}
+
 # Patterns of a shell, one a line.
 cell_gateway_unwanted() {
     cat <<'END'

@@ -1,4 +1,4 @@
-//! `fastness.lock`: names, versions and hashes of everything that came from the archive.
+//! `fastness.lock`: names, versions and hashes of everything that came from the archive, and the commits of layers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +14,9 @@ pub struct Lock {
     pub schema_version: u32,
     /// Pins by `SUITE/ARCHITECTURE`.
     pub targets: BTreeMap<String, Target>,
+    /// Commits of repositories by series of the Yocto Project, then by repository.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub yocto: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Pins for one suite and architecture.
@@ -50,7 +53,7 @@ impl Lock {
     /// When the file is there and is not a lock.
     pub fn read(path: &Path) -> Outcome<Self> {
         if !path.exists() {
-            return Ok(Self { schema_version: 1, targets: BTreeMap::new() });
+            return Ok(Self { schema_version: 1, ..Self::default() });
         }
         let way_out =
             |failure: Failure| failure.hint("restore it from version control, or remove it to resolve anew");

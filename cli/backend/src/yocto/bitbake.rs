@@ -1,0 +1,150 @@
+//! Runs BitBake in a build folder of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use rustix::process::{Pid, Signal, kill_process};
+use spec::plan::YoctoFacts;
+
+use super::checkouts::Checkouts;
+use super::{Names, distro, log, quoted, variables};
+use crate::buildroot::Tree;
+use crate::{BuildOptions, Cache, Progress, follow};
+
+/// A whole build on a slow machine.
+const LIMIT: Duration = Duration::from_secs(48 * 3600);
+/// BitBake says itself which locale it wants. Source: BitBake `lib/bb/utils.py`, `check_system_locale`.
+const LOCALE: &str = "en_US.UTF-8";
+
+/// A build folder with its configuration.
+pub struct Build<'a> {
+    /// `TOPDIR`.
+    pub folder: PathBuf,
+    pub checkouts: &'a Checkouts,
+    pub names: &'a Names,
+    pub log: PathBuf,
+}
+
+impl Build<'_> {
+    /// Writes `bblayers.conf` and `local.conf`; unchanged ones are not touched, so that nothing is parsed anew.
+    ///
+    /// # Errors
+    /// When they cannot be written, or a path cannot be said in BitBake's words.
+    pub fn configure(
+        &self,
+        facts: &YoctoFacts,
+        layers: &Path,
+        cache: &Cache,
+        options: &BuildOptions,
+    ) -> Outcome<()> {
+        let mut paths = vec![self.checkouts.core.join("meta")];
+        paths.extend(self.checkouts.layers.iter().cloned());
+        paths.extend(
+            [&self.names.distro_layer, &self.names.bsp_layer].map(|name| layers.join(format!("meta-{name}"))),
+        );
+        let paths: String = paths.iter().map(|path| format!("  {} \\\n", path.display())).collect();
+        let mut tree = Tree::default();
+        tree.file(
+            "bblayers.conf",
+            format!("LCONF_VERSION = \"7\"\nBBPATH = \"${{TOPDIR}}\"\nBBFILES ?= \"\"\nBBLAYERS = \" \\\n{paths}\"\n"),
+        );
+        tree.file("local.conf", self.local(facts, cache, options)?);
+        tree.bring_to(&self.folder.join("conf"))
+    }
+
+    fn local(&self, facts: &YoctoFacts, cache: &Cache, options: &BuildOptions) -> Outcome<String> {
+        let mut out = format!(
+            "CONF_VERSION = \"2\"\nMACHINE = {}\nDISTRO = {}\n\
+             BB_NUMBER_THREADS ?= \"{jobs}\"\nPARALLEL_MAKE ?= \"-j{jobs}\"\n\
+             DL_DIR ?= \"{}\"\nSSTATE_DIR ?= \"{}\"\n{}",
+            quoted(&self.names.machine)?,
+            quoted(&self.names.distro)?,
+            cache.folder("yocto-downloads")?.display(),
+            cache.folder("yocto-sstate")?.display(),
+            distro::site(facts),
+            jobs = options.jobs,
+        );
+        if options.offline {
+            out.push_str("BB_NO_NETWORK = \"1\"\n");
+        }
+        if let Some(path) = &options.yocto.local {
+            let text = fs::read_to_string(path).map_err(|e| Failure::io("read", path, &e))?;
+            out.push_str(&format!("\n# {}\n{text}", path.display()));
+        }
+        Ok(out)
+    }
+
+    /// The image's variables, with their history.
+    ///
+    /// # Errors
+    /// When a layer cannot be parsed.
+    pub fn variables(&self, progress: &dyn Progress) -> Outcome<BTreeMap<String, variables::Variable>> {
+        let folder = self.folder.join("fastness");
+        fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
+        let printed = folder.join("variables.txt");
+        self.fresh(&printed)?;
+        self.run(&["-e".to_owned(), self.names.image()], &printed, progress)?;
+        let text = fs::read_to_string(&printed).map_err(|e| Failure::io("read", &printed, &e))?;
+        Ok(variables::parse(&text))
+    }
+
+    /// Builds the image, the kernel and the boot loader.
+    ///
+    /// # Errors
+    /// When a task fails, with the recipe, the task and the end of its log.
+    pub fn build(&self, progress: &dyn Progress) -> Outcome<()> {
+        self.fresh(&self.log)?;
+        let targets = [self.names.image(), "virtual/kernel".to_owned(), "virtual/bootloader".to_owned()];
+        self.run(&targets, &self.log, progress)
+    }
+
+    /// A log tells of one run only, since a failure's reason is looked for in it.
+    fn fresh(&self, log: &Path) -> Outcome<()> {
+        match fs::remove_file(log) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", log, &e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn run(&self, arguments: &[String], log: &Path, progress: &dyn Progress) -> Outcome<()> {
+        let mut path = vec![self.checkouts.core.join("scripts")];
+        path.extend(self.checkouts.bitbake.parent().map(Path::to_owned));
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let path = std::env::join_paths(path).map_err(|e| {
+            Failure::error(ExitStatus::Input, "unusable-path", format!("a folder cannot be in PATH: {e}"))
+        })?;
+        let call = Call::new(tool("python3")?)
+            .arg(&self.checkouts.bitbake)
+            .args(arguments)
+            .folder(&self.folder)
+            .env("PATH", path)
+            .env("BBPATH", &self.folder)
+            .env("BUILDDIR", &self.folder)
+            .env("LANG", LOCALE)
+            .env("LC_ALL", LOCALE)
+            .log(log)
+            .limit(LIMIT);
+        let result = follow::run(&call, log, log::doing, progress);
+        if result.is_err() {
+            self.stop_server();
+        }
+        result.map_err(|whole| log::failure(log, &follow::end_of(log), whole))
+    }
+
+    /// BitBake's server is in a session of its own and outlives its client by the end of its tasks: it is
+    /// told to end. Its process id is in `bitbake.lock`. Source: BitBake `lib/bb/server/process.py`.
+    fn stop_server(&self) {
+        let text = fs::read_to_string(self.folder.join("bitbake.lock")).unwrap_or_default();
+        let number = text.split_whitespace().next().and_then(|word| word.parse::<i32>().ok());
+        let Some(pid) = number.and_then(Pid::from_raw) else { return };
+        // The number may be another process's by now.
+        let line = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains("bitbake-server") {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+}

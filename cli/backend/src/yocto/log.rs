@@ -1,0 +1,269 @@
+//! BitBake's messages: what is being done, and what went wrong.
+
+use std::path::Path;
+
+use diag::{Diagnostic, ExitStatus, Failure};
+
+use crate::follow::end_of;
+
+/// Lines of a task's log that a failure shows.
+const SHOWN: usize = 15;
+/// Messages of BitBake that a failure shows where no task failed.
+const TOLD: usize = 5;
+
+/// `NOTE: Running task 12 of 345 (/…/recipes-x/zlib/zlib_1.3.1.bb:do_compile)`, made short.
+#[must_use]
+pub fn doing(line: &str) -> Option<String> {
+    if let Some(rest) = line.strip_prefix("Parsing recipes") {
+        return Some(format!("parsing recipes{}", rest.trim_end_matches(['.', '\n'])));
+    }
+    let rest = line.strip_prefix("NOTE: Running ")?;
+    let (count, task) = rest.split_once(" (")?;
+    let count = count
+        .strip_prefix("setscene task ")
+        .or_else(|| count.strip_prefix("task "))
+        .or_else(|| count.strip_prefix("noexec task "))?;
+    let (recipe, task) = named(task.trim_end().trim_end_matches(')'))?;
+    let clean: String =
+        format!("{recipe} {task} ({count})").chars().filter(|c| !c.is_control()).take(70).collect();
+    Some(clean)
+}
+
+/// `/…/zlib_1.3.1.bb:do_compile` → `zlib 1.3.1`, `do_compile`.
+fn named(task: &str) -> Option<(String, &str)> {
+    let (path, task) = task.rsplit_once(':')?;
+    let name = path.rsplit('/').next()?.strip_suffix(".bb")?;
+    Some((name.replace('_', " "), task))
+}
+
+/// The failure of a build as its log tells it; `whole` is what BitBake itself ended with.
+#[must_use]
+pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
+    // Stopped by a person or by the time limit: the log has nothing to say about it.
+    if whole.status == ExitStatus::Interrupted || whole.diagnostics.iter().any(|d| d.code != "tool-failed") {
+        return whole;
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let task_log = lines
+        .iter()
+        .find_map(|line| line.split_once("Logfile of failure stored in: "))
+        .map(|(_, path)| path.trim());
+    let task_text = task_log.map(|path| end_of(Path::new(path))).unwrap_or_default();
+    let failed = lines.iter().find_map(|line| {
+        line.strip_prefix("ERROR: Task (")?.split_once(") failed with").and_then(|(task, _)| named(task))
+    });
+    let task_lines: Vec<&str> = task_text.lines().collect();
+    let (code, what, hint) = cause(&lines, &task_lines);
+    let go_on = "run the same command again to go on where it stopped";
+    let hint = hint.map_or_else(|| go_on.to_owned(), |hint| format!("{hint}; then {go_on}"));
+    let status = if code == "missing-tool" || code == "disk-full" || code == "root-refused" {
+        ExitStatus::Environment
+    } else {
+        ExitStatus::Build
+    };
+    let message = match &failed {
+        Some((recipe, task)) => format!("the recipe `{recipe}` failed in its task `{task}`{what}"),
+        None => format!("BitBake's build failed{what}"),
+    };
+    let mut first = Diagnostic::error(code, message);
+    for line in lines_told(&lines, &task_lines, failed.is_some()) {
+        first = first.note(line, None);
+    }
+    if let Some(path) = task_log {
+        let from = task_lines.len().saturating_sub(SHOWN);
+        first =
+            first.note(format!("last lines of its log `{path}`:\n{}", task_lines[from..].join("\n")), None);
+    }
+    let first = first.note(format!("the whole log is `{}`", log.display()), None).hint(hint);
+    Failure::new(status, first)
+}
+
+/// What is shown besides a task's log: symbols that were lost, or BitBake's own errors.
+fn lines_told(lines: &[&str], task: &[&str], of_a_task: bool) -> Vec<String> {
+    let lost = task.iter().filter(|line| line.contains("was asked to be"));
+    let lost: Vec<String> = lost.map(|line| (*line).to_owned()).collect();
+    if of_a_task {
+        return lost;
+    }
+    let errors = lines.iter().filter_map(|line| line.strip_prefix("ERROR: ")).take(TOLD);
+    errors.map(|line| format!("BitBake says: {line}")).collect()
+}
+
+/// Code, words and way out of a failure that has a name. Sources: BitBake `lib/bb/fetch2`,
+/// `lib/bb/monitordisk.py`, `lib/bb/cooker.py`; OE-Core `sanity.bbclass`.
+fn cause(lines: &[&str], task: &[&str]) -> (&'static str, &'static str, Option<&'static str>) {
+    let has = |text: &str| lines.iter().chain(task).any(|line| line.contains(text));
+    const KNOWN: [(&[&str], &str, &str, &str); 11] = [
+        (
+            &["No space left on device", "The free space of", "disk space monitor action"],
+            "disk-full",
+            ": there is no space left",
+            "free some, or give another folder with `--cache`",
+        ),
+        (
+            &["Do not use Bitbake as root"],
+            "root-refused",
+            ": BitBake refuses root",
+            "run fastness as an ordinary user; it needs no rights of root",
+        ),
+        (
+            &["appear to be unavailable in PATH"],
+            "missing-tool",
+            ": host tools are missing",
+            "install what the lines above name",
+        ),
+        (
+            &["is available on your system", "use a locale setting which supports UTF-8"],
+            "missing-tool",
+            ": the locale en_US.UTF-8 is missing",
+            "install it (Debian: `locales`, then `locale-gen` with it in /etc/locale.gen)",
+        ),
+        (
+            &["was asked to be"],
+            "symbol-dropped",
+            ": a symbol that was asked for was lost",
+            "waive it with a reason in the product's `waivers`, or change what keeps it from holding",
+        ),
+        (
+            &["Checksum mismatch", "checksum mismatch"],
+            "hash-mismatch",
+            ": a download is not what its recipe pins",
+            "remove the file from DL_DIR and look at where it came from",
+        ),
+        (
+            &["Network access disabled through BB_NO_NETWORK"],
+            "fetch-failed",
+            ": it would have to fetch, and may not",
+            "build once without `--offline`, or name a mirror: `yocto: {downloads: …}`",
+        ),
+        (
+            &["Fetcher failure", "Unable to fetch URL"],
+            "fetch-failed",
+            ": a download failed",
+            "look at the network, or name a mirror: `yocto: {downloads: …}`",
+        ),
+        (
+            &["Nothing PROVIDES", "Nothing RPROVIDES"],
+            "missing-recipe",
+            ": a package has no recipe",
+            "which layer has it, and is it in `yocto/base.yaml`?",
+        ),
+        (
+            &["conflicting distro feature", "missing required distro feature"],
+            "distro-conflict",
+            ": the distro's features do not fit",
+            "the distro of a team's own must keep what the product's distro has: systemd and PAM",
+        ),
+        (
+            &["ParseError", "ExpansionError", "Unable to parse"],
+            "parse-failed",
+            ": a file of a layer cannot be read",
+            "mend the file that the lines above name",
+        ),
+    ];
+    for (words, code, what, hint) in KNOWN {
+        if words.iter().any(|word| has(word)) {
+            return (code, what, Some(hint));
+        }
+    }
+    ("recipe-failed", "", None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn told(text: &str) -> Failure {
+        failure(
+            Path::new("logs/bitbake.log"),
+            text,
+            Failure::error(ExitStatus::Build, "tool-failed", "`python3` ended with exit status: 1"),
+        )
+    }
+
+    #[test]
+    fn what_bitbake_does_is_read() {
+        let line = "NOTE: Running task 12 of 345 (/srv/meta/recipes-core/zlib/zlib_1.3.1.bb:do_compile)";
+        assert_eq!(doing(line).as_deref(), Some("zlib 1.3.1 do_compile (12 of 345)"));
+        let line = "NOTE: Running setscene task 3 of 40 (/srv/zlib_1.3.1.bb:do_populate_sysroot_setscene)";
+        assert_eq!(doing(line).as_deref(), Some("zlib 1.3.1 do_populate_sysroot_setscene (3 of 40)"));
+        let line = "NOTE: Running task 1 of 2 (virtual:native:/srv/m4_1.4.bb:do_fetch)";
+        assert_eq!(doing(line).as_deref(), Some("m4 1.4 do_fetch (1 of 2)"));
+        assert_eq!(doing("gcc -c x.c"), None);
+    }
+
+    #[test]
+    fn a_task_that_fails_is_named_with_the_end_of_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log.do_compile.1");
+        fs::write(&log, (0..30).map(|i| format!("line {i}\n")).collect::<String>()).unwrap();
+        let failure = told(&format!(
+            "ERROR: zlib-1.3.1-r0 do_compile: Execution of 'x' failed with exit code 2\nERROR: Logfile of failure stored in: {}\n\
+             ERROR: Task (/srv/zlib_1.3.1.bb:do_compile) failed with exit code '1'\n",
+            log.display()
+        ));
+        let text = failure.to_string();
+        assert_eq!(failure.diagnostics[0].code, "recipe-failed");
+        assert!(text.contains("the recipe `zlib 1.3.1` failed in its task `do_compile`"), "{text}");
+        assert!(
+            text.contains("line 29") && text.contains("line 15") && !text.contains("line 14\n"),
+            "{text}"
+        );
+        assert!(text.contains("run the same command again"), "{text}");
+    }
+
+    #[test]
+    fn causes_that_have_a_name_are_named() {
+        for (line, code, status) in [
+            ("ERROR: x: No space left on device", "disk-full", ExitStatus::Environment),
+            ("ERROR: Do not use Bitbake as root.", "root-refused", ExitStatus::Environment),
+            (
+                "ERROR: The following required tools (as specified by HOSTTOOLS) appear to be unavailable in PATH, please install them:",
+                "missing-tool",
+                ExitStatus::Environment,
+            ),
+            (
+                "Please make sure locale 'en_US.UTF-8' is available on your system",
+                "missing-tool",
+                ExitStatus::Environment,
+            ),
+            (
+                "error: Linux: `USER_NS` was asked to be `n` by layer x, but is `y`",
+                "symbol-dropped",
+                ExitStatus::Build,
+            ),
+            ("ERROR: zlib: Checksum mismatch!", "hash-mismatch", ExitStatus::Build),
+            (
+                "ERROR: zlib: Network access disabled through BB_NO_NETWORK (or set indirectly)",
+                "fetch-failed",
+                ExitStatus::Build,
+            ),
+            ("ERROR: zlib: Fetcher failure for URL", "fetch-failed", ExitStatus::Build),
+            ("ERROR: Nothing PROVIDES 'frob'", "missing-recipe", ExitStatus::Build),
+            (
+                "ERROR: gw-image was skipped: conflicting distro feature 'sysvinit' (in DISTRO_FEATURES)",
+                "distro-conflict",
+                ExitStatus::Build,
+            ),
+            ("ERROR: ParseError at /srv/x.bb:1: unparsed line", "parse-failed", ExitStatus::Build),
+            ("ERROR: something odd", "recipe-failed", ExitStatus::Build),
+        ] {
+            let failure = told(&format!("{line}\n"));
+            assert_eq!((failure.diagnostics[0].code.as_str(), failure.status), (code, status), "{line}");
+            assert!(failure.to_string().contains("run the same command again"), "{failure}");
+        }
+        let text = told("ERROR: Nothing PROVIDES 'frob'\n").to_string();
+        assert!(text.contains("BitBake says: Nothing PROVIDES 'frob'"), "{text}");
+    }
+
+    #[test]
+    fn an_interrupt_stays_one() {
+        let whole = Failure::error(ExitStatus::Interrupted, "interrupted", "stopped by a signal");
+        assert_eq!(
+            failure(Path::new("x"), "No space left on device\n", whole).diagnostics[0].code,
+            "interrupted"
+        );
+    }
+}

@@ -1,0 +1,45 @@
+"""Stands for BitBake: prints as it prints, leaves what it leaves, and fails as it is told in `mode`."""
+import os, shutil, sys
+top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+build = os.getcwd()
+mode = open(f"{top}/mode").read().split() if os.path.exists(f"{top}/mode") else []
+open(f"{top}/calls", "a").write(" ".join(sys.argv[1:]) + "\n")
+deploy = f"{build}/tmp/deploy/images"
+layers = open(f"{build}/conf/bblayers.conf").read().split('BBLAYERS = "')[1].split('"')[0].replace("\\", "").split()
+bsp = [layer for layer in layers if layer.endswith("-bsp")][0]
+if "-e" in sys.argv:
+    if "parse" in mode:
+        print("ERROR: ParseError at /srv/meta-x/x.bb:3: unparsed line: 'frob'")
+        sys.exit(1)
+    features = "read-only-rootfs" + (" allow-root-login" if "weak" in mode else "")
+    print('#\n# $IMAGE_FEATURES [2 operations]\n#   set /srv/gw.bbclass:9\n#     "read-only-rootfs"')
+    print('#   append /srv/meta-evil/conf/layer.conf:7\n#     " allow-root-login"\n# pre-expansion value:\n#   "x"')
+    print(f'IMAGE_FEATURES="{features}"\nSECURITY_CFLAGS="-fstack-protector-strong -D_FORTIFY_SOURCE=3"')
+    print('SECURITY_LDFLAGS="-Wl,-z,relro,-z,now"\nGCCPIE="--enable-default-pie"\nDISTRO_FEATURES="systemd pam"')
+    print(f'DEPLOY_DIR_IMAGE="{deploy}"\nIMAGE_LINK_NAME="gw.rootfs"\nBB_VERSION="2.18.0"')
+    sys.exit(0)
+print("NOTE: Running task 3 of 9 (/srv/recipes-core/zlib/zlib_1.3.1.bb:do_compile)", flush=True)
+__import__("time").sleep(0.3)
+if "task" in mode:
+    log = f"{build}/log.do_configure.7"
+    open(log, "w").write("error: Linux: `DM_VERITY` was asked to be `y` by layer verity-root, but is `n`\n")
+    print(f"ERROR: Logfile of failure stored in: {log}")
+    print("ERROR: Task (/srv/linux-yocto_6.18.bb:do_configure) failed with exit code '1'")
+    sys.exit(1)
+os.makedirs(deploy, exist_ok=True)
+for kind, name in (("linux", "linux"), ("u-boot", "u-boot")):
+    for folder, _, files in os.walk(bsp):
+        if "asked.txt" in files and f"/{name}/" in folder:
+            with open(f"{folder}/asked.txt") as asked, open(f"{deploy}/{kind}.config", "w") as out:
+                for line in asked:
+                    part = line.rstrip("\n").split("\t")
+                    if part[1] != "n" and not ("late" in mode and part[0] == "DM_VERITY"):
+                        out.write(f"CONFIG_{part[0]}={part[1]}\n")
+for name in ("Image", "u-boot-nodtb.bin", "gw.rootfs.squashfs-zst"):
+    open(f"{deploy}/{name}", "w").write(name + "\n")
+if "fit" in mode:
+    open(f"{deploy}/Image", "wb").write(b"\xd0\x0d\xfe\xed")
+if "nothing" in mode:
+    os.remove(f"{deploy}/gw.rootfs.squashfs-zst")
+open(f"{deploy}/gw.rootfs.licences", "w").write(
+    "PACKAGE NAME: libz1\nPACKAGE VERSION: 1.3.1\nRECIPE NAME: zlib\nLICENSE: Zlib\n\n")
