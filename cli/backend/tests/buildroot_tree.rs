@@ -150,22 +150,11 @@ fn every_file_of_the_plan_is_in_the_overlay_as_it_is() {
 }
 
 #[test]
-fn a_tree_on_the_disk_is_the_tree_and_is_made_in_50_ms() {
+fn a_tree_on_the_disk_is_the_tree() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = plan();
     backend::generate(&plan, folder.path()).expect("generated");
     assert_eq!(&read(folder.path()), tree().nodes());
-    // The fastest of several, so that a busy machine does not decide.
-    let fastest = (0..5)
-        .map(|_| {
-            fs::remove_dir_all(folder.path()).expect("removed");
-            let start = std::time::Instant::now();
-            backend::generate(&plan, folder.path()).expect("generated");
-            start.elapsed()
-        })
-        .min()
-        .expect("a time");
-    assert!(fastest.as_millis() <= 50, "{fastest:?}");
 }
 
 #[test]

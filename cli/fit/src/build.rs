@@ -165,7 +165,7 @@ fn check_image(image: &Image<'_>) -> Result<(), FitError> {
 }
 
 /// Properties of a configuration that name images (U-Boot `include/image.h`, `FIT_*_PROP`).
-const ROLES: &[&str] =
+pub(crate) const ROLES: &[&str] =
     &["kernel", "fdt", "ramdisk", "loadables", "firmware", "fpga", "script", "standalone", "setup"];
 
 fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {

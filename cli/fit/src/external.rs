@@ -1,8 +1,10 @@
-//! Moves the data of images out of the tree, behind it (`mkimage -E`).
+//! Moves the data of images out of the tree, behind it (`mkimage -E`), and back.
 //!
 //! No signature covers `data` or where external data is, only its hash: a FIT may be changed this
 //! way before or after it is signed. Source: U-Boot `tools/fit_image.c`, `fit_extract_data`;
 //! `doc/usage/fit/source_file_format.rst`, "External data".
+
+use std::borrow::Cow;
 
 use crate::FitError;
 use crate::fdt::Tree;
@@ -73,4 +75,43 @@ pub fn externalise(fit: &[u8], placement: Placement, align: u32) -> Result<Vec<u
         out.extend_from_slice(&data);
     }
     Ok(out)
+}
+
+/// The FIT with all data inside of the tree, as signing wants it; one that has it there already is taken as it is.
+///
+/// # Errors
+/// When the FIT is malformed, or the data is not where it says.
+pub fn internalise(fit: &[u8]) -> Result<Cow<'_, [u8]>, FitError> {
+    let mut tree = Tree::parse_unique(fit)?;
+    let tree_bytes = fit.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
+    // U-Boot `boot/image-fit.c`, `fit_image_get_data`: offsets count from the tree's end, rounded up to 4.
+    let behind = u64::from(tree_bytes).next_multiple_of(4);
+    let Some(images) = tree.root.child_mut("images") else { return Ok(Cow::Borrowed(fit)) };
+    let mut moved = false;
+    for image in &mut images.children {
+        let start = match (image.cell("data-position"), image.cell("data-offset")) {
+            (Some(position), _) => u64::from(position),
+            (None, Some(offset)) => behind + u64::from(offset),
+            (None, None) => continue,
+        };
+        let name = image.name.clone();
+        let twice = image.get("data").is_some()
+            || (image.get("data-position").is_some() && image.get("data-offset").is_some());
+        if twice {
+            return Err(FitError::Fit(format!("the image `{name}` says of its data two times where it is")));
+        }
+        let data = image.cell("data-size").and_then(|size| {
+            let start = usize::try_from(start).ok()?;
+            fit.get(start..start.checked_add(size as usize)?)
+        });
+        let data = data.ok_or_else(|| {
+            FitError::Fit(format!("the data of the image `{name}` is not in the file: is it whole?"))
+        })?;
+        for property in ["data-position", "data-offset", "data-size"] {
+            image.unset(property);
+        }
+        image.set("data", data.to_vec());
+        moved = true;
+    }
+    if moved { Ok(Cow::Owned(tree.write()?)) } else { Ok(Cow::Borrowed(fit)) }
 }

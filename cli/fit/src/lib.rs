@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! build::FitSpec -> build::build -> fdt::Tree -> sign::sign -> bytes -> external::externalise (if wanted)
+//! a compiled .its -> its::finish -> bytes
 //! control FDT    -> control_fdt::insert_key -> bytes, appended to u-boot-nodtb.bin
 //! bytes + control_fdt::find_control(u-boot.bin) -> verify::verify_with_control -> VerifyReport
 //! ```
@@ -19,6 +20,7 @@ pub mod control_fdt;
 mod error;
 pub mod external;
 pub mod fdt;
+pub mod its;
 pub mod key;
 pub mod request;
 pub mod show;

@@ -335,3 +335,23 @@ fn u_boots_own_verifier_takes_what_is_signed_here_and_refuses_a_forgery() {
         }
     }
 }
+
+/// What our description's reader fills in is what `mkimage` does: the same nodes, properties and values in the same order.
+#[test]
+fn a_described_fit_is_the_one_of_mkimage() {
+    if !have(&["mkimage", "dtc"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["kernel", "fdt", "ramdisk"] {
+        let data = if name == "fdt" { empty() } else { name.repeat(1000).into_bytes() };
+        std::fs::write(folder.path().join(name), data).unwrap();
+    }
+    std::fs::write(folder.path().join("fit.its"), its("sha256,rsa2048", "pss", ALL)).unwrap();
+    run(folder.path(), "mkimage", &["-f", "fit.its", "theirs.itb"]);
+    run(folder.path(), "dtc", &["-q", "-I", "dts", "-O", "dtb", "-o", "compiled", "fit.its"]);
+    let ours = fit::its::finish(&std::fs::read(folder.path().join("compiled")).unwrap(), 7).unwrap();
+    let theirs = std::fs::read(folder.path().join("theirs.itb")).unwrap();
+    let (ours, theirs) = (Tree::parse(&ours).unwrap(), Tree::parse(&theirs).unwrap());
+    assert_eq!(ours.root, theirs.root);
+}

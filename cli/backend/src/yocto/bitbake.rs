@@ -60,6 +60,7 @@ impl Build<'_> {
         let mut out = format!(
             "CONF_VERSION = \"2\"\nMACHINE = {}\nDISTRO = {}\n\
              BB_NUMBER_THREADS ?= \"{jobs}\"\nPARALLEL_MAKE ?= \"-j{jobs}\"\n\
+             BB_HASHSERVE_DB_DIR ?= \"${{SSTATE_DIR}}\"\n\
              DL_DIR ?= \"{}\"\nSSTATE_DIR ?= \"{}\"\n{}",
             quoted(&self.names.machine)?,
             quoted(&self.names.distro)?,

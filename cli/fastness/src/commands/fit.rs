@@ -16,6 +16,7 @@ use crate::places;
 const EXAMPLE: &str = "\
 Examples:
   fastness fit build --kernel Image --fdt board.dtb --load 0x40400000 --output unsigned.itb
+  fastness fit build --its board.its --output unsigned.itb
   fastness fit sign unsigned.itb --key dev --output fit.itb
   fastness fit verify fit.itb --control u-boot.bin
   fastness fit show fit.itb";

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use assemble::keys::{KeyStore, OfflineSigner, stem};
 use diag::{ExitStatus, Failure, Outcome};
+use fit::external::internalise;
 use fit::fdt::Tree;
 use fit::key::{Hash, PublicKey};
 use fit::request::{MAX_REGION, SigningRequest, describe};
@@ -81,6 +82,7 @@ fn signer(with: &SignWith, store: &KeyStore, folder: &Path, asks: bool) -> Outco
 /// Writes a request for each signature that the FIT still wants; nothing is signed.
 pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let blob = read(&asked.file)?;
+    let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let signer = signer(&asked.with, store, &asked.output, true)?;
     let wanted = match fit::sign::sign(tree, &asked.with.options()?, &signer) {
@@ -102,6 +104,7 @@ pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> O
 /// Puts signatures into the FIT, and verifies the result before it is written.
 pub fn attach(asked: &AttachArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let blob = read(&asked.file)?;
+    let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let signer = signer(&asked.with, store, &asked.requests, false)?;
     let signed = fit::sign::sign(tree, &asked.with.options()?, &signer).map_err(|e| {

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use assemble::keys::KeyStore;
 use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
 use fit::FitError;
 use fit::build::{Configuration, FitSpec, Image};
+use fit::external::{Placement, externalise, internalise};
 use fit::fdt::Tree;
 use fit::key::{Algorithm, Hash, Padding, PublicKey};
 use fit::sign::SignOptions;
@@ -28,6 +30,25 @@ struct Time {
         default_value_t = 0
     )]
     timestamp: u32,
+}
+
+/// Where the images' data lies.
+#[derive(Debug, clap::Args)]
+struct Outside {
+    /// Put the images' data behind the tree, as `mkimage -E` does; with a number, at that byte of the file
+    #[arg(long, value_name = "POSITION", num_args = 0..=1, require_equals = true)]
+    external: Option<Option<u32>>,
+    /// Alignment of data outside of the tree, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 4, requires = "external")]
+    align: u32,
+}
+
+impl Outside {
+    fn applied(&self, blob: Vec<u8>) -> Outcome<Vec<u8>> {
+        let Some(position) = self.external else { return Ok(blob) };
+        let placement = position.map_or(Placement::BehindTree, Placement::At);
+        externalise(&blob, placement, self.align).map_err(|e| usage(&e))
+    }
 }
 
 /// With which key, and how, a FIT is signed.
@@ -65,9 +86,14 @@ impl SignWith {
 /// Arguments of `fit build`.
 #[derive(Debug, clap::Args)]
 pub struct BuildArguments {
+    /// An image tree source that describes everything, as `mkimage -f` takes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fdt", "ramdisk", "load", "fdt_load"])]
+    its: Option<PathBuf>,
+    #[command(flatten)]
+    outside: Outside,
     /// Kernel, not compressed
-    #[arg(long, value_name = "FILE")]
-    kernel: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "its")]
+    kernel: Option<PathBuf>,
     /// The kernel's device tree
     #[arg(long, value_name = "FILE")]
     fdt: Option<PathBuf>,
@@ -75,8 +101,8 @@ pub struct BuildArguments {
     #[arg(long, value_name = "FILE")]
     ramdisk: Option<PathBuf>,
     /// Address that the kernel is put at and entered
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
-    load: u64,
+    #[arg(long, value_name = "ADDRESS", value_parser = address, required_unless_present = "its")]
+    load: Option<u64>,
     /// Address that the device tree is put at
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     fdt_load: Option<u64>,
@@ -103,6 +129,8 @@ pub struct SignArguments {
     file: PathBuf,
     #[command(flatten)]
     with: SignWith,
+    #[command(flatten)]
+    outside: Outside,
     /// Where to write it
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -129,8 +157,60 @@ fn usage(error: &fit::FitError) -> Failure {
     Failure::error(ExitStatus::Usage, "fit", error.to_string())
 }
 
-/// Builds an unsigned FIT with one configuration, `conf`.
+/// Builds an unsigned FIT: from its description, or with one configuration, `conf`.
 pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
+    let blob = match (&asked.its, &asked.kernel, asked.load) {
+        (Some(source), ..) => described(source, asked.time.timestamp)?,
+        (None, Some(kernel), Some(load)) => from_parts(asked, kernel, load)?,
+        // clap requires them.
+        _ => {
+            return Err(Failure::error(
+                ExitStatus::Usage,
+                "fit",
+                "expected `--its`, or `--kernel` and `--load`",
+            ));
+        }
+    };
+    write(&asked.output, &asked.outside.applied(blob)?, output)
+}
+
+/// A description, compiled by `dtc` as `mkimage` does it, with what is missing filled in.
+fn described(source: &Path, timestamp: u32) -> Outcome<Vec<u8>> {
+    let text = read(source)?;
+    let is_source = String::from_utf8_lossy(&text).contains("/dts-v1/");
+    if !is_source {
+        let message =
+            format!("`{}` is no image tree source: expected `/dts-v1/;` at its start", source.display());
+        return Err(Failure::error(ExitStatus::Input, "no-its", message));
+    }
+    let folder = tempfile::tempdir().map_err(|e| Failure::io("make", Path::new("a temporary folder"), &e))?;
+    let (compiled, log) = (folder.path().join("fit.dtb"), folder.path().join("dtc.log"));
+    let source = source.canonicalize().map_err(|e| Failure::io("open", source, &e))?;
+    Call::new(tool("dtc")?)
+        .args(["-q", "-I", "dts", "-O", "dtb", "-o"])
+        .arg(&compiled)
+        .arg(&source)
+        .log(&log)
+        .failing_as(ExitStatus::Input)
+        .run()
+        .map_err(|failure| without_log_path(failure, &source, &log))?;
+    fit::its::finish(&read(&compiled)?, timestamp).map_err(|e| wrong(&source, &e))
+}
+
+/// What `dtc` said; its log is in a folder that is gone when it is read.
+fn without_log_path(failure: Failure, source: &Path, log: &Path) -> Failure {
+    if failure.diagnostics.iter().any(|d| d.code != "tool-failed") {
+        return failure;
+    }
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let said: Vec<&str> = text.lines().filter(|line| !line.starts_with("$ ")).take(5).collect();
+    Failure::error(ExitStatus::Input, "no-its", format!("`{}` cannot be compiled", source.display()))
+        .note(format!("dtc says: {}", said.join("\n")))
+        .hint("paths in `/incbin/` count from the folder of the source")
+}
+
+/// A FIT with one configuration of at most three images.
+fn from_parts(asked: &BuildArguments, kernel: &PathBuf, load: u64) -> Outcome<Vec<u8>> {
     let image = |name: &str, kind: &str, load: Option<u64>, file: &PathBuf| -> Outcome<Image<'static>> {
         Ok(Image {
             name: name.to_owned(),
@@ -144,7 +224,7 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
             data: Cow::Owned(read(file)?),
         })
     };
-    let mut images = vec![image("kernel", "kernel", Some(asked.load), &asked.kernel)?];
+    let mut images = vec![image("kernel", "kernel", Some(load), kernel)?];
     if let Some(file) = &asked.fdt {
         let fdt = image("fdt", "flat_dt", asked.fdt_load, file)?;
         // U-Boot would find out only on the device.
@@ -169,14 +249,14 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
         default: "conf".to_owned(),
     })
     .map_err(|e| usage(&e))?;
-    let blob = tree.write().map_err(|e| usage(&e))?;
-    write(&asked.output, &blob, output)
+    tree.write().map_err(|e| usage(&e))
 }
 
 /// Signs every configuration of a FIT, and verifies the result with the public key before it is written.
 pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let options = asked.with.options()?;
     let blob = read(&asked.file)?;
+    let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let secret = asked.passphrase.read(store, &asked.with.key)?;
     let key = store.load_signing(&asked.with.key, &secret)?;
@@ -189,6 +269,7 @@ pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome
         }
         e => wrong(&asked.file, &e),
     })?;
+    let signed = asked.outside.applied(signed)?;
     prove(&asked.file, &signed, &asked.with, &PublicKey::from_rsa(key.public().key))?;
     write(&asked.output, &signed, output)
 }

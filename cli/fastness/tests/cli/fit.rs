@@ -171,3 +171,65 @@ fn nobody_is_asked_for_the_passphrase_of_a_key_that_is_not_there() {
         assert!(run.err.contains("error[missing-key]: there is no key `none`"), "{run:?}");
     }
 }
+
+const ITS: &str = r#"/dts-v1/;
+/ {
+	description = "two boards, one kernel";
+	images {
+		kernel { description = "k"; data = /incbin/("Image"); type = "kernel"; arch = "arm64"; os = "linux"; compression = "none"; load = <0x40400000>; entry = <0x40400000>; hash-1 { algo = "sha256"; }; };
+		fdt-a { description = "a"; data = /incbin/("board.dtb"); type = "flat_dt"; arch = "arm64"; compression = "none"; hash-1 { algo = "sha256"; }; };
+		fdt-b { description = "b"; data = /incbin/("board.dtb"); type = "flat_dt"; arch = "arm64"; compression = "none"; hash-1 { algo = "sha512"; }; };
+	};
+	configurations {
+		default = "a";
+		a { compatible = "x,a"; kernel = "kernel"; fdt = "fdt-a"; };
+		b { compatible = "x,b"; kernel = "kernel"; fdt = "fdt-b"; };
+	};
+};
+"#;
+
+#[test]
+fn a_description_is_built_signed_and_verified_with_its_data_inside_and_behind() {
+    let place = signed();
+    std::fs::create_dir(place.path("desc")).unwrap();
+    for file in ["Image", "board.dtb"] {
+        std::fs::copy(place.path(file), place.path(&format!("desc/{file}"))).unwrap();
+    }
+    std::fs::write(place.path("desc/fit.its"), ITS).unwrap();
+    for more in [&[][..], &["--external"], &["--external=8192", "--align", "512"]] {
+        let run = place.run(&[&["fit", "build", "--its", "desc/fit.its", "-o", "u.itb"][..], more].concat());
+        assert_eq!(run.code, 0, "{run:?}");
+        let signing =
+            ["fit", "sign", "u.itb", "--key", "dev", "--algorithm", "sha256,rsa2048", "-o", "s.itb"];
+        let run = place.run(&[&signing[..], more].concat());
+        assert_eq!(run.code, 0, "{run:?}");
+        let run = verify(&place, "s.itb");
+        assert!(run.code == 0 && run.out.contains("configuration `b`, signed by `dev`"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_description_that_is_none_or_lacks_a_file_writes_nothing() {
+    let place = Place::new();
+    std::fs::write(place.path("board.dtb"), empty_tree()).unwrap();
+    for (text, code, expected) in [
+        (ITS, 3, "Image"),
+        ("/dts-v1/; / { images {", 3, "dtc says: "),
+        ("hello", 3, "is no image tree source: expected `/dts-v1/;`"),
+        (
+            "/dts-v1/; / { images { k { hash-1 { algo = \"sha256\"; }; }; }; };",
+            3,
+            "the image `k` has no data",
+        ),
+    ] {
+        std::fs::write(place.path("fit.its"), text).unwrap();
+        let run = place.run(&["fit", "build", "--its", "fit.its", "-o", "u.itb"]);
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.err.contains(expected), "{run:?}");
+        assert!(!place.path("u.itb").exists());
+    }
+    let run = place.run(&["fit", "build", "--its", "nowhere.its", "-o", "u.itb"]);
+    assert!(run.code == 3 && run.err.contains("nowhere.its"), "{run:?}");
+    let run = place.run(&["fit", "build", "-o", "u.itb"]);
+    assert!(run.code == 2 && run.err.contains("--kernel"), "{run:?}");
+}

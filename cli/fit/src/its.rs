@@ -1,0 +1,217 @@
+//! A FIT from a tree that `dtc` compiled from an image tree source (`.its`): what is missing is filled in.
+//!
+//! As `mkimage -f` does: the time stamp and the value of every hash. Signatures are made by
+//! [`crate::sign`], which writes its own nodes; the ones that are described here say only that one is wanted.
+//! Source: U-Boot `doc/usage/fit/source_file_format.rst`; `tools/fit_image.c`, `fit_handle_file`.
+
+use std::borrow::Cow;
+
+use crate::FitError;
+use crate::build::{ROLES, is_node_name};
+use crate::fdt::{Node, Tree};
+use crate::key::Hash;
+
+/// Fills a compiled `.its` and returns the FIT's bytes.
+///
+/// Stricter than `mkimage`: an image without a hash, a hash that U-Boot would take and nobody should
+/// (CRC32, MD5, SHA-1), a signature of an image alone and a reference to nothing are errors.
+///
+/// # Errors
+/// When the tree is no FIT's description, or describes what protects nothing.
+pub fn finish(compiled: &[u8], timestamp: u32) -> Result<Vec<u8>, FitError> {
+    let mut tree = Tree::parse_unique(compiled)?;
+    let images = tree.root.child_mut("images").filter(|images| !images.children.is_empty());
+    let images = images.ok_or_else(|| FitError::Fit("it has no node `/images` with images".to_owned()))?;
+    for image in &mut images.children {
+        hash(image)?;
+    }
+    check_configurations(&tree)?;
+    set_first(&mut tree.root, "timestamp", timestamp.to_be_bytes().to_vec());
+    tree.write()
+}
+
+fn hash(image: &mut Node<'_>) -> Result<(), FitError> {
+    let wrong = |message: String| Err(FitError::Fit(message));
+    let name = image.name.clone();
+    if !is_node_name(&name) {
+        return wrong(format!(
+            "`{}` is no name of an image: expected 1 to 31 letters, digits, `-`, `_`, `.` (no `@`)",
+            name.escape_debug()
+        ));
+    }
+    let data = match image.get("data") {
+        Some(data) if !data.is_empty() => data.to_vec(),
+        _ => {
+            return wrong(format!(
+                "the image `{name}` has no data: expected `data = /incbin/(\"…\");`, and for data outside of the tree the option for it"
+            ));
+        }
+    };
+    if let Some(signature) = image.children.iter().find(|child| child.name.starts_with("signature")) {
+        return wrong(format!(
+            "`{}` signs the image `{name}` alone, which lets images be recombined: sign the configuration",
+            signature.name
+        ));
+    }
+    if image.child("cipher").is_some() {
+        return wrong(format!("the image `{name}` is to be encrypted, which is not supported"));
+    }
+    let mut hashes = 0;
+    for child in image.children.iter_mut().filter(|child| child.name.starts_with("hash")) {
+        let algorithm = child.text("algo").map(str::to_owned);
+        let algorithm = algorithm
+            .ok_or_else(|| FitError::Fit(format!("`{}` of the image `{name}` has no `algo`", child.name)))?;
+        let digest = Hash::parse(&algorithm)?.digest(&[&data]);
+        set_first(child, "value", digest);
+        hashes += 1;
+    }
+    if hashes == 0 {
+        return wrong(format!(
+            "the image `{name}` has no hash, so that no signature covers it: add `hash-1 {{ algo = \"sha256\"; }};`"
+        ));
+    }
+    Ok(())
+}
+
+fn check_configurations(tree: &Tree<'_>) -> Result<(), FitError> {
+    let wrong = |message: String| Err(FitError::Fit(message));
+    // An SPL's FIT of loadables only is not described here: U-Boot loads configurations.
+    let Some(configurations) = tree.root.child("configurations").filter(|node| !node.children.is_empty())
+    else {
+        return wrong("it has no node `/configurations` with a configuration".to_owned());
+    };
+    if let Some(default) = configurations.text("default")
+        && configurations.child(default).is_none()
+    {
+        return wrong(format!("the default configuration `{}` is not there", default.escape_debug()));
+    }
+    for configuration in &configurations.children {
+        let name = &configuration.name;
+        if !is_node_name(name) {
+            return wrong(format!("`{}` is no name of a configuration (no `@`)", name.escape_debug()));
+        }
+        let mut refers = false;
+        for role in ROLES {
+            if configuration.get(role).is_none() {
+                continue;
+            }
+            refers = true;
+            let names = configuration.texts(role).unwrap_or_default();
+            if names.is_empty() {
+                return wrong(format!("`{role}` of the configuration `{name}` is no list of images"));
+            }
+            for image in names {
+                if tree.root.at(&format!("/images/{image}")).is_none() {
+                    return wrong(format!(
+                        "the configuration `{name}` refers to the image `{}`, which is not there",
+                        image.escape_debug()
+                    ));
+                }
+            }
+        }
+        if !refers {
+            return wrong(format!("the configuration `{name}` refers to no image"));
+        }
+    }
+    Ok(())
+}
+
+/// A property in the place that libfdt gives to a new one: before the others.
+fn set_first(node: &mut Node<'_>, name: &str, value: Vec<u8>) {
+    if node.get(name).is_some() {
+        node.set(name, value);
+    } else {
+        node.properties.insert(0, (name.to_owned(), Cow::Owned(value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(change: impl FnOnce(&mut Node<'static>)) -> Vec<u8> {
+        let mut root = Node::new("");
+        root.set_text("description", "x");
+        let image = root.child_or_new("images").child_or_new("kernel");
+        image.set("data", vec![1, 2, 3]);
+        image.child_or_new("hash-1").set_text("algo", "sha256");
+        let configurations = root.child_or_new("configurations");
+        configurations.set_text("default", "conf");
+        configurations.child_or_new("conf").set_text("kernel", "kernel");
+        change(&mut root);
+        Tree { root, reserved: Vec::new(), strings: Vec::new() }.write().unwrap()
+    }
+
+    #[test]
+    fn hashes_and_the_time_are_filled_in() {
+        let blob = finish(&described(|_| {}), 7).unwrap();
+        let tree = Tree::parse(&blob).unwrap();
+        assert_eq!(tree.root.cell("timestamp"), Some(7));
+        let hash = tree.root.at("/images/kernel/hash-1").unwrap();
+        assert_eq!(hash.get("value").unwrap(), Hash::Sha256.digest(&[&[1, 2, 3]]));
+        assert_eq!(finish(&blob, 7).unwrap(), blob);
+    }
+
+    #[test]
+    fn what_protects_nothing_is_refused() {
+        type Change = fn(&mut Node<'static>);
+        let cases: [(Change, &str); 10] = [
+            (|root| root.children.clear(), "it has no node `/images` with images"),
+            (
+                |root| root.at_mut("/images/kernel").unwrap().set("data", vec![]),
+                "the image `kernel` has no data",
+            ),
+            (
+                |root| root.at_mut("/images/kernel").unwrap().children.clear(),
+                "has no hash, so that no signature covers it",
+            ),
+            (
+                |root| root.at_mut("/images/kernel/hash-1").unwrap().set_text("algo", "sha1"),
+                "unsupported algorithm `sha1`",
+            ),
+            (
+                |root| {
+                    root.at_mut("/images/kernel/hash-1").unwrap().unset("algo");
+                },
+                "has no `algo`",
+            ),
+            (
+                |root| {
+                    root.at_mut("/images/kernel").unwrap().child_or_new("signature-1");
+                },
+                "signs the image `kernel` alone",
+            ),
+            (
+                |root| {
+                    root.at_mut("/images/kernel").unwrap().child_or_new("cipher");
+                },
+                "is to be encrypted",
+            ),
+            (
+                |root| root.at_mut("/configurations").unwrap().set_text("default", "other"),
+                "the default configuration `other` is not there",
+            ),
+            (
+                |root| root.at_mut("/configurations/conf").unwrap().set_text("fdt", "board"),
+                "refers to the image `board`, which is not there",
+            ),
+            (
+                |root| {
+                    root.at_mut("/configurations/conf").unwrap().unset("kernel");
+                },
+                "refers to no image",
+            ),
+        ];
+        for (change, expected) in cases {
+            let text = finish(&described(change), 0).unwrap_err().to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+        let text = finish(
+            &described(|root| {
+                root.child_mut("images").unwrap().children[0].name = "kernel@1".to_owned();
+            }),
+            0,
+        );
+        assert!(text.unwrap_err().to_string().contains("`kernel@1` is no name of an image"));
+    }
+}
