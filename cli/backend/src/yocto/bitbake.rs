@@ -79,6 +79,16 @@ impl Build<'_> {
         Ok(out)
     }
 
+    /// Reads every recipe once. What `bitbake -e` reads it does not keep for the build that follows, and
+    /// takes from here.
+    ///
+    /// # Errors
+    /// When a layer cannot be parsed.
+    pub fn parse(&self, progress: &dyn Progress) -> Outcome<()> {
+        self.fresh(&self.log)?;
+        self.run(&["--parse-only".to_owned()], &self.log, progress)
+    }
+
     /// The image's variables, with their history.
     ///
     /// # Errors

@@ -54,6 +54,7 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         Build { folder: work.join("build"), checkouts: &checkouts, names: &names, log: log("bitbake") };
     build.configure(facts, &layers, &cache, options)?;
     let dtb = tree()?;
+    step(progress, "parse the layers", Some(&build.log), || Ok((build.parse(progress)?, false)))?;
     // A layer that weakens what was asked is told before an hour of building.
     let found = step(progress, "read BitBake's variables", Some(&build.log), || {
         let found = build.variables(progress)?;

@@ -7,10 +7,12 @@ open(f"{top}/calls", "a").write(" ".join(sys.argv[1:]) + "\n")
 deploy = f"{build}/tmp/deploy/images"
 layers = open(f"{build}/conf/bblayers.conf").read().split('BBLAYERS = "')[1].split('"')[0].replace("\\", "").split()
 bsp = [layer for layer in layers if layer.endswith("-bsp")][0]
-if "-e" in sys.argv:
+if "--parse-only" in sys.argv:
     if "parse" in mode:
         print("ERROR: ParseError at /srv/meta-x/x.bb:3: unparsed line: 'frob'")
         sys.exit(1)
+    sys.exit(0)
+if "-e" in sys.argv:
     features = "read-only-rootfs" + (" allow-root-login" if "weak" in mode else "")
     print('#\n# $IMAGE_FEATURES [2 operations]\n#   set /srv/gw.bbclass:9\n#     "read-only-rootfs"')
     print('#   append /srv/meta-evil/conf/layer.conf:7\n#     " allow-root-login"\n# pre-expansion value:\n#   "x"')
