@@ -14,7 +14,12 @@ fn secret() -> Secret {
 }
 
 fn new(name: &str) -> NewKey {
-    NewKey { name: name.to_owned(), bits: 2048, mark: KeyMark::Development, created: 1_700_000_000 }
+    NewKey {
+        name: name.to_owned(),
+        key: KeyType::Rsa2048,
+        mark: KeyMark::Development,
+        created: 1_700_000_000,
+    }
 }
 
 #[test]
