@@ -6,7 +6,8 @@ use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::product::{Backend, Waiver};
 use crate::types::{
     AbsPath, CheckId, CheckKind, Count, Flag, Glob, LinkTarget, Mode, Name, PackageName, ParameterName,
-    Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName, UserName, Word,
+    PatchPath, Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName,
+    UserName, Word,
 };
 
 model! {
@@ -74,8 +75,8 @@ model! {
 model! {
     /// A patch of U-Boot's source.
     pub struct PatchAsk {
-        /// Its file below the layer's folder; the name of it must end in `.patch`.
-        file: Spanned<TemplatePath>,
+        /// Its file below the layer's folder.
+        file: Spanned<PatchPath>,
         /// Versions of U-Boot that it applies to, such as `2025.01`.
         versions: Vec<Word>,
         /// Why.

@@ -48,9 +48,9 @@ impl Resolver<'_> {
             let path = format!("{}/{}", layer.name, ask.file.as_str());
             let name = ask.file.as_str().rsplit('/').next().unwrap_or_default();
             let source = match self.library.read(Area::Layers, &path) {
-                Ok(Some(source)) if name.ends_with(".patch") => source,
-                Ok(_) => {
-                    let message = format!("expected the patch `layers/{path}`, found no such `.patch` file");
+                Ok(Some(source)) => source,
+                Ok(None) => {
+                    let message = format!("expected the patch `layers/{path}`, found no such file");
                     self.trouble.push(Diagnostic::error("missing-patch", message).at(at.location()));
                     continue;
                 }
