@@ -86,6 +86,8 @@ pub enum Command {
     Attack(commands::attack::Arguments),
     /// Write the report from what build, boot and attack left
     Report(commands::report::Arguments),
+    /// Say what the last run shows of IEC 62443-4-2, requirement by requirement
+    Comply(commands::comply::Arguments),
     /// List the boards
     Boards(commands::boards::Arguments),
     /// List the layers with their parameters and checks

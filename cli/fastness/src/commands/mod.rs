@@ -9,6 +9,7 @@ pub mod boot;
 pub mod build;
 pub mod check;
 pub mod completions;
+pub mod comply;
 pub mod diff;
 mod diff_facts;
 pub mod explain;
@@ -52,6 +53,7 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Boot(arguments) => boot::run(arguments, output),
         Command::Attack(arguments) => attack::run(arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
+        Command::Comply(arguments) => comply::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),
         Command::Layers(arguments) => layers::run(arguments, output),
         Command::Keys(arguments) => keys::run(arguments, output),

@@ -3,9 +3,9 @@
 //! Text reaches the page only through [`escape`]. The page says nothing that the [`Report`]
 //! does not say.
 
-mod escape;
+pub(crate) mod escape;
 mod network;
-mod parts;
+pub(crate) mod parts;
 mod pictures;
 mod traffic;
 
