@@ -6,7 +6,7 @@ use crate::world::World;
 #[test]
 fn without_an_image_each_says_how_to_make_one() {
     let place = Place::with_product();
-    for verb in ["inspect", "boot", "report"] {
+    for verb in ["inspect", "boot", "report", "comply"] {
         let run = place.run(&[verb]);
         let expected = "\
 error[no-image]: there is no finished image in `out/qemu-aarch64`
@@ -132,4 +132,26 @@ fn a_report_is_signed_by_an_evidence_key_that_is_there_or_stays_as_it_was() {
     let changed = world.run(&["report", "--verify", "evidence"]);
     assert_eq!((changed.code, changed.out.as_str()), (6, ""), "{changed:?}");
     assert!(changed.err.contains("the signature is not one of the key `evidence`"), "{changed:?}");
+}
+
+#[test]
+fn what_a_run_shows_of_the_standard_is_told_for_people_and_for_tools() {
+    let Some(world) = World::built() else { return };
+    let run =
+        world.run(&["comply", "--html", "c.html", "--csv", "c.csv", "--oscal", "c.json", "--level", "1"]);
+    // The world's image does not hold.
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.out.contains("target level 1") && run.out.contains("\nnot met ("), "{run:?}");
+    assert!(run.out.contains("wrote c.html\nwrote c.csv\nwrote c.json\n"), "{run:?}");
+    let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
+    assert!(read("c.html").contains("<h1>gw") && read("c.csv").lines().count() == 138);
+    let oscal: serde_json::Value = serde_json::from_str(&read("c.json")).unwrap();
+    assert_eq!(oscal["assessment-results"]["metadata"]["oscal-version"], "1.1.2");
+    let one = world.run(&["comply", "--show", "cr 1.1"]);
+    assert!(one.out.starts_with("CR 1.1  Human user identification"), "{one:?}");
+    let value = world.run(&["comply", "--json"]).json();
+    assert_eq!(value["requirements"].as_array().unwrap().len(), 137);
+    let wrong = world.run(&["comply", "--show", "CR 1.111"]);
+    assert!(wrong.code == 2 && wrong.err.contains("there is no requirement `CR 1.111`"), "{wrong:?}");
+    assert_eq!(world.run(&["comply", "--level", "5"]).code, 2);
 }
