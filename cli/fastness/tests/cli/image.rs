@@ -143,7 +143,7 @@ fn what_a_run_shows_of_the_standard_is_told_for_people_and_for_tools() {
     assert_eq!(run.code, 6, "{run:?}");
     assert!(run.out.contains("target level 1") && run.out.contains("\nnot met ("), "{run:?}");
     assert!(run.out.contains("wrote c.html\nwrote c.csv\nwrote c.json\n"), "{run:?}");
-    let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
+    let read = |name: &str| std::fs::read_to_string(world.out("../..").join(name)).unwrap();
     assert!(read("c.html").contains("<h1>gw") && read("c.csv").lines().count() == 138);
     let oscal: serde_json::Value = serde_json::from_str(&read("c.json")).unwrap();
     assert_eq!(oscal["assessment-results"]["metadata"]["oscal-version"], "1.1.2");
