@@ -88,6 +88,8 @@ pub enum Command {
     Report(commands::report::Arguments),
     /// Say what the last run shows of IEC 62443-4-2, requirement by requirement
     Comply(commands::comply::Arguments),
+    /// Write the bill of materials of a built image: CycloneDX and SPDX
+    Sbom(commands::sbom::Arguments),
     /// List the boards
     Boards(commands::boards::Arguments),
     /// List the layers with their parameters and checks

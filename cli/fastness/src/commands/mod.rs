@@ -30,6 +30,7 @@ pub mod plan;
 pub mod provision;
 mod provision_opcua;
 pub mod report;
+pub mod sbom;
 pub mod schema;
 
 use diag::{ExitStatus, Outcome};
@@ -54,6 +55,7 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Attack(arguments) => attack::run(arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
         Command::Comply(arguments) => comply::run(arguments, output),
+        Command::Sbom(arguments) => sbom::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),
         Command::Layers(arguments) => layers::run(arguments, output),
         Command::Keys(arguments) => keys::run(arguments, output),
