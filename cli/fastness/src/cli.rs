@@ -90,6 +90,8 @@ pub enum Command {
     Comply(commands::comply::Arguments),
     /// Write the bill of materials of a built image: CycloneDX and SPDX
     Sbom(commands::sbom::Arguments),
+    /// Look the image's packages up in databases of vulnerabilities that you bring
+    Vulns(commands::vulns::Arguments),
     /// List the boards
     Boards(commands::boards::Arguments),
     /// List the layers with their parameters and checks

@@ -8,6 +8,7 @@ pub mod licence;
 #[cfg(test)]
 mod sample;
 pub mod spdx;
+pub mod vulnerabilities;
 
 use std::collections::BTreeMap;
 use std::fs;

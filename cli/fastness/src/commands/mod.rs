@@ -32,6 +32,7 @@ mod provision_opcua;
 pub mod report;
 pub mod sbom;
 pub mod schema;
+pub mod vulns;
 
 use diag::{ExitStatus, Outcome};
 
@@ -56,6 +57,7 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Report(arguments) => report::run(arguments, output),
         Command::Comply(arguments) => comply::run(arguments, output),
         Command::Sbom(arguments) => sbom::run(arguments, output),
+        Command::Vulns(arguments) => vulns::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),
         Command::Layers(arguments) => layers::run(arguments, output),
         Command::Keys(arguments) => keys::run(arguments, output),

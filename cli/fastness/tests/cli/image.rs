@@ -178,3 +178,33 @@ fn the_bill_of_materials_is_beside_the_report_and_a_changed_list_is_refused() {
     assert!(run.err.contains("is not the list that was built with"), "{run:?}");
     assert!(!world.out("../../c.json").exists());
 }
+
+#[test]
+fn vulnerabilities_are_looked_up_in_files_and_statements_close_them() {
+    let Some(world) = World::built() else { return };
+    let components = world.run(&["sbom", "--json"]).json()["components"].clone();
+    let package = components.as_array().unwrap().iter().find(|c| c["kind"] == "package").unwrap().clone();
+    let source = package["source"].as_str().unwrap().split_once(' ').unwrap().0.to_owned();
+    let write = |name: &str, text: String| std::fs::write(world.out("../..").join(name), text).unwrap();
+    let entry = r#"{"CVE-2026-9": {"description": "bad", "releases": {"trixie": {"status": "open", "urgency": "high"}}}}"#;
+    write("db.json", format!("{{\"{source}\": {entry}}}"));
+    let run = world.run(&["vulns", "--database", "db.json", "--fail-on", "high"]);
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.out.contains("high      CVE-2026-9") && run.out.contains("no database speaks of"), "{run:?}");
+    let ask = ["vulns", "--database", "db.json", "--openvex", "v.json", "--author", "us"];
+    assert_eq!(world.run(&ask).code, 0);
+    let draft = std::fs::read_to_string(world.out("../../v.json")).unwrap();
+    let closed =
+        draft.replace("\"affected\"", "\"not_affected\"").replace("action_statement", "impact_statement");
+    write("v.json", closed);
+    let run = world.run(&["vulns", "--database", "db.json", "--vex", "v.json", "--fail-on", "any"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.out.contains("do not count, by a statement (1)") && run.out.contains("0 open in gw"),
+        "{run:?}"
+    );
+    write("other.json", "{\"a\": 1}".to_owned());
+    let run = world.run(&["vulns", "--database", "other.json"]);
+    assert!(run.code == 3 && run.err.contains("`other.json` is no database of vulnerabilities"), "{run:?}");
+    assert_eq!(world.run(&["vulns"]).code, 2);
+}
