@@ -6,8 +6,8 @@
 mod chain;
 mod fit_files;
 mod foreign;
-mod names;
-mod rootfs;
+pub(crate) mod names;
+pub(crate) mod rootfs;
 pub(crate) mod verity;
 
 use std::path::{Component, Path};
