@@ -5,8 +5,12 @@
 //! asks for is [`crate::inspect`]'s. What is not understood is a finding, never a pass, and nothing that is read is trusted.
 
 mod accounts;
+pub mod compare;
 mod components;
 pub mod crypt;
+pub mod exposure;
+pub mod html;
+mod kernels;
 mod keys;
 pub mod model;
 pub mod open;
@@ -14,10 +18,16 @@ mod pieces;
 mod privileges;
 mod programs;
 pub mod rules;
+#[cfg(test)]
+mod sample;
+pub mod sarif;
 mod scan;
+pub mod schema;
 mod secrets;
+mod services;
 pub mod strength;
 pub mod terminal;
+mod units;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +39,8 @@ use model::{Analysis, Area, Component};
 use open::{Pieces, Tree};
 use rules::Found;
 use scan::Scanner;
+
+use crate::root::Root;
 
 /// What an analysis is given beside the image.
 #[derive(Clone, Debug, Default)]
@@ -76,13 +88,16 @@ pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
         result: empty(crate::subject::Subject::name_of(path), sha256, options.at),
     };
     work.count(Area::Reading, pieces.parts.len());
-    let several = pieces.trees.len() > 1;
+    let roots = pieces.trees.iter().filter(|tree| tree.is_root).count();
+    let mut first = None;
     for tree in &pieces.trees {
-        // With one tree a path is enough; with several its part stands in front.
-        let label = if several { format!("{}:", tree.at) } else { String::new() };
-        work.tree(tree, &label);
+        // A path alone is one of the root; where there are several, the part stands in front.
+        let label = if tree.is_root && roots == 1 { String::new() } else { format!("{}:", tree.at) };
+        let root = work.tree(tree, &label);
+        first = first.or(root);
     }
-    if !pieces.trees.iter().any(|tree| tree.is_root) {
+    work.boot(&pieces, first.as_ref());
+    if roots == 0 {
         work.found.add("no-root", &work.result.name, "nothing with `etc` and `usr` or `bin`");
     }
     Ok(work.finish(pieces))
@@ -111,13 +126,19 @@ fn empty(name: String, sha256: String, at: Option<u64>) -> Analysis {
     }
 }
 
+/// A component that a file shows.
+fn component(name: &str, version: &str, at: &str) -> Component {
+    let (name, version, at) = (name.to_owned(), version.to_owned(), at.to_owned());
+    Component { name, version, source: None, by: "file".to_owned(), at }
+}
+
 impl Work<'_> {
     fn count(&mut self, area: Area, number: usize) {
         *self.looked_at.entry(area).or_default() += number;
     }
 
     /// Everything that one tree's files say.
-    fn tree(&mut self, tree: &Tree, label: &str) {
+    fn tree(&mut self, tree: &Tree, label: &str) -> Option<Root> {
         let scans = self.scanner.tree(&tree.files);
         self.count(Area::Keys, scans.len());
         self.count(Area::Secrets, scans.len());
@@ -133,13 +154,7 @@ impl Work<'_> {
             }
             self.program(tree, scan, &shown);
             for (name, version) in &scan.versions {
-                self.result.components.push(Component {
-                    name: name.clone(),
-                    version: version.clone(),
-                    source: None,
-                    by: "file".to_owned(),
-                    at: shown.clone(),
-                });
+                self.result.components.push(component(name, version, &shown));
             }
             let rows = keys::judge(
                 &shown,
@@ -157,9 +172,7 @@ impl Work<'_> {
             let script = scripts.contains(path.as_str());
             self.result.privileged.extend(privileges::look(path, &shown, entry, script, &mut self.found));
         }
-        if tree.is_root {
-            self.root(tree, label);
-        }
+        tree.is_root.then(|| self.root(tree, label))
     }
 
     fn program(&mut self, tree: &Tree, scan: &scan::FileScan, shown: &str) {
@@ -178,13 +191,35 @@ impl Work<'_> {
     }
 
     /// What only a root has: accounts, packages, what it starts.
-    fn root(&mut self, tree: &Tree, label: &str) {
+    fn root(&mut self, tree: &Tree, label: &str) -> Root {
         let root = crate::open::rootfs::shared(Arc::clone(&tree.files), String::new());
         let rows = accounts::look(&root, label, &self.passwords, &mut self.budget, &mut self.found);
         self.count(Area::Accounts, rows.len());
         self.result.accounts.extend(rows);
         self.result.components.extend(components::packages(&root, label));
         privileges::unseen(&root, label, &mut self.found);
+        self.count(Area::Services, 1);
+        self.result.services.extend(services::look(&root, label, &mut self.found));
+        let units = units::look(&root, label, &mut self.found);
+        self.count(Area::Units, units.len());
+        self.result.units.extend(units);
+        root
+    }
+
+    /// Kernels and boot loaders; `root` is the one whose sysctl settings count.
+    fn boot(&mut self, pieces: &Pieces, root: Option<&Root>) {
+        let lines = kernels::command_lines(pieces);
+        kernels::judge_lines(&lines, &mut self.found);
+        self.result.kernels = kernels::look(pieces, root, &lines, &mut self.found);
+        self.count(Area::Kernel, self.result.kernels.len());
+        for kernel in self.result.kernels.iter().filter(|kernel| !kernel.version.is_empty()) {
+            self.result.components.push(component("linux", &kernel.version, &kernel.at));
+        }
+        self.result.boot_loaders = kernels::boot(pieces, &mut self.found);
+        self.count(Area::Boot, pieces.boot_loaders.len() + pieces.fits.len());
+        for loader in self.result.boot_loaders.iter().filter(|loader| !loader.version.is_empty()) {
+            self.result.components.push(component("u-boot", &loader.version, &loader.at));
+        }
     }
 
     fn finish(self, pieces: Pieces) -> Analysis {

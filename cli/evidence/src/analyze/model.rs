@@ -250,6 +250,8 @@ pub struct Unit {
     pub exposure: u32,
     /// The word for that exposure.
     pub word: String,
+    /// Whether it stays (`Type=` other than `oneshot`).
+    pub long_running: bool,
     /// Directives that would lower it most, the weightiest first, with what each adds in tenths.
     pub missing: Vec<(String, u32)>,
 }

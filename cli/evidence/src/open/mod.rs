@@ -3,7 +3,7 @@
 //! The root file system, the FIT and the verity tree are read from the disk image itself, never
 //! from the files it was made of. Everything that is read is hostile; `image` and `fit` bound it.
 
-mod chain;
+pub(crate) mod chain;
 mod fit_files;
 mod foreign;
 pub(crate) mod names;
