@@ -27,6 +27,8 @@ mod secrets;
 mod services;
 pub mod strength;
 pub mod terminal;
+#[cfg(test)]
+mod tests;
 mod units;
 
 use std::collections::BTreeMap;
@@ -85,7 +87,7 @@ pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
         budget: crypt::Budget::default(),
         found,
         looked_at: BTreeMap::new(),
-        result: empty(crate::subject::Subject::name_of(path), sha256, options.at),
+        result: empty(crate::subject::Subject::name_of(path), String::new(), options.at),
     };
     work.count(Area::Reading, pieces.parts.len());
     let roots = pieces.trees.iter().filter(|tree| tree.is_root).count();
@@ -100,6 +102,7 @@ pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
     if roots == 0 {
         work.found.add("no-root", &work.result.name, "nothing with `etc` and `usr` or `bin`");
     }
+    work.result.sha256 = sha256.wait()?;
     Ok(work.finish(pieces))
 }
 

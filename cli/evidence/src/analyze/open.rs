@@ -46,6 +46,30 @@ pub struct Blob {
     pub bytes: Arc<Vec<u8>>,
 }
 
+/// The SHA-256 of the image, under way beside the analysis: it takes as long as reading the file does.
+pub struct Digest(Option<std::thread::JoinHandle<Outcome<(String, u64)>>>);
+
+impl Digest {
+    fn of(path: &Path) -> Self {
+        let path = path.to_owned();
+        Self(Some(std::thread::spawn(move || sha256_file(&path))))
+    }
+
+    /// The digest; empty for a folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn wait(self) -> Outcome<String> {
+        match self.0.map(std::thread::JoinHandle::join) {
+            None => Ok(String::new()),
+            Some(Ok(outcome)) => Ok(outcome?.0),
+            Some(Err(_)) => {
+                Err(Failure::error(ExitStatus::Internal, "digest", "the thread that hashes the image stopped"))
+            }
+        }
+    }
+}
+
 /// Everything that an image is made of.
 #[derive(Default)]
 pub struct Pieces {
@@ -73,15 +97,15 @@ pub struct Pieces {
 ///
 /// # Errors
 /// When the path cannot be read at all, or is a folder that is neither.
-pub fn open(path: &Path, found: &mut Found) -> Outcome<(Pieces, String)> {
+pub fn open(path: &Path, found: &mut Found) -> Outcome<(Pieces, Digest)> {
     let meta = std::fs::metadata(path)
         .map_err(|e| Failure { status: ExitStatus::Input, ..Failure::io("read", path, &e) })?;
     let mut pieces = Pieces::default();
     if !meta.is_dir() {
-        let (sha256, _) = sha256_file(path)?;
         let source = Source::open(path).map_err(|e| {
             Failure::error(ExitStatus::Input, "unreadable", format!("cannot read `{}`: {e}", path.display()))
         })?;
+        let sha256 = Digest::of(path);
         pieces.look(&crate::subject::Subject::name_of(path), &source, 0, found);
         return Ok((pieces, sha256));
     }
@@ -102,13 +126,13 @@ pub fn open(path: &Path, found: &mut Found) -> Outcome<(Pieces, String)> {
         Ok(tree) => pieces.tree(&at, tree, None, 0, found),
         Err(why) => pieces.broken(&at, "folder", None, &why.to_string(), found),
     }
-    Ok((pieces, String::new()))
+    Ok((pieces, Digest(None)))
 }
 
 /// The disk, the boot flash and the boot loader's configuration of a finished build.
-fn output(folder: &Path, pieces: &mut Pieces, found: &mut Found) -> Outcome<String> {
+fn output(folder: &Path, pieces: &mut Pieces, found: &mut Found) -> Outcome<Digest> {
     let record: ImageRecord = read_json(&folder.join("image.json"))?;
-    let mut sha256 = String::new();
+    let mut sha256 = Digest(None);
     for role in [Role::Disk, Role::Uboot, Role::UbootConfig] {
         let Some(file) = record.files.get(&role) else { continue };
         let at = file.path.display().to_string();
@@ -135,11 +159,26 @@ fn output(folder: &Path, pieces: &mut Pieces, found: &mut Found) -> Outcome<Stri
             continue;
         }
         if role == Role::Disk {
-            sha256 = sha256_file(&path)?.0;
+            sha256 = Digest::of(&path);
         }
         pieces.look(&at, &source, 0, found);
     }
     Ok(sha256)
+}
+
+/// Whether all of it is as storage to which nothing was written: zeros throughout, or ones.
+fn blank(source: &Source) -> bool {
+    const STEP: u64 = 1 << 20;
+    let mut first = None;
+    // Of more than this nobody waits to know.
+    source.len() <= 4 << 30
+        && (0..source.len().div_ceil(STEP)).all(|step| {
+            let at = step * STEP;
+            let Ok(piece) = source.read_vec(at, STEP.min(source.len() - at)) else { return false };
+            let fill = *first.get_or_insert(piece[0]);
+            // Comparing with itself, moved by one, is a comparison of memory.
+            matches!(fill, 0 | 0xff) && piece[0] == fill && piece[1..] == piece[..piece.len() - 1]
+        })
 }
 
 impl Pieces {
@@ -232,7 +271,7 @@ impl Pieces {
     /// A piece that nothing recognises.
     fn unknown(&mut self, at: &str, source: &Source, found: &mut Found) {
         let len = Some(source.len());
-        if source.is_empty() || names::blank(source) {
+        if source.is_empty() || blank(source) {
             return self.part(at, len, "empty", true);
         }
         self.part(at, len, "unknown", false);
@@ -291,7 +330,7 @@ impl Pieces {
             return;
         }
         let Ok(part) = source.slice(from, to - from) else { return };
-        if names::blank(&part) {
+        if blank(&part) {
             return;
         }
         let inner = format!("{at} / bytes {from} to {to}");

@@ -135,7 +135,8 @@ mod tests {
             }
         }
         let mut named = BTreeSet::new();
-        for part in text.split("found.add(").skip(1) {
+        let call = concat!("found", ".add(");
+        for part in text.split(call).skip(1) {
             let argument = part.trim_start();
             if let Some(rest) = argument.strip_prefix('"') {
                 named.insert(rest.split('"').next().unwrap().to_owned());

@@ -51,6 +51,7 @@ impl Scanner {
     /// # Errors
     /// When the data are not right; a test proves that they are.
     pub fn new() -> Result<Self, String> {
+        secrets::prove_whole()?;
         let markers = components::markers()?;
         let begin = std::iter::once(keys::BEGIN);
         let programs = AhoCorasick::new(begin.clone().chain(markers.iter().map(|m| m.marker.as_bytes())));

@@ -75,6 +75,18 @@ fn patterns() -> &'static [(Regex, Regex)] {
     })
 }
 
+/// Whether every pattern is one: a rule that is not tried would pass in silence.
+///
+/// # Errors
+/// With the number of those that are none.
+pub fn prove_whole() -> Result<(), String> {
+    let (patterns, rules) = (patterns().len(), built_in().len());
+    if rules == 0 || patterns != rules {
+        return Err(format!("{patterns} of {rules} patterns of `standards/analysis/secrets.yaml` can be used"));
+    }
+    Ok(())
+}
+
 /// A secret in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretFound {

@@ -25,7 +25,8 @@ pub fn look(root: &Root, label: &str, found: &mut Found) -> Vec<Unit> {
     };
     let mut units = Vec::new();
     for name in reached.iter().filter(|name| name.ends_with(".service")).take(MAX_UNITS) {
-        if unit_file(root, name).is_none() {
+        // An instance whose name only a running manager knows.
+        if unit_file(root, name).is_none() || name.contains('%') {
             continue;
         }
         let shown = format!("{label}{name}");

@@ -261,6 +261,6 @@ fn uboot_bytes(source: &Source) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
-mod disk_tests;
+pub(crate) mod disk_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
