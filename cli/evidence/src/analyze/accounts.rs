@@ -36,8 +36,12 @@ pub fn look(
     };
     let Some(passwd) = read("/etc/passwd", found) else { return Vec::new() };
     let shadow = read("/etc/shadow", found).unwrap_or_default();
-    let hashes: BTreeMap<&str, &str> =
-        shadow.lines().rev().filter_map(|line| line.split_once(':')).map(|(name, rest)| (name, first(rest))).collect();
+    let hashes: BTreeMap<&str, &str> = shadow
+        .lines()
+        .rev()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, rest)| (name, first(rest)))
+        .collect();
     let readable = root.resolve("/etc/shadow").is_some_and(|(_, node)| node.mode & 0o004 != 0);
     let mut accounts = Vec::new();
     for line in passwd.lines().filter(|line| !line.trim().is_empty()).take(MAX_ACCOUNTS) {
@@ -59,7 +63,13 @@ pub fn look(
         if open && (!in_shadow || readable) {
             found.add("account-shadow-readable", &at, format!("the hash of `{name}`"));
         }
-        accounts.push(Account { name: format!("{label}{name}"), uid, shell: shell.to_owned(), password, tried });
+        accounts.push(Account {
+            name: format!("{label}{name}"),
+            uid,
+            shell: shell.to_owned(),
+            password,
+            tried,
+        });
     }
     accounts
 }
@@ -126,7 +136,11 @@ mod tests {
 
     #[test]
     fn locked_accounts_are_no_finding() {
-        let (rules, accounts) = rules(&format!("{ROOT}daemon:x:1:1::/:/bin/false\n"), "root:!*:1::::::\ndaemon:*:1::::::\n", 0o640);
+        let (rules, accounts) = rules(
+            &format!("{ROOT}daemon:x:1:1::/:/bin/false\n"),
+            "root:!*:1::::::\ndaemon:*:1::::::\n",
+            0o640,
+        );
         assert!(rules.is_empty(), "{rules:?}");
         assert_eq!(accounts[0].password, "locked");
     }
@@ -139,7 +153,12 @@ mod tests {
         let (found, accounts) = rules(ROOT, "root:$1$abcdefgh$rV6RhG4no19bGJfmub3Ui1:1::::::\n", 0o644);
         assert_eq!(
             found,
-            ["account-weak-password", "account-shadow-readable", "account-shared-password", "account-weak-hash"]
+            [
+                "account-weak-password",
+                "account-shadow-readable",
+                "account-shared-password",
+                "account-weak-hash"
+            ]
         );
         assert_eq!((accounts[0].password.as_str(), accounts[0].tried.as_str()), ("md5crypt", "found"));
         assert_eq!(

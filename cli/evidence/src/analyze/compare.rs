@@ -71,8 +71,11 @@ impl Comparison {
 pub fn compare(old: &Analysis, new: &Analysis) -> Comparison {
     let (before, after) = (places(old), places(new));
     let only = |one: &BTreeMap<(String, String), Changed>, other: &BTreeMap<(String, String), Changed>| {
-        let mut changed: Vec<Changed> =
-            one.iter().filter(|(key, _)| !other.contains_key(key)).map(|(_, changed)| changed.clone()).collect();
+        let mut changed: Vec<Changed> = one
+            .iter()
+            .filter(|(key, _)| !other.contains_key(key))
+            .map(|(_, changed)| changed.clone())
+            .collect();
         changed.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.cmp(b)));
         changed
     };
@@ -81,10 +84,18 @@ pub fn compare(old: &Analysis, new: &Analysis) -> Comparison {
         areas.chain([("(all)".to_owned(), analysis.word.clone())]).collect()
     };
     let units = |analysis: &Analysis| {
-        analysis.units.iter().map(|unit| (unit.name.clone(), format!("{}.{}", unit.exposure / 10, unit.exposure % 10))).collect()
+        analysis
+            .units
+            .iter()
+            .map(|unit| (unit.name.clone(), format!("{}.{}", unit.exposure / 10, unit.exposure % 10)))
+            .collect()
     };
     let services = |analysis: &Analysis| {
-        analysis.services.iter().map(|service| (format!("{} ({})", service.name, service.at), service.how.clone())).collect()
+        analysis
+            .services
+            .iter()
+            .map(|service| (format!("{} ({})", service.name, service.at), service.how.clone()))
+            .collect()
     };
     Comparison {
         schema_version: 1,
@@ -104,7 +115,9 @@ pub fn compare(old: &Analysis, new: &Analysis) -> Comparison {
 fn places(analysis: &Analysis) -> BTreeMap<(String, String), Changed> {
     let mut all = BTreeMap::new();
     // That a part could not be read names the part, which is as the image is called.
-    for issue in analysis.issues.iter().filter(|issue| issue.area != Area::Reading || issue.places.len() < 1000) {
+    for issue in
+        analysis.issues.iter().filter(|issue| issue.area != Area::Reading || issue.places.len() < 1000)
+    {
         for place in &issue.places {
             let path = place.path.strip_prefix(&analysis.name).unwrap_or(&place.path).to_owned();
             let changed = Changed {
@@ -133,7 +146,9 @@ fn components(analysis: &Analysis) -> BTreeMap<String, String> {
     for component in &analysis.components {
         all.entry(format!("{} ({})", component.name, component.by)).or_default().insert(&component.version);
     }
-    all.into_iter().map(|(name, versions)| (name, versions.into_iter().collect::<Vec<_>>().join(", "))).collect()
+    all.into_iter()
+        .map(|(name, versions)| (name, versions.into_iter().collect::<Vec<_>>().join(", ")))
+        .collect()
 }
 
 fn moved(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<Moved> {
@@ -200,7 +215,9 @@ mod tests {
     fn new_findings_are_weaker_and_gone_ones_better() {
         let (old, mut new) = (analysis(), analysis());
         new.issues.remove(0);
-        new.issues[0].places.push(super::super::model::Place { path: "/usr/bin/c".into(), seen: "program".into() });
+        new.issues[0]
+            .places
+            .push(super::super::model::Place { path: "/usr/bin/c".into(), seen: "program".into() });
         new.components[0].version = "1.37.0".into();
         new.units[0].exposure = 31;
         let comparison = compare(&old, &new);

@@ -76,7 +76,8 @@ pub fn packages(root: &Root, label: &str) -> Vec<Component> {
         ("/var/lib/opkg/status".to_owned(), "opkg"),
         ("/lib/apk/db/installed".to_owned(), "apk"),
     ];
-    files.extend(root.find("/var/lib/dpkg/status.d/*").into_iter().map(|(path, _)| (path.to_owned(), "dpkg")));
+    files
+        .extend(root.find("/var/lib/dpkg/status.d/*").into_iter().map(|(path, _)| (path.to_owned(), "dpkg")));
     for (path, by) in files {
         let Ok(Some(text)) = root.read_text(&path) else { continue };
         let at = format!("{label}{path}");
@@ -87,7 +88,6 @@ pub fn packages(root: &Root, label: &str) -> Vec<Component> {
         ("/etc/buildroot/*manifest*", "buildroot"),
         ("/usr/lib/*.manifest", "yocto"),
         ("/etc/*.manifest", "yocto"),
-        ("/usr/share/fastness/packages.json", "fastness"),
     ] {
         for (path, _) in root.find(pattern) {
             let Ok(Some(text)) = root.read_text(path) else { continue };
@@ -121,9 +121,16 @@ fn paragraphs(text: &str, by: &str, at: &str, all: &mut Vec<Component>) {
 /// Alpine's database: `P:name` and `V:version`.
 fn apk(text: &str, at: &str, all: &mut Vec<Component>) {
     for paragraph in text.split("\n\n").take(MAX_COMPONENTS) {
-        let field = |mark: &str| paragraph.lines().find_map(|line| line.strip_prefix(mark)).map(str::to_owned);
+        let field =
+            |mark: &str| paragraph.lines().find_map(|line| line.strip_prefix(mark)).map(str::to_owned);
         if let (Some(name), Some(version)) = (field("P:"), field("V:")) {
-            all.push(Component { name, version, source: field("o:"), by: "apk".to_owned(), at: at.to_owned() });
+            all.push(Component {
+                name,
+                version,
+                source: field("o:"),
+                by: "apk".to_owned(),
+                at: at.to_owned(),
+            });
         }
     }
 }
@@ -147,6 +154,20 @@ fn manifest(text: &str, by: &str, at: &str, all: &mut Vec<Component>) {
             all.push(Component { name, version, source: None, by: by.to_owned(), at: at.to_owned() });
         }
     }
+}
+
+/// The packages that a build of ours recorded: `{NAME: {version}}`, or a list of `{name, version}`.
+#[must_use]
+pub fn of_build(text: &str, at: &str) -> Vec<Component> {
+    let value: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let one = |name: &str, entry: &serde_json::Value| {
+        let version = entry["version"].as_str()?.to_owned();
+        let (by, at) = ("build".to_owned(), at.to_owned());
+        Some(Component { name: name.to_owned(), version, source: None, by, at })
+    };
+    let of_map = value.as_object().into_iter().flatten().filter_map(|(name, entry)| one(name, entry));
+    let of_list = value.as_array().into_iter().flatten().filter_map(|entry| one(entry["name"].as_str()?, entry));
+    of_map.chain(of_list).take(MAX_COMPONENTS).collect()
 }
 
 /// The system itself. Source: os-release(5).
@@ -179,10 +200,18 @@ mod tests {
                 "Package: a\nStatus: install ok installed\nSource: aa (1.0)\nVersion: 1.0-1\n\n\
                  Package: b\nStatus: deinstall ok config-files\nVersion: 2\n\nPackage: c\n",
             )
-            .file("/usr/lib/opkg/status", 0o644, "Package: o\nVersion: 3.1-r0\nStatus: install user installed\n")
+            .file(
+                "/usr/lib/opkg/status",
+                0o644,
+                "Package: o\nVersion: 3.1-r0\nStatus: install user installed\n",
+            )
             .file("/lib/apk/db/installed", 0o644, "C:Q1\nP:musl\nV:1.2.5-r0\no:musl\n\n")
             .file("/etc/image.manifest", 0o644, "base-files cortexa57 3.0.14\n# nothing\n")
-            .file("/etc/buildroot/manifest.csv", 0o644, "\"PACKAGE\",\"VERSION\"\n\"zlib\",\"1.3.1\",\"Zlib\"\n")
+            .file(
+                "/etc/buildroot/manifest.csv",
+                0o644,
+                "\"PACKAGE\",\"VERSION\"\n\"zlib\",\"1.3.1\",\"Zlib\"\n",
+            )
             .file("/etc/os-release", 0o644, "ID=debian\nVERSION_ID=\"13\"\n")
             .root();
         let all = packages(&root, "");
@@ -199,6 +228,18 @@ mod tests {
             ]
         );
         assert_eq!(all[0].source.as_deref(), Some("aa"));
+    }
+
+    #[test]
+    fn packages_of_a_build_are_read_in_both_forms_and_nonsense_is_none() {
+        let map = r#"{"auditd": {"version": "1:4.0.2-2", "file": "x.deb"}, "odd": 1}"#;
+        let list = r#"[{"name": "zlib", "version": "1.3.1"}, {"version": "1"}]"#;
+        let shown = |text: &str| -> Vec<String> {
+            of_build(text, "p").into_iter().map(|c| format!("{} {}", c.name, c.version)).collect()
+        };
+        assert_eq!(shown(map), ["auditd 1:4.0.2-2"]);
+        assert_eq!(shown(list), ["zlib 1.3.1"]);
+        assert!(shown("nonsense").is_empty());
     }
 
     #[test]

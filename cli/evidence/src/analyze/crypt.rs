@@ -194,14 +194,22 @@ fn md5crypt(word: &[u8], salt: &[u8]) -> String {
     let mut sum = sum.finalize();
     for round in 0..1000 {
         let mut next = Md5::new();
-        if round % 2 == 1 { next.update(word) } else { next.update(sum) }
+        if round % 2 == 1 {
+            next.update(word)
+        } else {
+            next.update(sum)
+        }
         if round % 3 != 0 {
             next.update(salt);
         }
         if round % 7 != 0 {
             next.update(word);
         }
-        if round % 2 == 1 { next.update(sum) } else { next.update(word) }
+        if round % 2 == 1 {
+            next.update(sum)
+        } else {
+            next.update(word)
+        }
         sum = next.finalize();
     }
     let mut out = String::new();

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::exposure_rows::{CALL_ROWS, CAPABILITY_ROWS, FAMILY_ROWS, NAMESPACE_ROWS};
 use super::privileges::CAPABILITIES;
 
 /// Settings of a unit by their names, as [`crate::facts::services::settings`] gives them: a name with no value was
@@ -151,10 +152,10 @@ impl<'a> Service<'a> {
 
     fn system(&self) -> u64 {
         match self.last("ProtectSystem") {
+            _ if self.dynamic => 0,
             "full" => 3,
             "strict" => 0,
             other if truth(other) == Some(true) => 5,
-            _ if self.dynamic => 0,
             _ => 10,
         }
     }
@@ -180,12 +181,10 @@ impl<'a> Service<'a> {
 
     fn architectures(&self) -> u64 {
         let words = self.words("SystemCallArchitectures");
-        if words.is_empty() {
-            10
-        } else if words.contains(&"native") {
-            0
-        } else {
-            8
+        match words.as_slice() {
+            [] => 10,
+            all if all.iter().all(|word| *word == "native") => 0,
+            _ => 8,
         }
     }
 
@@ -199,7 +198,9 @@ impl<'a> Service<'a> {
             return 10;
         }
         let allowed = self.words("IPAddressAllow");
-        let local = |word: &&str| *word == "localhost" || word.starts_with("127.") || *word == "::1" || *word == "::1/128";
+        let local = |word: &&str| {
+            *word == "localhost" || word.starts_with("127.") || *word == "::1" || *word == "::1/128"
+        };
         if allowed.is_empty() {
             0
         } else if allowed.iter().all(local) {
@@ -211,7 +212,8 @@ impl<'a> Service<'a> {
 
     fn devices(&self) -> u64 {
         let policy = self.last("DevicePolicy");
-        let closed = matches!(policy, "strict" | "closed") || policy.is_empty() && self.on("PrivateDevices");
+        let closed = matches!(policy, "strict" | "closed")
+            || matches!(policy, "" | "auto") && self.on("PrivateDevices");
         match (closed, !self.words("DeviceAllow").is_empty() || self.on("ProtectClock")) {
             (false, _) => 10,
             (true, true) => 5,
@@ -221,11 +223,14 @@ impl<'a> Service<'a> {
 
     /// Whether namespaces of a kind may be made.
     fn namespace(&self, kind: &str) -> u64 {
-        let Some(values) = self.settings.get("RestrictNamespaces").filter(|all| !all.is_empty()) else { return 1 };
+        let Some(values) = self.settings.get("RestrictNamespaces").filter(|all| !all.is_empty()) else {
+            return 1;
+        };
         let mut allowed: Option<BTreeSet<&str>> = None;
         const KINDS: [&str; 7] = ["cgroup", "ipc", "net", "mnt", "pid", "user", "uts"];
         for value in values {
-            let (inverted, list) = value.strip_prefix('~').map_or((false, value.as_str()), |list| (true, list));
+            let (inverted, list) =
+                value.strip_prefix('~').map_or((false, value.as_str()), |list| (true, list));
             let named: BTreeSet<&str> = match truth(list) {
                 Some(restricted) if restricted != inverted => BTreeSet::new(),
                 Some(_) => KINDS.into_iter().collect(),
@@ -287,7 +292,8 @@ fn listed(
     let mut list = BTreeSet::new();
     let mut allow = None;
     for value in values {
-        let (inverted, words) = value.strip_prefix('~').map_or((false, value.as_str()), |words| (true, words));
+        let (inverted, words) =
+            value.strip_prefix('~').map_or((false, value.as_str()), |words| (true, words));
         let first = allow.is_none();
         let allowing = *allow.get_or_insert(!inverted);
         if first && allowing {
@@ -347,7 +353,8 @@ fn bounding_set(values: Option<&Vec<String>>) -> u64 {
     let Some(values) = values else { return u64::MAX };
     let mut set = None;
     for value in values {
-        let (inverted, words) = value.strip_prefix('~').map_or((false, value.as_str()), |words| (true, words));
+        let (inverted, words) =
+            value.strip_prefix('~').map_or((false, value.as_str()), |words| (true, words));
         let words: Vec<String> = words.split_whitespace().map(str::to_ascii_lowercase).collect();
         let named = mask(&words.iter().map(String::as_str).collect::<Vec<_>>());
         set = Some(match (set, inverted) {
@@ -365,17 +372,28 @@ fn bounding_set(values: Option<&Vec<String>>) -> u64 {
 pub fn assess(settings: &Settings, default_dependencies: bool) -> Exposure {
     let service = Service::new(settings);
     let mut rows = Vec::new();
-    let mut row = |id, weight, range, badness: Option<u64>| rows.push(Assessed { id, weight, badness, range });
+    let mut row =
+        |id, weight, range, badness: Option<u64>| rows.push(Assessed { id, weight, badness, range });
     let late = |badness: u64| default_dependencies.then_some(badness);
     let unprivileged = |badness: u64| (!service.privileged()).then_some(badness);
     let off = |name: &str| u64::from(!service.on(name));
     row("User=/DynamicUser=", 2000, 10, Some(service.user()));
-    row("SupplementaryGroups=", 200, 1, unprivileged(u64::from(!service.words("SupplementaryGroups").is_empty())));
+    row(
+        "SupplementaryGroups=",
+        200,
+        1,
+        unprivileged(u64::from(!service.words("SupplementaryGroups").is_empty())),
+    );
     row("PrivateTmp=", 1000, 1, late(u64::from(!service.on_or_dynamic("PrivateTmp"))));
     row("ProtectHome=", 1000, 10, late(service.home()));
     row("ProtectSystem=", 1000, 10, late(service.system()));
     let no_root = |name: &str| matches!(service.last(name), "" | "/");
-    row("RootDirectory=/RootImage=", 200, 1, late(u64::from(no_root("RootDirectory") && no_root("RootImage"))));
+    row(
+        "RootDirectory=/RootImage=",
+        200,
+        1,
+        late(u64::from(no_root("RootDirectory") && no_root("RootImage"))),
+    );
     for (id, name, weight) in [
         ("PrivateDevices=", "PrivateDevices", 1000),
         ("PrivateMounts=", "PrivateMounts", 1000),
@@ -422,72 +440,6 @@ pub fn assess(settings: &Settings, default_dependencies: bool) -> Exposure {
     Exposure { rows }
 }
 
-type CapabilityRow = (&'static str, u64, &'static [&'static str]);
-
-const CAPABILITY_ROWS: &[CapabilityRow] = &[
-    ("CapabilityBoundingSet=~CAP_SYS_ADMIN", 1500, &["cap_sys_admin"]),
-    ("CapabilityBoundingSet=~CAP_SET(UID|GID|PCAP)", 1500, &["cap_setuid", "cap_setgid", "cap_setpcap"]),
-    ("CapabilityBoundingSet=~CAP_SYS_PTRACE", 1500, &["cap_sys_ptrace"]),
-    ("CapabilityBoundingSet=~CAP_SYS_TIME", 1000, &["cap_sys_time"]),
-    ("CapabilityBoundingSet=~CAP_NET_ADMIN", 1000, &["cap_net_admin"]),
-    ("CapabilityBoundingSet=~CAP_SYS_RAWIO", 1000, &["cap_sys_rawio"]),
-    ("CapabilityBoundingSet=~CAP_SYS_MODULE", 1000, &["cap_sys_module"]),
-    ("CapabilityBoundingSet=~CAP_AUDIT_*", 500, &["cap_audit_control", "cap_audit_read", "cap_audit_write"]),
-    ("CapabilityBoundingSet=~CAP_SYSLOG", 500, &["cap_syslog"]),
-    ("CapabilityBoundingSet=~CAP_SYS_(NICE|RESOURCE)", 500, &["cap_sys_nice", "cap_sys_resource"]),
-    ("CapabilityBoundingSet=~CAP_MKNOD", 500, &["cap_mknod"]),
-    ("CapabilityBoundingSet=~CAP_(CHOWN|FSETID|SETFCAP)", 1000, &["cap_chown", "cap_fsetid", "cap_setfcap"]),
-    (
-        "CapabilityBoundingSet=~CAP_(DAC_*|FOWNER|IPC_OWNER)",
-        1000,
-        &["cap_dac_override", "cap_dac_read_search", "cap_fowner", "cap_ipc_owner"],
-    ),
-    ("CapabilityBoundingSet=~CAP_KILL", 500, &["cap_kill"]),
-    (
-        "CapabilityBoundingSet=~CAP_NET_(BIND_SERVICE|BROADCAST|RAW)",
-        500,
-        &["cap_net_bind_service", "cap_net_broadcast", "cap_net_raw"],
-    ),
-    ("CapabilityBoundingSet=~CAP_SYS_BOOT", 100, &["cap_sys_boot"]),
-    ("CapabilityBoundingSet=~CAP_MAC_*", 100, &["cap_mac_admin", "cap_mac_override"]),
-    ("CapabilityBoundingSet=~CAP_LINUX_IMMUTABLE", 75, &["cap_linux_immutable"]),
-    ("CapabilityBoundingSet=~CAP_IPC_LOCK", 50, &["cap_ipc_lock"]),
-    ("CapabilityBoundingSet=~CAP_SYS_CHROOT", 50, &["cap_sys_chroot"]),
-    ("CapabilityBoundingSet=~CAP_BLOCK_SUSPEND", 25, &["cap_block_suspend"]),
-    ("CapabilityBoundingSet=~CAP_WAKE_ALARM", 25, &["cap_wake_alarm"]),
-    ("CapabilityBoundingSet=~CAP_LEASE", 25, &["cap_lease"]),
-    ("CapabilityBoundingSet=~CAP_SYS_TTY_CONFIG", 25, &["cap_sys_tty_config"]),
-    ("CapabilityBoundingSet=~CAP_SYS_PACCT", 25, &["cap_sys_pacct"]),
-];
-
-const NAMESPACE_ROWS: &[(&str, u64, &str)] = &[
-    ("RestrictNamespaces=~user", 1500, "user"),
-    ("RestrictNamespaces=~mnt", 500, "mnt"),
-    ("RestrictNamespaces=~ipc", 500, "ipc"),
-    ("RestrictNamespaces=~pid", 500, "pid"),
-    ("RestrictNamespaces=~cgroup", 500, "cgroup"),
-    ("RestrictNamespaces=~net", 500, "net"),
-    ("RestrictNamespaces=~uts", 100, "uts"),
-];
-
-const FAMILY_ROWS: &[CapabilityRow] = &[
-    ("RestrictAddressFamilies=~AF_(INET|INET6)", 1500, &["AF_INET", "AF_INET6"]),
-    ("RestrictAddressFamilies=~AF_UNIX", 25, &["AF_UNIX"]),
-    ("RestrictAddressFamilies=~AF_NETLINK", 200, &["AF_NETLINK"]),
-    ("RestrictAddressFamilies=~AF_PACKET", 1000, &["AF_PACKET"]),
-    ("RestrictAddressFamilies=~…", 1250, &[]),
-];
-
-const CALL_ROWS: &[(&str, u64, &str)] = &[
-    ("SystemCallFilter=~@swap", 1000, "@swap"),
-    ("SystemCallFilter=~@obsolete", 250, "@obsolete"),
-    ("SystemCallFilter=~@clock", 1000, "@clock"),
-    ("SystemCallFilter=~@cpu-emulation", 250, "@cpu-emulation"),
-    ("SystemCallFilter=~@debug", 1000, "@debug"),
-    ("SystemCallFilter=~@mount", 1000, "@mount"),
-    ("SystemCallFilter=~@module", 1000, "@module"),
-    ("SystemCallFilter=~@raw-io", 1000, "@raw-io"),
-    ("SystemCallFilter=~@reboot", 1000, "@reboot"),
-    ("SystemCallFilter=~@privileged", 700, "@privileged"),
-    ("SystemCallFilter=~@resources", 700, "@resources"),
-];
+#[cfg(test)]
+#[path = "exposure_tests.rs"]
+mod tests;

@@ -22,7 +22,8 @@ pub fn render(analysis: &Analysis) -> String {
         ("programs", "Programs and libraries", programs(analysis)),
     ];
     let present = || sections.iter().filter(|(_, _, body)| !body.is_empty());
-    let navigation: String = present().map(|(id, name, _)| format!("<a href=\"#{id}\">{name}</a>\n")).collect();
+    let navigation: String =
+        present().map(|(id, name, _)| format!("<a href=\"#{id}\">{name}</a>\n")).collect();
     let body: String = present()
         .map(|(id, name, body)| {
             format!("<section id=\"{id}\" aria-labelledby=\"h-{id}\">\n<h2 id=\"h-{id}\">{name}</h2>\n{body}</section>\n")
@@ -38,7 +39,8 @@ pub fn render(analysis: &Analysis) -> String {
             (number > 0).then(|| format!("{number} {}", level.word()))
         })
         .collect();
-    let sha256 = if analysis.sha256.is_empty() { String::new() } else { format!("sha256:{}", analysis.sha256) };
+    let sha256 =
+        if analysis.sha256.is_empty() { String::new() } else { format!("sha256:{}", analysis.sha256) };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -88,7 +90,8 @@ fn table(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     if body.is_empty() {
         return String::new();
     }
-    let more = if more > 0 { format!("<p class=dim>and {more} more, in the JSON</p>\n") } else { String::new() };
+    let more =
+        if more > 0 { format!("<p class=dim>and {more} more, in the JSON</p>\n") } else { String::new() };
     format!("<table class=cards><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table>\n{more}")
 }
 
@@ -128,7 +131,8 @@ fn finding(issue: &Issue) -> String {
         })
         .collect();
     let more = issue.places.len().saturating_sub(PLACES);
-    let more = if more > 0 { format!("<p class=dim>and {more} more, in the JSON</p>\n") } else { String::new() };
+    let more =
+        if more > 0 { format!("<p class=dim>and {more} more, in the JSON</p>\n") } else { String::new() };
     let open = if issue.level >= Level::High { " open" } else { "" };
     format!(
         "<details{open}><summary>{} <span class=grow>{}</span> <span class=dim>{}</span></summary>\n\
@@ -144,7 +148,12 @@ fn finding(issue: &Issue) -> String {
 fn parts(analysis: &Analysis) -> String {
     let rows = analysis.parts.iter().map(|part| {
         let bytes = part.bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
-        vec![format!("<code>{}</code>", e(&part.at)), e(&part.kind), bytes, if part.read { "yes" } else { "<b>no</b>" }.to_owned()]
+        vec![
+            format!("<code>{}</code>", e(&part.at)),
+            e(&part.kind),
+            bytes,
+            if part.read { "yes" } else { "<b>no</b>" }.to_owned(),
+        ]
     });
     table(&["part", "is", "bytes", "read"], rows)
 }
@@ -152,9 +161,17 @@ fn parts(analysis: &Analysis) -> String {
 fn boot(analysis: &Analysis) -> String {
     let loaders = analysis.boot_loaders.iter().map(|loader| {
         let keys: Vec<String> = loader.keys.iter().map(|key| e(key)).collect();
-        let settings: Vec<String> =
-            loader.settings.iter().map(|(name, value)| format!("<code>{}={}</code>", e(name), e(value))).collect();
-        vec![format!("<code>{}</code>", e(&loader.at)), e(&loader.version), keys.join("<br>"), settings.join("<br>")]
+        let settings: Vec<String> = loader
+            .settings
+            .iter()
+            .map(|(name, value)| format!("<code>{}={}</code>", e(name), e(value)))
+            .collect();
+        vec![
+            format!("<code>{}</code>", e(&loader.at)),
+            e(&loader.version),
+            keys.join("<br>"),
+            settings.join("<br>"),
+        ]
     });
     let kernels = analysis.kernels.iter().map(|kernel| {
         vec![
@@ -175,8 +192,17 @@ fn services(analysis: &Analysis) -> String {
         .iter()
         .map(|service| vec![e(&service.name), format!("<code>{}</code>", e(&service.at)), e(&service.how)]);
     let units = analysis.units.iter().map(|unit| {
-        let missing: Vec<String> = unit.missing.iter().map(|(name, adds)| format!("{} {}.{}", e(name), adds / 10, adds % 10)).collect();
-        vec![e(&unit.name), format!("{}.{} {}", unit.exposure / 10, unit.exposure % 10, e(&unit.word)), missing.join("<br>")]
+        let missing: Vec<String> = unit
+            .missing
+            .iter()
+            .take(5)
+            .map(|(name, adds)| format!("{} {}.{}", e(name), adds / 10, adds % 10))
+            .collect();
+        vec![
+            e(&unit.name),
+            format!("{}.{} {}", unit.exposure / 10, unit.exposure % 10, e(&unit.word)),
+            missing.join("<br>"),
+        ]
     });
     table(&["service", "started by", "how"], services) + &table(&["unit", "exposure", "most by"], units)
 }
@@ -187,10 +213,21 @@ fn accounts(analysis: &Analysis) -> String {
         vec![e(&account.name), uid, e(&account.shell), e(&account.password), e(&account.tried)]
     });
     let keys = analysis.keys.iter().map(|key| {
-        vec![format!("<code>{}</code>", e(&key.path)), e(&key.kind), e(&key.algorithm), e(&key.name), format!("<code class=hash>{}</code>", e(&key.fingerprint))]
+        vec![
+            format!("<code>{}</code>", e(&key.path)),
+            e(&key.kind),
+            e(&key.algorithm),
+            e(&key.name),
+            format!("<code class=hash>{}</code>", e(&key.fingerprint)),
+        ]
     });
     let privileged = analysis.privileged.iter().map(|file| {
-        vec![format!("<code>{}</code>", e(&file.path)), e(&file.mode), e(&file.owner), e(&file.capabilities.join(" "))]
+        vec![
+            format!("<code>{}</code>", e(&file.path)),
+            e(&file.mode),
+            e(&file.owner),
+            e(&file.capabilities.join(" ")),
+        ]
     });
     table(&["account", "uid", "shell", "password", "tried"], accounts)
         + &table(&["file", "key", "algorithm", "name", "sha256"], keys)
@@ -252,7 +289,14 @@ mod tests {
     #[test]
     fn the_page_shows_the_word_the_findings_and_what_to_do() {
         let page = render(&analysis());
-        for text in ["<strong>broken</strong>", "1 critical", "An account without a password", "lock it", "busybox", "9.2 unsafe"] {
+        for text in [
+            "<strong>broken</strong>",
+            "1 critical",
+            "An account without a password",
+            "lock it",
+            "busybox",
+            "9.2 unsafe",
+        ] {
             assert!(page.contains(text), "{text}");
         }
     }

@@ -36,7 +36,9 @@ const DANGEROUS: [(&str, &[&str]); 18] = [
 fn dangerous(word: &str) -> bool {
     let (name, value) = kernel_parameter(word);
     let value = value.unwrap_or_default();
-    DANGEROUS.iter().any(|(known, values)| *known == name && (values.is_empty() || values.contains(&value.as_str())))
+    DANGEROUS
+        .iter()
+        .any(|(known, values)| *known == name && (values.is_empty() || values.contains(&value.as_str())))
 }
 
 /// Command lines that the image's parts name, with where.
@@ -44,9 +46,9 @@ fn dangerous(word: &str) -> bool {
 pub fn command_lines(pieces: &Pieces) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for tree in &pieces.device_trees {
-        let text = fit::fdt::Tree::parse(&tree.bytes)
-            .ok()
-            .and_then(|tree| tree.root.at("/chosen").and_then(|node| node.text("bootargs")).map(str::to_owned));
+        let text = fit::fdt::Tree::parse(&tree.bytes).ok().and_then(|tree| {
+            tree.root.at("/chosen").and_then(|node| node.text("bootargs")).map(str::to_owned)
+        });
         lines.extend(text.map(|text| (tree.at.clone(), text)));
     }
     for (at, variables) in &pieces.environments {
@@ -88,7 +90,12 @@ pub fn judge_lines(lines: &[(String, String)], found: &mut Found) {
 }
 
 /// Every kernel with its configuration, from itself or from `/boot/config-*`.
-pub fn look(pieces: &Pieces, root: Option<&Root>, lines: &[(String, String)], found: &mut Found) -> Vec<Kernel> {
+pub fn look(
+    pieces: &Pieces,
+    root: Option<&Root>,
+    lines: &[(String, String)],
+    found: &mut Found,
+) -> Vec<Kernel> {
     let mut files = configurations(&pieces.trees);
     let mut kernels = Vec::new();
     for kernel in &pieces.kernels {
@@ -99,13 +106,15 @@ pub fn look(pieces: &Pieces, root: Option<&Root>, lines: &[(String, String)], fo
         let version = version(bytes).unwrap_or_default();
         let (configuration, text) = match image::kconfig_embedded::extract(bytes) {
             Ok(Some(text)) => ("inside the kernel (CONFIG_IKCONFIG)".to_owned(), Some(text)),
-            Ok(None) => match files.iter().position(|(path, _)| !version.is_empty() && path.ends_with(&version)) {
-                Some(at) => {
-                    let (path, text) = files.remove(at);
-                    (path, Some(text))
+            Ok(None) => {
+                match files.iter().position(|(path, _)| !version.is_empty() && path.ends_with(&version)) {
+                    Some(at) => {
+                        let (path, text) = files.remove(at);
+                        (path, Some(text))
+                    }
+                    None => (String::new(), None),
                 }
-                None => (String::new(), None),
-            },
+            }
             Err(why) => {
                 found.add("broken", &kernel.at, why.to_string());
                 (String::new(), None)
@@ -210,7 +219,8 @@ pub fn boot(pieces: &Pieces, found: &mut Found) -> Vec<BootLoader> {
     let mut loaders = Vec::new();
     for blob in &pieces.boot_loaders {
         let version = pieces::version(&blob.bytes).unwrap_or_default();
-        let mut loader = BootLoader { at: blob.at.clone(), version, keys: Vec::new(), settings: BTreeMap::new() };
+        let mut loader =
+            BootLoader { at: blob.at.clone(), version, keys: Vec::new(), settings: BTreeMap::new() };
         keys(pieces, blob, &mut loader, found);
         settings(pieces, blob, &mut loader, found);
         loaders.push(loader);
@@ -224,7 +234,8 @@ pub fn boot(pieces: &Pieces, found: &mut Found) -> Vec<BootLoader> {
 
 fn unsigned(fit: &Blob, found: &mut Found) {
     let Ok(tree) = fit::fdt::Tree::parse(&fit.bytes) else { return };
-    let configurations = tree.root.child("configurations").map(|node| node.children.as_slice()).unwrap_or_default();
+    let configurations =
+        tree.root.child("configurations").map(|node| node.children.as_slice()).unwrap_or_default();
     if configurations.is_empty() {
         found.add("boot-unsigned", &fit.at, "it has no configuration");
     }
@@ -242,7 +253,9 @@ fn keys(pieces: &Pieces, blob: &Blob, loader: &mut BootLoader, found: &mut Found
     };
     for key in &facts.keys {
         let required = key.required.as_deref().unwrap_or("nothing");
-        loader.keys.push(format!("{} {} for {required}, sha256:{}", key.name, key.algorithm, key.fingerprint));
+        loader
+            .keys
+            .push(format!("{} {} for {required}, sha256:{}", key.name, key.algorithm, key.fingerprint));
         if required != "conf" {
             found.add("boot-key-optional", &blob.at, format!("`{}` is required for {required}", key.name));
         }
@@ -257,7 +270,11 @@ fn keys(pieces: &Pieces, blob: &Blob, loader: &mut BootLoader, found: &mut Found
         found.add("boot-key-optional", &blob.at, "`required-mode` is `any`: one of the keys is enough");
     }
     if facts.keys.is_empty() {
-        found.add("boot-no-key", &blob.at, format!("{} device trees in it, none with a key", facts.control_fdts));
+        found.add(
+            "boot-no-key",
+            &blob.at,
+            format!("{} device trees in it, none with a key", facts.control_fdts),
+        );
     } else if pieces.boot_loaders.len() == 1 {
         for fit in &pieces.fits {
             let verified = crate::open::chain::fit(fit.bytes.to_vec()).map_err(|why| vec![why]);
@@ -273,8 +290,18 @@ fn settings(pieces: &Pieces, blob: &Blob, loader: &mut BootLoader, found: &mut F
     let recorded = pieces.boot_configs.first();
     if let Some((_, text)) = recorded {
         for line in text.lines() {
-            let Some((name, value)) = line.strip_prefix("CONFIG_").and_then(|rest| rest.split_once('=')) else { continue };
-            let kept = ["BOOTDELAY", "BOOTCOMMAND", "AUTOBOOT_KEYED", "LEGACY_IMAGE_FORMAT", "CMD_BOOTI", "CMD_BOOTZ"];
+            let Some((name, value)) = line.strip_prefix("CONFIG_").and_then(|rest| rest.split_once('='))
+            else {
+                continue;
+            };
+            let kept = [
+                "BOOTDELAY",
+                "BOOTCOMMAND",
+                "AUTOBOOT_KEYED",
+                "LEGACY_IMAGE_FORMAT",
+                "CMD_BOOTI",
+                "CMD_BOOTZ",
+            ];
             if kept.contains(&name) || name.starts_with("ENV_IS_") || name == "ENV_WRITEABLE_LIST" {
                 loader.settings.insert(name.to_owned(), value.trim_matches('"').to_owned());
             }

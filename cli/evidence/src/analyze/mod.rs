@@ -9,6 +9,7 @@ pub mod compare;
 mod components;
 pub mod crypt;
 pub mod exposure;
+mod exposure_rows;
 pub mod html;
 mod kernels;
 mod keys;
@@ -228,6 +229,7 @@ impl Work<'_> {
     fn finish(self, pieces: Pieces) -> Analysis {
         let mut result = self.result;
         result.parts = pieces.parts;
+        result.components.extend(pieces.packages);
         result.components.sort();
         result.components.dedup();
         result.issues = self.found.issues();

@@ -146,7 +146,7 @@ pub struct Component {
     /// The source package, where a database names another one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source: Option<String>,
-    /// `dpkg`, `opkg`, `buildroot`, `yocto`, `rpm-manifest` or `file`.
+    /// `dpkg`, `opkg`, `apk`, `buildroot`, `yocto`, `os-release`, `build` (recorded by one of ours) or `file`.
     pub by: String,
     /// The file that says so.
     pub at: String,
@@ -252,7 +252,7 @@ pub struct Unit {
     pub word: String,
     /// Whether it stays (`Type=` other than `oneshot`).
     pub long_running: bool,
-    /// Directives that would lower it most, the weightiest first, with what each adds in tenths.
+    /// Directives that would lower it, the weightiest first, with what each adds in tenths, rounded up.
     pub missing: Vec<(String, u32)>,
 }
 

@@ -10,9 +10,10 @@ use diag::{ExitStatus, Failure, Outcome};
 use image::Source;
 use image::disk::{Disk, mbr};
 use image::tree::FileTree;
-use record::{ImageRecord, Role, read_json, sha256_file};
+use record::{Artefacts, ImageRecord, Role, read_json, sha256_file};
 
-use super::model::Part;
+use super::components;
+use super::model::{Component, Part};
 use super::pieces;
 use super::rules::Found;
 use crate::open::names;
@@ -63,9 +64,11 @@ impl Digest {
         match self.0.map(std::thread::JoinHandle::join) {
             None => Ok(String::new()),
             Some(Ok(outcome)) => Ok(outcome?.0),
-            Some(Err(_)) => {
-                Err(Failure::error(ExitStatus::Internal, "digest", "the thread that hashes the image stopped"))
-            }
+            Some(Err(_)) => Err(Failure::error(
+                ExitStatus::Internal,
+                "digest",
+                "the thread that hashes the image stopped",
+            )),
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct Pieces {
     pub environments: Vec<(String, Vec<String>)>,
     /// `.config` of a boot loader, as the build recorded it.
     pub boot_configs: Vec<(String, String)>,
+    /// Packages that a build recorded.
+    pub packages: Vec<Component>,
     /// The list of parts.
     pub parts: Vec<Part>,
     /// Bytes unpacked so far.
@@ -124,7 +129,7 @@ pub fn open(path: &Path, found: &mut Found) -> Outcome<(Pieces, Digest)> {
     let at = crate::subject::Subject::name_of(path);
     match image::tree::open_rootfs(path) {
         Ok(tree) => pieces.tree(&at, tree, None, 0, found),
-        Err(why) => pieces.broken(&at, "folder", None, &why.to_string(), found),
+        Err(why) => pieces.failed(&at, "folder", None, &why, found),
     }
     Ok((pieces, Digest(None)))
 }
@@ -163,6 +168,16 @@ fn output(folder: &Path, pieces: &mut Pieces, found: &mut Found) -> Outcome<Dige
         }
         pieces.look(&at, &source, 0, found);
     }
+    // Root file systems of ours carry no package database.
+    let artefacts: Option<Artefacts> = read_json(&folder.join("artefacts.json")).ok();
+    if let Some(file) = artefacts.and_then(|all| all.files.get(&Role::PackageManifest).cloned()) {
+        let plain = file.path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let small = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.len() <= 16 << 20);
+        let path = folder.join(&file.path);
+        if let Some(text) = (plain && small(&path)).then(|| std::fs::read_to_string(&path).ok()).flatten() {
+            pieces.packages = components::of_build(&text, &file.path.display().to_string());
+        }
+    }
     Ok(sha256)
 }
 
@@ -193,6 +208,16 @@ impl Pieces {
         found.add("broken", at, why);
     }
 
+    /// Lists a part that could not be read: for a bound of ours, or because it is broken.
+    pub(super) fn failed(&mut self, at: &str, kind: &str, bytes: Option<u64>, why: &image::Error, found: &mut Found) {
+        if let image::Error::Limit { .. } = why {
+            self.part(at, bytes, kind, false);
+            found.add("limit", at, why.to_string());
+        } else {
+            self.broken(at, kind, bytes, &why.to_string(), found);
+        }
+    }
+
     /// Whether another piece may be opened.
     fn may_go_on(&self, at: &str, depth: usize, found: &mut Found) -> bool {
         if depth > MAX_DEPTH {
@@ -200,7 +225,11 @@ impl Pieces {
             return false;
         }
         if self.parts.len() >= MAX_PARTS {
-            found.add("limit", "(parts)", format!("more than {MAX_PARTS} parts; the first left out is `{at}`"));
+            found.add(
+                "limit",
+                "(parts)",
+                format!("more than {MAX_PARTS} parts; the first left out is `{at}`"),
+            );
             return false;
         }
         true
@@ -224,7 +253,7 @@ impl Pieces {
         if has(0, b"hsqs") || has(1080, &[0x53, 0xef]) {
             return match image::tree::open_source(source) {
                 Ok(tree) => self.tree(at, tree, len, depth, found),
-                Err(why) => self.broken(at, "a file system", len, &why.to_string(), found),
+                Err(why) => self.failed(at, "a file system", len, &why, found),
             };
         }
         match source.unpacked(MAX_UNPACKED.saturating_sub(self.unpacked)) {
@@ -235,12 +264,12 @@ impl Pieces {
             }
             Ok(None) => {}
             // A kernel with something behind it is no archive; what it is is seen below.
-            Err(why) => return self.broken(at, "packed", len, &why.to_string(), found),
+            Err(why) => return self.failed(at, "packed", len, &why, found),
         }
         if has(0, b"070701") || has(0, b"070702") || has(257, b"ustar") {
             return match image::tree::open_source(source) {
                 Ok(tree) => self.tree(at, tree, len, depth, found),
-                Err(why) => self.broken(at, "an archive", len, &why.to_string(), found),
+                Err(why) => self.failed(at, "an archive", len, &why, found),
             };
         }
         if pieces::blob(self, at, source, depth, found) {
@@ -291,7 +320,8 @@ impl Pieces {
             found.add("table-defect", at, defect.to_string());
         }
         self.part(at, Some(source.len()), "a disk with a GPT", true);
-        let label = |index: u32, name: &str| if name.is_empty() { index.to_string() } else { name.to_owned() };
+        let label =
+            |index: u32, name: &str| if name.is_empty() { index.to_string() } else { name.to_owned() };
         let list: Vec<(String, u64, u64)> =
             disk.partitions().iter().map(|p| (label(p.index, &p.name), p.offset, p.bytes)).collect();
         self.partitions(at, source, &list, depth, found);

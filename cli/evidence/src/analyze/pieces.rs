@@ -26,7 +26,10 @@ pub fn device_tree(pieces: &mut Pieces, at: &str, source: &Source, depth: usize,
     }
     let read = source.read_vec(0, total).map_err(|e| e.to_string());
     let parsed = read.and_then(|bytes| {
-        Tree::parse(&bytes).map(|tree| tree.root.into_owned()).map_err(|e| e.to_string()).map(|root| (bytes, root))
+        Tree::parse(&bytes)
+            .map(|tree| tree.root.into_owned())
+            .map_err(|e| e.to_string())
+            .map(|root| (bytes, root))
     });
     let (bytes, root) = match parsed {
         Ok(parsed) => parsed,
@@ -119,7 +122,9 @@ pub fn raw_boot_loader(
 ) -> bool {
     let len = source.len().min(MAX_BLOB.min(64 << 20));
     let Ok(bytes) = source.read_vec(0, len) else { return false };
-    let finder = |needle: &[u8]| aho_corasick::AhoCorasick::new([needle]).ok().and_then(|a| a.find(&bytes[..])).is_some();
+    let finder = |needle: &[u8]| {
+        aho_corasick::AhoCorasick::new([needle]).ok().and_then(|a| a.find(&bytes[..])).is_some()
+    };
     if finder(b"Linux version ") && bytes.starts_with(b"\x7fELF") {
         pieces.part(at, Some(len), "a kernel", true);
         pieces.kernels.push(Blob { at: at.to_owned(), bytes: Arc::new(bytes) });
@@ -200,17 +205,22 @@ pub fn nested(pieces: &mut Pieces, at: &str, files: &Arc<FileTree>, depth: usize
         let Kind::File { size } = entry.kind else { continue };
         let name = path.rsplit('/').next().unwrap_or_default();
         let in_boot = path.starts_with("/boot/") || path.rfind('/') == Some(0);
-        let named = [".itb", ".fit", ".squashfs", ".sqfs", ".ext4", ".ext2", ".ubi", ".ubifs", ".jffs2", ".img"]
-            .iter()
-            .any(|end| name.ends_with(end))
-            || ["Image", "zImage", "uImage", "vmlinuz", "initrd", "initramfs", "u-boot", "uboot.env"]
+        let named =
+            [".itb", ".fit", ".squashfs", ".sqfs", ".ext4", ".ext2", ".ubi", ".ubifs", ".jffs2", ".img"]
                 .iter()
-                .any(|start| name.starts_with(start) && in_boot);
+                .any(|end| name.ends_with(end))
+                || ["Image", "zImage", "uImage", "vmlinuz", "initrd", "initramfs", "u-boot", "uboot.env"]
+                    .iter()
+                    .any(|start| name.starts_with(start) && in_boot);
         if !named || size < 64 || name.ends_with(".conf") {
             continue;
         }
         if opened >= MAX_NESTED {
-            found.add("limit", at, format!("more than {MAX_NESTED} images lie in it as files; `{path}` and more are left out"));
+            found.add(
+                "limit",
+                at,
+                format!("more than {MAX_NESTED} images lie in it as files; `{path}` and more are left out"),
+            );
             return;
         }
         if size > MAX_BLOB {

@@ -60,7 +60,8 @@ fn capabilities(value: &[u8]) -> Vec<String> {
     };
     let second = if word(0) >> 24 == 1 { 0 } else { word(12) };
     let bits = u64::from(word(4)) | u64::from(second) << 32;
-    let name = |bit: usize| CAPABILITIES.get(bit).map_or_else(|| format!("cap_{bit}"), |name| (*name).to_owned());
+    let name =
+        |bit: usize| CAPABILITIES.get(bit).map_or_else(|| format!("cap_{bit}"), |name| (*name).to_owned());
     (0..64).filter(|bit| bits >> bit & 1 == 1).map(name).collect()
 }
 

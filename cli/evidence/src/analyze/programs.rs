@@ -7,8 +7,7 @@ use super::model::Program;
 use super::rules::Found;
 
 /// Functions that copy text without a bound.
-const COPY: [&str; 8] =
-    ["getwd", "sprintf", "stpcpy", "strcat", "strcpy", "vsprintf", "wcscat", "wcscpy"];
+const COPY: [&str; 8] = ["getwd", "sprintf", "stpcpy", "strcat", "strcpy", "vsprintf", "wcscat", "wcscpy"];
 const TEMPORARY: [&str; 4] = ["mktemp", "tempnam", "tmpnam", "tmpnam_r"];
 const SHELL: [&str; 2] = ["popen", "system"];
 
@@ -100,7 +99,8 @@ pub fn judge(shown: &str, entry: Option<&Entry>, program: &Program, found: &mut 
     if program.canary == "unknown" {
         found.add("elf-unknown", shown, what());
     }
-    let bad: Vec<&str> = program.rpath.iter().map(String::as_str).filter(|folder| unsafe_folder(folder)).collect();
+    let bad: Vec<&str> =
+        program.rpath.iter().map(String::as_str).filter(|folder| unsafe_folder(folder)).collect();
     if !bad.is_empty() {
         found.add("elf-rpath-unsafe", shown, format!("`{}`", bad.join(":")));
     }
@@ -143,7 +143,9 @@ fn imports(shown: &str, program: &Program, found: &mut Found) {
     if program.risky.iter().any(|name| name == "gets") {
         found.add("import-gets", shown, "gets");
     }
-    for (rule, list) in [("import-temporary", &TEMPORARY[..]), ("import-shell", &SHELL), ("import-copy", &COPY)] {
+    for (rule, list) in
+        [("import-temporary", &TEMPORARY[..]), ("import-shell", &SHELL), ("import-copy", &COPY)]
+    {
         let names = of(list);
         if !names.is_empty() {
             found.add(rule, shown, names.join(", "));

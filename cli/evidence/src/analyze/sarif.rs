@@ -7,7 +7,8 @@ use super::model::{Analysis, Issue, Level, Place};
 /// The log. Notes are left out unless `all`.
 #[must_use]
 pub fn render(analysis: &Analysis, all: bool) -> Value {
-    let issues: Vec<&Issue> = analysis.issues.iter().filter(|issue| all || issue.level > Level::Note).collect();
+    let issues: Vec<&Issue> =
+        analysis.issues.iter().filter(|issue| all || issue.level > Level::Note).collect();
     let rules: Vec<Value> = issues
         .iter()
         .map(|issue| {

@@ -65,7 +65,8 @@ impl Scanner {
     /// What one file's bytes say.
     #[must_use]
     pub fn scan(&self, path: &str, bytes: &[u8]) -> FileScan {
-        let mut scan = FileScan { path: path.to_owned(), script: bytes.starts_with(b"#!"), ..FileScan::default() };
+        let mut scan =
+            FileScan { path: path.to_owned(), script: bytes.starts_with(b"#!"), ..FileScan::default() };
         if image::elf::is_elf(bytes) {
             scan.elf = Some(image::elf::facts(bytes).map_err(|e| e.to_string()));
             let mut pem = false;
@@ -118,7 +119,8 @@ impl Scanner {
             let mut own = Vec::new();
             loop {
                 let start = next.fetch_add(CHUNK, Ordering::Relaxed);
-                let Some(chunk) = list.get(start..list.len().min(start + CHUNK)).filter(|c| !c.is_empty()) else {
+                let Some(chunk) = list.get(start..list.len().min(start + CHUNK)).filter(|c| !c.is_empty())
+                else {
                     break;
                 };
                 for (offset, (path, size)) in chunk.iter().enumerate() {

@@ -6,8 +6,10 @@ use super::model::{Area, Level};
 use super::strength::WORDS;
 
 fn object(all: &[(&str, Value)], optional: &[&str]) -> Value {
-    let properties: Map<String, Value> = all.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let required: Vec<&str> = all.iter().map(|(name, _)| *name).filter(|name| !optional.contains(name)).collect();
+    let properties: Map<String, Value> =
+        all.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let required: Vec<&str> =
+        all.iter().map(|(name, _)| *name).filter(|name| !optional.contains(name)).collect();
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
@@ -137,7 +139,13 @@ fn program() -> Value {
 
 fn account() -> Value {
     object(
-        &[("name", text()), ("uid", number_or_null()), ("shell", text()), ("password", text()), ("tried", text())],
+        &[
+            ("name", text()),
+            ("uid", number_or_null()),
+            ("shell", text()),
+            ("password", text()),
+            ("tried", text()),
+        ],
         &[],
     )
 }
@@ -201,8 +209,10 @@ fn boot_loader() -> Value {
 /// The schema of a comparison of two analyses.
 #[must_use]
 pub fn comparison() -> Value {
-    let changed =
-        object(&[("level", level()), ("rule", text()), ("title", text()), ("path", text()), ("seen", text())], &[]);
+    let changed = object(
+        &[("level", level()), ("rule", text()), ("title", text()), ("path", text()), ("seen", text())],
+        &[],
+    );
     let or_null = json!({"type": ["string", "null"]});
     let moved = object(&[("name", text()), ("before", or_null.clone()), ("after", or_null)], &[]);
     let schema = object(
@@ -233,7 +243,8 @@ mod tests {
             Value::Object(map) => {
                 let Some(properties) = schema["properties"].as_object() else { return };
                 for (name, inner) in map {
-                    let schema = properties.get(name).unwrap_or_else(|| panic!("{at}.{name} is not in the schema"));
+                    let schema =
+                        properties.get(name).unwrap_or_else(|| panic!("{at}.{name} is not in the schema"));
                     suits(schema, inner, &format!("{at}.{name}"));
                 }
                 for name in schema["required"].as_array().into_iter().flatten() {

@@ -57,7 +57,8 @@ struct File {
 pub fn built_in() -> &'static [SecretRule] {
     static RULES: OnceLock<Vec<SecretRule>> = OnceLock::new();
     RULES.get_or_init(|| {
-        let file: Result<File, String> = rules::read(include_str!("../../../../standards/analysis/secrets.yaml"));
+        let file: Result<File, String> =
+            rules::read(include_str!("../../../../standards/analysis/secrets.yaml"));
         file.map(|file| file.rules).unwrap_or_default()
     })
 }
@@ -71,7 +72,10 @@ pub fn literals() -> impl Iterator<Item = &'static str> {
 fn patterns() -> &'static [(Regex, Regex)] {
     static PATTERNS: OnceLock<Vec<(Regex, Regex)>> = OnceLock::new();
     PATTERNS.get_or_init(|| {
-        built_in().iter().filter_map(|rule| Some((Regex::new(&rule.pattern).ok()?, Regex::new(&rule.unless).ok()?))).collect()
+        built_in()
+            .iter()
+            .filter_map(|rule| Some((Regex::new(&rule.pattern).ok()?, Regex::new(&rule.unless).ok()?)))
+            .collect()
     })
 }
 
@@ -82,7 +86,9 @@ fn patterns() -> &'static [(Regex, Regex)] {
 pub fn prove_whole() -> Result<(), String> {
     let (patterns, rules) = (patterns().len(), built_in().len());
     if rules == 0 || patterns != rules {
-        return Err(format!("{patterns} of {rules} patterns of `standards/analysis/secrets.yaml` can be used"));
+        return Err(format!(
+            "{patterns} of {rules} patterns of `standards/analysis/secrets.yaml` can be used"
+        ));
     }
     Ok(())
 }
@@ -117,7 +123,11 @@ pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> Vec<SecretFound> {
             continue;
         }
         let line = String::from_utf8_lossy(&bytes[start..end]);
-        found.extend(on_line(path, &line).map(|(rule, shown)| SecretFound { rule, line: line_number, shown }));
+        found.extend(on_line(path, &line).map(|(rule, shown)| SecretFound {
+            rule,
+            line: line_number,
+            shown,
+        }));
     }
     found
 }
@@ -163,7 +173,11 @@ mod tests {
             for line in &rule.found {
                 assert!(hit(line), "{}: `{line}` is not found", rule.id);
                 let low = line.to_lowercase();
-                assert!(rule.words.iter().any(|word| low.contains(word)), "{}: `{line}` has none of `words`", rule.id);
+                assert!(
+                    rule.words.iter().any(|word| low.contains(word)),
+                    "{}: `{line}` has none of `words`",
+                    rule.id
+                );
             }
             for line in &rule.not {
                 assert!(!hit(line), "{}: `{line}` is found", rule.id);

@@ -10,14 +10,53 @@ use crate::starts::{Command, commands};
 
 /// Programs that send passwords or commands in the clear, by their names.
 const CLEAR: [&str; 17] = [
-    "telnetd", "in.telnetd", "utelnetd", "ftpd", "in.ftpd", "vsftpd", "proftpd", "pure-ftpd", "uftpd", "bftpd", "tftpd",
-    "in.tftpd", "rshd", "in.rshd", "in.rlogind", "in.rexecd", "xinetd-telnet",
+    "telnetd",
+    "in.telnetd",
+    "utelnetd",
+    "ftpd",
+    "in.ftpd",
+    "vsftpd",
+    "proftpd",
+    "pure-ftpd",
+    "uftpd",
+    "bftpd",
+    "tftpd",
+    "in.tftpd",
+    "rshd",
+    "in.rshd",
+    "in.rlogind",
+    "in.rexecd",
+    "xinetd-telnet",
 ];
 /// Programs that listen on the network.
 const NETWORK: [&str; 27] = [
-    "sshd", "dropbear", "snmpd", "mosquitto", "lighttpd", "nginx", "httpd", "uhttpd", "apache2", "dnsmasq", "named",
-    "smbd", "nmbd", "rpcbind", "rpc.mountd", "rpc.nfsd", "avahi-daemon", "charon", "charon-systemd", "openvpn",
-    "hostapd", "redis-server", "mysqld", "postgres", "minidlnad", "miniupnpd", "iperf3",
+    "sshd",
+    "dropbear",
+    "snmpd",
+    "mosquitto",
+    "lighttpd",
+    "nginx",
+    "httpd",
+    "uhttpd",
+    "apache2",
+    "dnsmasq",
+    "named",
+    "smbd",
+    "nmbd",
+    "rpcbind",
+    "rpc.mountd",
+    "rpc.nfsd",
+    "avahi-daemon",
+    "charon",
+    "charon-systemd",
+    "openvpn",
+    "hostapd",
+    "redis-server",
+    "mysqld",
+    "postgres",
+    "minidlnad",
+    "miniupnpd",
+    "iperf3",
 ];
 /// Shells.
 const SHELLS: [&str; 5] = ["sh", "ash", "bash", "hush", "dash"];
@@ -63,7 +102,9 @@ fn one(root: &Root, label: &str, command: &Command, services: &mut Vec<Service>,
     let short = |letter: char| {
         command.words[1..].iter().any(|word| {
             word.strip_prefix('-').is_some_and(|rest| {
-                !rest.starts_with('-') && rest.chars().all(|c| c.is_ascii_alphabetic()) && rest.contains(letter)
+                !rest.starts_with('-')
+                    && rest.chars().all(|c| c.is_ascii_alphabetic())
+                    && rest.contains(letter)
             })
         })
     };
@@ -78,10 +119,12 @@ fn one(root: &Root, label: &str, command: &Command, services: &mut Vec<Service>,
         }
     }
     match name {
-        "getty" if short('n') && command.words.iter().any(|word| {
-            let program = word.rsplit('/').next().unwrap_or_default();
-            word.contains('/') && SHELLS.contains(&program)
-        }) =>
+        "getty"
+            if short('n')
+                && command.words.iter().any(|word| {
+                    let program = word.rsplit('/').next().unwrap_or_default();
+                    word.contains('/') && SHELLS.contains(&program)
+                }) =>
         {
             found.add("shell-without-login", &at, command.words.join(" "));
         }
@@ -116,7 +159,8 @@ fn sshd(root: &Root, label: &str, found: &mut Found) {
         Err(why) => return found.add("broken", at, why.to_string()),
     };
     // A `Match` block that opens what the global setting closes counts, too.
-    let any = |keyword: &str, bad: &str| config.all(keyword).iter().any(|value| value.eq_ignore_ascii_case(bad));
+    let any =
+        |keyword: &str, bad: &str| config.all(keyword).iter().any(|value| value.eq_ignore_ascii_case(bad));
     let passwords = config.all("PasswordAuthentication").is_empty() || any("PasswordAuthentication", "yes");
     if any("PermitEmptyPasswords", "yes") && passwords {
         found.add("ssh-empty-passwords", &at, "PermitEmptyPasswords yes");
@@ -136,13 +180,17 @@ fn snmp(root: &Root, label: &str, found: &mut Found) {
         for line in text.lines().map(str::trim) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let community = match words.as_slice() {
-                [kind, community, ..] if ["rocommunity", "rwcommunity", "rocommunity6", "rwcommunity6"].contains(kind) => {
+                [kind, community, ..]
+                    if ["rocommunity", "rwcommunity", "rocommunity6", "rwcommunity6"].contains(kind) =>
+                {
                     Some(*community)
                 }
                 ["com2sec" | "com2sec6", rest @ ..] => rest.last().copied(),
                 _ => None,
             };
-            if community.is_some_and(|name| ["public", "private", "admin", "snmp", "community"].contains(&name)) {
+            if community
+                .is_some_and(|name| ["public", "private", "admin", "snmp", "community"].contains(&name))
+            {
                 found.add("snmp-community", format!("{label}{path}"), line);
             }
         }
@@ -220,10 +268,16 @@ mod tests {
         );
         assert_eq!(rules(inittab("::respawn:/usr/sbin/dropbear -F -s")), ["service-network"]);
         assert_eq!(
-            rules(inittab("::respawn:/usr/sbin/snmpd -f").file("/etc/snmp/snmpd.conf", 0o600, "rocommunity public\n")),
+            rules(inittab("::respawn:/usr/sbin/snmpd -f").file(
+                "/etc/snmp/snmpd.conf",
+                0o600,
+                "rocommunity public\n"
+            )),
             ["snmp-community", "service-network"]
         );
-        let broker = |text: &str| inittab("::respawn:/usr/sbin/mosquitto").file("/etc/mosquitto/mosquitto.conf", 0o600, text);
+        let broker = |text: &str| {
+            inittab("::respawn:/usr/sbin/mosquitto").file("/etc/mosquitto/mosquitto.conf", 0o600, text)
+        };
         assert_eq!(rules(broker("allow_anonymous true\n")), ["mqtt-anonymous", "service-network"]);
         assert_eq!(rules(broker("#allow_anonymous true\nallow_anonymous false\n")), ["service-network"]);
     }

@@ -78,7 +78,11 @@ mod tests {
     #[test]
     fn the_worst_finding_decides_and_nothing_seen_is_no_strength() {
         let looked = BTreeMap::from([(Area::Accounts, 3), (Area::Programs, 9), (Area::Kernel, 1)]);
-        let issues = [issue(Area::Accounts, Level::Low), issue(Area::Programs, Level::High), issue(Area::Programs, Level::Note)];
+        let issues = [
+            issue(Area::Accounts, Level::Low),
+            issue(Area::Programs, Level::High),
+            issue(Area::Programs, Level::Note),
+        ];
         let all = strength(&looked, &issues);
         let of = |area: Area| all.iter().find(|s| s.area == area).unwrap();
         assert_eq!(of(Area::Accounts).word, "good");

@@ -10,14 +10,18 @@ const PLACES: usize = 4;
 /// The text; `all` shows notes and every place, too.
 #[must_use]
 pub fn render(analysis: &Analysis, all: bool, colour: bool) -> String {
-    let paint = |code: &str, text: &str| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+    let paint = |code: &str, text: &str| {
+        if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    };
     let mut out = String::new();
     let _ = writeln!(out, "{}: {}", clean(&analysis.name), paint("1", &analysis.word));
     let kinds: Vec<String> = analysis
         .parts
         .iter()
         .filter(|part| part.kind != "empty" && part.kind != "packed")
-        .map(|part| format!("  {} is {}{}", clean(&part.at), part.kind, if part.read { "" } else { " (not read)" }))
+        .map(|part| {
+            format!("  {} is {}{}", clean(&part.at), part.kind, if part.read { "" } else { " (not read)" })
+        })
         .collect();
     for line in kinds.iter().take(if all { usize::MAX } else { 12 }) {
         let _ = writeln!(out, "{line}");
@@ -27,19 +31,23 @@ pub fn render(analysis: &Analysis, all: bool, colour: bool) -> String {
     }
     out.push('\n');
     for area in &analysis.strength {
-        let issues: Vec<String> =
-            Level::ALL.iter().rev().filter_map(|level| Some(format!("{} {}", area.issues.get(level.word())?, level.word()))).collect();
+        let issues: Vec<String> = Level::ALL
+            .iter()
+            .rev()
+            .filter_map(|level| Some(format!("{} {}", area.issues.get(level.word())?, level.word())))
+            .collect();
         let _ = writeln!(
             out,
-            "  {:<11} {:<8} {} {}{}",
+            "  {:<11} {:<8} {}: {}{}",
             area.area.word(),
             area.word,
-            area.looked_at,
             area.of,
+            area.looked_at,
             if issues.is_empty() { String::new() } else { format!("; {}", issues.join(", ")) }
         );
     }
-    let shown: Vec<&Issue> = analysis.issues.iter().filter(|issue| all || issue.level > Level::Note).collect();
+    let shown: Vec<&Issue> =
+        analysis.issues.iter().filter(|issue| all || issue.level > Level::Note).collect();
     for issue in &shown {
         let code = match issue.level {
             Level::Critical | Level::High => "1;31",
@@ -47,11 +55,13 @@ pub fn render(analysis: &Analysis, all: bool, colour: bool) -> String {
             Level::Low | Level::Note => "1",
         };
         let head = format!("{}[{}]", issue.level.word(), issue.rule);
-        let count = if issue.places.len() == 1 { String::new() } else { format!(" ({})", issue.places.len()) };
+        let count =
+            if issue.places.len() == 1 { String::new() } else { format!(" ({})", issue.places.len()) };
         let _ = writeln!(out, "\n{}: {}{count}", paint(code, &head), issue.title);
         let most = if all { usize::MAX } else { PLACES };
         for place in issue.places.iter().take(most) {
-            let seen = if place.seen.is_empty() { String::new() } else { format!(": {}", clean(&place.seen)) };
+            let seen =
+                if place.seen.is_empty() { String::new() } else { format!(": {}", clean(&place.seen)) };
             let _ = writeln!(out, "  {}{seen}", clean(&place.path));
         }
         if issue.places.len() > most {

@@ -86,7 +86,10 @@ fn a_packed_ramdisk_in_a_fit_in_a_partition_is_found() {
 fn several_roots_are_all_judged_and_named() {
     let analysis = analyzed(&gpt_disk(&[("a", &root_cpio()), ("b", &root_cpio())]));
     let places = seen(&analysis, "account-empty-password");
-    assert!(places.contains("image.bin / a:/etc/shadow") && places.contains("image.bin / b:/etc/shadow"), "{places}");
+    assert!(
+        places.contains("image.bin / a:/etc/shadow") && places.contains("image.bin / b:/etc/shadow"),
+        "{places}"
+    );
 }
 
 #[test]
@@ -121,7 +124,8 @@ fn an_older_table_and_bytes_outside_partitions_are_told() {
 
 #[test]
 fn a_boot_loader_outside_partitions_and_a_saved_environment_are_found() {
-    let mut disk = gpt_disk(&[("a", &root_cpio()), ("env", b"\x01\x02\x03\x04bootcmd=run x\0bootdelay=2\0\0")]);
+    let mut disk =
+        gpt_disk(&[("a", &root_cpio()), ("env", b"\x01\x02\x03\x04bootcmd=run x\0bootdelay=2\0\0")]);
     let text = b"U-Boot 2024.01 (Jan 01 2024)\0bootcmd=run distro\0bootdelay=3\0";
     disk[600_000..600_000 + text.len()].copy_from_slice(text);
     let analysis = analyzed(&disk);
@@ -165,7 +169,11 @@ fn bytes_that_are_absurd_elf_are_a_finding() {
     elf[32..40].fill(0xf0);
     elf[40..48].fill(0xf0);
     elf[54..64].fill(0xff);
-    let root = cpio(&[("etc/passwd", b"root:*:0:0::/:/bin/false\n"), ("usr/bin/x", &elf), ("usr/bin/y", b"\x7fELF")]);
+    let root = cpio(&[
+        ("etc/passwd", b"root:*:0:0::/:/bin/false\n"),
+        ("usr/bin/x", &elf),
+        ("usr/bin/y", b"\x7fELF"),
+    ]);
     let analysis = analyzed(&root);
     let places = seen(&analysis, "elf-broken");
     assert!(places.contains("/usr/bin/x") && places.contains("/usr/bin/y"), "{places}");
@@ -180,7 +188,8 @@ fn links_that_loop_and_a_password_file_that_is_a_folder_end() {
     }
     std::os::unix::fs::symlink("b", root.join("etc/a")).unwrap();
     std::os::unix::fs::symlink("a", root.join("etc/b")).unwrap();
-    std::os::unix::fs::symlink("../a", root.join("etc/systemd/system/multi-user.target.wants/x.service")).unwrap();
+    std::os::unix::fs::symlink("../a", root.join("etc/systemd/system/multi-user.target.wants/x.service"))
+        .unwrap();
     std::os::unix::fs::symlink("shadow", root.join("etc/shadow")).unwrap();
     let analysis = analyze(root, &Options::default()).unwrap();
     assert!(seen(&analysis, "broken").contains("/etc/passwd"));
@@ -198,7 +207,8 @@ fn any_bytes_end_without_a_panic() {
     for round in 0..40 {
         let mut bytes = whole.clone();
         for _ in 0..1 + round {
-            let at = (usize::from(next()) << 16 | usize::from(next()) << 8 | usize::from(next())) % bytes.len();
+            let at =
+                (usize::from(next()) << 16 | usize::from(next()) << 8 | usize::from(next())) % bytes.len();
             bytes[at] = next();
         }
         let mut pieces = Pieces::default();
@@ -229,7 +239,10 @@ fn a_date_and_known_keys_count_only_when_given() {
     );
     let found = with(&root, &Options { known_keys: vec![known], ..Options::default() });
     assert!(seen(&found, "known-key").contains("published: a test"));
-    let wrong = Options { known_keys: vec!["schema_version: 1\nkeys: [{fingerprint: AB, source: x}]".into()], ..Options::default() };
+    let wrong = Options {
+        known_keys: vec!["schema_version: 1\nkeys: [{fingerprint: AB, source: x}]".into()],
+        ..Options::default()
+    };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("x"), root).unwrap();
     let why = analyze(&folder.path().join("x"), &wrong).unwrap_err().to_string();

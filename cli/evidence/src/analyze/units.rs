@@ -9,8 +9,6 @@ use crate::root::Root;
 
 /// From this exposure, in tenths, a service counts as not confined.
 const EXPOSED: u32 = 90;
-/// Directives that are named for one unit.
-const NAMED: usize = 5;
 /// Units of one root.
 const MAX_UNITS: usize = 2000;
 
@@ -45,10 +43,16 @@ pub fn look(root: &Root, label: &str, found: &mut Found) -> Vec<Unit> {
         let assessed = exposure::assess(&service, late);
         let tenths = assessed.tenths();
         let long_running = last(&service, "Type") != "oneshot";
-        let missing: Vec<(String, u32)> = assessed.missing().into_iter().take(NAMED).collect();
+        let missing: Vec<(String, u32)> = assessed.missing();
         if long_running && tenths >= EXPOSED {
             let most: Vec<&str> = missing.iter().take(3).map(|(id, _)| id.as_str()).collect();
-            let seen = format!("{}.{} {}; most by {}", tenths / 10, tenths % 10, exposure::word(tenths), most.join(", "));
+            let seen = format!(
+                "{}.{} {}; most by {}",
+                tenths / 10,
+                tenths % 10,
+                exposure::word(tenths),
+                most.join(", ")
+            );
             found.add("unit-exposed", &shown, seen);
         }
         units.push(Unit {

@@ -2,21 +2,8 @@
 
 /// Names, sorted. Sources: CERT C (MSC24-C, STR31-C, FIO21-C, ENV33-C) and the `BUGS` sections of the manual pages.
 pub const RISKY: &[&str] = &[
-    "gets",
-    "getwd",
-    "mktemp",
-    "popen",
-    "sprintf",
-    "stpcpy",
-    "strcat",
-    "strcpy",
-    "system",
-    "tempnam",
-    "tmpnam",
-    "tmpnam_r",
-    "vsprintf",
-    "wcscat",
-    "wcscpy",
+    "gets", "getwd", "mktemp", "popen", "sprintf", "stpcpy", "strcat", "strcpy", "system", "tempnam",
+    "tmpnam", "tmpnam_r", "vsprintf", "wcscat", "wcscpy",
 ];
 
 /// The name in the list.
