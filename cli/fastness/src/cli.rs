@@ -80,6 +80,8 @@ pub enum Command {
     Build(commands::build::Arguments),
     /// Look into a finished image, without mounting it and without root
     Inspect(commands::inspect::Arguments),
+    /// Say how strong a firmware image is, whoever made it, without running anything of it
+    Analyze(commands::analyze::Arguments),
     /// Boot the image in QEMU and read the device's own report
     Boot(commands::boot::Arguments),
     /// Boot tampered copies of the image; each must be refused

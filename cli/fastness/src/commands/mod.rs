@@ -3,6 +3,7 @@
 //! A verb returns the exit status that its result means, or a failure. A result is a
 //! documented value (docs/file-formats.md, "What `--json` prints") with a text for people.
 
+pub mod analyze;
 pub mod attack;
 pub mod boards;
 pub mod boot;
@@ -52,6 +53,7 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Generate(arguments) => generate::run(arguments, output),
         Command::Build(arguments) => build::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
+        Command::Analyze(arguments) => analyze::run(arguments, output),
         Command::Boot(arguments) => boot::run(arguments, output),
         Command::Attack(arguments) => attack::run(arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
