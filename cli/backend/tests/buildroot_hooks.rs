@@ -238,6 +238,20 @@ fn nothing_is_started_but_what_the_plan_enables() {
     assert_eq!(left, ["nftables.service"]);
 }
 
+/// Buildroot's mkusers makes every home; found by an image in which an account owned `/nonexistent`.
+#[test]
+fn the_home_that_is_none_is_no_folder_of_the_image() {
+    let place = Place::new();
+    place.write("target/etc/passwd", "");
+    place.write("target/etc/shadow", "");
+    fs::create_dir_all(place.path("target/nonexistent")).expect("made");
+    let (success, told) = place.run("post-fakeroot.sh", "target");
+    assert!(success && !place.path("target/nonexistent").exists(), "{told}");
+    place.write("target/nonexistent/x", "who put it there?");
+    let (success, told) = place.run("post-fakeroot.sh", "target");
+    assert!(!success && told.contains("nonexistent"), "{told}");
+}
+
 #[test]
 fn a_removal_never_leaves_the_image() {
     let place = Place::new();

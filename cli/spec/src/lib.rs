@@ -25,6 +25,7 @@ pub mod render;
 mod resolve;
 mod scaffold;
 pub mod source;
+pub mod time;
 pub mod types;
 pub mod yaml;
 pub mod yocto;

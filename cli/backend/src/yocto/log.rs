@@ -52,7 +52,8 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
     let failed = lines.iter().find_map(|line| {
         line.strip_prefix("ERROR: Task (")?.split_once(") failed with").and_then(|(task, _)| named(task))
     });
-    let task_lines: Vec<&str> = task_text.lines().collect();
+    // What BitBake says of its own steps is not what went wrong.
+    let task_lines: Vec<&str> = task_text.lines().filter(|line| !line.starts_with("DEBUG: ")).collect();
     let (code, what, hint) = cause(&lines, &task_lines);
     let go_on = "run the same command again to go on where it stopped";
     let hint = hint.map_or_else(|| go_on.to_owned(), |hint| format!("{hint}; then {go_on}"));
@@ -198,7 +199,7 @@ mod tests {
     fn a_task_that_fails_is_named_with_the_end_of_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log.do_compile.1");
-        fs::write(&log, (0..30).map(|i| format!("line {i}\n")).collect::<String>()).unwrap();
+        fs::write(&log, (0..30).map(|i| format!("line {i}\nDEBUG: step {i}\n")).collect::<String>()).unwrap();
         let failure = told(&format!(
             "ERROR: zlib-1.3.1-r0 do_compile: Execution of 'x' failed with exit code 2\nERROR: Logfile of failure stored in: {}\n\
              ERROR: Task (/srv/zlib_1.3.1.bb:do_compile) failed with exit code '1'\n",

@@ -232,7 +232,9 @@ fn stale(findings: &mut [Finding], stage: Stage, disk_sha256: &str, booted: Opti
     }
 }
 
-fn pending(plan: Option<&Plan>, boot: Option<&BootRecord>) -> Vec<(String, Vec<String>)> {
+/// Checks of the running device that were planned and not run, with the requirements they serve.
+#[must_use]
+pub fn pending(plan: Option<&Plan>, boot: Option<&BootRecord>) -> Vec<(String, Vec<String>)> {
     let Some(plan) = plan.filter(|_| boot.is_none()) else { return Vec::new() };
     plan.checks
         .iter()

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::plan::{Flow, NetworkFacts, ProductFacts};
+use crate::time::rfc3339;
 
 /// Hours for which a network may keep the file (RFC 8520, 3.5: 1 to 168).
 const VALIDITY: u64 = 48;
@@ -34,7 +35,7 @@ pub fn file(product: &ProductFacts, network: &NetworkFacts) -> String {
         "ietf-mud:mud": {
             "mud-version": 1,
             "mud-url": format!("https://{}.example/{}.json", product.name, product.version),
-            "last-update": time(product.epoch),
+            "last-update": rfc3339(product.epoch),
             "cache-validity": VALIDITY,
             "is-supported": true,
             "systeminfo": product.description.chars().take(60).collect::<String>(),
@@ -86,33 +87,4 @@ fn entry(name: &str, flow: &Flow, peer: &str, direction: &str, v6: bool) -> Valu
     }
     let matches = json!({ip: {format!("{side}-{ip}-network"): peer, "protocol": number}, flow.transport.clone(): transport});
     json!({"name": name, "matches": matches, "actions": {"forwarding": "accept"}})
-}
-
-/// Seconds since 1970 as RFC 3339 has them, in UTC (civil calendar from days).
-fn time(epoch: u64) -> String {
-    let (days, rest) = (epoch / 86_400, epoch % 86_400);
-    // Days are counted from 0000-03-01, so that a leap day is the last of its year.
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::time;
-
-    #[test]
-    fn seconds_become_a_date() {
-        assert_eq!(time(0), "1970-01-01T00:00:00Z");
-        assert_eq!(time(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(time(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(time(1_764_547_200), "2025-12-01T00:00:00Z");
-    }
 }

@@ -3,9 +3,9 @@
 //! Text reaches the page only through [`escape`]. The page says nothing that the [`Report`]
 //! does not say.
 
-mod escape;
+pub(crate) mod escape;
 mod network;
-mod parts;
+pub(crate) mod parts;
 mod pictures;
 mod traffic;
 
@@ -13,7 +13,7 @@ use diag::ExitStatus;
 use record::Verdict;
 
 use super::Report;
-use escape::e;
+pub(crate) use escape::{e, prose};
 
 /// The page.
 #[must_use]

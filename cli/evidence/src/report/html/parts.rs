@@ -32,7 +32,7 @@ pub fn badge(verdict: Verdict) -> String {
     format!("<span class=\"v {}\">{}</span>", class(verdict), verdict_words(verdict))
 }
 
-fn status_class(status: Status) -> &'static str {
+pub fn status_class(status: Status) -> &'static str {
     match status {
         Status::AutomatedMet => "automated-met",
         Status::Partial => "partial",
@@ -135,7 +135,7 @@ fn serving(report: &Report, checks: &[String]) -> String {
     format!("<ul class=\"plain small\">{items}</ul>")
 }
 
-fn listed(title: &str, lines: &[String]) -> String {
+pub fn listed(title: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return String::new();
     }

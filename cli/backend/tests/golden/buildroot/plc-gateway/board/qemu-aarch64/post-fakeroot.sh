@@ -22,7 +22,7 @@ remove() {
 			rm -f -- ".$path"
 		done
 		find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "$here/overlay.txt" | while IFS= read -r path; do
-			rmdir -- ".$path" 2>/dev/null || :
+			rmdir --ignore-fail-on-non-empty -- ".$path"
 		done
 	done
 }
@@ -39,8 +39,11 @@ preset=$here/overlay/usr/lib/systemd/system-preset/00-fastness.preset
 for link in etc/systemd/system/*.wants/* etc/systemd/system/*.requires/*; do
 	[ -h "$link" ] || continue
 	grep -q -x -F -e "enable ${link##*/}" "$preset" || rm -f -- "$link"
-	rmdir -- "${link%/*}" 2>/dev/null || :
+	rmdir --ignore-fail-on-non-empty -- "${link%/*}"
 done
+
+# mkusers makes the home of every account, also the one that says there is none (Debian Policy Manual, 9.2.3).
+[ ! -d nonexistent ] || rmdir -- nonexistent
 
 # Packages bring accounts, too: only persons have a shell, and nobody has a password.
 persons=" $(tr '\n' ' ' <"$here/persons.txt")"

@@ -5,10 +5,14 @@
 //! passed, and nothing that serves it failed, was waived or did not run. What a person or the
 //! hardware has to provide is never counted as met. Nothing here proves conformity.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod catalogue;
+
+use std::collections::BTreeSet;
 
 use record::{Finding, Verdict};
 use serde::{Deserialize, Serialize};
+
+pub use catalogue::{Catalogue, Item};
 
 /// How much an image can show of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,54 +26,6 @@ pub enum Claim {
     Supporting,
     /// No claim may be made from an image.
     None,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Evidence {
-    #[serde(rename = "static", default)]
-    checks: Vec<String>,
-    #[serde(default)]
-    runtime: Vec<String>,
-    #[serde(default)]
-    out_of_image: Vec<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Item {
-    id: String,
-    title: String,
-    #[serde(default)]
-    fr: u8,
-    #[serde(default)]
-    component_types: Vec<String>,
-    sl: Vec<u8>,
-    evidence: Evidence,
-    claim: Claim,
-    #[serde(default)]
-    enhancements: Vec<Item>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Meta {
-    title: String,
-    base_standard: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Foundation {
-    fr: u8,
-    title: String,
-}
-
-/// The catalogue, as far as the report needs it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Catalogue {
-    meta: Meta,
-    foundational_requirements: Vec<Foundation>,
-    requirements: Vec<Item>,
-    /// Run-time checks that findings show together, by id: `standards/shown-by.yaml`.
-    #[serde(default)]
-    shown_by: BTreeMap<String, Vec<String>>,
 }
 
 /// What the findings say about one requirement.
@@ -153,33 +109,13 @@ impl Matrix {
 }
 
 impl Catalogue {
-    /// The catalogue that is compiled in.
-    ///
-    /// # Errors
-    /// When it does not parse; a test proves that it does.
-    pub fn built_in() -> Result<Self, String> {
-        let mut catalogue = Self::parse(include_str!("../../../standards/requirements.yaml"))?;
-        let shown_by = crate::yaml::load(include_str!("../../../standards/shown-by.yaml"))?;
-        catalogue.shown_by = serde_json::from_value(shown_by).map_err(|e| format!("shown-by.yaml: {e}"))?;
-        Ok(catalogue)
-    }
-
-    /// A catalogue from its text.
-    ///
-    /// # Errors
-    /// With what is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let value = crate::yaml::load(text)?;
-        serde_json::from_value(value).map_err(|e| format!("the catalogue of requirements: {e}"))
-    }
-
-    /// Whether the catalogue has that requirement id.
-    #[must_use]
-    pub fn knows(&self, id: &str) -> bool {
-        self.requirements.iter().any(|item| item.id == id || item.enhancements.iter().any(|e| e.id == id))
-    }
-
-    fn row(&self, item: &Item, fr: u8, findings: &[Finding], pending: &[(String, Vec<String>)]) -> Row {
+    pub(crate) fn row(
+        &self,
+        item: &Item,
+        fr: u8,
+        findings: &[Finding],
+        pending: &[(String, Vec<String>)],
+    ) -> Row {
         let listed = || item.evidence.checks.iter().chain(&item.evidence.runtime);
         // A check serves what its layer says, and what lists it or what it shows a part of.
         let serves = |check: &str, requirements: &[String]| {
@@ -339,7 +275,7 @@ requirements:
 ";
 
     fn status(findings: &[Finding], pending: &[(String, Vec<String>)]) -> (Status, String) {
-        let matrix = Catalogue::parse(SMALL).unwrap().matrix("EDR", 1, findings, pending);
+        let matrix = Catalogue::read(SMALL).unwrap().matrix("EDR", 1, findings, pending);
         (matrix.rows[0].status, matrix.rows[0].why.clone())
     }
 
@@ -386,7 +322,7 @@ requirements:
 - {id: NDR 3.14, title: a, fr: 3, component_types: [NDR], sl: [1], evidence: {static: [x.one], runtime: [boot.tamper]}, claim: full}
 ";
         let row = |findings: &[Finding]| {
-            Catalogue::parse(text).unwrap().matrix("NDR", 1, findings, &[]).rows.remove(0)
+            Catalogue::read(text).unwrap().matrix("NDR", 1, findings, &[]).rows.remove(0)
         };
         let other = |check: &str, verdict| finding(check, "CR 9.9", verdict);
         let (one, a) = (other("x.one", Verdict::Pass), other("attack.a", Verdict::Pass));
@@ -403,7 +339,7 @@ requirements:
     #[test]
     fn manual_never_counts_as_met() {
         let findings = [finding("x", "CR 3.5", Verdict::Pass), finding("y", "CR 9.9", Verdict::Pass)];
-        let matrix = Catalogue::parse(SMALL).unwrap().matrix("EDR", 1, &findings, &[]);
+        let matrix = Catalogue::read(SMALL).unwrap().matrix("EDR", 1, &findings, &[]);
         assert_eq!(matrix.rows[1].status, Status::Manual);
         assert_eq!(matrix.count(Status::AutomatedMet), 0);
         assert_eq!(matrix.unknown, ["CR 9.9"]);
