@@ -1,6 +1,8 @@
 //! ECDSA on P-256 and P-384: signing, verifying, what an attacker would try, and agreement with `mkimage` and
 //! OpenSSL.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod common;
 
 use std::path::Path;
