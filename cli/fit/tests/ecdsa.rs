@@ -170,7 +170,7 @@ fn a_key_node_without_a_point_of_its_curve_is_refused() {
         assert!(text.contains(expected), "{name}: {text}");
     }
     let text =
-        keys(&changed(&control, node, |key| drop(key.unset("ecdsa,y-point")))).unwrap_err().to_string();
+        keys(&changed(&control, node, |key| { key.unset("ecdsa,y-point"); })).unwrap_err().to_string();
     assert!(text.contains("lacks `ecdsa,y-point`"), "{text}");
 }
 
