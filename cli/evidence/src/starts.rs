@@ -64,7 +64,7 @@ pub(crate) fn commands(root: &Root) -> Result<Vec<Command>, Unable> {
 }
 
 /// Units that links start, and those that these pull in.
-fn reached(root: &Root) -> Result<BTreeSet<String>, Unable> {
+pub(crate) fn reached(root: &Root) -> Result<BTreeSet<String>, Unable> {
     let mut reached = BTreeSet::new();
     let mut pending: Vec<String> = started(root).into_iter().collect();
     while let Some(unit) = pending.pop() {

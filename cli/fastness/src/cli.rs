@@ -80,6 +80,8 @@ pub enum Command {
     Build(commands::build::Arguments),
     /// Look into a finished image, without mounting it and without root
     Inspect(commands::inspect::Arguments),
+    /// Say how strong a firmware image is, whoever made it, without running anything of it
+    Analyze(commands::analyze::Arguments),
     /// Boot the image in QEMU and read the device's own report
     Boot(commands::boot::Arguments),
     /// Boot tampered copies of the image; each must be refused
@@ -88,6 +90,10 @@ pub enum Command {
     Report(commands::report::Arguments),
     /// Say what the last run shows of IEC 62443-4-2, requirement by requirement
     Comply(commands::comply::Arguments),
+    /// Write the bill of materials of a built image: CycloneDX and SPDX
+    Sbom(commands::sbom::Arguments),
+    /// Look the image's packages up in databases of vulnerabilities that you bring
+    Vulns(commands::vulns::Arguments),
     /// List the boards
     Boards(commands::boards::Arguments),
     /// List the layers with their parameters and checks

@@ -41,6 +41,45 @@ pub fn extract(kernel: &[u8]) -> Result<Option<String>> {
     Ok(found)
 }
 
+/// Bytes that a kernel may unpack to.
+const MAX_KERNEL_BYTES: u64 = 128 << 20;
+/// What is smaller than this is no kernel.
+const LEAST_KERNEL_BYTES: usize = 1 << 20;
+/// Places at which the packed kernel may begin that are tried.
+const MAX_TRIES: usize = 16;
+
+/// The kernel inside one that unpacks itself (`zImage`, `bzImage`), `None` when none of what looks packed is one.
+///
+/// Such a kernel carries itself behind the code that unpacks it, as gzip, xz or zstd; something else follows.
+#[must_use]
+pub fn payload(kernel: &[u8]) -> Option<Vec<u8>> {
+    let marks: [&[u8]; 3] = [&[0x1f, 0x8b, 8], b"\xfd7zXZ\0", &[0x28, 0xb5, 0x2f, 0xfd]];
+    let mut tries = 0;
+    for at in 0..kernel.len().saturating_sub(6) {
+        let Some(kind) = marks.iter().position(|mark| kernel[at..].starts_with(mark)) else { continue };
+        tries += 1;
+        if tries > MAX_TRIES {
+            return None;
+        }
+        let rest = &kernel[at..];
+        let decoder: Box<dyn Read> = match kind {
+            0 => Box::new(flate2::read::GzDecoder::new(rest)),
+            1 => Box::new(xz2::read::XzDecoder::new(rest)),
+            _ => match zstd::stream::read::Decoder::new(rest) {
+                Ok(decoder) => Box::new(decoder.single_frame()),
+                Err(_) => continue,
+            },
+        };
+        let mut out = Vec::new();
+        // What follows the stream is an error to some decoders; what came before it is the kernel.
+        let _ = decoder.take(MAX_KERNEL_BYTES).read_to_end(&mut out);
+        if out.len() >= LEAST_KERNEL_BYTES && find(&out, b"Linux version ").is_some() {
+            return Some(out);
+        }
+    }
+    None
+}
+
 fn unpack(bytes: &[u8], at: usize) -> Result<String> {
     let bad = |reason: String| Error::malformed(FORMAT, format!("`IKCFG_ST` at byte {at}"), reason);
     let mut decoder = flate2::bufread::GzDecoder::new(bytes);

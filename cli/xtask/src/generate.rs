@@ -49,6 +49,8 @@ fn files(top: &Path) -> Result<Files, String> {
     schemas.push(("report", evidence::report::schema::schema()));
     schemas.push(("facts", evidence::facts::schema::facts()));
     schemas.push(("comparison", evidence::facts::schema::comparison()));
+    schemas.push(("analysis", evidence::analyze::schema::analysis()));
+    schemas.push(("analysis-comparison", evidence::analyze::schema::comparison()));
     for (name, schema) in schemas {
         let text = serde_json::to_string_pretty(&schema).map_err(|e| format!("schema `{name}`: {e}"))?;
         files.insert(PathBuf::from(format!("docs/schemas/{name}.schema.json")), text + "\n");

@@ -95,6 +95,11 @@ pub fn fetch_all(plan: &Plan, options: &BuildOptions, cache: &Cache, log: &Path)
 }
 
 impl Fetched {
+    /// The files that U-Boot and Linux are built from, for the record of what went into the image.
+    pub fn sources(&self) -> impl Iterator<Item = (String, String)> {
+        self.sources.values().map(|pin| (format!("source {}", pin.file), format!("sha256 {}", pin.sha256)))
+    }
+
     /// Compares U-Boot's and Linux's files with their pins once more, before they are unpacked.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The Debian backend, the embedded default: packages from the archive, U-Boot and Linux
 //! from the suite's own sources, no root, no foreign code run.
 
+mod about;
 pub mod accounts;
 pub mod apt;
 mod compile;
@@ -110,7 +111,7 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         Ok((built, cached))
     })?;
     step(progress, "record artefacts", None, || {
-        let artefacts = hand_over(plan, options, &fetched, &uboot, &linux, &tree, &squashfs)?;
+        let artefacts = hand_over(plan, options, &fetched, &uboot, &linux, &tree, &base, &squashfs)?;
         Ok((artefacts, false))
     })
 }
@@ -141,11 +142,12 @@ fn hand_over(
     uboot: &Compiled,
     linux: &Compiled,
     tree: &Path,
+    base: &Path,
     squashfs: &Path,
 ) -> Outcome<Artefacts> {
     let folder = options.out.join("artefacts");
     fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
-    rootfs::write_manifest(fetched, &folder.join("packages.json"))?;
+    rootfs::write_manifest(fetched, base, &folder.join("packages.json"))?;
     let mut files = BTreeMap::new();
     for (role, from, name) in [
         (Role::UbootNodtb, uboot.binary.as_path(), "u-boot-nodtb.bin"),
@@ -170,7 +172,7 @@ fn hand_over(
         plan_sha256: plan.sha256(),
         files,
         effective,
-        provenance: compile::provenance(plan)?,
+        provenance: compile::provenance(plan)?.into_iter().chain(fetched.sources()).collect(),
     };
     record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
     Ok(artefacts)

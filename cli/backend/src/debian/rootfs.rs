@@ -9,13 +9,16 @@ use exec::{Call, tool};
 use serde::Serialize;
 use spec::plan::{FilePlan, Plan, UnitState};
 
+use super::about::{self, About, Abouts};
 use super::accounts::Accounts;
 use super::fetch::{Fetched, verify_cached};
 use super::tree::{PutEntry, Tree};
 use super::units;
 use crate::{Cache, internal, key_of};
 
-const RECIPE: &str = "7";
+const RECIPE: &str = "8";
+/// What packages say of themselves, beside their merged files.
+const ABOUT: &str = "about.json";
 
 /// The packages' files merged into one archive, without what the plan removes.
 ///
@@ -27,6 +30,7 @@ pub fn base(plan: &Plan, fetched: &Fetched, cache: &Cache, log: &Path) -> Outcom
     let key = key_of(&[RECIPE, &packages, &removals.join("\n")]);
     let (folder, cached) = cache.stage("packages", &key, |part| {
         let mut tree = Tree::new(&part.join("spool"))?;
+        let mut abouts = Abouts::new();
         // base-files first: it brings the links of the merged /usr.
         let mut order: Vec<(&String, &PathBuf)> = fetched.packages.iter().collect();
         order.sort_by_key(|(name, _)| (name.as_str() != "base-files", name.as_str()));
@@ -35,7 +39,10 @@ pub fn base(plan: &Plan, fetched: &Fetched, cache: &Cache, log: &Path) -> Outcom
                 verify_cached(path, pin)?;
             }
             add_package(&mut tree, name, path, log)?;
+            let version = fetched.target.packages.get(name).map_or("", |pin| &pin.version);
+            abouts.insert(name.clone(), about::package(&mut tree, name, version, path, log)?);
         }
+        record::write_json_atomic(&part.join(ABOUT), &abouts)?;
         tree.follow_folder_links()?;
         for (pattern, asked) in &plan.removals {
             if tree.remove(pattern) == 0 {
@@ -251,13 +258,16 @@ struct ManifestEntry<'a> {
     version: &'a str,
     file: &'a str,
     sha256: &'a str,
+    #[serde(flatten)]
+    about: &'a About,
 }
 
 /// The packages of the image, as JSON.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_manifest(fetched: &Fetched, path: &Path) -> Outcome<()> {
+pub fn write_manifest(fetched: &Fetched, base: &Path, path: &Path) -> Outcome<()> {
+    let abouts: Abouts = record::read_json(&base.with_file_name(ABOUT))?;
     let entries: BTreeMap<&str, ManifestEntry<'_>> = fetched
         .packages
         .keys()
@@ -265,7 +275,12 @@ pub fn write_manifest(fetched: &Fetched, path: &Path) -> Outcome<()> {
             let pin = fetched.target.packages.get(name)?;
             Some((
                 name.as_str(),
-                ManifestEntry { version: &pin.version, file: &pin.file, sha256: &pin.sha256 },
+                ManifestEntry {
+                    version: &pin.version,
+                    file: &pin.file,
+                    sha256: &pin.sha256,
+                    about: abouts.get(name)?,
+                },
             ))
         })
         .collect();

@@ -10,7 +10,7 @@ use super::tests::{cpio, found, mbr_disk, message, opened, root_cpio};
 use super::*;
 
 /// A disk with a GPT, each partition of 1 MiB with its name and what it begins with.
-fn gpt_disk(parts: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn gpt_disk(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let guid = |byte: u8| Guid::from_stored([byte; 16]);
     let specs: Vec<PartitionSpec> = (2..)
         .zip(parts)

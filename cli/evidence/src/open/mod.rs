@@ -3,11 +3,11 @@
 //! The root file system, the FIT and the verity tree are read from the disk image itself, never
 //! from the files it was made of. Everything that is read is hostile; `image` and `fit` bound it.
 
-mod chain;
+pub(crate) mod chain;
 mod fit_files;
 mod foreign;
-mod names;
-mod rootfs;
+pub(crate) mod names;
+pub(crate) mod rootfs;
 pub(crate) mod verity;
 
 use std::path::{Component, Path};
@@ -261,6 +261,6 @@ fn uboot_bytes(source: &Source) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
-mod disk_tests;
+pub(crate) mod disk_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

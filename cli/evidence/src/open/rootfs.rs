@@ -1,12 +1,13 @@
 //! A tree of `image` as the checks' [`Root`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use image::tree::{FileTree, Kind, RootKind};
 
 use crate::root::{Contents, Node, NodeKind, Root};
 
-struct Files(FileTree);
+struct Files(Arc<FileTree>);
 
 impl Contents for Files {
     fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
@@ -16,6 +17,11 @@ impl Contents for Files {
 
 /// The tree with everything the checks need.
 pub fn root(tree: FileTree, sha256: String) -> Root {
+    shared(Arc::new(tree), sha256)
+}
+
+/// As [`root`], for a tree that others read, too.
+pub fn shared(tree: Arc<FileTree>, sha256: String) -> Root {
     let nodes: BTreeMap<String, Node> = tree
         .entries()
         .iter()

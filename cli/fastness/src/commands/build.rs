@@ -172,6 +172,7 @@ fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Ou
     let report = steps.step("report", None, || {
         let report = stages::report(&built, findings)?;
         stages::write_report(&report, &folder)?;
+        stages::write_bill(&built, &folder)?;
         Ok((report, false))
     })?;
     Ok(BoardResult {

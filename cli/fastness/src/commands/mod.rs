@@ -3,6 +3,7 @@
 //! A verb returns the exit status that its result means, or a failure. A result is a
 //! documented value (docs/file-formats.md, "What `--json` prints") with a text for people.
 
+pub mod analyze;
 pub mod attack;
 pub mod boards;
 pub mod boot;
@@ -30,7 +31,9 @@ pub mod plan;
 pub mod provision;
 mod provision_opcua;
 pub mod report;
+pub mod sbom;
 pub mod schema;
+pub mod vulns;
 
 use diag::{ExitStatus, Outcome};
 
@@ -50,10 +53,13 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Generate(arguments) => generate::run(arguments, output),
         Command::Build(arguments) => build::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
+        Command::Analyze(arguments) => analyze::run(arguments, output),
         Command::Boot(arguments) => boot::run(arguments, output),
         Command::Attack(arguments) => attack::run(arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
         Command::Comply(arguments) => comply::run(arguments, output),
+        Command::Sbom(arguments) => sbom::run(arguments, output),
+        Command::Vulns(arguments) => vulns::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),
         Command::Layers(arguments) => layers::run(arguments, output),
         Command::Keys(arguments) => keys::run(arguments, output),

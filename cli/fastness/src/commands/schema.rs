@@ -26,6 +26,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     schemas.push(("report", evidence::report::schema::schema()));
     schemas.push(("facts", evidence::facts::schema::facts()));
     schemas.push(("comparison", evidence::facts::schema::comparison()));
+    schemas.push(("analysis", evidence::analyze::schema::analysis()));
+    schemas.push(("analysis-comparison", evidence::analyze::schema::comparison()));
     let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
     let Some(name) = &arguments.name else {
         output.result(&names, |_| names.join("\n") + "\n");

@@ -69,6 +69,22 @@ pub fn report(built: &Built, findings: Vec<Finding>) -> Outcome<Report> {
     })
 }
 
+/// The bill of materials in its two forms, beside the report.
+///
+/// # Errors
+/// When a record is missing or the folder cannot be written.
+pub fn write_bill(built: &Built, folder: &Path) -> Outcome<()> {
+    let bill = supply::Bill::of(&built.plan, &built.image, folder)?;
+    let forms = [
+        ("sbom.cdx.json", supply::cyclonedx::document(&bill)),
+        ("sbom.spdx.json", supply::spdx::document(&bill)),
+    ];
+    for (name, document) in forms {
+        super::write_atomic(&folder.join(name), format!("{document:#}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Writes the report's four files into the board's folder.
 ///
 /// # Errors

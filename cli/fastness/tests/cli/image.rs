@@ -155,3 +155,56 @@ fn what_a_run_shows_of_the_standard_is_told_for_people_and_for_tools() {
     assert!(wrong.code == 2 && wrong.err.contains("there is no requirement `CR 1.111`"), "{wrong:?}");
     assert_eq!(world.run(&["comply", "--level", "5"]).code, 2);
 }
+
+#[test]
+fn the_bill_of_materials_is_beside_the_report_and_a_changed_list_is_refused() {
+    let Some(world) = World::built() else { return };
+    let read = |path: std::path::PathBuf| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    assert_eq!(read(world.out("sbom.cdx.json"))["specVersion"], "1.6");
+    assert_eq!(read(world.out("sbom.spdx.json"))["spdxVersion"], "SPDX-2.3");
+    let run = world.run(&["sbom", "--cyclonedx", "b.json"]);
+    assert!(run.code == 0 && run.out.starts_with("gw 0.1.0 for qemu-aarch64, built by debian\n"), "{run:?}");
+    assert_eq!(read(world.out("../../b.json")), read(world.out("sbom.cdx.json")));
+    let components = world.run(&["sbom", "--json"]).json()["components"].clone();
+    assert!(components.as_array().unwrap().iter().any(|c| c["name"] == "/etc/nftables.conf"), "{components}");
+    let list = world.out("artefacts/packages.json");
+    let text = std::fs::read_to_string(&list).unwrap();
+    std::fs::remove_file(&list).unwrap();
+    std::fs::write(&list, text.replacen("version", "Version", 1)).unwrap();
+    let run = world.run(&["sbom", "--spdx", "c.json"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("is not the list that was built with"), "{run:?}");
+    assert!(!world.out("../../c.json").exists());
+}
+
+#[test]
+fn vulnerabilities_are_looked_up_in_files_and_statements_close_them() {
+    let Some(world) = World::built() else { return };
+    let components = world.run(&["sbom", "--json"]).json()["components"].clone();
+    let package = components.as_array().unwrap().iter().find(|c| c["kind"] == "package").unwrap().clone();
+    let source = package["source"].as_str().unwrap().split_once(' ').unwrap().0.to_owned();
+    let write = |name: &str, text: String| std::fs::write(world.out("../..").join(name), text).unwrap();
+    let entry = r#"{"CVE-2026-9": {"description": "bad", "releases": {"trixie": {"status": "open", "urgency": "high"}}}}"#;
+    write("db.json", format!("{{\"{source}\": {entry}}}"));
+    let run = world.run(&["vulns", "--database", "db.json", "--fail-on", "high"]);
+    assert_eq!(run.code, 6, "{run:?}");
+    assert!(run.out.contains("high      CVE-2026-9") && run.out.contains("no database speaks of"), "{run:?}");
+    let ask = ["vulns", "--database", "db.json", "--openvex", "v.json", "--author", "us"];
+    assert_eq!(world.run(&ask).code, 0);
+    let draft = std::fs::read_to_string(world.out("../../v.json")).unwrap();
+    let closed =
+        draft.replace("\"affected\"", "\"not_affected\"").replace("action_statement", "impact_statement");
+    write("v.json", closed);
+    let run = world.run(&["vulns", "--database", "db.json", "--vex", "v.json", "--fail-on", "any"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.out.contains("do not count, by a statement (1)") && run.out.contains("0 open in gw"),
+        "{run:?}"
+    );
+    write("other.json", "{\"a\": 1}".to_owned());
+    let run = world.run(&["vulns", "--database", "other.json"]);
+    assert!(run.code == 3 && run.err.contains("`other.json` is no database of vulnerabilities"), "{run:?}");
+    assert_eq!(world.run(&["vulns"]).code, 2);
+}

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop with the place")]
 
+mod analyze;
 mod bad_input;
 mod broken_builds;
 mod buildroot;

@@ -12,6 +12,7 @@
 mod dynamic;
 mod fortify;
 mod notes;
+mod risky;
 mod symbols;
 
 use object::elf::{self, FileHeader32, FileHeader64};
@@ -21,6 +22,7 @@ use object::{Endianness, FileKind};
 use crate::{Error, Result};
 use dynamic::Dynamic;
 pub use notes::Properties;
+pub use risky::RISKY;
 
 pub(crate) const ELF: &str = "ELF";
 
@@ -109,6 +111,8 @@ pub struct Facts {
     pub fortified: Vec<String>,
     /// The unchecked forms of fortifiable functions that it imports, sorted.
     pub unfortified: Vec<String>,
+    /// Functions of [`RISKY`] that it imports, sorted.
+    pub risky: Vec<&'static str>,
     /// Entries of `DT_RPATH`.
     pub rpath: Vec<String>,
     /// Entries of `DT_RUNPATH`.
@@ -207,6 +211,7 @@ fn facts_of<E: FileHeader<Endian = Endianness>>(bytes: &[u8], bits: u8) -> Resul
         fortify: symbols.fortify(),
         fortified: symbols.fortified.iter().map(ToString::to_string).collect(),
         unfortified: symbols.unfortified.iter().map(ToString::to_string).collect(),
+        risky: symbols.risky.iter().copied().collect(),
         properties: notes::properties::<E>(endian, header.e_machine(endian), segments, &sections, bytes),
         static_linked,
         interpreter,

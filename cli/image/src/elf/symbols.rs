@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use object::elf;
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 
-use super::{Fortify, Known, broken, fortify};
+use super::{Fortify, Known, broken, fortify, risky};
 use crate::Result;
 
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Imports {
     pub fortified: BTreeSet<String>,
     /// As `memcpy`.
     pub unfortified: BTreeSet<&'static str>,
+    /// As `strcpy`.
+    pub risky: BTreeSet<&'static str>,
 }
 
 impl Imports {
@@ -60,6 +62,7 @@ impl Imports {
         match name {
             b"__stack_chk_fail" | b"__stack_chk_fail_local" | b"__stack_chk_guard" => self.canary = true,
             _ => {
+                self.risky.extend(risky::known(name));
                 if let Some(plain) = fortify::checked(name) {
                     self.fortified.insert(format!("__{plain}_chk"));
                 } else if let Some(plain) = fortify::unchecked(name) {

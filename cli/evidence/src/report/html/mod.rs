@@ -13,7 +13,7 @@ use diag::ExitStatus;
 use record::Verdict;
 
 use super::Report;
-use escape::e;
+pub(crate) use escape::{e, prose};
 
 /// The page.
 #[must_use]

@@ -1,0 +1,240 @@
+//! Reads any firmware image without a plan and without running anything of it, and says how strong it is.
+//!
+//! [`analyze`] opens the image ([`open`]), reads each file once and in parallel ([`scan`]), and turns what was found into
+//! facts and findings by rules that are data (`standards/analysis`). It judges by those rules alone: what a product
+//! asks for is [`crate::inspect`]'s. What is not understood is a finding, never a pass, and nothing that is read is trusted.
+
+mod accounts;
+pub mod compare;
+mod components;
+pub mod crypt;
+pub mod exposure;
+mod exposure_rows;
+pub mod html;
+mod kernels;
+mod keys;
+pub mod model;
+pub mod open;
+mod pieces;
+mod privileges;
+mod programs;
+pub mod rules;
+#[cfg(test)]
+mod sample;
+pub mod sarif;
+mod scan;
+pub mod schema;
+mod secrets;
+mod services;
+pub mod strength;
+pub mod terminal;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use diag::{ExitStatus, Failure, Outcome};
+
+use model::{Analysis, Area, Component};
+use open::{Pieces, Tree};
+use rules::Found;
+use scan::Scanner;
+
+use crate::root::Root;
+
+/// What an analysis is given beside the image.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Seconds since 1970 against which certificates are held; without it their time is not judged.
+    pub at: Option<u64>,
+    /// Further passwords to try.
+    pub passwords: Vec<String>,
+    /// Texts of further files of known keys (`standards/analysis/known-keys.yaml`).
+    pub known_keys: Vec<String>,
+}
+
+/// Values under construction.
+struct Work<'a> {
+    options: &'a Options,
+    scanner: Scanner,
+    known: keys::Known,
+    passwords: Vec<String>,
+    budget: crypt::Budget,
+    found: Found,
+    looked_at: BTreeMap<Area, usize>,
+    result: Analysis,
+}
+
+/// Analyses an image.
+///
+/// # Errors
+/// When it cannot be opened at all, or a file of the options is wrong. What is wrong inside the image is a finding.
+pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
+    let mut found = Found::default();
+    let (pieces, sha256) = open::open(path, &mut found)?;
+    let internal = |why: String| Failure::error(ExitStatus::Internal, "analysis-data", why);
+    let known = keys::Known::new(&options.known_keys).map_err(|why| {
+        Failure::error(ExitStatus::Input, "known-keys", why)
+            .hint("a file of known keys looks like `standards/analysis/known-keys.yaml`")
+    })?;
+    let mut work = Work {
+        options,
+        scanner: Scanner::new().map_err(internal)?,
+        known,
+        passwords: accounts::passwords(&options.passwords),
+        budget: crypt::Budget::default(),
+        found,
+        looked_at: BTreeMap::new(),
+        result: empty(crate::subject::Subject::name_of(path), String::new(), options.at),
+    };
+    work.count(Area::Reading, pieces.parts.len());
+    let roots = pieces.trees.iter().filter(|tree| tree.is_root).count();
+    let mut first = None;
+    for tree in &pieces.trees {
+        // A path alone is one of the root; where there are several, the part stands in front.
+        let label = if tree.is_root && roots == 1 { String::new() } else { format!("{}:", tree.at) };
+        let root = work.tree(tree, &label);
+        first = first.or(root);
+    }
+    work.boot(&pieces, first.as_ref());
+    if roots == 0 {
+        work.found.add("no-root", &work.result.name, "nothing with `etc` and `usr` or `bin`");
+    }
+    work.result.sha256 = sha256.wait()?;
+    Ok(work.finish(pieces))
+}
+
+fn empty(name: String, sha256: String, at: Option<u64>) -> Analysis {
+    Analysis {
+        schema_version: 1,
+        generator: format!("fastness {}", env!("CARGO_PKG_VERSION")),
+        name,
+        sha256,
+        at,
+        word: String::new(),
+        strength: Vec::new(),
+        issues: Vec::new(),
+        parts: Vec::new(),
+        components: Vec::new(),
+        programs: Vec::new(),
+        accounts: Vec::new(),
+        keys: Vec::new(),
+        privileged: Vec::new(),
+        services: Vec::new(),
+        units: Vec::new(),
+        kernels: Vec::new(),
+        boot_loaders: Vec::new(),
+    }
+}
+
+/// A component that a file shows.
+fn component(name: &str, version: &str, at: &str) -> Component {
+    let (name, version, at) = (name.to_owned(), version.to_owned(), at.to_owned());
+    Component { name, version, source: None, by: "file".to_owned(), at }
+}
+
+impl Work<'_> {
+    fn count(&mut self, area: Area, number: usize) {
+        *self.looked_at.entry(area).or_default() += number;
+    }
+
+    /// Everything that one tree's files say.
+    fn tree(&mut self, tree: &Tree, label: &str) -> Option<Root> {
+        let scans = self.scanner.tree(&tree.files);
+        self.count(Area::Keys, scans.len());
+        self.count(Area::Secrets, scans.len());
+        self.count(Area::Privileges, tree.files.entries().len());
+        let mut scripts = std::collections::BTreeSet::new();
+        for scan in &scans {
+            let shown = format!("{label}{}", scan.path);
+            if let Some(why) = &scan.unread {
+                self.found.add("limit", &shown, why);
+            }
+            if scan.script {
+                scripts.insert(scan.path.as_str());
+            }
+            self.program(tree, scan, &shown);
+            for (name, version) in &scan.versions {
+                self.result.components.push(component(name, version, &shown));
+            }
+            let rows = keys::judge(
+                &shown,
+                &scan.keys,
+                scan.elf.is_some(),
+                &self.known,
+                self.options.at,
+                &mut self.found,
+            );
+            self.result.keys.extend(rows);
+            secrets::judge(&shown, &scan.secrets, &mut self.found);
+        }
+        for (path, entry) in tree.files.entries() {
+            let shown = format!("{label}{path}");
+            let script = scripts.contains(path.as_str());
+            self.result.privileged.extend(privileges::look(path, &shown, entry, script, &mut self.found));
+        }
+        tree.is_root.then(|| self.root(tree, label))
+    }
+
+    fn program(&mut self, tree: &Tree, scan: &scan::FileScan, shown: &str) {
+        match &scan.elf {
+            Some(Ok(facts)) => {
+                let row = programs::row(shown, facts);
+                if row.kind != "module" && row.kind != "other" {
+                    self.count(Area::Programs, 1);
+                }
+                programs::judge(shown, tree.files.get(&scan.path), &row, &mut self.found);
+                self.result.programs.push(row);
+            }
+            Some(Err(why)) => self.found.add("elf-broken", shown, why),
+            None => {}
+        }
+    }
+
+    /// What only a root has: accounts, packages, what it starts.
+    fn root(&mut self, tree: &Tree, label: &str) -> Root {
+        let root = crate::open::rootfs::shared(Arc::clone(&tree.files), String::new());
+        let rows = accounts::look(&root, label, &self.passwords, &mut self.budget, &mut self.found);
+        self.count(Area::Accounts, rows.len());
+        self.result.accounts.extend(rows);
+        self.result.components.extend(components::packages(&root, label));
+        privileges::unseen(&root, label, &mut self.found);
+        self.count(Area::Services, 1);
+        self.result.services.extend(services::look(&root, label, &mut self.found));
+        let units = units::look(&root, label, &mut self.found);
+        self.count(Area::Units, units.len());
+        self.result.units.extend(units);
+        root
+    }
+
+    /// Kernels and boot loaders; `root` is the one whose sysctl settings count.
+    fn boot(&mut self, pieces: &Pieces, root: Option<&Root>) {
+        let lines = kernels::command_lines(pieces);
+        kernels::judge_lines(&lines, &mut self.found);
+        self.result.kernels = kernels::look(pieces, root, &lines, &mut self.found);
+        self.count(Area::Kernel, self.result.kernels.len());
+        for kernel in self.result.kernels.iter().filter(|kernel| !kernel.version.is_empty()) {
+            self.result.components.push(component("linux", &kernel.version, &kernel.at));
+        }
+        self.result.boot_loaders = kernels::boot(pieces, &mut self.found);
+        self.count(Area::Boot, pieces.boot_loaders.len() + pieces.fits.len());
+        for loader in self.result.boot_loaders.iter().filter(|loader| !loader.version.is_empty()) {
+            self.result.components.push(component("u-boot", &loader.version, &loader.at));
+        }
+    }
+
+    fn finish(self, pieces: Pieces) -> Analysis {
+        let mut result = self.result;
+        result.parts = pieces.parts;
+        result.components.extend(pieces.packages);
+        result.components.sort();
+        result.components.dedup();
+        result.issues = self.found.issues();
+        result.strength = strength::strength(&self.looked_at, &result.issues);
+        result.word = strength::overall(&result.strength).to_owned();
+        result
+    }
+}

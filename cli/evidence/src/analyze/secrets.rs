@@ -1,0 +1,199 @@
+//! Secrets in text, by rules that are data (`standards/analysis/secrets.yaml`). A shown secret is shortened.
+
+use std::sync::OnceLock;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use super::model::{Area, Level};
+use super::rules::{self, Found, Rule};
+
+/// Bytes of a line that is looked at; longer ones are data.
+const MAX_LINE: usize = 1000;
+/// Secrets of one file.
+const MAX_IN_FILE: usize = 50;
+
+/// One rule.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRule {
+    id: String,
+    level: Level,
+    title: String,
+    advice: String,
+    words: Vec<String>,
+    pattern: String,
+    unless: String,
+    #[cfg_attr(not(test), allow(dead_code))]
+    found: Vec<String>,
+    #[cfg_attr(not(test), allow(dead_code))]
+    not: Vec<String>,
+}
+
+impl SecretRule {
+    /// The rule in the catalogue.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        Rule {
+            id: self.id.clone(),
+            area: Area::Secrets,
+            level: self.level,
+            title: self.title.clone(),
+            advice: self.advice.clone(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "schema_version")]
+    _schema_version: u32,
+    rules: Vec<SecretRule>,
+}
+
+/// The compiled-in rules; a test proves that they are read.
+#[must_use]
+pub fn built_in() -> &'static [SecretRule] {
+    static RULES: OnceLock<Vec<SecretRule>> = OnceLock::new();
+    RULES.get_or_init(|| {
+        let file: Result<File, String> =
+            rules::read(include_str!("../../../../standards/analysis/secrets.yaml"));
+        file.map(|file| file.rules).unwrap_or_default()
+    })
+}
+
+/// Words of which a line must hold one before a pattern is tried.
+pub fn literals() -> impl Iterator<Item = &'static str> {
+    built_in().iter().flat_map(|rule| rule.words.iter().map(String::as_str))
+}
+
+/// Patterns of a rule, and what takes a line for a placeholder.
+fn patterns() -> &'static [(Regex, Regex)] {
+    static PATTERNS: OnceLock<Vec<(Regex, Regex)>> = OnceLock::new();
+    PATTERNS.get_or_init(|| {
+        built_in()
+            .iter()
+            .filter_map(|rule| Some((Regex::new(&rule.pattern).ok()?, Regex::new(&rule.unless).ok()?)))
+            .collect()
+    })
+}
+
+/// Whether every pattern is one: a rule that is not tried would pass in silence.
+///
+/// # Errors
+/// With the number of those that are none.
+pub fn prove_whole() -> Result<(), String> {
+    let (patterns, rules) = (patterns().len(), built_in().len());
+    if rules == 0 || patterns != rules {
+        return Err(format!(
+            "{patterns} of {rules} patterns of `standards/analysis/secrets.yaml` can be used"
+        ));
+    }
+    Ok(())
+}
+
+/// A secret in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretFound {
+    /// The rule.
+    pub rule: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// The secret, shortened.
+    pub shown: String,
+}
+
+/// The secrets on the lines of those places.
+#[must_use]
+pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> Vec<SecretFound> {
+    let mut found: Vec<SecretFound> = Vec::new();
+    let mut done = 0;
+    let (mut line_number, mut counted) = (1, 0);
+    for place in places {
+        if *place < done || found.len() >= MAX_IN_FILE {
+            continue;
+        }
+        let start = bytes[..*place].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = bytes[*place..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| place + at);
+        done = end + 1;
+        line_number += bytes[counted..start].iter().filter(|byte| **byte == b'\n').count();
+        counted = start;
+        if end - start > MAX_LINE {
+            continue;
+        }
+        let line = String::from_utf8_lossy(&bytes[start..end]);
+        found.extend(on_line(path, &line).map(|(rule, shown)| SecretFound {
+            rule,
+            line: line_number,
+            shown,
+        }));
+    }
+    found
+}
+
+fn on_line(path: &str, line: &str) -> Option<(String, String)> {
+    // Manuals and translations show how it would look.
+    if ["/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/"]
+        .iter()
+        .any(|folder| path.starts_with(folder))
+    {
+        return None;
+    }
+    built_in().iter().zip(patterns()).find_map(|(rule, (pattern, unless))| {
+        let secret = pattern.captures(line)?.name("secret")?.as_str().to_owned();
+        (!unless.is_match(line)).then(|| (rule.id.clone(), shortened(&secret)))
+    })
+}
+
+/// Two characters and the length: enough to find it again, too little to use it.
+fn shortened(secret: &str) -> String {
+    let start: String = secret.chars().take(2).collect();
+    format!("`{start}…`, {} characters", secret.chars().count())
+}
+
+/// The secrets of one file as findings.
+pub fn judge(shown: &str, secrets: &[SecretFound], found: &mut Found) {
+    for secret in secrets {
+        found.add(&secret.rule, shown, format!("line {}: {}", secret.line, secret.shown));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_finds_its_lines_and_leaves_the_others_alone() {
+        assert_eq!(patterns().len(), built_in().len(), "a pattern is no regular expression");
+        assert!(built_in().len() >= 5);
+        for (rule, (pattern, unless)) in built_in().iter().zip(patterns()) {
+            assert!(!rule.found.is_empty() && !rule.not.is_empty(), "{}", rule.id);
+            let hit = |line: &str| pattern.is_match(line) && !unless.is_match(line);
+            for line in &rule.found {
+                assert!(hit(line), "{}: `{line}` is not found", rule.id);
+                let low = line.to_lowercase();
+                assert!(
+                    rule.words.iter().any(|word| low.contains(word)),
+                    "{}: `{line}` has none of `words`",
+                    rule.id
+                );
+            }
+            for line in &rule.not {
+                assert!(!hit(line), "{}: `{line}` is found", rule.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_found_by_its_line_and_shown_shortened() {
+        let text = b"a = 1\nb_password = hunter2hunter2\nc = 3\npassword = hunter3hunter3\n";
+        let places: Vec<usize> = vec![8, 40];
+        let all = found("/etc/x.conf", text, &places);
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert_eq!((all[0].line, all[1].line), (2, 4));
+        assert!(!format!("{all:?}").contains("hunter2"));
+        assert!(found("/usr/share/doc/x", text, &places).is_empty());
+        assert!(found("/etc/x", &vec![b'p'; 5000], &[0]).is_empty());
+    }
+}

@@ -1,0 +1,252 @@
+//! Which known vulnerabilities a bill of materials has, by databases that the user gives as files.
+//!
+//! Nothing is fetched. A component that no database speaks of is counted as not looked at, never as clean; what a
+//! statement of OpenVEX says not to affect the device is kept, with its reason, and no longer counted as open.
+
+mod debian;
+mod osv;
+pub mod vex;
+
+use std::collections::BTreeMap;
+
+use debversion::Version;
+use diag::{ExitStatus, Failure, Outcome};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Bill, Component, Kind};
+
+/// How bad it is, as the database says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The database does not say.
+    Unknown,
+    /// Low, or said to be of no importance.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+    /// Critical.
+    Critical,
+}
+
+/// What is said about one vulnerability of one component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The version is affected, and nobody says otherwise.
+    Affected,
+    /// Somebody looks into it.
+    UnderInvestigation,
+    /// A statement says that this device is not affected.
+    NotAffected,
+    /// A statement says that it is fixed in this version.
+    Fixed,
+}
+
+/// A vulnerability of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Id, such as `CVE-2026-1234`.
+    pub id: String,
+    /// Package URL of the component.
+    pub purl: String,
+    /// Component, with its version.
+    pub component: String,
+    /// The first version without it, where there is one.
+    pub fixed_in: Option<String>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line about it.
+    pub what: String,
+    /// Which database says so.
+    pub database: String,
+    /// What is said about it.
+    pub state: State,
+    /// Why it does not count: the statement's own words.
+    pub why: String,
+}
+
+/// Everything that the databases say of a bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vulnerabilities {
+    /// Version of this record's shape; now 1.
+    pub schema_version: u32,
+    /// Product and version.
+    pub product: String,
+    /// SHA-256 of the disk image.
+    pub disk_sha256: String,
+    /// The databases, by name, with the SHA-256 of the file.
+    pub databases: BTreeMap<String, String>,
+    /// What was found, the worst first.
+    pub found: Vec<Found>,
+    /// Components that no database speaks of.
+    pub not_looked_at: Vec<String>,
+}
+
+impl Vulnerabilities {
+    /// Number of those that count, of at least a severity.
+    #[must_use]
+    pub fn open(&self, least: Severity) -> usize {
+        let counts = |found: &&Found| {
+            found.severity >= least && matches!(found.state, State::Affected | State::UnderInvestigation)
+        };
+        self.found.iter().filter(counts).count()
+    }
+}
+
+/// A database: its name and its content.
+pub struct Database<'d> {
+    /// How it is named in results: the file's name.
+    pub name: &'d str,
+    /// Its bytes.
+    pub bytes: &'d [u8],
+}
+
+/// What one database says of one component.
+struct Said {
+    id: String,
+    fixed_in: Option<String>,
+    severity: Severity,
+    what: String,
+}
+
+/// A database that has been read.
+trait Speaks {
+    /// What it says of a component; none when it does not speak of it at all.
+    fn of(&self, component: &Component) -> Option<Vec<Said>>;
+}
+
+/// Looks every package, the kernel and the boot loader up in every database.
+///
+/// # Errors
+/// When a database is none that is understood.
+pub fn look_up(bill: &Bill, suite: &str, databases: &[Database<'_>]) -> Outcome<Vulnerabilities> {
+    let mut read: Vec<(&str, Box<dyn Speaks>)> = Vec::new();
+    let mut hashes = BTreeMap::new();
+    for database in databases {
+        read.push((database.name, open(database, suite)?));
+        hashes.insert(database.name.to_owned(), record::sha256_hex(database.bytes));
+    }
+    let (mut found, mut not_looked_at) = (Vec::new(), Vec::new());
+    for component in bill.components.iter().filter(|component| component.kind != Kind::File) {
+        let mut spoken = false;
+        for (name, database) in &read {
+            let Some(said) = database.of(component) else { continue };
+            spoken = true;
+            found.extend(said.into_iter().map(|said| Found {
+                id: said.id,
+                purl: component.purl.clone(),
+                component: format!("{} {}", component.name, component.version),
+                fixed_in: said.fixed_in,
+                severity: said.severity,
+                what: said.what,
+                database: (*name).to_owned(),
+                state: State::Affected,
+                why: String::new(),
+            }));
+        }
+        if !spoken {
+            not_looked_at.push(component.name.clone());
+        }
+    }
+    found.sort_by(|a, b| (b.severity, &a.id, &a.component).cmp(&(a.severity, &b.id, &b.component)));
+    found.dedup_by(|a, b| a.id == b.id && a.purl == b.purl);
+    Ok(Vulnerabilities {
+        schema_version: 1,
+        product: format!("{} {}", bill.product, bill.version),
+        disk_sha256: bill.disk_sha256.clone(),
+        databases: hashes,
+        found,
+        not_looked_at,
+    })
+}
+
+fn open(database: &Database<'_>, suite: &str) -> Outcome<Box<dyn Speaks>> {
+    let wrong = |why: String| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-database",
+            format!("`{}` is no database of vulnerabilities: {why}", database.name),
+        )
+        .hint("give Debian's security tracker (its `json`), or records of OSV: one, or a list of them")
+    };
+    let value: Value =
+        serde_json::from_slice(database.bytes).map_err(|e| wrong(format!("expected JSON: {e}")))?;
+    if let Some(tracker) = debian::Tracker::read(&value, suite) {
+        return Ok(Box::new(tracker));
+    }
+    match osv::Records::read(&value) {
+        Some(records) => Ok(Box::new(records)),
+        None => {
+            Err(wrong("it has neither packages with vulnerabilities nor records with `affected`".to_owned()))
+        }
+    }
+}
+
+/// Whether a version comes before another, by dpkg's rules; a version that is none never does.
+/// Source: deb-version(7).
+fn before(version: &str, fixed: &str) -> bool {
+    match (version.parse::<Version>(), fixed.parse::<Version>()) {
+        (Ok(version), Ok(fixed)) => version < fixed,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    const TRACKER: &str = r#"{"some-source": {
+        "CVE-2026-0001": {"description": "a bad one", "releases": {"trixie": {"status": "resolved", "fixed_version": "1.1-1", "urgency": "high"}}},
+        "CVE-2026-0002": {"description": "an old one", "releases": {"trixie": {"status": "resolved", "fixed_version": "0.9-1", "urgency": "low"}}},
+        "CVE-2026-0003": {"description": "open", "releases": {"trixie": {"status": "open", "urgency": "not yet assigned"}}},
+        "CVE-2026-0004": {"description": "elsewhere", "releases": {"sid": {"status": "open", "urgency": "high"}}}
+    }}"#;
+
+    fn looked(text: &str) -> Outcome<Vulnerabilities> {
+        look_up(&sample::bill(), "trixie", &[Database { name: "db.json", bytes: text.as_bytes() }])
+    }
+
+    #[test]
+    fn debians_tracker_is_asked_by_source_and_release() {
+        let found = looked(TRACKER).unwrap();
+        let of: Vec<&str> = found
+            .found
+            .iter()
+            .filter(|f| f.component.starts_with("libstdc++6"))
+            .map(|f| f.id.as_str())
+            .collect();
+        assert_eq!(of, ["CVE-2026-0001", "CVE-2026-0003"]);
+        assert_eq!(found.found[0].fixed_in.as_deref(), Some("1.1-1"));
+        assert_eq!((found.open(Severity::High), found.open(Severity::Unknown)), (2, 4));
+        // Neither generic components nor files are Debian's.
+        assert_eq!(found.not_looked_at, ["u-boot", "audit"]);
+    }
+
+    #[test]
+    fn a_database_that_is_none_is_refused_and_no_component_is_called_clean() {
+        for text in ["{", "[]", "{\"a\": 1}", "[{\"id\": \"X\"}]"] {
+            let failure = looked(text).unwrap_err();
+            assert!(failure.to_string().contains("`db.json` is no database of vulnerabilities"), "{failure}");
+        }
+        assert_eq!(look_up(&sample::bill(), "trixie", &[]).unwrap().not_looked_at.len(), 4);
+    }
+
+    #[test]
+    fn versions_are_compared_as_dpkg_does() {
+        for (older, newer) in [
+            ("1.0-1", "1.0-2"),
+            ("1.0~rc1-1", "1.0-1"),
+            ("9", "10"),
+            ("2.0", "1:1.0"),
+            ("1.0-1", "1.0-1+deb13u1"),
+        ] {
+            assert!(before(older, newer) && !before(newer, older), "{older} {newer}");
+        }
+        assert!(!before("1.0", "1.0") && !before("", "1.0") && !before("1.0", "not a version"));
+    }
+}

@@ -1,0 +1,170 @@
+//! Records of OSV (schema 1.x): one, or a list of them, of any ecosystem.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Said, Severity, Speaks, before};
+use crate::Component;
+
+/// Records by the name of the package that they speak of.
+pub struct Records {
+    by_name: BTreeMap<String, Vec<Value>>,
+}
+
+impl Records {
+    /// Reads a record or a list; none when it is something else.
+    pub fn read(value: &Value) -> Option<Self> {
+        let list = match value {
+            Value::Array(list) if !list.is_empty() => list.clone(),
+            Value::Object(_) => vec![value.clone()],
+            _ => return None,
+        };
+        let mut by_name: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for record in list {
+            record.get("id").and_then(Value::as_str)?;
+            for affected in record.get("affected")?.as_array()? {
+                let name = affected.pointer("/package/name").and_then(Value::as_str).unwrap_or_default();
+                let mut one = record.clone();
+                one["affected"] = affected.clone();
+                by_name.entry(name.to_lowercase()).or_default().push(one);
+            }
+        }
+        Some(Self { by_name })
+    }
+}
+
+impl Speaks for Records {
+    fn of(&self, component: &Component) -> Option<Vec<Said>> {
+        let source = component.source.split_once(' ').map_or(component.source.as_str(), |(source, _)| source);
+        let names = [component.name.as_str(), source];
+        let records: Vec<&Value> = names
+            .iter()
+            .filter_map(|name| self.by_name.get(&name.to_lowercase()))
+            .flatten()
+            .filter(|record| fits(record, component))
+            .collect();
+        if records.is_empty() {
+            return None;
+        }
+        let version =
+            component.source.split_once(' ').map_or(component.version.as_str(), |(_, version)| version);
+        Some(records.into_iter().filter_map(|record| said(record, version)).collect())
+    }
+}
+
+/// Debian's records speak of Debian's packages, all others of what is no package of Debian's.
+fn fits(record: &Value, component: &Component) -> bool {
+    let ecosystem = record.pointer("/affected/package/ecosystem").and_then(Value::as_str).unwrap_or_default();
+    ecosystem.starts_with("Debian") == component.purl.starts_with("pkg:deb/debian/")
+}
+
+/// Whether a version is affected. Source: the OSV schema, "Evaluation": a version that is listed, or one in a
+/// range from `introduced` to before `fixed`.
+fn said(record: &Value, version: &str) -> Option<Said> {
+    let affected = record.get("affected")?;
+    let listed = affected.get("versions").and_then(Value::as_array).into_iter().flatten();
+    let mut hit = listed.filter_map(Value::as_str).any(|one| one == version);
+    let mut fixed_in = None;
+    for range in affected.get("ranges").and_then(Value::as_array).into_iter().flatten() {
+        // Commits are no versions.
+        if range.get("type").and_then(Value::as_str) == Some("GIT") {
+            continue;
+        }
+        let mut inside = false;
+        for event in range.get("events").and_then(Value::as_array).into_iter().flatten() {
+            let of = |key: &str| event.get(key).and_then(Value::as_str);
+            if let Some(introduced) = of("introduced") {
+                inside = introduced == "0" || !before(version, introduced);
+            }
+            if let Some(fixed) = of("fixed") {
+                if inside && before(version, fixed) {
+                    hit = true;
+                    fixed_in = Some(fixed.to_owned());
+                }
+                inside = inside && before(version, fixed);
+            }
+            if let Some(last) = of("last_affected") {
+                inside = inside && !before(last, version);
+            }
+        }
+        hit |= inside;
+    }
+    hit.then(|| Said {
+        id: id(record),
+        fixed_in,
+        severity: severity(record),
+        what: record
+            .get("summary")
+            .or(record.get("details"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    })
+}
+
+/// The CVE where the record is one's alias.
+fn id(record: &Value) -> String {
+    let own = record.get("id").and_then(Value::as_str).unwrap_or_default();
+    let others = ["aliases", "upstream"].into_iter().filter_map(|key| record.get(key)?.as_array()).flatten();
+    let cve = others.filter_map(Value::as_str).find(|alias| alias.starts_with("CVE-"));
+    if own.starts_with("CVE-") { own } else { cve.unwrap_or(own) }.to_owned()
+}
+
+/// The word of the record's database, where it has one.
+fn severity(record: &Value) -> Severity {
+    let word = record
+        .pointer("/database_specific/severity")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_lowercase();
+    match word.as_str() {
+        "critical" => Severity::Critical,
+        "high" => Severity::High,
+        "medium" | "moderate" => Severity::Medium,
+        "low" => Severity::Low,
+        _ => Severity::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(events: Value) -> Value {
+        json!({"id": "GHSA-1", "aliases": ["CVE-2026-7"], "summary": "s", "database_specific": {"severity": "CRITICAL"},
+            "affected": {"package": {"name": "audit", "ecosystem": "OSS-Fuzz"}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}})
+    }
+
+    #[test]
+    fn ranges_are_evaluated_and_commits_are_not() {
+        let hit = |events: Value, version: &str| said(&record(events), version).is_some();
+        let events = json!([{"introduced": "1.0"}, {"fixed": "1.5"}]);
+        assert!(hit(events.clone(), "1.0") && hit(events.clone(), "1.4"));
+        assert!(!hit(events.clone(), "0.9") && !hit(events, "1.5"));
+        assert!(hit(json!([{"introduced": "0"}]), "3"));
+        let last = json!([{"introduced": "0"}, {"last_affected": "2"}]);
+        assert!(hit(last.clone(), "2") && !hit(last, "3"));
+        let two = json!([{"introduced": "0"}, {"fixed": "1"}, {"introduced": "2"}, {"fixed": "3"}]);
+        assert!(hit(two.clone(), "2.5") && !hit(two, "1.5"));
+        let mut git = record(json!([{"introduced": "0"}]));
+        git["affected"]["ranges"][0]["type"] = "GIT".into();
+        assert!(said(&git, "1").is_none());
+        git["affected"]["versions"] = json!(["1"]);
+        assert!(said(&git, "1").is_some());
+    }
+
+    #[test]
+    fn the_cve_is_named_with_severity_and_the_first_fixed_version() {
+        let found = said(&record(json!([{"introduced": "0"}, {"fixed": "2"}])), "1").unwrap();
+        assert_eq!(
+            (found.id.as_str(), found.severity, found.fixed_in.as_deref()),
+            ("CVE-2026-7", Severity::Critical, Some("2"))
+        );
+    }
+}
