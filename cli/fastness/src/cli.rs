@@ -90,6 +90,10 @@ pub enum Command {
     Comply(commands::comply::Arguments),
     /// Write the bill of materials of a built image: CycloneDX and SPDX
     Sbom(commands::sbom::Arguments),
+    /// Sign what an image was made from and the evidence of it: in-toto, SLSA provenance
+    Attest(commands::attest::Arguments),
+    /// Check image, report and bill of materials against what was signed
+    VerifyEvidence(commands::verify_evidence::Arguments),
     /// List the boards
     Boards(commands::boards::Arguments),
     /// List the layers with their parameters and checks

@@ -4,6 +4,7 @@
 //! documented value (docs/file-formats.md, "What `--json` prints") with a text for people.
 
 pub mod attack;
+pub mod attest;
 pub mod boards;
 pub mod boot;
 pub mod build;
@@ -32,6 +33,7 @@ mod provision_opcua;
 pub mod report;
 pub mod sbom;
 pub mod schema;
+pub mod verify_evidence;
 
 use diag::{ExitStatus, Outcome};
 
@@ -56,6 +58,8 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Report(arguments) => report::run(arguments, output),
         Command::Comply(arguments) => comply::run(arguments, output),
         Command::Sbom(arguments) => sbom::run(arguments, output),
+        Command::Attest(arguments) => attest::run(arguments, output),
+        Command::VerifyEvidence(arguments) => verify_evidence::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),
         Command::Layers(arguments) => layers::run(arguments, output),
         Command::Keys(arguments) => keys::run(arguments, output),
