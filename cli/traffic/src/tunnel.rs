@@ -197,9 +197,8 @@ pub const IPSEC_REFUSALS: &[Refusal] = &[
     device("revoked", &["certificate was revoked"]),
     device("expired", &["certificate invalid (valid from", "certificate expired"]),
     device("not-yet-valid", &["certificate invalid (valid from", "certificate not valid before"]),
-    device("self-signed", &["is not trusted", "no trusted"]),
-    device("weak-key", &["RSA-1024", "key strength", "not acceptable"]),
-    device("sha1-signature", &["SHA1", "sha1", "not acceptable"]),
+    device("self-signed", &["self-signed certificate"]),
+    device("sha1-signature", &["_WITH_SHA1"]),
     device("weak-proposals", &["received proposals unacceptable", "no acceptable"]),
     device("ikev1", &["no IKE config found", "NO_PROPOSAL_CHOSEN"]),
 ];

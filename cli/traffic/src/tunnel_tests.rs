@@ -135,3 +135,28 @@ fn a_handshake_that_began_in_clear_is_no_wrong_key() {
     let class = refusal("historian", old, false, &[]);
     assert!(class.problems[0].contains("the peer's log says none of"), "{:?}", class.problems);
 }
+
+// Lines of strongSwan 6.0.1 on the device.
+const IPSEC_REFUSED: [(&str, &str); 5] = [
+    ("unknown-ca", "no issuer certificate found for \"O=Others, CN=Others issuing CA\""),
+    ("self-signed", "self-signed certificate \"O=Test, CN=scada.plant.example\" is not trusted"),
+    ("sha1-signature", "X.509 signature scheme ECDSA_WITH_SHA1_DER not acceptable"),
+    ("weak-proposals", "no acceptable ENCRYPTION_ALGORITHM found"),
+    ("ikev1", "no IKE config found for 192.0.2.10...192.0.2.20, sending NO_PROPOSAL_CHOSEN"),
+];
+
+#[test]
+fn each_line_of_strongswan_is_one_reason_and_no_other() {
+    for (name, line) in IPSEC_REFUSED {
+        for reason in IPSEC_REFUSALS {
+            let class = refusal("scada", reason, false, &lines(line));
+            let expected = if reason.name == name { TrafficVerdict::Pass } else { TrafficVerdict::NotRun };
+            assert_eq!(class.verdict, expected, "{} by {line}", reason.name);
+        }
+    }
+    // A scheme that is refused says nothing of a key's length.
+    let line = lines("IKE signature scheme RSA_EMSA_PKCS1_SHA2_256 not acceptable");
+    assert!(
+        IPSEC_REFUSALS.iter().all(|r| refusal("scada", r, false, &line).verdict == TrafficVerdict::NotRun)
+    );
+}
