@@ -259,7 +259,13 @@ fn what_mkimage_signs_verifies_here_and_its_key_node_is_ours() {
     if !have(&["mkimage", "openssl"]) {
         return;
     }
+    let version = run(Path::new("."), "mkimage", &["-V"]).stdout;
+    let p256_only = String::from_utf8_lossy(&version).contains("version 2023.01");
     for (kind, curve) in [(KeyType::EcdsaP256, "P-256"), (KeyType::EcdsaP384, "P-384")] {
+        if p256_only && kind == KeyType::EcdsaP384 {
+            eprintln!("SKIPPED: `mkimage` 2023.01 does not sign with P-384");
+            continue;
+        }
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         let option = format!("ec_paramgen_curve:{curve}");
