@@ -172,3 +172,20 @@ fn openssl_opens_both_kinds() {
         assert_eq!(output.stdout, public);
     }
 }
+
+#[test]
+fn keys_of_ecdsa_are_made_opened_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::at(&folder.path().join("keys"));
+    for (name, key, kind) in [("a", KeyType::EcdsaP256, "ecdsa256"), ("b", KeyType::EcdsaP384, "ecdsa384")] {
+        let record = store.new_key(&NewKey { key, ..new(name) }, &secret()).unwrap();
+        assert_eq!((record.kind, record.kind_name()), (KeyKind::Ecdsa, kind.to_owned()));
+        let opened = store.load_signing(name, &secret()).unwrap();
+        assert_eq!(opened.signer().public_key(), store.public(name).unwrap().key);
+        assert_eq!(store.check(name, Some(&secret())).unwrap(), record);
+    }
+    // The public key of one under the record of the other.
+    let path = |name: &str| folder.path().join("keys").join(name);
+    fs::copy(path("b.pub.pem"), path("a.pub.pem")).unwrap();
+    assert_eq!(code(&store.public("a").unwrap_err()), (ExitStatus::Keys, "key-mismatch"));
+}
