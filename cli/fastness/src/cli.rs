@@ -94,6 +94,8 @@ pub enum Command {
     Sbom(commands::sbom::Arguments),
     /// Look the image's packages up in databases of vulnerabilities that you bring
     Vulns(commands::vulns::Arguments),
+    /// Verify the records of security events that a device wrote
+    Events(commands::events::Arguments),
     /// List the boards
     Boards(commands::boards::Arguments),
     /// List the layers with their parameters and checks
