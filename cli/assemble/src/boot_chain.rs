@@ -111,8 +111,7 @@ pub fn uboot(plan: &Plan, nodtb: &[u8], board: &[u8], key: &PublicKey) -> Outcom
         }
     }
     let clean = tree.write().map_err(|e| wrong_tree(&e))?;
-    let public = fit::key::PublicKey::from_rsa(key.key.clone());
-    let control = fit::control_fdt::insert_key(&clean, &plan.signing.key, algorithm(plan)?, &public)
+    let control = fit::control_fdt::insert_key(&clean, &plan.signing.key, algorithm(plan)?, &key.key)
         .map_err(|e| wrong_signing(&e))?;
     Ok([nodtb, &control].concat())
 }

@@ -42,8 +42,12 @@ type StoredFiles = Vec<(String, Vec<u8>)>;
 static KEYS: LazyLock<[StoredFiles; 2]> = LazyLock::new(|| {
     ["first", "second"].map(|_| {
         let folder = private_folder();
-        let new =
-            NewKey { name: "NAME".into(), bits: 2048, mark: KeyMark::Development, created: 1_700_000_000 };
+        let new = NewKey {
+            name: "NAME".into(),
+            key: fit::key::KeyType::Rsa2048,
+            mark: KeyMark::Development,
+            created: 1_700_000_000,
+        };
         KeyStore::at(folder.path()).new_key(&new, &Secret::new(PASSPHRASE.to_vec())).unwrap();
         fs::read_dir(folder.path())
             .unwrap()
@@ -125,6 +129,7 @@ pub fn plan() -> Plan {
             linux_source: "linux".into(),
         },
         uboot: KconfigPlan { base: "x".into(), symbols: Default::default() },
+        uboot_patches: Default::default(),
         linux: KconfigPlan { base: "x".into(), symbols: Default::default() },
         cmdline: vec![asked("console=ttyAMA0".to_owned()), asked("panic=5".to_owned())],
         packages: Default::default(),

@@ -1,7 +1,7 @@
 //! What every backend needs for U-Boot.
 
 use diag::{ExitStatus, Failure, Outcome};
-use spec::plan::{FilePlan, Plan};
+use spec::plan::{Asked, FilePlan, PatchPlan, Plan};
 
 /// Where the plan holds U-Boot's whole environment; the device carries the same file to read.
 const ENVIRONMENT: &str = "/usr/lib/fastness/u-boot.env";
@@ -32,5 +32,43 @@ pub(crate) fn environment(plan: &Plan) -> Outcome<String> {
         .hint(
             "without it a refused image would end at U-Boot's prompt; the layer `verified-boot` brings it",
         )),
+    }
+}
+
+/// The plan's patches by file name.
+pub(crate) fn patches(plan: &Plan) -> impl Iterator<Item = (&String, &Asked<PatchPlan>)> {
+    plan.uboot_patches.iter()
+}
+
+/// Refuses a patch that is for other versions of U-Boot than the one that is built; `%` at the end of that one
+/// stands for anything, as in BitBake.
+///
+/// # Errors
+/// `uboot-patch`.
+pub(crate) fn check_version(name: &str, patch: &Asked<PatchPlan>, version: &str) -> Outcome<()> {
+    if patch.value.versions.iter().any(|known| known == version.trim_end_matches('%')) {
+        return Ok(());
+    }
+    let who = patch.origins.first().map(|origin| origin.who.clone()).unwrap_or_default();
+    let message = format!(
+        "the patch `{name}` of {who} is for U-Boot {}, and this is {version}",
+        patch.value.versions.join(" and ")
+    );
+    Err(Failure::error(ExitStatus::Input, "uboot-patch", message)
+        .hint("choose a series with such a U-Boot, or do without what needs the patch"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_for_another_version_is_refused() {
+        let value = PatchPlan { text: String::new(), versions: vec!["2025.01".into(), "2026.01".into()] };
+        let patch = Asked { value, origins: vec![] };
+        check_version("x.patch", &patch, "2025.01").unwrap();
+        check_version("x.patch", &patch, "2026.01%").unwrap();
+        let text = check_version("x.patch", &patch, "2024.01%").unwrap_err().to_string();
+        assert!(text.contains("is for U-Boot 2025.01 and 2026.01, and this is 2024.01%"), "{text}");
     }
 }

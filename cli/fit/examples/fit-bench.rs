@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use fit::build::{Configuration, FitSpec, Image, build};
 use fit::control_fdt::{KeyNode, insert_key};
 use fit::fdt::{Node, Tree};
-use fit::key::{Algorithm, Hash, Padding};
+use fit::key::{Algorithm, Hash, KeyType, Padding};
 use fit::sign::{RsaSigner, SignOptions, Signer, sign_pieces};
 use fit::verify::verify;
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 
-const ALGORITHM: Algorithm = Algorithm { hash: Hash::Sha256, bits: 3072 };
+const ALGORITHM: Algorithm = Algorithm { hash: Hash::Sha256, key: KeyType::Rsa3072 };
 const RUNS: usize = 5;
 const ITS: &str = r#"/dts-v1/; / { description = "x"; images {
 kernel { description = "k"; data = /incbin/("kernel"); type = "kernel"; arch = "arm64"; os = "linux"; load = <0x40400000>; entry = <0x40400000>; compression = "none"; hash-1 { algo = "sha256"; }; };
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let megabytes: usize = std::env::args().nth(1).map_or(Ok(100), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
     let at = folder.path();
-    let key = RsaPrivateKey::new(&mut rand_core::OsRng, ALGORITHM.bits)?;
+    let key = RsaPrivateKey::new(&mut rand_core::OsRng, ALGORITHM.key.bits())?;
     std::fs::write(at.join("dev.key"), key.to_pkcs8_pem(LineEnding::LF)?.as_bytes())?;
     std::fs::write(at.join("x.its"), ITS)?;
     std::fs::write(at.join("kernel"), noise(megabytes * 1_000_000))?;

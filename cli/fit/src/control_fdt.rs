@@ -1,9 +1,11 @@
 //! Keys in U-Boot's control FDT: insert, remove, list.
 //!
-//! Only RSA keys that are required for configurations are ever written. See [`crate::binary`] for the control
+//! Only keys that are required for configurations are ever written. See [`crate::binary`] for the control
 //! FDT inside of a shipped U-Boot.
 //!
-//! Source: U-Boot `doc/usage/fit/signature.rst`, "Public Key Storage"; `lib/rsa/rsa-sign.c`.
+//! Source: U-Boot `doc/usage/fit/signature.rst`, "Public Key Storage"; `lib/rsa/rsa-sign.c`,
+//! `lib/ecdsa/ecdsa-libcrypto.c`. `mkimage` calls the node of an ECDSA key `NAME` where that of an RSA key is `key-NAME`; here
+//! both are `key-NAME`. U-Boot looks at what is in the node, not at its name.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,14 +55,7 @@ pub fn insert_key(
     algorithm: Algorithm,
     key: &PublicKey,
 ) -> Result<Vec<u8>, FitError> {
-    if key.bits() != algorithm.bits {
-        return Err(FitError::Key(format!(
-            "`{}` needs a key of {} bits, but `{name}` has {}",
-            algorithm.name(),
-            algorithm.bits,
-            key.bits()
-        )));
-    }
+    key.must_fit(algorithm, name)?;
     let node_name = format!("key-{name}");
     if name.is_empty()
         || !node_name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))

@@ -1,165 +1,47 @@
-//! RSA keys as U-Boot uses them, and the names of algorithms.
+//! Public keys as U-Boot uses them: RSA, and ECDSA on P-256 and P-384.
 
-use rsa::pkcs8::{DecodePublicKey, EncodePublicKey};
+mod ecdsa;
+mod rsa_node;
+
+use rsa::RsaPublicKey;
+use rsa::pkcs8::{DecodePublicKey, Document, EncodePublicKey, LineEnding};
 use rsa::traits::PublicKeyParts;
-use rsa::{BigUint, RsaPublicKey};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::FitError;
 
-/// Hash algorithms that are accepted; nothing older.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Hash {
-    /// SHA-256.
-    Sha256,
-    /// SHA-384.
-    Sha384,
-    /// SHA-512.
-    Sha512,
-}
+pub use crate::algorithm::{Algorithm, Hash, KeyType, Padding};
 
-impl Hash {
-    /// As U-Boot spells it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha384 => "sha384",
-            Self::Sha512 => "sha512",
-        }
-    }
-
-    /// The hash of that name.
-    ///
-    /// # Errors
-    /// For every other name, SHA-1, MD5 and CRC-32 among them.
-    pub fn parse(name: &str) -> Result<Self, FitError> {
-        match name {
-            "sha256" => Ok(Self::Sha256),
-            "sha384" => Ok(Self::Sha384),
-            "sha512" => Ok(Self::Sha512),
-            other => Err(FitError::Algorithm {
-                found: other.to_owned(),
-                expected: "`sha256`, `sha384` or `sha512`".to_owned(),
-            }),
-        }
-    }
-
-    /// The digest of the parts, one after the other.
-    #[must_use]
-    pub fn digest(self, parts: &[&[u8]]) -> Vec<u8> {
-        fn of<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
-            let mut hasher = D::new();
-            for part in parts {
-                hasher.update(part);
-            }
-            hasher.finalize().to_vec()
-        }
-        match self {
-            Self::Sha256 => of::<Sha256>(parts),
-            Self::Sha384 => of::<Sha384>(parts),
-            Self::Sha512 => of::<Sha512>(parts),
-        }
-    }
-}
-
-/// Signature paddings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Padding {
-    /// RSASSA-PKCS1-v1_5 (RFC 8017, 8.2).
-    #[serde(rename = "pkcs-1.5")]
-    Pkcs1v15,
-    /// RSASSA-PSS (RFC 8017, 8.1), salt as long as the hash.
-    #[serde(rename = "pss")]
-    Pss,
-}
-
-impl Padding {
-    /// As U-Boot spells it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pkcs1v15 => "pkcs-1.5",
-            Self::Pss => "pss",
-        }
-    }
-
-    /// The padding of that name.
-    ///
-    /// # Errors
-    /// For every other name.
-    pub fn parse(name: &str) -> Result<Self, FitError> {
-        match name {
-            "pkcs-1.5" => Ok(Self::Pkcs1v15),
-            "pss" => Ok(Self::Pss),
-            other => Err(FitError::Algorithm {
-                found: other.to_owned(),
-                expected: "`pkcs-1.5` or `pss`".to_owned(),
-            }),
-        }
-    }
-}
-
-/// A signature algorithm: hash and RSA modulus size in bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Algorithm {
-    /// Hash.
-    pub hash: Hash,
-    /// Modulus in bits: 2048, 3072 or 4096.
-    pub bits: usize,
-}
-
-impl Algorithm {
-    /// From U-Boot's spelling, such as `sha256,rsa3072`.
-    ///
-    /// # Errors
-    /// For every algorithm that is unknown or too weak.
-    pub fn parse(text: &str) -> Result<Self, FitError> {
-        let unknown = || {
-            FitError::Algorithm {
-            found: text.to_owned(),
-            expected: "one of sha256, sha384, sha512 with one of rsa2048, rsa3072, rsa4096, such as `sha256,rsa3072`"
-                .to_owned(),
-        }
-        };
-        let (hash, key) = text.split_once(',').ok_or_else(unknown)?;
-        let bits = match key {
-            "rsa2048" => 2048,
-            "rsa3072" => 3072,
-            "rsa4096" => 4096,
-            _ => return Err(unknown()),
-        };
-        Ok(Self { hash: Hash::parse(hash).map_err(|_| unknown())?, bits })
-    }
-
-    /// As U-Boot spells it.
-    #[must_use]
-    pub fn name(self) -> String {
-        format!("{},rsa{}", self.hash.name(), self.bits)
-    }
-}
-
-/// An RSA public key.
+/// A public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey(pub(crate) RsaPublicKey);
+pub enum PublicKey {
+    /// RSA of any size; which are used, the algorithm says.
+    Rsa(RsaPublicKey),
+    /// A point of P-256.
+    P256(p256::PublicKey),
+    /// A point of P-384.
+    P384(p384::PublicKey),
+}
 
 impl PublicKey {
     /// Wraps a key of the `rsa` crate.
     #[must_use]
     pub fn from_rsa(key: RsaPublicKey) -> Self {
-        Self(key)
+        Self::Rsa(key)
     }
 
-    /// From a PEM SubjectPublicKeyInfo (RFC 5280, 4.1).
+    /// From a PEM SubjectPublicKeyInfo (RFC 5280, 4.1; RFC 5480).
     ///
     /// # Errors
-    /// When it is something else.
+    /// When it is something else, a point that is not on its curve among it.
     pub fn from_pem(pem: &str) -> Result<Self, FitError> {
         RsaPublicKey::from_public_key_pem(pem)
-            .map(Self)
-            .map_err(|e| FitError::Key(format!("expected a PEM public key (RSA), found something else: {e}")))
+            .map(Self::Rsa)
+            .or_else(|_| p256::PublicKey::from_public_key_pem(pem).map(Self::P256))
+            .or_else(|_| p384::PublicKey::from_public_key_pem(pem).map(Self::P384))
+            .map_err(|e| {
+                let what = "a PEM public key (RSA, or ECDSA on P-256 or P-384)";
+                FitError::Key(format!("expected {what}, found something else: {e}"))
+            })
     }
 
     /// The public half of a PEM PKCS#8 private key that is not encrypted.
@@ -167,8 +49,15 @@ impl PublicKey {
     /// # Errors
     /// When it is something else; the message never holds key material.
     pub fn from_private_pem(pem: &str) -> Result<Self, FitError> {
-        use crate::sign::{RsaSigner, Signer};
-        RsaSigner::from_pem(pem).map(|signer| signer.public_key())
+        crate::sign::signer_from_pem(pem).map(|signer| signer.public_key())
+    }
+
+    /// A point of a curve from its uncompressed form (SEC 1, 2.3.3): 4, x, y.
+    ///
+    /// # Errors
+    /// When it is no point of P-256 or P-384.
+    pub fn from_sec1(bytes: &[u8]) -> Result<Self, FitError> {
+        ecdsa::point(bytes)
     }
 
     /// As a PEM SubjectPublicKeyInfo.
@@ -176,21 +65,81 @@ impl PublicKey {
     /// # Errors
     /// When the key cannot be encoded.
     pub fn to_pem(&self) -> Result<String, FitError> {
-        self.0
-            .to_public_key_pem(rsa::pkcs8::LineEnding::LF)
+        self.to_der()?
+            .to_pem("PUBLIC KEY", LineEnding::LF)
             .map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))
     }
 
-    /// Whether a signature of a digest is one of this key.
-    #[must_use]
-    pub fn holds(&self, hash: Hash, padding: Padding, digest: &[u8], signature: &[u8]) -> bool {
-        crate::verify::signature_holds(&self.0, padding, hash, digest, signature)
+    /// As a DER SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// When the key cannot be encoded.
+    pub fn to_der(&self) -> Result<Document, FitError> {
+        match self {
+            Self::Rsa(key) => key.to_public_key_der(),
+            Self::P256(key) => key.to_public_key_der(),
+            Self::P384(key) => key.to_public_key_der(),
+        }
+        .map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))
     }
 
-    /// Modulus in bits.
+    /// Whether a signature of a digest, as a FIT holds it, is one of this key. `padding` counts for RSA only.
+    #[must_use]
+    pub fn holds(&self, hash: Hash, padding: Padding, digest: &[u8], signature: &[u8]) -> bool {
+        crate::verify::signature_holds(self, padding, hash, digest, signature)
+    }
+
+    /// A signature that was made elsewhere, as a FIT holds it; nothing when it is not one of this key. One of
+    /// ECDSA may also be in DER (RFC 3279, 2.2.3), as `openssl dgst` writes it.
+    #[must_use]
+    pub fn accepted(&self, hash: Hash, padding: Padding, digest: &[u8], signature: &[u8]) -> Option<Vec<u8>> {
+        let holds = |signature: &[u8]| self.holds(hash, padding, digest, signature);
+        if holds(signature) {
+            return Some(signature.to_vec());
+        }
+        ecdsa::raw_of_der(self, signature).filter(|raw| holds(raw))
+    }
+
+    /// Kind and size as U-Boot spells them, such as `rsa3072` or `ecdsa256`; also for sizes that are not used.
+    #[must_use]
+    pub fn kind_name(&self) -> String {
+        match self {
+            Self::Rsa(_) => format!("rsa{}", self.bits()),
+            Self::P256(_) => KeyType::EcdsaP256.name().to_owned(),
+            Self::P384(_) => KeyType::EcdsaP384.name().to_owned(),
+        }
+    }
+
+    /// Kind and size; nothing for a size that is not used.
+    #[must_use]
+    pub fn kind(&self) -> Option<KeyType> {
+        KeyType::parse(&self.kind_name())
+    }
+
+    /// Size of the modulus, or of the curve's field, in bits.
     #[must_use]
     pub fn bits(&self) -> usize {
-        self.0.n().bits()
+        match self {
+            Self::Rsa(key) => key.n().bits(),
+            Self::P256(_) => 256,
+            Self::P384(_) => 384,
+        }
+    }
+
+    /// Whether the key is one for that algorithm.
+    ///
+    /// # Errors
+    /// When it is of another kind or size; `name` is the key's.
+    pub(crate) fn must_fit(&self, algorithm: Algorithm, name: &str) -> Result<(), FitError> {
+        if self.kind() == Some(algorithm.key) {
+            return Ok(());
+        }
+        Err(FitError::Key(format!(
+            "`{}` needs a key of the kind {}, but `{name}` is {}",
+            algorithm.name(),
+            algorithm.key.name(),
+            self.kind_name()
+        )))
     }
 
     /// SHA-256 of the DER SubjectPublicKeyInfo, lower-case hexadecimal.
@@ -198,94 +147,34 @@ impl PublicKey {
     /// # Errors
     /// When the key cannot be encoded.
     pub fn fingerprint(&self) -> Result<String, FitError> {
-        let der = self.0.to_public_key_der().map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))?;
-        Ok(hex(&Hash::Sha256.digest(&[der.as_bytes()])))
+        Ok(hex(&Hash::Sha256.digest(&[self.to_der()?.as_bytes()])))
     }
 
-    /// The properties that U-Boot's RSA code reads (`lib/rsa/rsa-verify.c`).
+    /// The properties that U-Boot reads (`lib/rsa/rsa-verify.c`, `lib/ecdsa/ecdsa-verify.c`).
     pub(crate) fn uboot_properties(&self) -> Result<Vec<(&'static str, Vec<u8>)>, FitError> {
-        let bytes = self.bits().div_ceil(8);
-        let modulus = self.0.n();
-        let r_squared = BigUint::from(2u8).modpow(&BigUint::from(2 * self.bits()), modulus);
-        let exponent = self.0.e().to_bytes_be();
-        if exponent.len() > 8 {
-            return Err(FitError::Key("its exponent is longer than 64 bits".to_owned()));
+        match self {
+            Self::Rsa(key) => rsa_node::properties(key),
+            Self::P256(_) | Self::P384(_) => Ok(ecdsa::properties(self)),
         }
-        let low = modulus.to_bytes_le().iter().take(4).rev().fold(0u32, |acc, b| acc << 8 | u32::from(*b));
-        Ok(vec![
-            ("rsa,num-bits", u32::try_from(self.bits()).unwrap_or(u32::MAX).to_be_bytes().to_vec()),
-            ("rsa,modulus", left_padded(&modulus.to_bytes_be(), bytes)),
-            ("rsa,exponent", left_padded(&exponent, 8)),
-            ("rsa,r-squared", left_padded(&r_squared.to_bytes_be(), bytes)),
-            ("rsa,n0-inverse", inverse_mod_2_32(low).wrapping_neg().to_be_bytes().to_vec()),
-        ])
     }
 
     /// A key from the properties of a control FDT's key node. What can be derived must agree.
     pub(crate) fn from_uboot(get: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, FitError> {
-        let need =
-            |name: &str| get(name).ok_or_else(|| FitError::Key(format!("the key node lacks `{name}`")));
-        let large = need("rsa,modulus")?;
-        if !(256..=512).contains(&large.len()) || large.last().is_none_or(|byte| byte % 2 == 0) {
-            return Err(FitError::Key(format!(
-                "the key node holds no RSA key of 2048 to 4096 bits: its modulus has {} bytes",
-                large.len()
-            )));
+        match (get("ecdsa,curve"), get("rsa,modulus")) {
+            (Some(_), Some(_)) => Err(FitError::Key("the key node holds two keys: RSA and ECDSA".to_owned())),
+            (Some(curve), None) => ecdsa::from_properties(&curve, get),
+            (None, _) => rsa_node::from_properties(get).map(Self::Rsa),
         }
-        let (modulus, exponent) =
-            (BigUint::from_bytes_be(&large), BigUint::from_bytes_be(&need("rsa,exponent")?));
-        let key = RsaPublicKey::new(modulus, exponent)
-            .map_err(|e| FitError::Key(format!("the key node holds no RSA key: {e}")))?;
-        let key = Self(key);
-        for (name, expected) in key.uboot_properties()? {
-            if need(name)? != expected {
-                return Err(FitError::Key(format!(
-                    "`{name}` of the key node does not belong to its modulus"
-                )));
-            }
-        }
-        Ok(key)
     }
 }
 
-/// Inverse of an odd number modulo 2^32, by Newton's iteration.
-fn inverse_mod_2_32(odd: u32) -> u32 {
-    let mut inverse = odd;
-    for _ in 0..4 {
-        inverse = inverse.wrapping_mul(2u32.wrapping_sub(odd.wrapping_mul(inverse)));
-    }
-    inverse
-}
-
-fn left_padded(bytes: &[u8], length: usize) -> Vec<u8> {
-    let mut out = vec![0; length.saturating_sub(bytes.len())];
-    out.extend_from_slice(bytes);
-    out
+/// The value of a property that a key node must have.
+fn need(get: &impl Fn(&str) -> Option<Vec<u8>>, name: &str) -> Result<Vec<u8>, FitError> {
+    get(name).ok_or_else(|| FitError::Key(format!("the key node lacks `{name}`")))
 }
 
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weak_and_unknown_algorithms_are_refused_with_the_list() {
-        assert_eq!(Algorithm::parse("sha256,rsa3072").unwrap().name(), "sha256,rsa3072");
-        for weak in ["sha1,rsa2048", "sha256,rsa1024", "md5,rsa2048", "sha256", "crc32,rsa2048"] {
-            let text = Algorithm::parse(weak).unwrap_err().to_string();
-            assert!(text.contains(weak) && text.contains("rsa3072"), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_inverse_is_an_inverse() {
-        for odd in [1u32, 3, 0xffff_ffff, 0x1234_5679] {
-            assert_eq!(odd.wrapping_mul(inverse_mod_2_32(odd)), 1);
-        }
-    }
 }

@@ -14,6 +14,7 @@
 //! Source: U-Boot `doc/usage/fit/source_file_format.rst` and `signature.rst`; the
 //! Devicetree Specification 0.4, chapter 5.
 
+mod algorithm;
 pub mod binary;
 pub mod build;
 pub mod control_fdt;

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::FitError;
-use crate::key::{Algorithm, Hash, Padding, PublicKey, hex};
+use crate::key::{Algorithm, Hash, KeyType, Padding, PublicKey, hex};
 use crate::sign::Message;
 
 /// Most bytes that a request may cover: a FIT's structure without its images.
@@ -24,10 +24,11 @@ pub struct SigningRequest {
     pub key_name: String,
     /// SHA-256 of the wanted key's SubjectPublicKeyInfo (DER), lower-case hexadecimal.
     pub key_fingerprint: String,
-    /// Hash and key size, such as `sha256,rsa3072`.
+    /// Hash and kind of key, such as `sha256,rsa3072`.
     pub algorithm: String,
-    /// `pss` or `pkcs-1.5`.
-    pub padding: Padding,
+    /// `pss` or `pkcs-1.5`; of RSA only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<Padding>,
     /// Digest of the covered bytes, lower-case hexadecimal.
     pub digest: String,
 }
@@ -42,8 +43,8 @@ impl SigningRequest {
             schema_version: 1,
             key_name: key_name.to_owned(),
             key_fingerprint: key.fingerprint()?,
-            algorithm: Algorithm { hash: message.hash, bits: key.bits() }.name(),
-            padding: message.padding,
+            algorithm: format!("{},{}", message.hash.name(), key.kind_name()),
+            padding: key.kind().is_none_or(KeyType::is_rsa).then_some(message.padding),
             digest: hex(&message.digest()),
         })
     }

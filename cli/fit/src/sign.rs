@@ -4,17 +4,16 @@
 //! nodes; never only a part of them. Source: U-Boot `tools/image-host.c`
 //! (`fit_config_process_sig`) and `boot/fdt_region.c`, read at v2025.01.
 
+mod signer;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
-
-use rand_core::SeedableRng;
-use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
-use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
-use sha2::{Sha256, Sha384, Sha512};
 
 use crate::FitError;
 use crate::fdt::{Node, Piece, Pieces, Tree};
 use crate::key::{Algorithm, Hash, Padding, PublicKey};
+
+pub use signer::{EcdsaSigner, RsaSigner, signer_from_der, signer_from_pem};
 
 /// Properties of a configuration that are no references to images (`boot/image-fit-sig.c`).
 const NO_REFERENCES: &[&str] = &["description", "compatible", "default"];
@@ -38,7 +37,7 @@ pub trait Signer {
 pub struct Message<'a> {
     /// Hash.
     pub hash: Hash,
-    /// Padding.
+    /// Padding, of RSA only.
     pub padding: Padding,
     /// The covered bytes of the FIT, in their order; the last part are the names of properties.
     pub parts: &'a [&'a [u8]],
@@ -52,59 +51,6 @@ impl Message<'_> {
     }
 }
 
-/// An RSA private key in memory; wiped when dropped.
-pub struct RsaSigner(RsaPrivateKey);
-
-impl RsaSigner {
-    /// Wraps a key.
-    #[must_use]
-    pub fn new(key: RsaPrivateKey) -> Self {
-        Self(key)
-    }
-
-    /// From a PEM PKCS#8 private key that is not encrypted (RFC 5208, 5).
-    ///
-    /// # Errors
-    /// When it is something else; the message never holds key material.
-    pub fn from_pem(pem: &str) -> Result<Self, FitError> {
-        RsaPrivateKey::from_pkcs8_pem(pem).map(Self).map_err(|_| {
-            FitError::Key(
-                "expected a PEM private key (RSA, PKCS#8, not encrypted), found something else".to_owned(),
-            )
-        })
-    }
-}
-
-impl Signer for RsaSigner {
-    fn public_key(&self) -> PublicKey {
-        PublicKey::from_rsa(self.0.to_public_key())
-    }
-
-    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
-        let (digest, hash, padding) = (&message.digest(), message.hash, message.padding);
-        // Images are reproducible: blinding and the PSS salt come from the key and the
-        // digest. RFC 8017 allows any salt; one message always gets the same signature.
-        let der = self.0.to_pkcs8_der().map_err(|e| FitError::Key(format!("cannot be encoded: {e}")))?;
-        let seed = Hash::Sha256.digest(&[b"fastness deterministic salt", der.as_bytes(), digest.as_slice()]);
-        let mut rng = rand_chacha::ChaCha20Rng::from_seed(seed.try_into().unwrap_or([0; 32]));
-        let signed = match (padding, hash) {
-            (Padding::Pkcs1v15, Hash::Sha256) => {
-                self.0.sign_with_rng(&mut rng, Pkcs1v15Sign::new::<Sha256>(), digest)
-            }
-            (Padding::Pkcs1v15, Hash::Sha384) => {
-                self.0.sign_with_rng(&mut rng, Pkcs1v15Sign::new::<Sha384>(), digest)
-            }
-            (Padding::Pkcs1v15, Hash::Sha512) => {
-                self.0.sign_with_rng(&mut rng, Pkcs1v15Sign::new::<Sha512>(), digest)
-            }
-            (Padding::Pss, Hash::Sha256) => self.0.sign_with_rng(&mut rng, Pss::new::<Sha256>(), digest),
-            (Padding::Pss, Hash::Sha384) => self.0.sign_with_rng(&mut rng, Pss::new::<Sha384>(), digest),
-            (Padding::Pss, Hash::Sha512) => self.0.sign_with_rng(&mut rng, Pss::new::<Sha512>(), digest),
-        };
-        signed.map_err(|e| FitError::Key(format!("cannot sign: {e}")))
-    }
-}
-
 /// How to sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignOptions {
@@ -112,7 +58,7 @@ pub struct SignOptions {
     pub key_name: String,
     /// Algorithm.
     pub algorithm: Algorithm,
-    /// Padding.
+    /// Padding, of RSA only.
     pub padding: Padding,
     /// Time stamp in seconds (SOURCE_DATE_EPOCH).
     pub timestamp: u32,
@@ -226,7 +172,7 @@ impl Place<'_> {
         // A property's value follows its token, its length and the offset of its name.
         let start = value.start + 12;
         blob.get_mut(start..start + signature.len())
-            .filter(|_| signature.len() == algorithm.bits / 8)
+            .filter(|_| signature.len() == algorithm.key.signature_bytes())
             .ok_or_else(|| FitError::Key("the signature has an unexpected length".to_owned()))?
             .copy_from_slice(&signature);
         Ok(())
@@ -234,15 +180,7 @@ impl Place<'_> {
 }
 
 fn check_options(options: &SignOptions, signer: &dyn Signer) -> Result<(), FitError> {
-    let bits = signer.public_key().bits();
-    if bits != options.algorithm.bits {
-        return Err(FitError::Key(format!(
-            "`{}` needs a key of {} bits, but `{}` has {bits}",
-            options.algorithm.name(),
-            options.algorithm.bits,
-            options.key_name
-        )));
-    }
+    signer.public_key().must_fit(options.algorithm, &options.key_name)?;
     if !options.node.starts_with("signature") || !crate::build::is_node_name(&options.node) {
         return Err(FitError::Spec(format!(
             "`{}` is no name for a signature: expected `signature-1` or the like",
@@ -280,9 +218,11 @@ fn prepare(tree: &mut Tree<'_>, configuration: &str, options: &SignOptions) -> R
     node.properties.clear();
     node.set_text("algo", &options.algorithm.name());
     node.set_text("key-name-hint", &options.key_name);
-    node.set_text("padding", options.padding.name());
+    if options.algorithm.key.is_rsa() {
+        node.set_text("padding", options.padding.name());
+    }
     node.set_texts("sign-images", &kinds.iter().map(String::as_str).collect::<Vec<_>>());
-    node.set("value", vec![0; options.algorithm.bits / 8]);
+    node.set("value", vec![0; options.algorithm.key.signature_bytes()]);
     node.set_text("signer-name", "fastness");
     node.set_text("signer-version", env!("CARGO_PKG_VERSION"));
     node.set_cell("timestamp", options.timestamp);

@@ -13,7 +13,7 @@ use common::{empty, options, other_key, private_key, signed, signer, trusted, un
 use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::external::{Placement, externalise};
 use fit::fdt::Tree;
-use fit::key::{Algorithm, Hash, Padding};
+use fit::key::{Algorithm, Hash, KeyType, Padding};
 use fit::sign::{RsaSigner, Signer, sign};
 use fit::verify::{verify, verify_with_control};
 use rsa::RsaPrivateKey;
@@ -95,7 +95,7 @@ fn what_mkimage_signs_verifies_here() {
     let folder = folder_with_key(private_key());
     for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
         for padding in ["pkcs-1.5", "pss"] {
-            let algorithm = Algorithm { hash, bits: 2048 };
+            let algorithm = Algorithm { hash, key: KeyType::Rsa2048 };
             let keys = [KeyNode::required("dev", algorithm, signer().public_key())];
             let blob = mkimage_signed(folder.path(), &its(&algorithm.name(), padding, ALL), &[]);
             let report = verify(&blob, &keys, false).unwrap();
@@ -124,8 +124,12 @@ fn what_a_mkimage_that_signs_nothing_leaves_is_refused() {
         assert!(!report.ok, "{report:?}");
         report.all_problems().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")
     };
-    let keyed =
-        insert_key(&empty(), "dev", Algorithm { hash: Hash::Sha256, bits: 2048 }, &signer().public_key());
+    let keyed = insert_key(
+        &empty(),
+        "dev",
+        Algorithm { hash: Hash::Sha256, key: KeyType::Rsa2048 },
+        &signer().public_key(),
+    );
     let text = told(&keyed.unwrap());
     assert!(text.contains("has no value: it was never signed"), "{text}");
     assert!(text.contains("no good signature of `conf` by the required key `dev`"), "{text}");
@@ -198,14 +202,14 @@ fn larger_keys_give_the_same_bytes_too() {
     if !have(&["mkimage", "dtc", "openssl"]) {
         return;
     }
-    for bits in [3072, 4096] {
-        let key = RsaPrivateKey::new(&mut rand_core::OsRng, bits).unwrap();
+    for kind in [KeyType::Rsa3072, KeyType::Rsa4096] {
+        let key = RsaPrivateKey::new(&mut rand_core::OsRng, kind.bits()).unwrap();
         let mut options = options(Padding::Pkcs1v15);
-        options.algorithm.bits = bits;
+        options.algorithm.key = kind;
         let signer = RsaSigner::new(key.clone());
         let blob = sign(unsigned(), &options, &signer).unwrap();
         let (ours, theirs) = resigned_by_mkimage(&blob, &key);
-        assert_eq!(ours, theirs, "{bits} bits");
+        assert_eq!(ours, theirs, "{kind:?}");
         let control = insert_key(&empty(), "dev", options.algorithm, &signer.public_key()).unwrap();
         assert!(verify_with_control(&blob, &control).unwrap().ok);
         assert_key_node_as_mkimage_writes_it(&key, options.algorithm);

@@ -7,7 +7,7 @@ mod common;
 use common::{control, options, other_key, private_key, signed, signer, trusted, unsigned};
 use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::fdt::{Node, Tree};
-use fit::key::{Algorithm, Hash, Padding};
+use fit::key::{Algorithm, Hash, KeyType, Padding};
 use fit::sign::{RsaSigner, Signer, sign, sign_all};
 use fit::verify::verify;
 #[test]
@@ -27,7 +27,7 @@ fn every_hash_and_padding_signs_and_verifies() {
     for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
         for padding in [Padding::Pss, Padding::Pkcs1v15] {
             let mut options = options(padding);
-            options.algorithm = Algorithm { hash, bits: 2048 };
+            options.algorithm = Algorithm { hash, key: KeyType::Rsa2048 };
             let blob = sign(unsigned(), &options, &signer).unwrap();
             let empty = Tree { root: Node::new(""), ..Tree::default() }.write().unwrap();
             let control = insert_key(&empty, "dev", options.algorithm, &signer.public_key()).unwrap();
@@ -68,9 +68,9 @@ fn rotation_accepts_any_of_two_and_all_needs_both() {
 #[test]
 fn the_wrong_size_of_key_is_refused_when_signing() {
     let mut options = options(Padding::Pss);
-    options.algorithm.bits = 3072;
+    options.algorithm.key = KeyType::Rsa3072;
     let text = sign(unsigned(), &options, &RsaSigner::new(private_key().clone())).unwrap_err().to_string();
-    assert!(text.contains("needs a key of 3072 bits, but `dev` has 2048"), "{text}");
+    assert!(text.contains("needs a key of the kind rsa3072, but `dev` is rsa2048"), "{text}");
 }
 
 #[test]

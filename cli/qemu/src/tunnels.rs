@@ -16,19 +16,22 @@ use record::{ImageRecord, Role, TrafficVerdict, TunnelClass};
 use spec::plan::{Plan, TunnelFacts};
 use traffic::hub::{self, Port};
 use traffic::pcap::Pcap;
-use traffic::tunnel::{self as judge, IPSEC_REFUSALS, Probe};
+use traffic::tunnel::{self as judge, Probe};
 
 use crate::boot::{absolute, file, watch};
 use crate::files::{clone_sparse, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
 use crate::peer::{self, Peer};
 
+mod ipsec;
+mod openvpn;
+
 /// Files by their path, each with its mode; a folder has no content.
 pub type Tree = BTreeMap<String, (u32, Option<Vec<u8>>)>;
 
 /// Identities for one test.
 pub struct Identities {
-    /// Below `/var` of the device, for the tunnels with strongSwan.
+    /// Below `/var` of the device.
     pub device: Tree,
     /// Each tunnel's peer, below a folder of the tunnel's name.
     pub peers: BTreeMap<String, Tree>,
@@ -39,8 +42,6 @@ pub struct Identities {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// All frames of the plant's wire.
-const PCAP: &str = "boot/tunnels.pcap";
 /// What the journal needs to be read from outside.
 const JOURNAL: &str = " systemd.journald.forward_to_console=1 systemd.journald.max_level_console=debug \
                         systemd.journald.tty_path=/dev/console";
@@ -56,38 +57,39 @@ pub fn prove(
     identities: &Identities,
     limit: Duration,
 ) -> Outcome<Vec<TunnelClass>> {
-    let tunnels = &plan.network.tunnels;
     let mut out = Vec::new();
-    for (name, facts) in tunnels.iter().filter(|(_, facts)| facts.kind != "strongswan") {
-        let why = format!(
-            "there is no scenario for `{}` yet: its tls-crypt-v2 keys come from openvpn itself",
-            facts.kind
-        );
-        out.push(not_shown(name, "negotiated", why));
+    let mut wires: BTreeMap<&str, Vec<Subject<'_>>> = BTreeMap::new();
+    for (name, facts) in &plan.network.tunnels {
+        match facts.networks_v4.first().filter(|_| facts.local_address.contains('.')) {
+            Some(inner) => wires.entry(&facts.interface).or_default().push((name, facts, inner)),
+            None => {
+                out.push(not_shown(name, "negotiated", "the peer machine speaks IPv4 only".to_owned()));
+            }
+        }
     }
-    for (name, facts) in tunnels.iter().filter(|(_, facts)| facts.kind == "strongswan") {
-        let Some(inner) = facts.networks_v4.first().filter(|_| facts.local_address.contains('.')) else {
-            out.push(not_shown(name, "negotiated", "the peer machine speaks IPv4 only".to_owned()));
-            continue;
-        };
-        out.extend(one(plan, record, folder, identities, limit, (name, facts, inner))?);
+    // One pair of machines for each interface: its peers are neighbours on one wire.
+    for (number, (interface, subjects)) in wires.into_iter().enumerate() {
+        let suffix = if number == 0 { String::new() } else { format!("-{interface}") };
+        out.extend(session(plan, record, folder, identities, limit, &subjects, &suffix)?);
     }
     out.sort_by(|a, b| a.tunnel.cmp(&b.tunnel));
     Ok(out)
 }
 
+/// A tunnel: its name, its facts, the first network behind its peer.
 type Subject<'a> = (&'a String, &'a TunnelFacts, &'a String);
 
-fn one(
+/// Two machines on one wire, and all its tunnels one after the other.
+fn session(
     plan: &Plan,
     record: &ImageRecord,
     folder: &Path,
     identities: &Identities,
     limit: Duration,
-    subject: Subject<'_>,
+    subjects: &[Subject<'_>],
+    suffix: &str,
 ) -> Outcome<Vec<TunnelClass>> {
-    let (name, facts, _) = subject;
-    let logs = [folder.join("boot/device"), folder.join("boot/peer")];
+    let logs = [folder.join(format!("boot/device{suffix}")), folder.join(format!("boot/peer{suffix}"))];
     for path in &logs {
         fs::create_dir_all(path).map_err(|e| Failure::io("make", path, &e))?;
     }
@@ -99,7 +101,9 @@ fn one(
     let disk = at.join("disk.img");
     provision(plan, record, folder, &disk, &identities.device, &at)?;
     let script = at.join("peer.script");
-    peer::write(&script, &peer::script(&peer_files(plan, name, identities), &addresses(plan, subject))?)?;
+    let files: Vec<_> = subjects.iter().flat_map(|subject| peer_files(plan, *subject, identities)).collect();
+    let own: Vec<_> = subjects.iter().flat_map(|subject| addresses(plan, *subject)).collect();
+    peer::write(&script, &peer::script(&files, &own)?)?;
 
     let image = absolute(&folder.join(&file(record, Role::Disk)?.path))?;
     let mut device = MachineSpec::new(plan, Path::new(""), &image, &logs[0])?;
@@ -114,7 +118,8 @@ fn one(
     other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
     other.direct = Some(Direct { kernel, append: peer::append(&plan.board.console), second: Some(script) });
 
-    let wire = plan.board.interfaces.iter().position(|i| *i == facts.interface).unwrap_or(0);
+    let interface = subjects.first().map(|(_, facts, _)| &facts.interface);
+    let wire = plan.board.interfaces.iter().position(|i| Some(i) == interface).unwrap_or(0);
     let (mut ports, mut peer_port) = (Vec::new(), None);
     let bind = |sockets: &Path, index: usize| {
         let (near, far) = wire_sockets(index);
@@ -125,134 +130,59 @@ fn one(
         peer_port = Some(bind(sockets, 0)?);
         Ok(())
     })?;
-    let device_machine = Machine::start_with(&device, |sockets| {
+    let mut device_machine = Machine::start_with(&device, |sockets| {
         for index in 0..device.interfaces {
             ports.push(bind(sockets, index)?);
         }
         Ok(())
     })?;
     let device_port = ports.remove(wire);
-    let (Some(peer_port), pcap) = (peer_port, folder.join(PCAP)) else { return Ok(Vec::new()) };
+    let recorded = format!("boot/tunnels{suffix}.pcap");
+    let (Some(peer_port), pcap) = (peer_port, folder.join(&recorded)) else { return Ok(Vec::new()) };
     let recording = Pcap::create(&pcap).map_err(|e| Failure::io("write", &pcap, &e))?;
+    let sealed: Vec<_> = subjects.iter().map(|subject| sealed(*subject)).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let hub =
-            scope.spawn(|| hub::run(&device_port, &peer_port, &ports, &facts.networks_v4, recording, &stop));
-        let judged = scenario(plan, identities, limit, subject, device_machine, peer_machine);
+        let hub = scope.spawn(|| hub::run(&device_port, &peer_port, &ports, &sealed, recording, &stop));
+        let judged = (|| {
+            let mut peer = Peer::ready(peer_machine, limit)?;
+            watch(&mut device_machine, Instant::now() + limit)?;
+            let mut out = Vec::new();
+            for subject in subjects {
+                let ends = Ends { device: &device_machine, peer: &mut peer };
+                out.extend(match subject.1.kind.as_str() {
+                    "strongswan" => ipsec::scenario(plan, identities, *subject, ends)?,
+                    "openvpn" => openvpn::scenario(plan, identities, *subject, ends)?,
+                    kind => vec![not_shown(subject.0, "negotiated", format!("no scenario for `{kind}`"))],
+                });
+            }
+            Ok::<_, Failure>(out)
+        })();
         stop.store(true, Ordering::Release);
         let sent = hub.join().unwrap_or_else(|_| Err(std::io::Error::other("the hub ended with a panic")));
         let sent = sent.map_err(|e| Failure::io("record the wire in", &pcap, &e))?;
         let mut classes = judged?;
-        let problems = sent.iter().map(|(what, count)| format!("{count} times {what}")).collect();
-        classes.push(class(name, "leak", vec![format!("all frames in {PCAP}")], problems));
+        for (name, ..) in subjects {
+            let of_tunnel = sent.get(*name).into_iter().flatten();
+            let problems = of_tunnel.map(|(what, count)| format!("{count} times {what}")).collect();
+            classes.push(class(name, "leak", vec![format!("all frames in {recorded}")], problems));
+        }
         Ok(classes)
     })
 }
 
-/// All that is asked of one tunnel, in order.
-fn scenario(
-    plan: &Plan,
-    identities: &Identities,
-    limit: Duration,
-    (name, facts, inner): Subject<'_>,
-    mut device: Machine,
-    peer: Machine,
-) -> Outcome<Vec<TunnelClass>> {
-    let mut peer = Peer::ready(peer, limit)?;
-    watch(&mut device, Instant::now() + limit)?;
-    let mut out = Vec::new();
-    let (own, first) = (&facts.local_address, first_host(inner));
-    let flows: Vec<_> = plan.network.flows.iter().filter(|f| f.tunnel.as_ref() == Some(name)).collect();
-    // In clear: from the peer's own address, and as if from the network behind it.
-    for (word, route) in [
-        ("clear", String::new()),
-        ("clear inner", format!("ip route replace {own}/32 dev eth0 src {first}; ")),
-    ] {
-        for flow in flows.iter().filter(|f| f.transport == "tcp") {
-            let from = device.ms();
-            let lines = peer.ask(&format!("{route}p {own} {}", flow.port), MINUTE)?;
-            let logged = wait_log(&device, from, &["fw-deny-in", "fw-clear-in", "fw-drop-in"]);
-            let mut problems = silent(&lines, "in clear");
-            if logged.is_none() {
-                problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
-            }
-            let seen = lines.into_iter().chain(logged).collect();
-            out.push(class(name, &format!("{word} {}", flow.name), seen, problems));
-        }
-        if !route.is_empty() {
-            peer.ask(&format!("ip route del {own}/32"), MINUTE)?;
-        }
-    }
-    let (from, sas) = (device.ms(), connect(&mut peer, plan, name, name)?);
-    std::thread::sleep(Duration::from_secs(2));
-    let found = judge::ipsec(&sas, &log(&device, from));
-    let mut problems = judge::ipsec_problems(&found, &facts.proposals, &facts.esp_proposals);
-    if !problems.is_empty() {
-        let told =
-            peer.ask("tail -n 12 /run/charon.log; tail -n 3 /run/load.log /run/initiate.log", MINUTE)?;
-        problems.extend(told.into_iter().map(|line| format!("the peer's log: {line}")));
-    }
-    let said = [
-        ("peer IKE", found.peer_ike),
-        ("peer ESP", found.peer_esp),
-        ("device IKE", found.device_ike),
-        ("device ESP", found.device_esp),
-    ];
-    let seen = said
-        .into_iter()
-        .map(|(who, what)| format!("{who}: {}", what.unwrap_or_else(|| "nothing".into())))
-        .collect();
-    out.push(class(name, "negotiated", seen, problems));
-    for flow in flows.iter().filter(|f| f.transport == "tcp") {
-        let lines = peer.ask(&format!("p {own} {}", flow.port), MINUTE)?;
-        let answered = matches!(judge::probe(&lines), Some(Probe::Open | Probe::Refused));
-        let problems = if answered {
-            vec![]
-        } else {
-            vec![format!("the conduit `{}` does not answer through its tunnel", flow.name)]
-        };
-        out.push(class(name, &format!("through {}", flow.name), lines, problems));
-    }
-    let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
-    let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
-    let problems = silent(&lines, "through the tunnel without a conduit");
-    out.push(class(name, "outside", lines, problems));
-    disconnect(&mut peer)?;
-    if let Some(flow) = flows.iter().find(|f| f.transport == "tcp") {
-        let lines = peer.ask(
-            &format!(
-                "ip route replace {own}/32 dev eth0 src {first}; p {own} {}; ip route del {own}/32",
-                flow.port
-            ),
-            MINUTE,
-        )?;
-        let problems = silent(&lines, "with the tunnel down");
-        out.push(class(name, "down", lines, problems));
-    }
-    for refusal in IPSEC_REFUSALS {
-        let known = ["weak-proposals", "ikev1"].contains(&refusal.name);
-        if !known
-            && !identities.refused.iter().any(|(tunnel, reason, _)| tunnel == name && reason == refusal.name)
-        {
-            out.push(not_run(name, &format!("refuses {}", refusal.name), "no such peer was made".to_owned()));
-            continue;
-        }
-        let from = device.ms();
-        let before = log(&device, 0);
-        let sas = connect(&mut peer, plan, name, &format!("{name}@{}", refusal.name))?;
-        std::thread::sleep(Duration::from_secs(2));
-        let up = sas.iter().any(|line| line.contains("ESTABLISHED"));
-        out.push(judge::refusal(name, refusal, up, &judge::fresh(&before, log(&device, from))));
-        disconnect(&mut peer)?;
-    }
-    for reason in ["self-signed", "weak-key", "sha1-signature"] {
-        out.push(not_shown(
-            name,
-            &format!("refuses {reason}"),
-            "the authority makes no such certificate, by design; another maker is missing".to_owned(),
-        ));
-    }
-    Ok(out)
+/// Both machines, as a scenario uses them.
+struct Ends<'a> {
+    device: &'a Machine,
+    peer: &'a mut Peer,
+}
+
+/// Networks to and from which the device must say nothing in clear: those behind the peer, and the device's own
+/// address in the tunnel.
+fn sealed((name, facts, _): Subject<'_>) -> (String, Vec<String>) {
+    let own = facts.inner_address.as_deref().and_then(|inner| inner.split('/').next());
+    let own = own.filter(|inner| inner.contains('.')).map(|inner| format!("{inner}/32"));
+    (name.clone(), facts.networks_v4.iter().cloned().chain(own).collect())
 }
 
 /// A port that a service may well listen on, and that no conduit of the tunnel opens.
@@ -260,66 +190,23 @@ fn closed_port(conduits: &[u16]) -> u16 {
     [22, 80, 443].into_iter().chain(1024..).find(|port| !conduits.contains(port)).unwrap_or(1)
 }
 
-/// Starts strongSwan with a folder's identity, asks for the tunnel, and returns `--list-sas`.
-fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<Vec<String>> {
-    let child = format!("{}-{tunnel}", plan.product.name);
-    let file = format!("/run/peer/{folder}/swanctl.conf");
-    // The shell keeps its number: not every image has a program that finds processes by name.
-    peer.ask("charon-systemd > /run/charon.log 2>&1 & charon=$!; sleep 3", MINUTE)?;
-    peer.ask(&format!("swanctl --load-all --noprompt --file {file} > /run/load.log 2>&1"), MINUTE)?;
-    peer.ask(&format!("swanctl --initiate --child {child} --timeout 15 > /run/initiate.log 2>&1"), MINUTE)?;
-    peer.ask("swanctl --list-sas", MINUTE)
-}
-
-/// Ends strongSwan, with its policies.
-fn disconnect(peer: &mut Peer) -> Outcome<()> {
-    peer.ask("kill $charon; sleep 3; ip xfrm state flush; ip xfrm policy flush", MINUTE).map(|_| ())
-}
-
-fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Vec<(String, String)> {
-    let own = |path: &str| plan.outside.get(path).cloned().unwrap_or_default();
-    let swanctl = own(&format!("peer/{name}/swanctl.conf"));
-    let mut out = vec![("/etc/strongswan.conf".to_owned(), STRONGSWAN.to_owned())];
-    let mut add = |folder: &str, tree: &Tree, swanctl: String| {
-        out.push((format!("/run/peer/{folder}/swanctl.conf"), swanctl));
-        for (path, (_, content)) in tree {
-            // The tree's own folder is the tunnel's.
-            let inside = path.split_once('/').map_or(path.as_str(), |(_, inside)| inside);
-            if let Some(content) = content {
-                out.push((
-                    format!("/run/peer/{folder}/{inside}"),
-                    String::from_utf8_lossy(content).into_owned(),
-                ));
-            }
-        }
-    };
-    let good = identities.peers.get(name).cloned().unwrap_or_default();
-    add(name, &good, swanctl.clone());
-    let weak = swanctl.lines().map(|line| {
-        if line.trim_start().starts_with("proposals =") { "proposals = aes128-sha256-modp2048" } else { line }
-    });
-    add(&format!("{name}@weak-proposals"), &good, weak.collect::<Vec<_>>().join("\n"));
-    add(&format!("{name}@ikev1"), &good, swanctl.replace("version = 2", "version = 1"));
-    for (_, reason, tree) in identities.refused.iter().filter(|(tunnel, ..)| tunnel == name) {
-        // The peer says of itself what its certificate says.
-        let text = if reason == "wrong-name" {
-            swanctl.replace(
-                &format!("id = {}", plan.network.tunnels[name].peer_name),
-                &format!("id = other.{}", plan.network.tunnels[name].peer_name),
-            )
-        } else {
-            swanctl.clone()
-        };
-        add(&format!("{name}@{reason}"), tree, text);
+/// What the peer's machine needs for a tunnel, good and bad.
+fn peer_files(plan: &Plan, subject: Subject<'_>, identities: &Identities) -> Vec<(String, String)> {
+    match subject.1.kind.as_str() {
+        "strongswan" => ipsec::peer_files(plan, subject.0, identities),
+        _ => openvpn::peer_files(plan, subject.0, identities),
     }
-    out
 }
 
-/// The peer's daemon, logging to its standard error. Which plugins have an algorithm differs between
-/// builds; one that is not there is passed over.
-const STRONGSWAN: &str = "charon-systemd {\n load = random nonce drbg openssl kdf gcm hmac sha2 aes curve25519 pem pkcs1 pkcs7 pkcs8 x509 revocation constraints pubkey \
-                          kernel-netlink socket-default vici\n install_virtual_ip = no\n filelog {\n stderr {\n default = 1\n }\n }\n}\n\
-                          swanctl {\n load = random nonce openssl pem pkcs1 pkcs7 pkcs8 x509 revocation constraints pubkey\n}\n";
+/// A peer's files below `/run/peer/FOLDER`, without the folder that they have in their tree.
+fn below<'a>(folder: &str, tree: &'a Tree) -> impl Iterator<Item = (String, String)> + use<'a> {
+    let folder = folder.to_owned();
+    tree.iter().filter_map(move |(path, (_, content))| {
+        let inside = path.split_once('/').map_or(path.as_str(), |(_, inside)| inside);
+        let text = String::from_utf8_lossy(content.as_ref()?).into_owned();
+        Some((format!("/run/peer/{folder}/{inside}"), text))
+    })
+}
 
 /// The peer's own address with the plant's prefix, and the first one behind it.
 fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
@@ -329,7 +216,9 @@ fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
         .get(&facts.interface)
         .and_then(|i| i.addresses.iter().find(|a| a.contains('.')));
     let length = own.and_then(|address| address.split('/').nth(1)).unwrap_or("24");
-    vec![format!("{}/{length}", facts.peer_address), format!("{}/32", first_host(inner))]
+    let outer = format!("{}/{length}", facts.peer_address);
+    // OpenVPN gives the inner address to its own interface.
+    if facts.inner_peer.is_some() { vec![outer] } else { vec![outer, format!("{}/32", first_host(inner))] }
 }
 
 /// The first host of an IPv4 network.

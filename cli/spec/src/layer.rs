@@ -6,7 +6,8 @@ use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::product::{Backend, Waiver};
 use crate::types::{
     AbsPath, CheckId, CheckKind, Count, Flag, Glob, LinkTarget, Mode, Name, PackageName, ParameterName,
-    Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName, UserName,
+    PatchPath, Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName,
+    UserName, Word,
 };
 
 model! {
@@ -24,6 +25,8 @@ model! {
         parameters: Map<ParameterName, Parameter> = Map::new(),
         /// Symbols of U-Boot.
         uboot: Vec<SymbolAsk> = Vec::new(),
+        /// Patches of U-Boot's source, in the order of their names.
+        uboot_patches: Vec<PatchAsk> = Vec::new(),
         /// Symbols of the kernel.
         linux: Vec<SymbolAsk> = Vec::new(),
         /// Kernel arguments.
@@ -66,6 +69,18 @@ model! {
         default: Option<Raw> = None,
         /// What it does.
         description: Reason,
+    }
+}
+
+model! {
+    /// A patch of U-Boot's source.
+    pub struct PatchAsk {
+        /// Its file below the layer's folder.
+        file: Spanned<PatchPath>,
+        /// Versions of U-Boot that it applies to, such as `2025.01`.
+        versions: Vec<Word>,
+        /// Why.
+        reason: Spanned<Reason>,
     }
 }
 

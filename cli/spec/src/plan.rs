@@ -64,6 +64,9 @@ pub struct Plan {
     pub yocto: Option<YoctoFacts>,
     /// U-Boot's configuration.
     pub uboot: KconfigPlan,
+    /// Patches of U-Boot's source by file name, applied in the order of their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uboot_patches: BTreeMap<String, Asked<PatchPlan>>,
     /// The kernel's configuration.
     pub linux: KconfigPlan,
     /// Kernel command line, in order, without the verity and root arguments that assembly adds.
@@ -377,6 +380,15 @@ pub enum UnitState {
     Disabled,
     /// Linked to `/dev/null`.
     Masked,
+}
+
+/// A patch of U-Boot's source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchPlan {
+    /// Its text: a unified diff that `patch -p1` takes.
+    pub text: String,
+    /// Versions of U-Boot that it applies to.
+    pub versions: Vec<String>,
 }
 
 /// How images are signed.

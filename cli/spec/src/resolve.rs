@@ -35,8 +35,8 @@ use crate::board::{Board, KernelArgument};
 use crate::decode::{Spanned, suggestion};
 use crate::library::{Area, Library, known_requirements, read_model};
 use crate::plan::{
-    Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, Plan,
-    ProductFacts, SigningPlan, StoragePlan, UnitState,
+    Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, PatchPlan,
+    Plan, ProductFacts, SigningPlan, StoragePlan, UnitState,
 };
 use crate::product::{Backend, DEFAULT_EPOCH, Padding, Product, default_suite};
 use crate::render::Renderer;
@@ -236,6 +236,7 @@ struct Fixed {
 /// Everything that layers ask.
 struct Everything {
     uboot: KconfigAsks,
+    uboot_patches: Asks<PatchPlan>,
     linux: KconfigAsks,
     buildroot: KconfigAsks,
     busybox: KconfigAsks,
@@ -254,6 +255,7 @@ impl Everything {
     fn new() -> Self {
         Self {
             uboot: KconfigAsks::new("U-Boot symbol"),
+            uboot_patches: Asks::new("patch", |_| "another text".to_owned()),
             linux: KconfigAsks::new("Linux symbol"),
             buildroot: KconfigAsks::new("Buildroot symbol"),
             busybox: KconfigAsks::new("BusyBox symbol"),
@@ -340,6 +342,7 @@ impl Resolver<'_> {
         let (who, model) = (layer.who(), &layer.model);
         self.known_requirements(&model.requirements);
         self.symbols(&who, &model.uboot, &model.linux);
+        self.patches(layer);
         self.arguments(&who, &model.cmdline);
         let trouble = &mut self.trouble;
         for ask in &model.packages {
@@ -486,6 +489,7 @@ impl Resolver<'_> {
                 linux_source: source(debian.and_then(|d| d.linux_source.as_ref()), "linux-source-6.12"),
             },
             uboot: self.asked.uboot.into_plan(board.model.uboot.base.as_str()),
+            uboot_patches: self.asked.uboot_patches.into_plan(),
             linux: self.asked.linux.into_plan(board.model.linux.base.as_str()),
             cmdline: self
                 .asked

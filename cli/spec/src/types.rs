@@ -29,8 +29,9 @@ pub use release::{
 pub use ssh_key::SshPublicKey;
 pub use text::{
     AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
-    KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, Reason, RequirementId,
-    SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version, WaiverTarget, Word,
+    KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, PatchPath, Reason,
+    RequirementId, SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version, WaiverTarget,
+    Word,
 };
 
 /// A value that is written as one scalar.
@@ -161,6 +162,7 @@ decodes!(
     SshPublicKey,
     SysctlKey,
     SysctlValue,
+    PatchPath,
     TemplatePath,
     Text,
     UnitName,

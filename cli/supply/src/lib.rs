@@ -1,13 +1,17 @@
 //! What a device is made of: its bill of materials, from the records of a build.
 //!
-//! [`Bill::of`] collects; [`cyclonedx`] and [`spdx`] write it in the two forms that tools read. Nothing is
-//! guessed: what no record says is said to be not known.
+//! [`Bill::of`] collects; [`cyclonedx`] and [`spdx`] write it in the two forms that tools read. [`provenance`] says
+//! what an image was made from and which evidence goes with it, [`dsse`] holds that signed, and [`verify`] compares it
+//! with an output folder. Nothing is guessed: what no record says is said to be not known.
 
 pub mod cyclonedx;
+pub mod dsse;
 pub mod licence;
+pub mod provenance;
 #[cfg(test)]
 mod sample;
 pub mod spdx;
+pub mod verify;
 pub mod vulnerabilities;
 
 use std::collections::BTreeMap;
@@ -275,6 +279,11 @@ fn files(plan: &Plan) -> Vec<Component> {
         })
     };
     plan.files.iter().filter_map(of).collect()
+}
+
+/// Text of others in a message: on one line, not long, nothing that steers a terminal.
+fn shown(text: &str) -> String {
+    text.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

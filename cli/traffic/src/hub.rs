@@ -36,10 +36,10 @@ impl Port {
     }
 }
 
-/// Frames of one kind that the device sent.
-pub type Sent = BTreeMap<String, u32>;
+/// Frames of one kind that the device sent, by tunnel.
+pub type Sent = BTreeMap<String, BTreeMap<String, u32>>;
 
-/// Forwards until `stop`; returns what the device sent in clear to or from `sealed` networks.
+/// Forwards until `stop`; returns what the device sent in clear to or from the `sealed` networks of each tunnel.
 ///
 /// # Errors
 /// When the recording cannot be written.
@@ -47,17 +47,18 @@ pub fn run(
     device: &Port,
     peer: &Port,
     unused: &[Port],
-    sealed: &[String],
+    sealed: &[(String, Vec<String>)],
     mut pcap: Pcap,
     stop: &AtomicBool,
 ) -> io::Result<Sent> {
     let wrong = |text: &str| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("expected a network, found `{text}`"))
     };
-    let sealed: Vec<Prefix> = sealed
-        .iter()
-        .map(|text| Prefix::parse(text, true).map_err(|_| wrong(text)))
-        .collect::<io::Result<_>>()?;
+    let networks = |texts: &[String]| -> io::Result<Vec<Prefix>> {
+        texts.iter().map(|text| Prefix::parse(text, true).map_err(|_| wrong(text))).collect()
+    };
+    let sealed: Vec<(&String, Vec<Prefix>)> =
+        sealed.iter().map(|(tunnel, texts)| Ok((tunnel, networks(texts)?))).collect::<io::Result<_>>()?;
     let mut sent = Sent::new();
     let mut buffer = [0u8; FRAME];
     while !stop.load(Ordering::Acquire) {
@@ -67,8 +68,14 @@ pub fn run(
                 idle = false;
                 let frame = &buffer[..length];
                 pcap.write(frame)?;
-                if is_device && let Some(what) = in_clear(&frame::read(frame), &sealed) {
-                    *sent.entry(what).or_default() += 1;
+                if is_device {
+                    let heard = frame::read(frame);
+                    for (tunnel, networks) in &sealed {
+                        if let Some(what) = in_clear(&heard, networks) {
+                            let of_tunnel = sent.entry((*tunnel).clone()).or_default();
+                            *of_tunnel.entry(what).or_default() += 1;
+                        }
+                    }
                 }
                 // As on a real wire, what nobody takes is lost; its sender asks again.
                 let _ = to.socket.send_to(frame, &to.remote);

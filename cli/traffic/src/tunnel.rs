@@ -102,12 +102,35 @@ pub fn ipsec_problems(found: &Negotiated, proposals: &[String], esp_proposals: &
     out
 }
 
+/// Cipher suites of the tunnels' configurations, in the words of OpenVPN's log (TLS 1.3's, then TLS 1.2's).
+const SUITES: [&str; 6] = [
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+];
+
+/// What an OpenVPN log says was negotiated.
+#[must_use]
+pub fn openvpn_says(log: &[String]) -> Vec<String> {
+    let last = |mark: &str| log.iter().rev().find_map(|line| line.find(mark).map(|at| line[at..].to_owned()));
+    ["Control Channel: TLSv", "Data Channel: cipher '"].into_iter().filter_map(last).collect()
+}
+
 /// What of an OpenVPN log is not the plan's; `end` says whose log it is.
 #[must_use]
 pub fn openvpn_problems(end: &str, log: &[String], ciphers: &[String]) -> Vec<String> {
     let mut out = Vec::new();
     match log.iter().rev().find_map(|line| line.split_once("Control Channel: TLSv")) {
-        Some((_, rest)) if rest.starts_with("1.3,") || rest.starts_with("1.2,") => {}
+        Some((_, rest)) if rest.starts_with("1.3,") || rest.starts_with("1.2,") => {
+            // `1.3, cipher TLSv1.3 TLS_AES_256_GCM_SHA384, peer certificate: …`
+            let suite = rest.split(',').nth(1).and_then(|words| words.split_whitespace().last());
+            if !suite.is_some_and(|suite| SUITES.contains(&suite)) {
+                out.push(format!("{end} says the cipher suite {suite:?}, expected one of {SUITES:?}"));
+            }
+        }
         Some((_, rest)) => out.push(format!("{end} says `TLSv{rest}`, expected TLS 1.2 or later")),
         None => out.push(format!("{end} says nothing of a control channel")),
     }
@@ -143,27 +166,66 @@ pub fn probe(lines: &[String]) -> Option<Probe> {
     }
 }
 
-/// A reason for which a peer must be refused, and how the device's log says it.
+/// Who says why there is no tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The device: it refuses what the peer shows.
+    Device,
+    /// The peer: the device did not offer what the peer wants, so that it is the peer who gives up.
+    Peer,
+}
+
+/// A reason for which a peer must be refused, and how a log says it.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal {
     /// Name.
     pub name: &'static str,
+    /// Whose log.
+    pub by: By,
     /// Any one of these in a line of the log.
     pub says: &'static [&'static str],
 }
 
+const fn device(name: &'static str, says: &'static [&'static str]) -> Refusal {
+    Refusal { name, by: By::Device, says }
+}
+
 /// The reasons for strongSwan.
 pub const IPSEC_REFUSALS: &[Refusal] = &[
-    Refusal { name: "unknown-ca", says: &["no issuer certificate found", "no trusted"] },
-    Refusal { name: "wrong-name", says: &["no matching peer config found"] },
-    Refusal { name: "revoked", says: &["certificate was revoked"] },
-    Refusal { name: "expired", says: &["certificate invalid (valid from", "certificate expired"] },
-    Refusal {
-        name: "not-yet-valid",
-        says: &["certificate invalid (valid from", "certificate not valid before"],
-    },
-    Refusal { name: "weak-proposals", says: &["received proposals unacceptable", "no acceptable"] },
-    Refusal { name: "ikev1", says: &["no IKE config found", "NO_PROPOSAL_CHOSEN"] },
+    device("unknown-ca", &["no issuer certificate found", "no trusted"]),
+    device("wrong-name", &["no matching peer config found"]),
+    device("revoked", &["certificate was revoked"]),
+    device("expired", &["certificate invalid (valid from", "certificate expired"]),
+    device("not-yet-valid", &["certificate invalid (valid from", "certificate not valid before"]),
+    device("self-signed", &["is not trusted", "no trusted"]),
+    device("weak-key", &["RSA-1024", "key strength", "not acceptable"]),
+    device("sha1-signature", &["SHA1", "sha1", "not acceptable"]),
+    device("weak-proposals", &["received proposals unacceptable", "no acceptable"]),
+    device("ikev1", &["no IKE config found", "NO_PROPOSAL_CHOSEN"]),
+];
+
+/// The reasons for OpenVPN, in OpenSSL's words (`X509_verify_cert_error_string`) and its own. The device is the
+/// client of the TLS connection: what it never offers, only the peer's log tells.
+pub const OPENVPN_REFUSALS: &[Refusal] = &[
+    device(
+        "unknown-ca",
+        &["error=unable to get local issuer certificate", "error=self-signed certificate in"],
+    ),
+    device("wrong-name", &["VERIFY X509NAME ERROR"]),
+    device("revoked", &["error=certificate revoked"]),
+    device("expired", &["error=certificate has expired"]),
+    device("not-yet-valid", &["error=certificate is not yet valid"]),
+    device(
+        "wrong-purpose",
+        &["error=unsuitable certificate purpose", "error=unsupported certificate purpose"],
+    ),
+    device("self-signed", &["error=self-signed certificate:"]),
+    device("weak-key", &["error=EE certificate key too weak"]),
+    device("sha1-signature", &["error=CA signature digest algorithm too weak"]),
+    device("weak-data-cipher", &["failed to negotiate cipher with peer"]),
+    device("wrong-tls-crypt", &["tls-crypt unwrap error: packet authentication failed"]),
+    Refusal { name: "weak-tls-cipher", by: By::Peer, says: &["no shared cipher"] },
+    Refusal { name: "tls-1.1", by: By::Peer, says: &["unsupported protocol", "Unsupported protocol"] },
 ];
 
 /// The lines whose message no line of `before` has: strongSwan keeps the certificates of peers that it refused,
@@ -175,10 +237,12 @@ pub fn fresh(before: &[String], now: Vec<String>) -> Vec<String> {
     now.into_iter().filter(|line| !known.contains(&message(line))).collect()
 }
 
-/// The verdict of a refusal: the tunnel must not be up, and the device's log has to say why.
+/// The verdict of a refusal: the tunnel must not be up, and the log (of the end that [`Refusal::by`] names) has
+/// to say why.
 #[must_use]
-pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, device_log: &[String]) -> TunnelClass {
-    let why = device_log.iter().find(|line| reason.says.iter().any(|says| line.contains(says)));
+pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, log: &[String]) -> TunnelClass {
+    let why = log.iter().find(|line| reason.says.iter().any(|says| line.contains(says)));
+    let whose = if reason.by == By::Device { "the device's" } else { "the peer's" };
     let mut problems = Vec::new();
     if established {
         problems.push(format!("the tunnel `{tunnel}` came up with a peer that is `{}`", reason.name));
@@ -187,7 +251,7 @@ pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, device_log: &[
         (true, _) => TrafficVerdict::Fail,
         (false, Some(_)) => TrafficVerdict::Pass,
         (false, None) => {
-            problems.push(format!("the device's log says none of {:?}", reason.says));
+            problems.push(format!("{whose} log says none of {:?}", reason.says));
             TrafficVerdict::NotRun
         }
     };
@@ -196,7 +260,7 @@ pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, device_log: &[
         tunnel: tunnel.to_owned(),
         class,
         verdict,
-        seen: why.into_iter().cloned().collect(),
+        seen: why.into_iter().map(|line| format!("{whose} log: {line}")).collect(),
         problems,
     }
 }

@@ -56,6 +56,13 @@ fn openvpn_says_its_version_and_cipher() {
     assert!(problems[0].contains("expected TLS 1.2 or later"), "{problems:?}");
     assert!(problems[1].contains("the cipher `BF-CBC`"), "{problems:?}");
     assert_eq!(openvpn_problems("the device", &[], &ciphers).len(), 2);
+    let suite = OPENVPN.replace("TLS_AES_256_GCM_SHA384", "TLS_AES_128_CCM_SHA256");
+    let problems = openvpn_problems("the peer", &lines(&suite), &ciphers);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("the cipher suite Some(\"TLS_AES_128_CCM_SHA256\")"), "{problems:?}");
+    let said = openvpn_says(&lines(OPENVPN));
+    assert!(said[0].starts_with("Control Channel: TLSv1.3") && said[1].contains("'AES-256-GCM'"), "{said:?}");
+    assert!(openvpn_says(&[]).is_empty());
 }
 
 #[test]
@@ -85,4 +92,46 @@ fn the_reason_against_an_earlier_peer_is_no_reason_against_this_one() {
         lines("[ 9.0] charon[1]: subject certificate invalid (valid from A to B)\n[ 9.1] charon[1]: other");
     assert_eq!(fresh(&before, now.clone()), ["[ 9.1] charon[1]: other"]);
     assert_eq!(fresh(&[], now.clone()), now);
+}
+
+// Lines of OpenVPN 2.6.14 with OpenSSL 3.0.22, each from a handshake of its own with such a peer.
+const REFUSED: [(&str, &str); 9] = [
+    ("unknown-ca", "VERIFY ERROR: depth=0, error=unable to get local issuer certificate: CN=peer, serial=2"),
+    ("wrong-name", "VERIFY X509NAME ERROR: CN=other.peer, must be peer"),
+    ("wrong-purpose", "VERIFY ERROR: depth=0, error=unsuitable certificate purpose: CN=peer, serial=2"),
+    ("self-signed", "VERIFY ERROR: depth=0, error=self-signed certificate: CN=peer, serial=5"),
+    ("weak-key", "VERIFY ERROR: depth=0, error=EE certificate key too weak: CN=peer, serial=2"),
+    (
+        "sha1-signature",
+        "VERIFY ERROR: depth=0, error=CA signature digest algorithm too weak: CN=peer, serial=2",
+    ),
+    (
+        "weak-data-cipher",
+        "ERROR: failed to negotiate cipher with peer and --data-ciphers-fallback not enabled. No usable data \
+         channel cipher",
+    ),
+    ("wrong-tls-crypt", "tls-crypt unwrap error: packet authentication failed"),
+    ("tls-1.1", "OpenSSL: error:0A000102:SSL routines::unsupported protocol:"),
+];
+
+#[test]
+fn each_line_of_openvpn_is_one_reason_and_no_other() {
+    for (name, line) in REFUSED {
+        for reason in OPENVPN_REFUSALS {
+            let class = refusal("historian", reason, false, &lines(line));
+            let expected = if reason.name == name { TrafficVerdict::Pass } else { TrafficVerdict::NotRun };
+            assert_eq!(class.verdict, expected, "{} by {line}", reason.name);
+        }
+    }
+}
+
+#[test]
+fn a_handshake_that_began_in_clear_is_no_wrong_key() {
+    // Also a good peer's first packet comes before it knows the device's key.
+    let wrong = OPENVPN_REFUSALS.iter().find(|r| r.name == "wrong-tls-crypt").unwrap();
+    let class = refusal("historian", wrong, false, &lines("tls-crypt unwrap error: packet too short"));
+    assert_eq!(class.verdict, TrafficVerdict::NotRun);
+    let old = OPENVPN_REFUSALS.iter().find(|r| r.name == "tls-1.1").unwrap();
+    let class = refusal("historian", old, false, &[]);
+    assert!(class.problems[0].contains("the peer's log says none of"), "{:?}", class.problems);
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use diag::ExitStatus;
 use exec::{Call, Tool};
 use fit::FitError;
-use fit::key::{Algorithm, PublicKey, hex};
+use fit::key::{KeyType, PublicKey, hex};
 use fit::request::SigningRequest;
 use fit::sign::{Message, Signer};
 
@@ -31,14 +31,17 @@ impl Signer for ProgramSigner {
     }
 
     fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
-        let algorithm = Algorithm { hash: message.hash, bits: self.key.bits() };
+        let algorithm = format!("{},{}", message.hash.name(), self.key.kind_name());
+        let padding =
+            self.key.kind().is_none_or(KeyType::is_rsa).then(|| ["--padding", message.padding.name()]);
         let digest = message.digest();
         let folder = tempfile::tempdir().map_err(|e| FitError::Key(format!("cannot make a folder: {e}")))?;
         let log = folder.path().join("log");
         let call = Call::new(SIGNER)
             .at(&self.program)
-            .args(["sign", "--key", &self.name, "--algorithm", &algorithm.name()])
-            .args(["--padding", message.padding.name(), "--digest", &hex(&digest)])
+            .args(["sign", "--key", &self.name, "--algorithm", &algorithm])
+            .args(padding.into_iter().flatten())
+            .args(["--digest", &hex(&digest)])
             .log(&log)
             .failing_as(ExitStatus::Keys);
         let signature = call.output().map_err(|failure| {
@@ -48,15 +51,14 @@ impl Signer for ProgramSigner {
             let program = self.program.display();
             FitError::Key(format!("`{program}` does not sign: {why}; it said: {}", said.escape_debug()))
         })?;
-        if !self.key.holds(message.hash, message.padding, &digest, &signature) {
-            return Err(FitError::Key(format!(
+        self.key.accepted(message.hash, message.padding, &digest, &signature).ok_or_else(|| {
+            FitError::Key(format!(
                 "`{}` gave {} bytes that are no signature by the key `{}`",
                 self.program.display(),
                 signature.len(),
                 self.name
-            )));
-        }
-        Ok(signature)
+            ))
+        })
     }
 }
 
@@ -86,14 +88,13 @@ impl Signer for OfflineSigner {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return self.missing(message, &stem),
             Err(e) => return Err(FitError::Key(format!("cannot read `{}`: {e}", path.display()))),
         };
-        if !self.key.holds(message.hash, message.padding, &digest, &signature) {
-            return Err(FitError::Key(format!(
+        self.key.accepted(message.hash, message.padding, &digest, &signature).ok_or_else(|| {
+            FitError::Key(format!(
                 "`{}` is no signature of these bytes by the key `{}`",
                 path.display(),
                 self.name
-            )));
-        }
-        Ok(signature)
+            ))
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The key store: RSA keys that sign the boot chain, Ed25519 keys that sign the evidence.
+//! The key store: RSA and ECDSA keys that sign the boot chain, Ed25519 keys that sign the evidence.
 //!
 //! A key is three files in one folder (mode 0700): `NAME.key.pem` (encrypted, mode 0600),
 //! `NAME.pub.pem` and `NAME.json` ([`KeyRecord`]). Of a key that is elsewhere ([`KeyUri`]) the store has the last two only. A private key leaves this room only inside a

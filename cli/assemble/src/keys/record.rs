@@ -1,5 +1,6 @@
 //! What is known of a key without opening it (`NAME.json`).
 
+use fit::key::KeyType;
 use record::KeyMark;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum KeyKind {
     /// RSA: signs the boot chain.
     Rsa,
+    /// ECDSA on P-256 or P-384: signs the boot chain.
+    Ecdsa,
     /// Ed25519: signs the evidence.
     Ed25519,
 }
@@ -37,6 +40,17 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
+    /// Kind and size as U-Boot spells them in an algorithm, such as `rsa3072` or `ecdsa256`.
+    #[must_use]
+    pub fn kind_name(&self) -> String {
+        let kind = match self.kind {
+            KeyKind::Rsa => "rsa",
+            KeyKind::Ecdsa => "ecdsa",
+            KeyKind::Ed25519 => "ed25519-",
+        };
+        format!("{kind}{}", self.bits)
+    }
+
     /// Whether using the private half takes a passphrase or PIN.
     #[must_use]
     pub fn needs_secret(&self) -> bool {
@@ -50,8 +64,8 @@ impl KeyRecord {
 pub struct NewKey {
     /// Name; see [`KeyRecord::name`].
     pub name: String,
-    /// RSA: 2048, 3072 or 4096. Not used for Ed25519.
-    pub bits: u32,
+    /// Kind and size. Not used for Ed25519.
+    pub key: KeyType,
     /// Whether it may sign a release.
     pub mark: KeyMark,
     /// The time to note down, in seconds since 1970.

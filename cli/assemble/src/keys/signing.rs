@@ -1,28 +1,27 @@
-//! RSA keys of the boot chain, opened.
+//! Keys of the boot chain, opened.
 
 use ::record::KeyMark;
 use diag::{ExitStatus, Failure, Outcome};
 use fit::sign::Signer;
-use rsa::RsaPublicKey;
 use spec::plan::SigningPlan;
 
 use super::record::KeyRecord;
 
-/// An opened RSA key. The private part is wiped from memory when it is dropped.
+/// An opened key: RSA, or ECDSA. The private part is wiped from memory when it is dropped.
 pub struct SigningKey {
     /// Its public facts.
     pub record: KeyRecord,
-    pub(crate) key: RsaPublicKey,
+    pub(crate) key: fit::key::PublicKey,
     pub(crate) signer: Box<dyn Signer + Send + Sync>,
 }
 
-/// The public part of an RSA key: all that verifying needs.
+/// The public part of such a key: all that verifying needs.
 #[derive(Clone, Debug)]
 pub struct PublicKey {
     /// Its public facts.
     pub record: KeyRecord,
     /// The key.
-    pub key: RsaPublicKey,
+    pub key: fit::key::PublicKey,
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -61,14 +60,14 @@ impl KeyRecord {
             .hint("make a key with `fastness keys new NAME --release` and name it in `signing.key`"));
         }
         let wanted = plan.algorithm.rsplit(',').next().unwrap_or_default();
-        let found = format!("rsa{}", self.bits);
+        let found = self.kind_name();
         if wanted != found {
             return Err(Failure::error(
                 ExitStatus::Keys,
                 "wrong-key",
                 format!("expected a key for `{}`, found `{}`, which is {found}", plan.algorithm, self.name),
             )
-            .hint("change `signing.algorithm`, or make a key of that size with `fastness keys new`"));
+            .hint("change `signing.algorithm`, or make such a key with `fastness keys new`"));
         }
         if plan.key != self.name {
             return Err(Failure::error(
@@ -117,6 +116,17 @@ mod tests {
         assert!(failure.to_string().contains("`gw-dev` was made for development"), "{failure}");
         let release = KeyRecord { mark: KeyMark::Release, ..record() };
         release.fits(&SigningPlan { release: true, ..plan() }).unwrap();
+    }
+
+    #[test]
+    fn a_key_of_ecdsa_is_none_of_rsa() {
+        let ecdsa = KeyRecord { kind: KeyKind::Ecdsa, bits: 256, ..record() };
+        ecdsa.fits(&SigningPlan { algorithm: "sha256,ecdsa256".into(), ..plan() }).unwrap();
+        let text = ecdsa.fits(&plan()).unwrap_err().to_string();
+        assert!(
+            text.contains("expected a key for `sha256,rsa3072`, found `gw-dev`, which is ecdsa256"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use ::record::{KeyMark, sha256_hex};
 use diag::{ExitStatus, Failure, Outcome};
+use fit::key::KeyType;
 use pkcs8::der::pem::LineEnding;
 use pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, SecretDocument};
 use rand_core::{OsRng, RngCore};
-use rsa::{RsaPrivateKey, RsaPublicKey};
+use rsa::RsaPrivateKey;
 use secret::{
     NewFile, PassphraseSource, Secret, check_folder, check_name, decrypt, encrypt, open_store, publish,
 };
@@ -57,24 +58,24 @@ impl KeyStore {
         &self.folder
     }
 
-    /// Makes an RSA key, encrypted with the passphrase.
+    /// Makes a key of the boot chain, encrypted with the passphrase.
     ///
     /// # Errors
-    /// `key-exists` (nothing is overwritten), `key-size`, `key-name`, or when the store cannot be written.
+    /// `key-exists` (nothing is overwritten), `key-name`, or when the store cannot be written.
     pub fn new_key(&self, new: &NewKey, secret: &Secret) -> Outcome<KeyRecord> {
-        self.new_rsa(new, secret, &[])
+        self.new_boot(new, secret, &[])
     }
 
-    /// Makes an RSA key marked as made for development, with a random passphrase that is kept beside it in
+    /// Makes a key of the boot chain marked as made for development, with a random passphrase that is kept beside it in
     /// `NAME.passphrase` (mode 0600), so that unattended runs can open it.
     ///
     /// # Errors
     /// As [`KeyStore::new_key`].
-    pub fn new_development_key(&self, name: &str, bits: u32, created: u64) -> Outcome<KeyRecord> {
-        let new = NewKey { name: name.to_owned(), bits, mark: KeyMark::Development, created };
+    pub fn new_development_key(&self, name: &str, key: KeyType, created: u64) -> Outcome<KeyRecord> {
+        let new = NewKey { name: name.to_owned(), key, mark: KeyMark::Development, created };
         let passphrase = random_passphrase();
         let beside = NewFile { name: format!("{name}.passphrase"), content: passphrase.bytes(), mode: 0o600 };
-        self.new_rsa(&new, &passphrase, &[beside])
+        self.new_boot(&new, &passphrase, &[beside])
     }
 
     /// Makes an Ed25519 key for evidence, encrypted with the passphrase.
@@ -85,12 +86,13 @@ impl KeyStore {
         self.new_ed25519(new, secret, &[])
     }
 
-    /// Makes an Ed25519 key for evidence as [`KeyStore::new_development_key`] makes an RSA key.
+    /// Makes an Ed25519 key for evidence as [`KeyStore::new_development_key`] makes one of the boot chain.
     ///
     /// # Errors
     /// As [`KeyStore::new_key`].
     pub fn new_development_evidence_key(&self, name: &str, created: u64) -> Outcome<KeyRecord> {
-        let new = NewKey { name: name.to_owned(), bits: 256, mark: KeyMark::Development, created };
+        let new =
+            NewKey { name: name.to_owned(), key: KeyType::Rsa2048, mark: KeyMark::Development, created };
         let passphrase = random_passphrase();
         let beside = NewFile { name: format!("{name}.passphrase"), content: passphrase.bytes(), mode: 0o600 };
         self.new_ed25519(&new, &passphrase, &[beside])
@@ -108,7 +110,7 @@ impl KeyStore {
         }
     }
 
-    /// Opens an RSA key.
+    /// Opens a key of the boot chain.
     ///
     /// # Errors
     /// `missing-key`, `wrong-passphrase`, `key-permissions`, or `key-mismatch` when the private key is not
@@ -119,16 +121,11 @@ impl KeyStore {
             return self.elsewhere(public, &place, secret);
         }
         let der = self.open(name, secret)?;
-        let private =
-            RsaPrivateKey::from_pkcs8_der(der.as_bytes()).map_err(|e| self.wrong_format(name, &e))?;
-        if private.to_public_key() != public.key {
+        let signer = fit::sign::signer_from_der(der.as_bytes()).map_err(|e| self.wrong_format(name, &e))?;
+        if signer.public_key() != public.key {
             return Err(self.mismatch(name, "private and public key do not belong together"));
         }
-        Ok(SigningKey {
-            record: public.record,
-            key: public.key,
-            signer: Box::new(fit::sign::RsaSigner::new(private)),
-        })
+        Ok(SigningKey { record: public.record, key: public.key, signer })
     }
 
     /// Opens an Ed25519 key.
@@ -146,15 +143,18 @@ impl KeyStore {
         Ok(EvidenceKey { record: public.record, private })
     }
 
-    /// The public part of an RSA key; needs no passphrase.
+    /// The public part of a key of the boot chain; needs no passphrase.
     ///
     /// # Errors
     /// `missing-key`, `key-format`, or `key-mismatch` when it is not the key of its record.
     pub fn public(&self, name: &str) -> Outcome<PublicKey> {
-        let (record, pem) = self.read_public(name, KeyKind::Rsa)?;
-        let key = RsaPublicKey::from_public_key_pem(&pem).map_err(|e| self.wrong_format(name, &e))?;
-        let der = key.to_public_key_der().map_err(|e| self.wrong_format(name, &e))?;
+        let (record, pem) = self.read_public(name, false)?;
+        let key = fit::key::PublicKey::from_pem(&pem).map_err(|e| self.wrong_format(name, &e))?;
+        let der = key.to_der().map_err(|e| self.wrong_format(name, &e))?;
         self.compare(&record, der.as_bytes())?;
+        if key.kind_name() != record.kind_name() {
+            return Err(self.mismatch(name, &format!("its public key is {}", key.kind_name())));
+        }
         Ok(PublicKey { record, key })
     }
 
@@ -163,7 +163,7 @@ impl KeyStore {
     /// # Errors
     /// As [`KeyStore::public`].
     pub fn evidence_public(&self, name: &str) -> Outcome<EvidencePublicKey> {
-        let (record, pem) = self.read_public(name, KeyKind::Ed25519)?;
+        let (record, pem) = self.read_public(name, true)?;
         let key = ed25519_dalek::VerifyingKey::from_public_key_pem(&pem)
             .map_err(|e| self.wrong_format(name, &e))?;
         let der = key.to_public_key_der().map_err(|e| self.wrong_format(name, &e))?;
@@ -219,7 +219,7 @@ impl KeyStore {
         check_folder(&self.folder).map_err(|e| if self.folder.exists() { e } else { self.missing(name) })?;
         let record = self.record(name)?;
         match record.kind {
-            KeyKind::Rsa => drop(self.public(name)?),
+            KeyKind::Rsa | KeyKind::Ecdsa => drop(self.public(name)?),
             KeyKind::Ed25519 => drop(self.evidence_public(name)?),
         }
         if record.place.is_none() {
@@ -229,7 +229,7 @@ impl KeyStore {
         }
         if let Some(secret) = secret {
             match record.kind {
-                KeyKind::Rsa => drop(self.load_signing(name, secret)?),
+                KeyKind::Rsa | KeyKind::Ecdsa => drop(self.load_signing(name, secret)?),
                 KeyKind::Ed25519 => drop(self.load_evidence(name, secret)?),
             }
         }
@@ -263,19 +263,19 @@ impl KeyStore {
                 .hint("give it with `--public FILE`, as PEM"));
             }
         };
-        if ![2048, 3072, 4096].contains(&key.bits()) {
+        let Some(kind) = key.kind() else {
             return Err(Failure::error(
                 ExitStatus::Keys,
                 "key-size",
-                format!("expected a key of 2048, 3072 or 4096 bits, found {}", key.bits()),
+                format!("expected a key of RSA with 2048, 3072 or 4096 bits, found one with {}", key.bits()),
             ));
-        }
+        };
         open_store(&self.folder)?;
         let pem = key.to_pem().map_err(|e| cannot_make(&e))?;
         let record = KeyRecord {
             schema_version: 1,
             name: asked.name.to_owned(),
-            kind: KeyKind::Rsa,
+            kind: kind_of(kind),
             bits: u32::try_from(key.bits()).unwrap_or_default(),
             mark: asked.mark,
             created: asked.created,
@@ -301,7 +301,7 @@ impl KeyStore {
 
     fn elsewhere(&self, public: PublicKey, place: &str, secret: &Secret) -> Outcome<SigningKey> {
         let name = public.record.name.clone();
-        let key = fit::key::PublicKey::from_rsa(public.key.clone());
+        let key = public.key.clone();
         let uri = KeyUri::parse(place).map_err(|failure| Failure { status: ExitStatus::Keys, ..failure })?;
         let signer: Box<dyn fit::sign::Signer + Send + Sync> = match uri {
             KeyUri::Offline => {
@@ -319,20 +319,18 @@ impl KeyStore {
         Ok(SigningKey { record: public.record, key: public.key, signer })
     }
 
-    fn new_rsa(&self, new: &NewKey, secret: &Secret, beside: &[NewFile<'_>]) -> Outcome<KeyRecord> {
+    fn new_boot(&self, new: &NewKey, secret: &Secret, beside: &[NewFile<'_>]) -> Outcome<KeyRecord> {
         self.refuse_bad_request(&new.name, secret)?;
-        if ![2048, 3072, 4096].contains(&new.bits) {
-            return Err(Failure::error(
-                ExitStatus::Usage,
-                "key-size",
-                format!("expected 2048, 3072 or 4096 bits, found {}", new.bits),
-            )
-            .hint("U-Boot verifies these three; 3072 is the usual choice"));
+        let der = match new.key {
+            KeyType::EcdsaP256 => p256::SecretKey::random(&mut OsRng).to_pkcs8_der(),
+            KeyType::EcdsaP384 => p384::SecretKey::random(&mut OsRng).to_pkcs8_der(),
+            rsa => RsaPrivateKey::new(&mut OsRng, rsa.bits()).map_err(|e| cannot_make(&e))?.to_pkcs8_der(),
         }
-        let private = RsaPrivateKey::new(&mut OsRng, new.bits as usize).map_err(|e| cannot_make(&e))?;
-        let public = private.to_public_key().to_public_key_der().map_err(|e| cannot_make(&e))?;
-        let der = private.to_pkcs8_der().map_err(|e| cannot_make(&e))?;
-        self.write(new, KeyKind::Rsa, new.bits, &public, &der, secret, beside)
+        .map_err(|e| cannot_make(&e))?;
+        let signer = fit::sign::signer_from_der(der.as_bytes()).map_err(|e| cannot_make(&e))?;
+        let public = signer.public_key().to_der().map_err(|e| cannot_make(&e))?;
+        let bits = u32::try_from(new.key.bits()).unwrap_or_default();
+        self.write(new, kind_of(new.key), bits, &public, &der, secret, beside)
     }
 
     fn new_ed25519(&self, new: &NewKey, secret: &Secret, beside: &[NewFile<'_>]) -> Outcome<KeyRecord> {
@@ -404,19 +402,19 @@ impl KeyStore {
         decrypt(&path, name, secret)
     }
 
-    fn read_public(&self, name: &str, kind: KeyKind) -> Outcome<(KeyRecord, String)> {
+    fn read_public(&self, name: &str, evidence: bool) -> Outcome<(KeyRecord, String)> {
         let record = self.record(name).map_err(|failure| {
             let missing = failure.diagnostics.iter().any(|found| found.code == "missing-key");
-            if !missing || kind != KeyKind::Ed25519 {
+            if !missing || !evidence {
                 return failure;
             }
             let make = format!("`fastness keys new {name} --evidence`");
             failure.hint(format!("make it with {make}, or name another store with `--keys`"))
         })?;
-        if record.kind != kind {
+        if (record.kind == KeyKind::Ed25519) != evidence {
             return Err(self
                 .mismatch(name, "it is a key for another purpose")
-                .hint("RSA keys sign the boot chain, Ed25519 keys sign the evidence"));
+                .hint("RSA and ECDSA keys sign the boot chain, Ed25519 keys sign the evidence"));
         }
         let path = self.path(name, "pub.pem");
         let pem = fs::read_to_string(&path)
@@ -461,6 +459,10 @@ impl KeyStore {
         )
         .hint("take it from a backup, or make a new key with `fastness keys new`")
     }
+}
+
+fn kind_of(key: KeyType) -> KeyKind {
+    if key.is_rsa() { KeyKind::Rsa } else { KeyKind::Ecdsa }
 }
 
 fn cannot_make(why: &dyn std::fmt::Display) -> Failure {

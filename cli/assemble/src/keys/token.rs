@@ -6,13 +6,13 @@ use cryptoki::context::{CInitializeArgs, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use diag::{ExitStatus, Failure, Outcome};
 use fit::FitError;
-use fit::key::{Hash, Padding, PublicKey};
+use fit::key::{Hash, KeyType, Padding, PublicKey};
 use fit::sign::{Message, Signer};
 use rsa::{BigUint, RsaPublicKey};
 use secret::Secret;
@@ -56,7 +56,7 @@ impl Signer for TokenSigner {
     fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
         let digest = message.digest();
         let signature = with_key(&self.uri, &self.pin, |session, key| {
-            let (mechanism, data) = mechanism(message, &digest);
+            let (mechanism, data) = mechanism(message, self.key.kind(), &digest);
             session.sign(&mechanism, key, &data).map_err(|e| refused(&self.uri, "sign", &e))
         });
         let signature = signature.map_err(|failure| FitError::Key(failure.to_string()))?;
@@ -67,7 +67,11 @@ impl Signer for TokenSigner {
     }
 }
 
-fn mechanism<'a>(message: &Message<'_>, digest: &[u8]) -> (Mechanism<'a>, Vec<u8>) {
+fn mechanism<'a>(message: &Message<'_>, kind: Option<KeyType>, digest: &[u8]) -> (Mechanism<'a>, Vec<u8>) {
+    if let Some(kind) = kind.filter(|kind| !kind.is_rsa()) {
+        // The leftmost bits of a digest that is longer than the order count (FIPS 186-5, 6.4.1): not every token cuts.
+        return (Mechanism::Ecdsa, digest[..digest.len().min(kind.bits() / 8)].to_vec());
+    }
     let (prefix, hash_alg, mgf) = match message.hash {
         Hash::Sha256 => (SHA256, MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
         Hash::Sha384 => (SHA384, MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
@@ -153,24 +157,70 @@ fn key(session: &Session, uri: &TokenUri) -> Outcome<ObjectHandle> {
 }
 
 fn public(session: &Session, key: ObjectHandle) -> Outcome<PublicKey> {
-    let asked = [AttributeType::KeyType, AttributeType::Modulus, AttributeType::PublicExponent];
-    let not_rsa = || failure("key-format", "expected an RSA key in the token, found another kind".to_owned());
     let attributes = session
-        .get_attributes(key, &asked)
-        .map_err(|e| failure("token", format!("the token does not tell the public half of the key: {e}")))?;
+        .get_attributes(key, &[AttributeType::KeyType, AttributeType::Modulus, AttributeType::PublicExponent])
+        .map_err(|e| untold(&e))?;
     let (mut modulus, mut exponent) = (None, None);
     for attribute in attributes {
         match attribute {
-            Attribute::KeyType(kind) if kind != KeyType::RSA => return Err(not_rsa()),
+            Attribute::KeyType(cryptoki::object::KeyType::EC) => return point(session, key),
+            Attribute::KeyType(kind) if kind != cryptoki::object::KeyType::RSA => return Err(neither()),
             Attribute::Modulus(bytes) => modulus = Some(BigUint::from_bytes_be(&bytes)),
             Attribute::PublicExponent(bytes) => exponent = Some(BigUint::from_bytes_be(&bytes)),
             _ => {}
         }
     }
-    let (modulus, exponent) = modulus.zip(exponent).ok_or_else(not_rsa)?;
+    let (modulus, exponent) = modulus.zip(exponent).ok_or_else(neither)?;
     let key = RsaPublicKey::new(modulus, exponent)
         .map_err(|e| failure("key-format", format!("the token's key is no RSA key: {e}")))?;
     Ok(PublicKey::from_rsa(key))
+}
+
+/// The point of a private key of ECDSA: in the public key of its CKA_ID or its label (PKCS#11 2.40, 2.3.3), since a
+/// private key need not have it.
+fn point(session: &Session, key: ObjectHandle) -> Outcome<PublicKey> {
+    let same = session
+        .get_attributes(key, &[AttributeType::Id, AttributeType::Label])
+        .map_err(|e| untold(&e))?
+        .into_iter()
+        .find(|attribute| match attribute {
+            Attribute::Id(bytes) | Attribute::Label(bytes) => !bytes.is_empty(),
+            _ => false,
+        });
+    let mut wanted =
+        vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::KeyType(cryptoki::object::KeyType::EC)];
+    wanted.extend(same);
+    let found = session.find_objects(&wanted).map_err(|e| untold(&e))?;
+    let [one] = found.as_slice() else {
+        return Err(failure(
+            "key-format",
+            format!(
+                "expected one public key of ECDSA with the private key's id in the token, found {}",
+                found.len()
+            ),
+        ));
+    };
+    let attributes = session.get_attributes(*one, &[AttributeType::EcPoint]).map_err(|e| untold(&e))?;
+    let point = attributes.into_iter().find_map(|attribute| match attribute {
+        Attribute::EcPoint(bytes) => Some(bytes),
+        _ => None,
+    });
+    let point = point.ok_or_else(neither)?;
+    // An OCTET STRING in DER: a tag, a length below 128, the point (PKCS#11 2.40, 2.3.3).
+    let point = match point.as_slice() {
+        [4, length, rest @ ..] if usize::from(*length) == rest.len() => rest,
+        bare => bare,
+    };
+    PublicKey::from_sec1(point).map_err(|e| failure("key-format", format!("the token's key: {e}")))
+}
+
+fn untold(error: &Error) -> Failure {
+    failure("token", format!("the token does not tell the public half of the key: {error}"))
+}
+
+fn neither() -> Failure {
+    let expected = "expected a key of RSA, or of ECDSA on P-256 or P-384, in the token";
+    failure("key-format", format!("{expected}, found another kind"))
 }
 
 fn cannot_log_in(uri: &TokenUri, error: &Error) -> Failure {

@@ -59,6 +59,11 @@ pub fn tree_of_boards(plans: &[Plan]) -> Outcome<Tree> {
     tree.file("patches/linux/linux.hash", defconfig::hash_file("linux", &linux, &facts.linux.sha256));
     let uboot = format!("u-boot-{}.tar.bz2", facts.uboot.version);
     tree.file("patches/uboot/uboot.hash", defconfig::hash_file("uboot", &uboot, &facts.uboot.sha256));
+    // `BR2_GLOBAL_PATCH_DIR`: applied in the order of their names to the version that the defconfig names.
+    for (name, patch) in plans.iter().flat_map(crate::uboot::patches) {
+        crate::uboot::check_version(name, patch, &facts.uboot.version)?;
+        tree.file(format!("patches/uboot/{name}"), &patch.value.text);
+    }
     Ok(tree)
 }
 

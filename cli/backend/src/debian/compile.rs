@@ -94,6 +94,7 @@ pub fn compile(
     ];
     if component.name == "uboot" {
         parts.push(&environment);
+        parts.extend(work.plan.uboot_patches.values().map(|patch| patch.value.text.as_str()));
     }
     let key = key_of(&parts);
     let (folder, cached) = work.cache.stage(component.name, &key, |part| {

@@ -79,10 +79,12 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
             log: &log("uboot"),
         };
         let built = compile(&work, UBOOT, || {
-            let key = key_of(&["uboot", &source_key]);
-            let (folder, _) = cache.stage("sources", &key, |part| {
+            let mut parts = vec!["uboot", source_key.as_str()];
+            parts.extend(plan.uboot_patches.values().map(|patch| patch.value.text.as_str()));
+            let (folder, _) = cache.stage("sources", &key_of(&parts), |part| {
                 fetched.verify_sources(&fetched.uboot)?;
-                source::unpack_quilt(&fetched.uboot, part, &log("uboot"))
+                source::unpack_quilt(&fetched.uboot, part, &log("uboot"))?;
+                source::apply(&plan.uboot_patches, part, &log("uboot"))
             })?;
             Ok(folder)
         })?;

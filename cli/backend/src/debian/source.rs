@@ -1,10 +1,12 @@
 //! Source trees from the archive's files, with the suite's own patches applied.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
+use spec::plan::{Asked, PatchPlan};
 
 /// Unpacks a source package: upstream's tarball, then the suite's `debian/patches/series`.
 ///
@@ -41,6 +43,34 @@ pub fn unpack_quilt(tarballs: &[PathBuf], folder: &Path, log: &Path) -> Outcome<
             .log(log)
             .run()
             .map_err(|failure| failure.note(format!("while applying the suite's patch `{name}`")))?;
+    }
+    Ok(())
+}
+
+/// Applies the plan's patches to an unpacked U-Boot.
+///
+/// # Errors
+/// `uboot-patch` when one does not apply: nothing is left out, and nothing is applied in part of another place
+/// (no fuzz).
+pub fn apply(patches: &BTreeMap<String, Asked<PatchPlan>>, folder: &Path, log: &Path) -> Outcome<()> {
+    for (name, patch) in patches {
+        let file = folder.join(format!("fastness-{name}"));
+        fs::write(&file, &patch.value.text).map_err(|e| Failure::io("write", &file, &e))?;
+        let applied = Call::new(tool("patch")?)
+            .args(["-p1", "--silent", "--fuzz=0", "--no-backup-if-mismatch", "--batch", "--input"])
+            .arg(&file)
+            .folder(folder)
+            .log(log)
+            .run();
+        applied.map_err(|failure| {
+            let who = patch.origins.first().map(|origin| origin.who.clone()).unwrap_or_default();
+            let message = format!(
+                "the patch `{name}` of {who} does not apply to this U-Boot: it is for {}: {failure}",
+                patch.value.versions.join(" and ")
+            );
+            Failure::error(ExitStatus::Build, "uboot-patch", message)
+                .hint("build with a U-Boot of one of these versions, or bring the patch to this one")
+        })?;
     }
     Ok(())
 }
@@ -87,4 +117,30 @@ fn unpack_at(tarball: &Path, folder: &Path, strip: u32, log: &Path) -> Outcome<(
         .arg(folder)
         .log(log)
         .run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patches(text: &str) -> BTreeMap<String, Asked<PatchPlan>> {
+        let value = PatchPlan { text: text.to_owned(), versions: vec!["2025.01".to_owned()] };
+        [("x.patch".to_owned(), Asked { value, origins: vec![] })].into()
+    }
+
+    #[test]
+    fn a_patch_is_applied_and_one_that_does_not_apply_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, log) = (folder.path().join("file"), folder.path().join("log"));
+        fs::write(&file, "one\ntwo\n").unwrap();
+        let text = "--- a/file\n+++ b/file\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n";
+        apply(&patches(text), folder.path(), &log).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one\nthree\n");
+        let failure = apply(&patches(text), folder.path(), &log).unwrap_err();
+        assert_eq!(failure.diagnostics[0].code, "uboot-patch");
+        assert!(
+            failure.to_string().contains("`x.patch` of  does not apply to this U-Boot: it is for 2025.01"),
+            "{failure}"
+        );
+    }
 }

@@ -90,11 +90,17 @@ fn kernel(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &m
 
 fn uboot(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &mut Tree) -> Outcome<()> {
     let unpack = &facts.unpack;
+    let mut patches = String::new();
+    for (name, patch) in crate::uboot::patches(plan) {
+        crate::uboot::check_version(name, patch, &facts.uboot)?;
+        patches.push_str(&format!(" file://{name}"));
+        tree.file(format!("{folder}/files/{machine}/{name}"), &patch.value.text);
+    }
     tree.file(
         format!("{folder}/u-boot_%.bbappend"),
         format!(
             "FILESEXTRAPATHS:prepend:{machine} := \"${{THISDIR}}/files:\"\n\n\
-             SRC_URI:append:{machine} = \" file://fastness.cfg file://fastness.env file://asked.txt file://check-asked.sh\"\n\n\
+             SRC_URI:append:{machine} = \" file://fastness.cfg file://fastness.env file://asked.txt file://check-asked.sh{patches}\"\n\n\
              # No control FDT: the one with the key is put behind it after signing.\n\
              UBOOT_MAKE_TARGET:{machine} = \"u-boot-nodtb.bin\"\n\
              UBOOT_BINARY:{machine} = \"u-boot-nodtb.bin\"\n\

@@ -166,7 +166,8 @@ pub fn of_build(text: &str, at: &str) -> Vec<Component> {
         Some(Component { name: name.to_owned(), version, source: None, by, at })
     };
     let of_map = value.as_object().into_iter().flatten().filter_map(|(name, entry)| one(name, entry));
-    let of_list = value.as_array().into_iter().flatten().filter_map(|entry| one(entry["name"].as_str()?, entry));
+    let of_list =
+        value.as_array().into_iter().flatten().filter_map(|entry| one(entry["name"].as_str()?, entry));
     of_map.chain(of_list).take(MAX_COMPONENTS).collect()
 }
 

@@ -209,7 +209,14 @@ impl Pieces {
     }
 
     /// Lists a part that could not be read: for a bound of ours, or because it is broken.
-    pub(super) fn failed(&mut self, at: &str, kind: &str, bytes: Option<u64>, why: &image::Error, found: &mut Found) {
+    pub(super) fn failed(
+        &mut self,
+        at: &str,
+        kind: &str,
+        bytes: Option<u64>,
+        why: &image::Error,
+        found: &mut Found,
+    ) {
         if let image::Error::Limit { .. } = why {
             self.part(at, bytes, kind, false);
             found.add("limit", at, why.to_string());

@@ -87,7 +87,7 @@ pub fn blob(pieces: &mut Pieces, at: &str, source: &Source, depth: usize, found:
         return true;
     }
     let kernel = is(56, b"ARM\x64") || is(0x24, &[0x18, 0x28, 0x6f, 0x01]) || is(0x202, b"HdrS");
-    if len > MAX_BLOB || len < 64 {
+    if !(64..=MAX_BLOB).contains(&len) {
         return false;
     }
     if kernel {

@@ -78,9 +78,9 @@ struct VerifyArguments {
     /// Verify with this key of the key store
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
-    /// The algorithm that the key is for
-    #[arg(long, value_name = "ALGORITHM", default_value = "sha256,rsa3072")]
-    algorithm: String,
+    /// The algorithm that the key is for; otherwise the usual one of the key, such as `sha256,rsa3072`
+    #[arg(long, value_name = "ALGORITHM")]
+    algorithm: Option<String>,
 }
 
 /// Runs one of them.
@@ -110,7 +110,7 @@ fn verify_file(
     let blob = read(&asked.file)?;
     let (keys, any) = match (&asked.control, &asked.key) {
         (Some(control), _) => keys_of_control(control)?,
-        (None, Some(name)) => (vec![key_of_store(&store()?, name, &asked.algorithm)?], false),
+        (None, Some(name)) => (vec![key_of_store(&store()?, name, asked.algorithm.as_deref())?], false),
         // clap requires one of the two.
         (None, None) => (Vec::new(), false),
     };
@@ -129,14 +129,14 @@ fn keys_of_control(path: &Path) -> Outcome<(Vec<KeyNode>, bool)> {
     Ok((keys, mode == "any"))
 }
 
-fn key_of_store(store: &KeyStore, name: &str, algorithm: &str) -> Outcome<KeyNode> {
+fn key_of_store(store: &KeyStore, name: &str, asked: Option<&str>) -> Outcome<KeyNode> {
     let public = store.public(name)?;
     Ok(KeyNode {
         node: format!("key-{name}"),
         name: name.to_owned(),
-        algo: algorithm.to_owned(),
+        algo: super::fit_write::algorithm(asked, &public.key)?.name(),
         required: Some("conf".to_owned()),
-        key: fit::key::PublicKey::from_rsa(public.key),
+        key: public.key,
     })
 }
 

@@ -9,7 +9,7 @@ use assemble::keys::{KeyStore, OfflineSigner, stem};
 use diag::{ExitStatus, Failure, Outcome};
 use fit::external::internalise;
 use fit::fdt::Tree;
-use fit::key::{Hash, PublicKey};
+use fit::key::{Hash, Padding};
 use fit::request::{MAX_REGION, SigningRequest, describe};
 use fit::sign::Message;
 use serde::Serialize;
@@ -75,7 +75,7 @@ struct Answered<'a> {
 }
 
 fn signer(with: &SignWith, store: &KeyStore, folder: &Path, asks: bool) -> Outcome<OfflineSigner> {
-    let key = PublicKey::from_rsa(store.public(&with.key)?.key);
+    let key = store.public(&with.key)?.key;
     Ok(OfflineSigner { folder: folder.to_owned(), name: with.key.clone(), key, asks })
 }
 
@@ -85,7 +85,7 @@ pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> O
     let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let signer = signer(&asked.with, store, &asked.output, true)?;
-    let wanted = match fit::sign::sign(tree, &asked.with.options()?, &signer) {
+    let wanted = match fit::sign::sign(tree, &asked.with.options(&signer.key)?, &signer) {
         Ok(_) => Vec::new(),
         Err(fit::FitError::Unsigned(why)) => why.split("; ").map(str::to_owned).collect(),
         Err(e) => return Err(wrong(&asked.file, &e)),
@@ -107,7 +107,7 @@ pub fn attach(asked: &AttachArguments, store: &KeyStore, output: &Output) -> Out
     let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let signer = signer(&asked.with, store, &asked.requests, false)?;
-    let signed = fit::sign::sign(tree, &asked.with.options()?, &signer).map_err(|e| {
+    let signed = fit::sign::sign(tree, &asked.with.options(&signer.key)?, &signer).map_err(|e| {
         Failure::error(ExitStatus::Keys, "stale-signature", e.to_string())
             .hint("nothing was written; ask again with `fastness fit sign-request` and the same options")
     })?;
@@ -131,10 +131,11 @@ pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Out
         return Err(wrong(&path, &fit::FitError::Fit(format!("expected at most {MAX_REGION} bytes"))));
     }
     let name = asked.key.as_deref().unwrap_or(&request.key_name);
-    let public = PublicKey::from_rsa(store.public(name)?.key);
+    let public = store.public(name)?.key;
     request.check(&region, &public).map_err(|e| wrong(&path, &e))?;
     let covered = describe(&region).map_err(|e| wrong(&path, &e))?;
-    let head = format!("{} {} for `{}`", request.algorithm, request.padding.name(), request.key_name);
+    let padding = request.padding.map(|padding| format!(" {}", padding.name())).unwrap_or_default();
+    let head = format!("{}{padding} for `{}`", request.algorithm, request.key_name);
     let shown = clean(&format!("{head}, covering\n  {}\n", covered.join("\n  ")));
     let mut signature = None;
     if !asked.show {
@@ -143,7 +144,9 @@ pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Out
         let hash: Hash = request.hash().map_err(|e| wrong(&asked.request, &e))?;
         let secret = asked.passphrase.read(store, name)?;
         let key = store.load_signing(name, &secret)?;
-        let message = Message { hash, padding: request.padding, parts: &[&region] };
+        // Of RSA every request names one; ECDSA has none.
+        let padding = request.padding.unwrap_or(Padding::Pss);
+        let message = Message { hash, padding, parts: &[&region] };
         let made = key.signer().sign(&message).map_err(|e| {
             Failure::error(ExitStatus::Keys, "signing", format!("the request cannot be signed: {e}"))
         })?;

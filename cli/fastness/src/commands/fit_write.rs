@@ -57,10 +57,10 @@ pub struct SignWith {
     /// Key of the key store; also the `key-name-hint`
     #[arg(long, value_name = "NAME")]
     pub key: String,
-    /// Hash and key size, as U-Boot spells them
-    #[arg(long, value_name = "ALGORITHM", default_value = "sha256,rsa3072")]
-    algorithm: String,
-    /// `pss` or `pkcs-1.5`
+    /// Hash and kind of key, as U-Boot spells them; otherwise the usual one of the key, such as `sha256,rsa3072`
+    #[arg(long, value_name = "ALGORITHM")]
+    algorithm: Option<String>,
+    /// `pss` or `pkcs-1.5`; of RSA only
     #[arg(long, default_value = "pss")]
     padding: String,
     #[command(flatten)]
@@ -68,18 +68,29 @@ pub struct SignWith {
 }
 
 impl SignWith {
-    /// As the signer takes it.
+    /// As the signer takes it, with that public key.
     ///
     /// # Errors
     /// For an algorithm or a padding that is unknown or too weak.
-    pub fn options(&self) -> Outcome<SignOptions> {
+    pub fn options(&self, key: &PublicKey) -> Outcome<SignOptions> {
         Ok(SignOptions {
             key_name: self.key.clone(),
-            algorithm: Algorithm::parse(&self.algorithm).map_err(|e| usage(&e))?,
+            algorithm: algorithm(self.algorithm.as_deref(), key)?,
             padding: Padding::parse(&self.padding).map_err(|e| usage(&e))?,
             timestamp: self.time.timestamp,
             node: "signature-1".to_owned(),
         })
+    }
+}
+
+/// The algorithm that was asked for, or the usual one of the key.
+///
+/// # Errors
+/// When it is unknown or too weak.
+pub fn algorithm(asked: Option<&str>, key: &PublicKey) -> Outcome<Algorithm> {
+    match (asked, key.kind()) {
+        (None, Some(kind)) => Ok(kind.usual()),
+        (asked, _) => Algorithm::parse(asked.unwrap_or(&key.kind_name())).map_err(|e| usage(&e)),
     }
 }
 
@@ -254,7 +265,8 @@ fn from_parts(asked: &BuildArguments, kernel: &PathBuf, load: u64) -> Outcome<Ve
 
 /// Signs every configuration of a FIT, and verifies the result with the public key before it is written.
 pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
-    let options = asked.with.options()?;
+    let public = store.public(&asked.with.key)?.key;
+    let options = asked.with.options(&public)?;
     let blob = read(&asked.file)?;
     let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
@@ -270,7 +282,7 @@ pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome
         e => wrong(&asked.file, &e),
     })?;
     let signed = asked.outside.applied(signed)?;
-    prove(&asked.file, &signed, &asked.with, &PublicKey::from_rsa(key.public().key))?;
+    prove(&asked.file, &signed, &asked.with, &public)?;
     write(&asked.output, &signed, output)
 }
 
@@ -282,7 +294,7 @@ pub fn prove(file: &Path, signed: &[u8], with: &SignWith, key: &PublicKey) -> Ou
     let trusted = fit::control_fdt::KeyNode {
         node: format!("key-{}", with.key),
         name: with.key.clone(),
-        algo: with.algorithm.clone(),
+        algo: algorithm(with.algorithm.as_deref(), key)?.name(),
         required: Some("conf".to_owned()),
         key: key.clone(),
     };

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use assemble::keys::{AddKey, KeyKind, KeyRecord, KeyStore, KeyUri, NewKey, Secret};
 use clap::Subcommand;
 use diag::{ExitStatus, Failure, Outcome};
+use fit::key::KeyType;
 use record::KeyMark;
 
 use crate::output::Output;
@@ -16,6 +17,7 @@ const EXAMPLE: &str = "\
 Examples:
   fastness keys new dev                                  a development key
   fastness keys new gateway --release --bits 4096        asks for a passphrase
+  fastness keys new gateway --algorithm ecdsa-p256       ECDSA instead of RSA
   fastness keys new evidence --evidence                  signs reports
   fastness keys list
   fastness keys check gateway --open                     asks for the passphrase, too";
@@ -44,13 +46,16 @@ enum Verb {
     New {
         /// Name: the product's `signing.key`
         name: String,
+        /// Kind of the key; the board says what its U-Boot verifies
+        #[arg(long, value_enum, default_value_t, conflicts_with = "evidence")]
+        algorithm: NewAlgorithm,
         /// Size of an RSA key
-        #[arg(long, default_value_t = 3072, value_parser = ["2048", "3072", "4096"].map_bits())]
-        bits: u32,
+        #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"])]
+        bits: String,
         /// May sign what leaves the house; asks for a passphrase
         #[arg(long)]
         release: bool,
-        /// An Ed25519 key that signs reports, instead of an RSA key that signs the boot chain
+        /// An Ed25519 key that signs reports, instead of a key that signs the boot chain
         #[arg(long)]
         evidence: bool,
         #[command(flatten)]
@@ -89,15 +94,31 @@ enum Verb {
     },
 }
 
-/// Sizes as a list of possible values that parse to a number.
-trait MapBits {
-    fn map_bits(self) -> clap::builder::ValueParser;
+/// Kinds of keys that sign the boot chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum NewAlgorithm {
+    /// RSA of `--bits`
+    #[default]
+    Rsa,
+    /// ECDSA on P-256
+    EcdsaP256,
+    /// ECDSA on P-384
+    EcdsaP384,
 }
 
-impl MapBits for [&'static str; 3] {
-    fn map_bits(self) -> clap::builder::ValueParser {
-        use clap::builder::TypedValueParser as _;
-        clap::builder::PossibleValuesParser::new(self).try_map(|text| text.parse::<u32>()).into()
+impl NewAlgorithm {
+    fn key(self, bits: &str) -> Outcome<KeyType> {
+        match (self, bits) {
+            (Self::EcdsaP256, "3072") => Ok(KeyType::EcdsaP256),
+            (Self::EcdsaP384, "3072") => Ok(KeyType::EcdsaP384),
+            (Self::Rsa, "2048") => Ok(KeyType::Rsa2048),
+            (Self::Rsa, "4096") => Ok(KeyType::Rsa4096),
+            (Self::Rsa, _) => Ok(KeyType::Rsa3072),
+            (_, bits) => {
+                let message = format!("`--bits {bits}` is the size of an RSA key: a curve has its own");
+                Err(Failure::error(ExitStatus::Usage, "key-size", message))
+            }
+        }
     }
 }
 
@@ -105,8 +126,8 @@ impl MapBits for [&'static str; 3] {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let store = KeyStore::at(&places::keys(arguments.keys.as_deref())?);
     match &arguments.verb {
-        Verb::New { name, bits, release, evidence, passphrase } => {
-            let record = new(&store, name, *bits, *release, *evidence, passphrase)?;
+        Verb::New { name, algorithm, bits, release, evidence, passphrase } => {
+            let record = new(&store, name, algorithm.key(bits)?, *release, *evidence, passphrase)?;
             output
                 .result(&record, |_| format!("made {}\nin `{}`\n", text(&record), store.folder().display()));
         }
@@ -145,7 +166,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 fn new(
     store: &KeyStore,
     name: &str,
-    bits: u32,
+    key: KeyType,
     release: bool,
     evidence: bool,
     asked: &Passphrase,
@@ -155,7 +176,7 @@ fn new(
         return if evidence {
             store.new_development_evidence_key(name, created)
         } else {
-            store.new_development_key(name, bits, created)
+            store.new_development_key(name, key, created)
         };
     }
     let secret = match asked.source() {
@@ -163,7 +184,7 @@ fn new(
         None => passphrase::ask_new(&format!("New passphrase of the key `{name}`"))?,
     };
     let mark = if release { KeyMark::Release } else { KeyMark::Development };
-    let new = NewKey { name: name.to_owned(), bits, mark, created };
+    let new = NewKey { name: name.to_owned(), key, mark, created };
     if evidence { store.new_evidence_key(&new, &secret) } else { store.new_key(&new, &secret) }
 }
 
@@ -191,6 +212,7 @@ fn add(
 fn text(record: &KeyRecord) -> String {
     let kind = match record.kind {
         KeyKind::Rsa => format!("RSA {}", record.bits),
+        KeyKind::Ecdsa => format!("ECDSA P-{}", record.bits),
         KeyKind::Ed25519 => "Ed25519, for evidence".to_owned(),
     };
     let mark = match record.mark {

@@ -5,6 +5,7 @@
 
 pub mod analyze;
 pub mod attack;
+pub mod attest;
 pub mod boards;
 pub mod boot;
 pub mod build;
@@ -34,6 +35,7 @@ mod provision_opcua;
 pub mod report;
 pub mod sbom;
 pub mod schema;
+pub mod verify_evidence;
 pub mod vulns;
 
 use diag::{ExitStatus, Outcome};
@@ -62,6 +64,8 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Sbom(arguments) => sbom::run(arguments, output),
         Command::Vulns(arguments) => vulns::run(arguments, output),
         Command::Events(arguments) => events::run(arguments, output),
+        Command::Attest(arguments) => attest::run(arguments, output),
+        Command::VerifyEvidence(arguments) => verify_evidence::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),
         Command::Layers(arguments) => layers::run(arguments, output),
         Command::Keys(arguments) => keys::run(arguments, output),

@@ -8,6 +8,7 @@ mod findings;
 mod proof;
 mod sign;
 mod tunnels;
+mod weak;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -4,31 +4,55 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use diag::Outcome;
+use diag::{Failure, Outcome};
+use exec::{Call, tool};
 use pki::provision::{End, Items, Target, items};
 use pki::{Algorithm, Authority, Identity, Init, Reason, Request, Role};
 use qemu::{Identities, Tree};
 use secret::Secret;
 use spec::plan::{Plan, TunnelFacts};
 
+use super::weak::Root;
 use crate::places::Built;
 
 const DAY: u64 = 86_400;
 /// The longest list: the peer that is not valid yet is made after half of a year.
 const LIST_DAYS: u32 = 800;
 
-/// Makes the identities of every tunnel with strongSwan; `folder` is closed to others and goes away with the test.
+/// What concerns one tunnel while its identities are made.
+struct Tunnel<'a> {
+    name: &'a String,
+    facts: &'a TunnelFacts,
+    /// Where the device looks for its identity, below `/var`.
+    place: String,
+    /// The tls-crypt-v2 keys of both ends, the device's first: OpenVPN only.
+    keys: Option<(Secret, Secret)>,
+}
+
+impl Tunnel<'_> {
+    fn target(&self, end: End) -> Target {
+        let folder = if end == End::Device { self.place.clone() } else { self.name.clone() };
+        match &self.keys {
+            None => Target::Ipsec { folder },
+            Some((device, peer)) => {
+                let key = if end == End::Device { device } else { peer };
+                Target::Openvpn { folder, tls_crypt: Secret::new(key.bytes().to_vec()) }
+            }
+        }
+    }
+}
+
+/// Makes the identities of every tunnel; `folder` is closed to others and goes away with the test.
 ///
 /// # Errors
-/// Those of the authority.
+/// Those of the authority; when a program that makes keys is missing.
 pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities> {
-    let plan = &built.plan;
     let secret = Secret::new(b"an authority that lives as long as a test".to_vec());
     let (own, other) = (folder.join("own"), folder.join("other"));
     let mut authority = Authority::init(&own, &init("Test"), &secret, now)?;
     let mut strangers = Authority::init(&other, &init("Others"), &secret, now)?;
-    let tunnels: Vec<(&String, &TunnelFacts)> =
-        plan.network.tunnels.iter().filter(|(_, facts)| facts.kind == "strongswan").collect();
+    let tunnels = tunnels(&built.plan, folder)?;
+    let root = Root::make(folder)?;
     let mut out = Identities {
         device: Tree::new(),
         peers: BTreeMap::new(),
@@ -36,59 +60,124 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         // The peer with one day has ended then.
         epoch: now + 3 * DAY,
     };
-    for (name, facts) in &tunnels {
+    for Tunnel { name, facts, keys, .. } in &tunnels {
         authority.issue(&request(&format!("{name}-good"), &facts.peer_name, None)?, &secret)?;
         authority.issue(&request(&format!("{name}-expired"), &facts.peer_name, Some(1))?, &secret)?;
         authority.issue(&request(&format!("{name}-revoked"), &facts.peer_name, None)?, &secret)?;
         let wrong = format!("other.{}", facts.peer_name);
         authority.issue(&request(&format!("{name}-wrong-name"), &wrong, None)?, &secret)?;
         strangers.issue(&request(&format!("{name}-unknown-ca"), &facts.peer_name, None)?, &secret)?;
-    }
-    if let Some((_, facts)) = tunnels.first() {
-        let device = Request { role: Role::Device, ..request("device", &facts.local_name, None)? };
-        authority.issue(&device, &secret)?;
+        let device = request(&format!("{name}-device"), &facts.local_name, None)?;
+        authority.issue(&Request { role: Role::Device, ..device }, &secret)?;
+        if keys.is_some() {
+            // A device's certificate with the peer's name.
+            let purpose = request(&format!("{name}-wrong-purpose"), &facts.peer_name, None)?;
+            authority.issue(&Request { role: Role::Device, ..purpose }, &secret)?;
+        }
     }
     authority.crl(LIST_DAYS, &secret)?;
     strangers.crl(LIST_DAYS, &secret)?;
     drop((authority, strangers));
 
-    let files = |folder: &Path, identity: &str, end: End, place: &str, at: u64| -> Outcome<Tree> {
+    let files = |folder: &Path, identity: &str, end: End, tunnel: &Tunnel<'_>, at: u64| -> Outcome<Tree> {
         let identity = Identity::open(folder, identity, None, &secret, at)?;
-        Ok(tree(items(&identity, end, &[Target::Ipsec { folder: place.to_owned() }])?))
+        Ok(tree(items(&identity, end, &[tunnel.target(end)])?))
     };
-    for (name, _) in &tunnels {
-        out.peers.insert((*name).clone(), files(&own, &format!("{name}-good"), End::Peer, name, now)?);
+    for tunnel in &tunnels {
+        let name = tunnel.name;
+        let mut good = files(&own, &format!("{name}-good"), End::Peer, tunnel, now)?;
+        if tunnel.keys.is_some() {
+            good.insert(format!("{name}/other.key"), (0o600, Some(other_key(folder, name)?)));
+        }
+        for weak in root.peers(&tunnel.facts.peer_name)? {
+            let mut peer = good.clone();
+            let (key, certificate) = if tunnel.keys.is_some() {
+                ("peer.key", "peer.pem")
+            } else {
+                ("private/peer.pem", "x509/peer.pem")
+            };
+            peer.insert(format!("{name}/{key}"), (0o600, Some(weak.key)));
+            peer.insert(format!("{name}/{certificate}"), (0o600, Some(weak.certificate)));
+            trust(&mut peer, name, &root);
+            out.refused.push((name.clone(), weak.reason.to_owned(), peer));
+        }
         for reason in ["expired", "revoked", "wrong-name"] {
-            let peer = files(&own, &format!("{name}-{reason}"), End::Peer, name, now)?;
-            out.refused.push(((*name).clone(), reason.to_owned(), peer));
+            let peer = files(&own, &format!("{name}-{reason}"), End::Peer, tunnel, now)?;
+            out.refused.push((name.clone(), reason.to_owned(), peer));
         }
-        let mut peer = files(&other, &format!("{name}-unknown-ca"), End::Peer, name, now)?;
+        let mut peer = files(&other, &format!("{name}-unknown-ca"), End::Peer, tunnel, now)?;
         // It trusts the device, so that it is the device that refuses.
-        for (path, item) in out.peers[*name].iter().filter(|(path, _)| path.contains("/x509c")) {
-            peer.insert(path.replace(".pem", "-own.pem"), item.clone());
+        for (path, item) in &good {
+            if path.contains("/x509c") {
+                peer.insert(path.replace(".pem", "-own.pem"), item.clone());
+            } else if path.ends_with("/ca.pem") || path.ends_with("/crl.pem") {
+                peer.insert(path.clone(), item.clone());
+            }
         }
-        out.refused.push(((*name).clone(), "unknown-ca".to_owned(), peer));
+        out.refused.push((name.clone(), "unknown-ca".to_owned(), peer));
+        if tunnel.keys.is_some() {
+            let device = files(&own, &format!("{name}-wrong-purpose"), End::Device, tunnel, now)?;
+            let mut peer = good.clone();
+            for file in ["pem", "key"] {
+                if let Some(item) = device.get(&format!("{}/device.{file}", tunnel.place)) {
+                    peer.insert(format!("{name}/peer.{file}"), item.clone());
+                }
+            }
+            out.refused.push((name.clone(), "wrong-purpose".to_owned(), peer));
+        }
+        out.peers.insert(name.clone(), good);
     }
     let mut authority = Authority::open(&own, now)?;
-    for (name, _) in &tunnels {
+    for Tunnel { name, .. } in &tunnels {
         authority.revoke(&format!("{name}-revoked"), Reason::KeyCompromise)?;
     }
     authority.crl(LIST_DAYS, &secret)?;
     drop(authority);
-    if let (false, Some(place)) = (tunnels.is_empty(), ipsec_folder(plan)) {
-        out.device = files(&own, "device", End::Device, &place, now)?;
+    for tunnel in &tunnels {
+        let mut device = files(&own, &format!("{}-device", tunnel.name), End::Device, tunnel, now)?;
+        trust(&mut device, &tunnel.place, &root);
+        out.device.extend(device);
     }
     let later = now + 200 * DAY;
     let mut authority = Authority::open(&own, later)?;
-    for (name, facts) in &tunnels {
+    for Tunnel { name, facts, .. } in &tunnels {
         authority.issue(&request(&format!("{name}-not-yet-valid"), &facts.peer_name, None)?, &secret)?;
     }
     drop(authority);
-    for (name, _) in &tunnels {
-        let peer = files(&own, &format!("{name}-not-yet-valid"), End::Peer, name, later)?;
-        out.refused.push(((*name).clone(), "not-yet-valid".to_owned(), peer));
+    for tunnel in &tunnels {
+        let name = tunnel.name;
+        let peer = files(&own, &format!("{name}-not-yet-valid"), End::Peer, tunnel, later)?;
+        out.refused.push((name.clone(), "not-yet-valid".to_owned(), peer));
     }
     Ok(out)
+}
+
+/// The tunnels that have a scenario, with their keys.
+fn tunnels<'a>(plan: &'a Plan, folder: &Path) -> Outcome<Vec<Tunnel<'a>>> {
+    let mut out = Vec::new();
+    for (name, facts) in &plan.network.tunnels {
+        let openvpn = facts.kind == "openvpn";
+        let Some(place) = place(plan, if openvpn { "openvpn" } else { "ipsec" }) else { continue };
+        let place = if openvpn { format!("{place}/{name}") } else { place };
+        let keys = if openvpn { Some(tls_crypt(folder, name)?) } else { None };
+        out.push(Tunnel { name, facts, place, keys });
+    }
+    Ok(out)
+}
+
+/// The tls-crypt-v2 keys of a device and of the plant, as `docs/pki.md` says that they are made.
+fn tls_crypt(folder: &Path, name: &str) -> Outcome<(Secret, Secret)> {
+    let (server, client) = (folder.join(format!("{name}.server")), folder.join(format!("{name}.client")));
+    let openvpn = || tool("openvpn").map(Call::new);
+    openvpn()?.args(["--genkey", "tls-crypt-v2-server"]).arg(&server).run()?;
+    openvpn()?
+        .arg("--tls-crypt-v2")
+        .arg(&server)
+        .args(["--genkey", "tls-crypt-v2-client"])
+        .arg(&client)
+        .run()?;
+    let read = |path: &Path| std::fs::read(path).map(Secret::new).map_err(|e| Failure::io("read", path, &e));
+    Ok((read(&client)?, read(&server)?))
 }
 
 fn init(organization: &str) -> Init {
@@ -118,9 +207,33 @@ fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<Request> {
     })
 }
 
-/// Where the device looks for its identity, below `/var`.
-fn ipsec_folder(plan: &Plan) -> Option<String> {
-    let layer = plan.layers.iter().find(|layer| layer.name == "ipsec")?;
+/// A key for the control channel that the device does not have.
+fn other_key(folder: &Path, name: &str) -> Outcome<Vec<u8>> {
+    let path = folder.join(format!("{name}.other"));
+    Call::new(tool("openvpn")?).args(["--genkey", "secret"]).arg(&path).run()?;
+    std::fs::read(&path).map_err(|e| Failure::io("read", &path, &e))
+}
+
+/// Adds the weak peers' root and its list to those that an end trusts.
+fn trust(tree: &mut Tree, place: &str, root: &Root) {
+    let bundled = [("ca.pem", &root.certificate), ("crl.pem", &root.list)];
+    for (file, more) in bundled {
+        if let Some((_, Some(bundle))) = tree.get_mut(&format!("{place}/{file}")) {
+            bundle.extend_from_slice(more);
+        }
+    }
+    for (folder, file, content) in
+        [("x509ca", "root-weak.pem", &root.certificate), ("x509crl", "crl-weak.pem", &root.list)]
+    {
+        if tree.contains_key(&format!("{place}/{folder}")) {
+            tree.insert(format!("{place}/{folder}/{file}"), (0o600, Some(content.clone())));
+        }
+    }
+}
+
+/// Where a layer's programs look for the device's identity, below `/var`.
+fn place(plan: &Plan, layer: &str) -> Option<String> {
+    let layer = plan.layers.iter().find(|known| known.name == layer)?;
     let folder = layer.parameters.get("folder")?.as_str()?;
     folder.strip_prefix("/var/").map(str::to_owned)
 }

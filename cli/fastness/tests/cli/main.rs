@@ -9,6 +9,7 @@ mod buildroot;
 mod definitions;
 mod documents;
 mod elsewhere;
+mod evidence;
 mod facts;
 mod fit;
 mod help;

@@ -10,11 +10,12 @@
 //! Source: U-Boot `boot/image-fit-sig.c`, `boot/image-fit.c`, `boot/fdt_region.c`.
 
 mod configuration;
+mod holds;
 mod images;
 mod signature;
 mod structure;
 
-pub(crate) use signature::holds as signature_holds;
+pub(crate) use holds::holds as signature_holds;
 
 use std::collections::BTreeSet;
 

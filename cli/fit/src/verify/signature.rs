@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use rsa::{Pkcs1v15Sign, Pss, RsaPublicKey};
-use sha2::{Sha256, Sha384, Sha512};
-
 use super::{Problem, problem, short};
 use crate::FitError;
 use crate::control_fdt::KeyNode;
 use crate::fdt::{Blocks, Node, Token};
-use crate::key::{Algorithm, Hash, Padding};
+use crate::key::{Algorithm, Padding};
 
 /// Longest `hashed-nodes` that is compared, in bytes.
 const MAX_LIST: usize = 1 << 16;
@@ -30,8 +27,8 @@ pub(super) fn check(
         return Err(problem("algorithm-mismatch", message));
     }
     let algorithm = Algorithm::parse(algo).map_err(|e| problem("weak-algorithm", format!("{path}: {e}")))?;
-    if algorithm.bits != key.key.bits() {
-        let message = format!("{path} uses `{algo}`, but the key `{}` has {} bits", key.name, key.key.bits());
+    if Some(algorithm.key) != key.key.kind() {
+        let message = format!("{path} uses `{algo}`, but the key `{}` is {}", key.name, key.key.kind_name());
         return Err(problem("algorithm-mismatch", message));
     }
     // U-Boot takes a missing `padding` for PKCS #1 v1.5.
@@ -51,11 +48,12 @@ pub(super) fn check(
     })?;
     parts.push(strings);
     let digest = algorithm.hash.digest(&parts);
-    if !holds(&key.key.0, padding, algorithm.hash, &digest, value) {
+    if !key.key.holds(algorithm.hash, padding, &digest, value) {
         let message = format!("{path} does not verify with the key `{}`", key.name);
         return Err(problem("bad-signature", message));
     }
-    Ok(format!("{algo} {}", padding.name()))
+    // U-Boot reads the padding of every signature, but only RSA has one.
+    Ok(if algorithm.key.is_rsa() { format!("{algo} {}", padding.name()) } else { algo.to_owned() })
 }
 
 /// `hashed-nodes` is only what older versions of U-Boot would trust: it must say the same.
@@ -143,28 +141,4 @@ fn tokens<'a>(
 fn name_end(token: &[u8], name: &str) -> usize {
     let offset = token.get(8..12).and_then(|cell| cell.try_into().ok()).map_or(u32::MAX, u32::from_be_bytes);
     (offset as usize).saturating_add(name.len() + 1)
-}
-
-/// PSS with a salt as long as the hash, or as long as the modulus allows: `mkimage` 2023.01 makes
-/// the latter, U-Boot takes every length (`lib/rsa/rsa-verify.c`).
-pub(crate) fn holds(key: &RsaPublicKey, padding: Padding, hash: Hash, digest: &[u8], value: &[u8]) -> bool {
-    let pss = |salt: usize| match hash {
-        Hash::Sha256 => Pss::new_with_salt::<Sha256>(salt),
-        Hash::Sha384 => Pss::new_with_salt::<Sha384>(salt),
-        Hash::Sha512 => Pss::new_with_salt::<Sha512>(salt),
-    };
-    match padding {
-        Padding::Pkcs1v15 => {
-            let scheme = match hash {
-                Hash::Sha256 => Pkcs1v15Sign::new::<Sha256>(),
-                Hash::Sha384 => Pkcs1v15Sign::new::<Sha384>(),
-                Hash::Sha512 => Pkcs1v15Sign::new::<Sha512>(),
-            };
-            key.verify(scheme, digest, value).is_ok()
-        }
-        Padding::Pss => {
-            let longest = value.len().saturating_sub(digest.len() + 2);
-            [digest.len(), longest].into_iter().any(|salt| key.verify(pss(salt), digest, value).is_ok())
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use fit::build::{Configuration, FitSpec, Image, build};
 use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::fdt::{Node, Tree};
-use fit::key::{Algorithm, Hash, Padding};
+use fit::key::{Algorithm, Hash, KeyType, Padding};
 use fit::sign::{RsaSigner, SignOptions, Signer, sign};
 use rsa::RsaPrivateKey;
 
@@ -39,7 +39,7 @@ pub fn empty() -> Vec<u8> {
 pub fn options(padding: Padding) -> SignOptions {
     SignOptions {
         key_name: "dev".into(),
-        algorithm: Algorithm { hash: Hash::Sha256, bits: 2048 },
+        algorithm: Algorithm { hash: Hash::Sha256, key: KeyType::Rsa2048 },
         padding,
         timestamp: 7,
         node: "signature-1".into(),

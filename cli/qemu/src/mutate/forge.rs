@@ -5,8 +5,7 @@
 
 use diag::Outcome;
 use fit::fdt::{Blocks, Tree};
-use fit::key::PublicKey;
-use fit::sign::{RsaSigner, SignOptions};
+use fit::sign::SignOptions;
 
 use super::fit_tree::{edit, node};
 use super::{Case, bad_fit, unfit};
@@ -67,9 +66,9 @@ pub(super) fn resign(case: &mut Case<'_>, key_name: Option<&str>) -> Outcome<Str
         timestamp: subject.timestamp,
         node: SIGNATURE.to_owned(),
     };
-    let signer = RsaSigner::new(subject.attacker_key()?.clone());
+    let signer = subject.attacker()?;
     let tree = Tree::parse(&case.fit).map_err(|e| bad_fit(&e))?;
-    let signed = fit::sign::sign(tree, &options, &signer).map_err(|e| bad_fit(&e))?;
+    let signed = fit::sign::sign(tree, &options, signer).map_err(|e| bad_fit(&e))?;
     case.fit = signed;
     Ok(format!("signed anew with the attacker's key, named `{name}`"))
 }
@@ -89,7 +88,7 @@ pub(super) fn other_product(case: &mut Case<'_>, name: &str) -> Outcome<String> 
 
 pub(super) fn embed_key(case: &mut Case<'_>) -> Outcome<String> {
     let subject = case.subject;
-    let key = PublicKey::from_rsa(subject.attacker_key()?.to_public_key());
+    let key = subject.attacker()?.public_key();
     // The same node as in a control FDT, by the same writer.
     case.fit = fit::control_fdt::insert_key(&case.fit, &subject.key_name, subject.algorithm, &key)
         .map_err(|e| bad_fit(&e))?;

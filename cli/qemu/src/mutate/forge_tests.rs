@@ -19,7 +19,7 @@ fn a_fit_signed_anew_is_valid_for_the_attackers_key_only() {
     ]);
     assert!(words.ends_with("signed anew with the attacker's key, named `product`"), "{words}");
     assert!(!bench.problems(&case.fit).is_empty());
-    let key = PublicKey::from_rsa(bench.subject.attacker_key().unwrap().to_public_key());
+    let key = bench.subject.attacker().unwrap().public_key();
     let empty = Tree::default().write().unwrap();
     let control = fit::control_fdt::insert_key(&empty, "product", bench.subject.algorithm, &key).unwrap();
     let keys = fit::control_fdt::keys(&control).unwrap();

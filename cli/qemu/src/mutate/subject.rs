@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use diag::{Failure, Outcome};
-use fit::key::{Algorithm, Padding};
+use fit::key::{Algorithm, KeyType, Padding};
+use fit::sign::{EcdsaSigner, RsaSigner, Signer};
 use record::{ImageRecord, PartitionRecord, Role};
-use rsa::RsaPrivateKey;
 use spec::Architecture;
 use spec::plan::Plan;
 
@@ -22,6 +22,15 @@ pub struct VerityFacts {
     pub hash_start: u64,
     /// Salt.
     pub salt: Vec<u8>,
+}
+
+/// The attacker's signer, which nothing prints.
+pub(super) struct Attacker(pub(super) Box<dyn Signer + Send + Sync>);
+
+impl std::fmt::Debug for Attacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Attacker").finish()
+    }
 }
 
 /// The image under attack.
@@ -50,7 +59,7 @@ pub struct Subject {
     /// Time stamp of what is signed anew, in seconds.
     pub timestamp: u32,
     /// The attacker's key, made when first needed: never a key that exists anywhere else.
-    pub(super) attacker: OnceLock<Result<RsaPrivateKey, String>>,
+    pub(super) attacker: OnceLock<Result<Attacker, String>>,
 }
 
 impl Subject {
@@ -96,15 +105,24 @@ impl Subject {
         })
     }
 
-    /// The attacker's key, as large as the product's own.
+    /// What signs with the attacker's key, of the kind and size of the product's own.
     ///
     /// # Errors
     /// When the system has no randomness.
-    pub fn attacker_key(&self) -> Outcome<&RsaPrivateKey> {
+    pub fn attacker(&self) -> Outcome<&dyn Signer> {
         let made = self.attacker.get_or_init(|| {
-            RsaPrivateKey::new(&mut rand_core::OsRng, self.algorithm.bits).map_err(|e| e.to_string())
+            let rng = &mut rand_core::OsRng;
+            Ok(Attacker(match self.algorithm.key {
+                KeyType::EcdsaP256 => Box::new(EcdsaSigner::P256(p256::SecretKey::random(rng))),
+                KeyType::EcdsaP384 => Box::new(EcdsaSigner::P384(p384::SecretKey::random(rng))),
+                rsa => {
+                    let key = rsa::RsaPrivateKey::new(rng, rsa.bits()).map_err(|e| e.to_string())?;
+                    Box::new(RsaSigner::new(key))
+                }
+            }))
         });
-        made.as_ref().map_err(|e| unfit(format!("the attacker's key cannot be made: {e}")))
+        let made = made.as_ref().map_err(|e| unfit(format!("the attacker's key cannot be made: {e}")))?;
+        Ok(&*made.0)
     }
 }
 

@@ -14,7 +14,7 @@ use rsa::RsaPrivateKey;
 use sha2::{Digest, Sha256};
 use spec::Architecture;
 
-use super::subject::VerityFacts;
+use super::subject::{Attacker, VerityFacts};
 use super::{Case, Mutation, Subject};
 
 /// Made once a test run: making an RSA key is slow.
@@ -127,7 +127,7 @@ impl Bench {
         let algorithm = Algorithm::parse("sha256,rsa2048").unwrap();
         let control = fit::control_fdt::insert_key(&control, "product", algorithm, &key).unwrap();
         let attacker = OnceLock::new();
-        attacker.set(Ok(KEYS[1].clone())).unwrap();
+        attacker.set(Ok(Attacker(Box::new(RsaSigner::new(KEYS[1].clone()))))).unwrap();
         let subject = Subject {
             fit,
             uboot: [vec![7; 64], control].concat(),

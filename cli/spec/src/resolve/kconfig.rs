@@ -4,10 +4,11 @@ use diag::Diagnostic;
 
 use super::Resolver;
 use super::asks::{Asker, Asks};
+use super::layers::Applied;
 use crate::board::SymbolAsk;
 use crate::decode::Spanned;
 use crate::library::Area;
-use crate::plan::KconfigPlan;
+use crate::plan::{KconfigPlan, PatchPlan};
 use crate::types::{KconfigSymbol, KconfigValue};
 
 /// Symbols asked of one Kconfig.
@@ -37,6 +38,31 @@ impl Resolver<'_> {
             let asker = Asker::new(who, &ask.symbol.at, &ask.reason);
             let asks = if of_uboot { &mut self.asked.uboot.0 } else { &mut self.asked.linux.0 };
             asks.ask(ask.symbol.as_str(), value.as_str().to_owned(), asker, &mut self.trouble);
+        }
+    }
+
+    /// A layer's patches of U-Boot; their files are taken as they are, no template.
+    pub(super) fn patches(&mut self, layer: &Applied) {
+        for ask in &layer.model.uboot_patches {
+            let at = &ask.file.at;
+            let path = format!("{}/{}", layer.name, ask.file.as_str());
+            let name = ask.file.as_str().rsplit('/').next().unwrap_or_default();
+            let source = match self.library.read(Area::Layers, &path) {
+                Ok(Some(source)) => source,
+                Ok(None) => {
+                    let message = format!("expected the patch `layers/{path}`, found no such file");
+                    self.trouble.push(Diagnostic::error("missing-patch", message).at(at.location()));
+                    continue;
+                }
+                Err(mut failure) => {
+                    self.trouble.append(&mut failure.diagnostics);
+                    continue;
+                }
+            };
+            let versions = ask.versions.iter().map(|version| version.as_str().to_owned()).collect();
+            let plan = PatchPlan { text: source.text().to_owned(), versions };
+            let asker = Asker::new(&layer.who(), at, &ask.reason);
+            self.asked.uboot_patches.ask(name, plan, asker, &mut self.trouble);
         }
     }
 

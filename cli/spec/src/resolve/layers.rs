@@ -21,6 +21,9 @@ const TUNNEL_LAYERS: [(TunnelKind, &str); 2] =
 /// The layer that a product's OPC UA applications switch on.
 const OPCUA_LAYER: &str = "opcua";
 
+/// The layer that a product's signature algorithm switches on.
+const ECDSA_LAYER: &str = "ecdsa";
+
 /// A layer that applies.
 pub struct Applied {
     /// Its name.
@@ -112,6 +115,9 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
         }
     }
     opcua_layer(product, &mut wanted, trouble);
+    let algorithm = product.signing.as_ref().and_then(|signing| signing.algorithm.as_ref());
+    let ecdsa = algorithm.filter(|algorithm| algorithm.as_str().contains(",ecdsa"));
+    wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
     for (name, _) in product.layers.iter() {
         let text = name.as_str();
         if let Some(at) = without.get(text) {

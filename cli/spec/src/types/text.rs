@@ -261,6 +261,15 @@ text_type! {
 }
 
 text_type! {
+    /// A patch below its layer's folder.
+    PatchPath,
+    "a patch's path below its layer's folder that ends in `.patch`",
+    "^([A-Za-z0-9_][A-Za-z0-9._-]*/)*[A-Za-z0-9_][A-Za-z0-9._-]*\\.patch$",
+    |text| text.ends_with(".patch")
+        && text.split('/').all(|part| is_word(part, |c| alnum(c) || c == '_', |c| alnum(c) || "._-".contains(c)))
+}
+
+text_type! {
     /// One argument of the kernel command line.
     Argument,
     "a kernel argument (printable, without spaces and quotes)",
@@ -431,6 +440,10 @@ mod tests {
         check::<TemplatePath>(
             &["ssh/sshd_config.hbs"],
             &["../a.hbs", "/a.hbs", "a", "a/../b.hbs", "a//b.hbs", ".a.hbs"],
+        );
+        check::<PatchPath>(
+            &["uboot/0001-a.patch"],
+            &["../a.patch", "/a.patch", "a.diff", "a/../b.patch", ".a.patch"],
         );
         check::<Argument>(&["audit=1", "lsm=a,b"], &["a b", "\"", "", "-a", "a\n"]);
         check::<Text>(&["One line."], &["", " a", "a\nb", "a\u{7}"]);

@@ -14,7 +14,12 @@ fn secret() -> Secret {
 }
 
 fn new(name: &str) -> NewKey {
-    NewKey { name: name.to_owned(), bits: 2048, mark: KeyMark::Development, created: 1_700_000_000 }
+    NewKey {
+        name: name.to_owned(),
+        key: KeyType::Rsa2048,
+        mark: KeyMark::Development,
+        created: 1_700_000_000,
+    }
 }
 
 #[test]
@@ -76,11 +81,9 @@ fn a_key_is_never_overwritten() {
 }
 
 #[test]
-fn sizes_names_and_empty_passphrases_are_refused() {
+fn names_and_empty_passphrases_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = KeyStore::at(&folder.path().join("keys"));
-    let small = store.new_key(&NewKey { bits: 1024, ..new("k") }, &secret()).unwrap_err();
-    assert!(small.to_string().contains("expected 2048, 3072 or 4096 bits, found 1024"), "{small}");
     for name in ["", "../k", "a/b", ".k", "k\n", &"k".repeat(65)] {
         assert_eq!(store.new_key(&new(name), &secret()).unwrap_err().diagnostics[0].code, "key-name");
         assert_eq!(store.public(name).unwrap_err().diagnostics[0].code, "key-name");

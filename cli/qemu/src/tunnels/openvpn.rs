@@ -1,0 +1,274 @@
+//! What is asked of a tunnel of OpenVPN, in order. The device is the client: it asks its peer again and again,
+//! so that each bad peer only has to be there until the device says why it wants none of it.
+
+use std::time::{Duration, Instant};
+
+use diag::Outcome;
+use record::TunnelClass;
+use spec::plan::{Flow, Plan};
+use traffic::tunnel::{self as judge, By, OPENVPN_REFUSALS, Probe, Refusal};
+
+use super::{
+    Ends, Identities, MINUTE, Subject, Tree, below, class, closed_port, log, not_run, silent, wait_log,
+};
+use crate::machine::Machine;
+use crate::peer::Peer;
+
+/// How long the device may take until it asks again: OpenVPN gives up a handshake after 60 s (`hand-window`)
+/// and pauses up to 64 s after as many attempts as are made here.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// What OpenVPN says of a tunnel that is up.
+const UP: &str = "Initialization Sequence Completed";
+/// Refusals after which the device asks again at once; the others leave it in a handshake for a minute.
+const FIRST: usize = 5;
+
+pub(super) fn scenario(
+    plan: &Plan,
+    identities: &Identities,
+    (name, facts, inner): Subject<'_>,
+    Ends { device, peer }: Ends<'_>,
+) -> Outcome<Vec<TunnelClass>> {
+    let flows: Vec<&Flow> = plan
+        .network
+        .flows
+        .iter()
+        .filter(|f| f.tunnel.as_ref() == Some(name) && f.transport == "tcp")
+        .collect();
+    let first = facts.inner_peer.as_deref().unwrap_or(inner);
+    let own = facts.inner_address.as_deref().and_then(|a| a.split('/').next()).unwrap_or_default();
+    let mut out = Vec::new();
+    peer.ask("chmod -f 644 /run/peer/*/crl.pem", MINUTE)?;
+    let outer = &facts.local_address;
+    for flow in &flows {
+        let from = device.ms();
+        let route = format!("ip route replace {outer}/32 dev eth0 src {}", facts.peer_address);
+        let lines = peer.ask(&format!("{route}; p {outer} {}", flow.port), MINUTE)?;
+        let logged = wait_log(device, from, &["fw-deny-in", "fw-clear-in", "fw-drop-in"]);
+        let mut problems = silent(&lines, "in clear");
+        if logged.is_none() {
+            problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
+        }
+        let seen = lines.into_iter().chain(logged).collect();
+        out.push(class(name, &format!("clear {}", flow.name), seen, problems));
+        out.push(inner_in_clear(peer, name, "clear inner", flow, (outer, own, first))?);
+    }
+    peer.ask(&format!("ip route del {outer}/32"), MINUTE)?;
+
+    let (early, late) = OPENVPN_REFUSALS.split_at(FIRST.min(OPENVPN_REFUSALS.len()));
+    for reason in early {
+        out.push(refused(identities, device, peer, name, reason)?);
+    }
+    out.extend(up(device, peer, name, facts, &flows, own)?);
+    if let Some(flow) = flows.first() {
+        out.push(inner_in_clear(peer, name, "down", flow, (outer, own, first))?);
+    }
+    for reason in late {
+        out.push(refused(identities, device, peer, name, reason)?);
+    }
+    Ok(out)
+}
+
+/// The good peer, what was negotiated with it, and what it gets.
+fn up(
+    device: &Machine,
+    peer: &mut Peer,
+    name: &str,
+    facts: &spec::plan::TunnelFacts,
+    flows: &[&Flow],
+    own: &str,
+) -> Outcome<Vec<TunnelClass>> {
+    let mut out = Vec::new();
+    let from = device.ms();
+    start(peer, name, "--explicit-exit-notify 1")?;
+    wait(device, from, &[UP]);
+    std::thread::sleep(Duration::from_secs(3));
+    let ends = [("the device", log(device, from)), ("the peer", peer_log(peer)?)];
+    let (mut seen, mut problems) = (Vec::new(), Vec::new());
+    for (end, lines) in &ends {
+        seen.extend(judge::openvpn_says(lines).into_iter().map(|line| format!("{end}: {line}")));
+        problems.extend(judge::openvpn_problems(end, lines, &facts.proposals));
+    }
+    if !problems.is_empty() {
+        problems.extend(ends[1].1.iter().rev().take(12).rev().map(|line| format!("the peer's log: {line}")));
+    }
+    out.push(class(name, "negotiated", seen, problems));
+    for flow in flows {
+        let lines = peer.ask(&format!("p {own} {}", flow.port), MINUTE)?;
+        let answered = matches!(judge::probe(&lines), Some(Probe::Open | Probe::Refused));
+        let why = format!("the conduit `{}` does not answer through its tunnel", flow.name);
+        let problems = if answered { vec![] } else { vec![why] };
+        out.push(class(name, &format!("through {}", flow.name), lines, problems));
+    }
+    let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
+    let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
+    let problems = silent(&lines, "through the tunnel without a conduit");
+    out.push(class(name, "outside", lines, problems));
+    // It tells the device that it goes, so that the device asks again at once.
+    stop(peer)?;
+    Ok(out)
+}
+
+/// From the address of the tunnel's far end, but beside the tunnel. The device has a route to it through the
+/// tunnel's interface, so that its firewall drops the sender as forged, which it counts and does not log.
+fn inner_in_clear(
+    peer: &mut Peer,
+    name: &str,
+    word: &str,
+    flow: &Flow,
+    (outer, own, first): (&str, &str, &str),
+) -> Outcome<TunnelClass> {
+    let mut problems = Vec::new();
+    let mut seen = peer.ask(&format!("ip addr add {first}/32 dev lo"), MINUTE)?;
+    for to in [outer, own] {
+        // The device does not answer ARP for the address of another interface: the way is named.
+        let route = if to == outer {
+            format!("ip route replace {to}/32 dev eth0 src {first}")
+        } else {
+            format!("ip route replace {to}/32 via {outer} dev eth0 onlink src {first}")
+        };
+        let lines = peer.ask(&format!("{route}; p {to} {}; ip route del {to}/32", flow.port), MINUTE)?;
+        problems.extend(silent(&lines, "in clear"));
+        seen.extend(lines);
+    }
+    seen.extend(peer.ask(&format!("ip addr del {first}/32 dev lo"), MINUTE)?);
+    let of = if word == "down" { word.to_owned() } else { format!("{word} {}", flow.name) };
+    Ok(class(name, &of, seen, problems))
+}
+
+/// A bad peer: until a log says why there is no tunnel, or until there is one.
+fn refused(
+    identities: &Identities,
+    device: &Machine,
+    peer: &mut Peer,
+    name: &str,
+    reason: &Refusal,
+) -> Outcome<TunnelClass> {
+    let made = variant(reason.name).is_some()
+        || identities.refused.iter().any(|(tunnel, known, _)| tunnel == name && known == reason.name);
+    if !made {
+        return Ok(not_run(name, &format!("refuses {}", reason.name), "no such peer was made".to_owned()));
+    }
+    let from = device.ms();
+    start(peer, &format!("{name}@{}", reason.name), "")?;
+    let lines = if reason.by == By::Device {
+        let marks: Vec<&str> = reason.says.iter().copied().chain([UP]).collect();
+        wait(device, from, &marks);
+        log(device, from)
+    } else {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let lines = peer_log(peer)?;
+            let told =
+                lines.iter().any(|line| line.contains(UP) || reason.says.iter().any(|s| line.contains(s)));
+            if told || Instant::now() >= deadline {
+                break lines;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    };
+    // A tunnel that comes up in spite of what was said is seen, too.
+    std::thread::sleep(Duration::from_secs(1));
+    let of_openvpn = |line: &String| line.contains("openvpn[") && line.contains(UP);
+    let established = log(device, from).iter().any(of_openvpn);
+    let mut class = judge::refusal(name, reason, established, &lines);
+    if class.seen.is_empty() {
+        let told = peer_log(peer)?;
+        class.problems.extend(told.iter().rev().take(8).rev().map(|line| format!("the peer's log: {line}")));
+    }
+    stop(peer)?;
+    Ok(class)
+}
+
+/// Waits until the device's console has one of these.
+fn wait(device: &Machine, from: u64, marks: &[&str]) {
+    let deadline = Instant::now() + PATIENCE;
+    while !log(device, from).iter().any(|line| marks.iter().any(|mark| line.contains(mark)))
+        && Instant::now() < deadline
+    {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn start(peer: &mut Peer, folder: &str, more: &str) -> Outcome<()> {
+    let command = format!(
+        "(cd '/run/peer/{folder}'; exec openvpn --suppress-timestamps --config openvpn.conf {more}) \
+         > /run/openvpn.log 2>&1 & openvpn=$!"
+    );
+    peer.ask(&command, MINUTE).map(|_| ())
+}
+
+/// Ends OpenVPN; with a notice to the other end it takes a few seconds.
+fn stop(peer: &mut Peer) -> Outcome<()> {
+    peer.ask("kill $openvpn; wait $openvpn", MINUTE).map(|_| ())
+}
+
+fn peer_log(peer: &mut Peer) -> Outcome<Vec<String>> {
+    peer.ask("tail -n 60 /run/openvpn.log", MINUTE)
+}
+
+/// Lines of the peer's configuration that a bad peer has otherwise; `None` for one whose badness is its identity.
+fn variant(reason: &str) -> Option<&'static [(&'static str, &'static str)]> {
+    const OLD: &str = "tls-cipher DEFAULT:@SECLEVEL=0";
+    Some(match reason {
+        "wrong-tls-crypt" => &[("tls-crypt-v2 ", "tls-crypt other.key")],
+        "weak-data-cipher" => &[("data-ciphers ", "data-ciphers AES-128-CBC")],
+        "weak-tls-cipher" => &[
+            ("tls-version-min ", "tls-version-max 1.2"),
+            ("tls-cipher ", "tls-cipher TLS-ECDHE-ECDSA-WITH-AES-128-CBC-SHA:@SECLEVEL=0"),
+        ],
+        "tls-1.1" => &[
+            ("tls-version-min ", "tls-version-min 1.0\ntls-version-max 1.1"),
+            ("tls-cipher ", OLD),
+            ("tls-cert-profile ", "tls-cert-profile insecure"),
+        ],
+        // So that the peer itself takes its certificate.
+        "weak-key" | "sha1-signature" => {
+            &[("tls-cipher ", OLD), ("tls-cert-profile ", "tls-cert-profile insecure")]
+        }
+        _ => return None,
+    })
+}
+
+/// The configuration with other lines.
+fn changed(configuration: &str, lines: &[(&str, &str)]) -> String {
+    let other = |line: &str| lines.iter().find(|(begin, _)| line.starts_with(begin)).map(|(_, new)| *new);
+    configuration.lines().map(|line| format!("{}\n", other(line).unwrap_or(line))).collect()
+}
+
+/// Files of the good peer and of the bad ones.
+pub(super) fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Vec<(String, String)> {
+    let configuration = plan.outside.get(&format!("peer/{name}/openvpn.conf")).cloned().unwrap_or_default();
+    let mut out = Vec::new();
+    let mut add = |folder: &str, tree: &Tree, text: String| {
+        out.push((format!("/run/peer/{folder}/openvpn.conf"), text));
+        out.extend(below(folder, tree));
+    };
+    let good = identities.peers.get(name).cloned().unwrap_or_default();
+    add(name, &good, configuration.clone());
+    for reason in OPENVPN_REFUSALS {
+        let own = identities.refused.iter().find(|(tunnel, known, _)| tunnel == name && known == reason.name);
+        let lines = variant(reason.name);
+        if own.is_none() && lines.is_none() {
+            continue;
+        }
+        let tree = own.map_or(&good, |(_, _, tree)| tree);
+        add(&format!("{name}@{}", reason.name), tree, changed(&configuration, lines.unwrap_or_default()));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_peer_differs_in_the_named_lines_only() {
+        let good = "tls-version-min 1.2\ntls-cipher A:B\ntls-ciphersuites C\ntls-crypt-v2 server.key\n";
+        let old = changed(good, variant("tls-1.1").unwrap());
+        let expected = "tls-version-min 1.0\ntls-version-max 1.1\ntls-cipher DEFAULT:@SECLEVEL=0\n\
+                        tls-ciphersuites C\ntls-crypt-v2 server.key\n";
+        assert_eq!(old, expected);
+        assert_eq!(changed(good, &[]), good);
+        assert!(variant("revoked").is_none());
+    }
+}
