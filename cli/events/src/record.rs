@@ -101,7 +101,8 @@ pub(crate) fn is_hash(text: &str) -> bool {
 
 /// RFC 3339, section 5.6, with `Z` and up to nine digits of a second. Days are not counted by month.
 fn is_utc(text: &str) -> bool {
-    let Some((whole, fraction)) = text.strip_suffix('Z').map(|rest| rest.split_once('.').unwrap_or((rest, "0")))
+    let Some((whole, fraction)) =
+        text.strip_suffix('Z').map(|rest| rest.split_once('.').unwrap_or((rest, "0")))
     else {
         return false;
     };
@@ -112,8 +113,13 @@ fn is_utc(text: &str) -> bool {
     if !shaped || !digits(fraction) || fraction.len() > 9 {
         return false;
     }
-    let part = |from: usize| whole.get(from..from + 2).and_then(|two| two.parse::<u8>().ok()).unwrap_or(u8::MAX);
-    (1..=12).contains(&part(5)) && (1..=31).contains(&part(8)) && part(11) < 24 && part(14) < 60 && part(17) <= 60
+    let part =
+        |from: usize| whole.get(from..from + 2).and_then(|two| two.parse::<u8>().ok()).unwrap_or(u8::MAX);
+    (1..=12).contains(&part(5))
+        && (1..=31).contains(&part(8))
+        && part(11) < 24
+        && part(14) < 60
+        && part(17) <= 60
 }
 
 #[cfg(test)]
@@ -145,7 +151,13 @@ mod tests {
 
     #[test]
     fn only_utc_is_a_time() {
-        for wrong in ["2026-01-31T12:00:00+01:00", "2026-13-31T12:00:00Z", "2026-01-31T24:00:00Z", "2026-01-31T12:00:00.Z", "é026-01-31T12:00:0Z"] {
+        for wrong in [
+            "2026-01-31T12:00:00+01:00",
+            "2026-13-31T12:00:00Z",
+            "2026-01-31T24:00:00Z",
+            "2026-01-31T12:00:00.Z",
+            "é026-01-31T12:00:0Z",
+        ] {
             assert!(refused("2026-01-31T12:00:00.25Z", wrong).contains("expected a time in UTC"), "{wrong}");
         }
     }

@@ -267,7 +267,10 @@ mod tests {
         let mut changed = lines(5);
         changed[1] = changed[1].replace("maintenance", "nobody");
         let message = broken(&changed);
-        assert!(message.contains("line 3 of `events.jsonl`: record 2 is not the one that record 3"), "{message}");
+        assert!(
+            message.contains("line 3 of `events.jsonl`: record 2 is not the one that record 3"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -306,7 +309,11 @@ mod tests {
         let all = lines(5);
         let known = verify(&all, None).unwrap().last;
         assert!(verify(&all, known.clone()).is_ok());
-        assert!(verify(&all[..4], known.clone()).unwrap_err().contains("record 5, known from elsewhere, is not here"));
+        assert!(
+            verify(&all[..4], known.clone())
+                .unwrap_err()
+                .contains("record 5, known from elsewhere, is not here")
+        );
         let mut anew = all;
         anew[4] = anew[4].replace("n 5", "n 6");
         assert!(verify(&anew, None).is_ok());

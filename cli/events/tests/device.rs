@@ -68,7 +68,8 @@ fn records_are_numbered_chained_and_rotated_and_tell_what_was_dropped() {
     assert!(chain.first > 1 && !folder.path().join("events.jsonl.3").exists());
     assert!(chain.types.contains_key("t.45") && !chain.types.contains_key("t.1"));
     assert!(chain.types.contains_key("log.dropped") && !chain.losses.is_empty(), "{chain:?}");
-    let sizes = ["events.jsonl", "events.jsonl.1"].map(|n| fs::metadata(folder.path().join(n)).unwrap().len());
+    let sizes =
+        ["events.jsonl", "events.jsonl.1"].map(|n| fs::metadata(folder.path().join(n)).unwrap().len());
     assert!(sizes.iter().all(|size| *size < 4700), "{sizes:?}");
 }
 
@@ -124,7 +125,8 @@ fn audit_records_become_events_with_their_five_facts() {
         .replace("/var/log/audit", place)
         .replace("/usr/lib/fastness/event-log", program.to_str().unwrap());
     // The journal of this machine is no part of the test.
-    let text: String = text.lines().filter(|line| !line.contains("imjournal")).map(|l| format!("{l}\n")).collect();
+    let text: String =
+        text.lines().filter(|line| !line.contains("imjournal")).map(|l| format!("{l}\n")).collect();
     let config = folder.path().join("rsyslog.conf");
     fs::write(&config, text).unwrap();
     let pid = folder.path().join("pid");
@@ -146,7 +148,13 @@ fn audit_records_become_events_with_their_five_facts() {
     let expected = [
         ("2025-11-24T16:00:00.123Z", "/usr/sbin/auditctl", "audit.audit-config", "root", Outcome::Failure),
         ("2025-11-24T16:00:01.001Z", "kernel", "audit.config_change", "kernel", Outcome::Failure),
-        ("2025-11-24T16:00:02.010Z", "/usr/lib/systemd/systemd", "audit.service_start", "root", Outcome::Success),
+        (
+            "2025-11-24T16:00:02.010Z",
+            "/usr/lib/systemd/systemd",
+            "audit.service_start",
+            "root",
+            Outcome::Success,
+        ),
         ("2025-11-24T16:00:03.010Z", "/usr/sbin/sshd", "audit.user_login", "nobody", Outcome::Failure),
     ];
     assert_eq!(facts, expected);
