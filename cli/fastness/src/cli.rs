@@ -94,15 +94,12 @@ pub enum Command {
     Sbom(commands::sbom::Arguments),
     /// Look the image's packages up in databases of vulnerabilities that you bring
     Vulns(commands::vulns::Arguments),
-<<<<<<< HEAD
     /// Verify the records of security events that a device wrote
     Events(commands::events::Arguments),
-=======
     /// Sign what an image was made from and the evidence of it: in-toto, SLSA provenance
     Attest(commands::attest::Arguments),
     /// Check image, report and bill of materials against what was signed
     VerifyEvidence(commands::verify_evidence::Arguments),
->>>>>>> main
     /// List the boards
     Boards(commands::boards::Arguments),
     /// List the layers with their parameters and checks
