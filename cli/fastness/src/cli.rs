@@ -94,6 +94,8 @@ pub enum Command {
     Sbom(commands::sbom::Arguments),
     /// Look the image's packages up in databases of vulnerabilities that you bring
     Vulns(commands::vulns::Arguments),
+    /// Verify the records of security events that a device wrote
+    Events(commands::events::Arguments),
     /// Sign what an image was made from and the evidence of it: in-toto, SLSA provenance
     Attest(commands::attest::Arguments),
     /// Check image, report and bill of materials against what was signed

@@ -14,6 +14,7 @@ pub mod completions;
 pub mod comply;
 pub mod diff;
 mod diff_facts;
+pub mod events;
 pub mod explain;
 pub mod fit;
 pub mod fit_elsewhere;
@@ -62,6 +63,7 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Comply(arguments) => comply::run(arguments, output),
         Command::Sbom(arguments) => sbom::run(arguments, output),
         Command::Vulns(arguments) => vulns::run(arguments, output),
+        Command::Events(arguments) => events::run(arguments, output),
         Command::Attest(arguments) => attest::run(arguments, output),
         Command::VerifyEvidence(arguments) => verify_evidence::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),

@@ -1,0 +1,162 @@
+//! What runs on the device (templates/events), run here: its records must satisfy the verifier.
+
+use std::fs;
+use std::io::{BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use events::{Chain, Event, Outcome, Verifier};
+
+fn template(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/events").join(name);
+    fs::read_to_string(path).unwrap()
+}
+
+/// The device's program with its parameters filled in.
+fn program(folder: &Path, limit: usize, keep: usize) -> PathBuf {
+    let text = template("event-log.sh.hbs")
+        .replace("{{sh parameters.folder}}", folder.to_str().unwrap())
+        .replace("{{parameters.log_size}}", &limit.to_string())
+        .replace("{{parameters.logs}}", &keep.to_string());
+    assert!(!text.contains("{{"), "a parameter that this test does not know");
+    let path = folder.join("event-log");
+    fs::write(&path, text).unwrap();
+    let mut mode = fs::metadata(&path).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+    fs::set_permissions(&path, mode).unwrap();
+    path
+}
+
+fn event(number: usize, component: &str, message: &str) -> String {
+    format!(
+        r#""time":"2026-01-31T12:00:00Z","host":"gw","component":"{component}","type":"t.{number}","subject":"s","outcome":"success","message":"{message}""#
+    )
+}
+
+fn run(program: &Path, lines: &[String]) {
+    let mut child = Command::new("sh").arg(program).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for line in lines {
+        writeln!(input, "{line}").unwrap();
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+fn verify(folder: &Path, names: &[&str]) -> Result<Chain, String> {
+    let mut verifier = Verifier::new(None);
+    for name in names {
+        let file = fs::File::open(folder.join(name)).map_err(|e| format!("{name}: {e}"))?;
+        verifier.read(name, BufReader::new(file)).map_err(|e| e.to_string())?;
+    }
+    verifier.finish().map_err(|e| e.to_string())
+}
+
+fn records(folder: &Path) -> Vec<Event> {
+    let text = fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
+    text.lines().map(|line| Event::parse(line.as_bytes()).unwrap()).collect()
+}
+
+#[test]
+fn records_are_numbered_chained_and_rotated_and_tell_what_was_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 4000, 2);
+    let lines: Vec<String> = (1..=45).map(|n| event(n, "sshd", r#"a \"quoted\" \\ é %s $(x)"#)).collect();
+    run(&program, &lines);
+    let chain = verify(folder.path(), &["events.jsonl.2", "events.jsonl.1", "events.jsonl"]).unwrap();
+    assert!(chain.first > 1 && !folder.path().join("events.jsonl.3").exists());
+    assert!(chain.types.contains_key("t.45") && !chain.types.contains_key("t.1"));
+    assert!(chain.types.contains_key("log.dropped") && !chain.losses.is_empty(), "{chain:?}");
+    let sizes =
+        ["events.jsonl", "events.jsonl.1"].map(|n| fs::metadata(folder.path().join(n)).unwrap().len());
+    assert!(sizes.iter().all(|size| *size < 4700), "{sizes:?}");
+}
+
+#[test]
+fn a_new_start_goes_on_where_the_last_ended_and_counts_a_torn_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 100_000, 2);
+    run(&program, &[event(1, "sshd", "one")]);
+    let path = folder.path().join("events.jsonl");
+    let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(br#"{"seq":3,"half"#).unwrap();
+    assert!(verify(folder.path(), &["events.jsonl"]).unwrap_err().contains("ends within this record"));
+    run(&program, &[event(2, "sshd", "two")]);
+    let chain = verify(folder.path(), &["events.jsonl"]).unwrap();
+    let kinds: Vec<String> = records(folder.path()).into_iter().map(|record| record.r#type).collect();
+    assert_eq!(kinds, ["log.started", "t.1", "log.started", "log.lost", "t.2"]);
+    assert_eq!(chain.losses, [4]);
+}
+
+#[test]
+fn the_clock_follows_what_chronyd_says_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 100_000, 2);
+    let lines = [
+        event(1, "sshd", "Selected source 192.0.2.1"),
+        event(2, "sshd", r#"\"component\":\"chronyd\",\"message\":\"Selected source 192.0.2.1"#),
+        event(3, "chronyd", "Selected source 192.0.2.1"),
+        event(4, "chronyd", "Can't synchronise: no selectable sources"),
+    ];
+    run(&program, &lines);
+    let clocks: Vec<_> = records(folder.path()).into_iter().map(|record| record.clock).collect();
+    use events::Clock::{Synchronised as Yes, Unsynchronised as No};
+    assert_eq!(clocks, [No, No, No, Yes, No]);
+}
+
+/// The rules of rsyslog on audit records as auditd writes them.
+#[test]
+fn audit_records_become_events_with_their_five_facts() {
+    if Command::new("rsyslogd").arg("-v").output().is_err() {
+        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`rsyslogd` is not installed");
+        println!("SKIPPED: `rsyslogd` is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().to_str().unwrap();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    let program = program(folder.path(), 100_000, 2);
+    let audit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audit.log");
+    fs::copy(audit, folder.path().join("audit.log")).unwrap();
+    let text = template("rsyslog.conf.hbs")
+        .replace("{{conf parameters.folder}}", place)
+        .replace("{{conf product.name}}", "gw")
+        .replace("/var/log/audit", place)
+        .replace("/usr/lib/fastness/event-log", program.to_str().unwrap());
+    // The journal of this machine is no part of the test.
+    let text: String =
+        text.lines().filter(|line| !line.contains("imjournal")).map(|l| format!("{l}\n")).collect();
+    let config = folder.path().join("rsyslog.conf");
+    fs::write(&config, text).unwrap();
+    let pid = folder.path().join("pid");
+    let mut daemon =
+        Command::new("rsyslogd").arg("-n").arg("-i").arg(&pid).arg("-f").arg(&config).spawn().unwrap();
+    let start = Instant::now();
+    while records(folder.path()).len() < 5 && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    verify(folder.path(), &["events.jsonl"]).unwrap();
+    let records = records(folder.path());
+    let facts: Vec<_> = records
+        .iter()
+        .skip(1)
+        .map(|r| (r.time.as_str(), r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
+        .collect();
+    let expected = [
+        ("2025-11-24T16:00:00.123Z", "/usr/sbin/auditctl", "audit.audit-config", "root", Outcome::Failure),
+        ("2025-11-24T16:00:01.001Z", "kernel", "audit.config_change", "kernel", Outcome::Failure),
+        (
+            "2025-11-24T16:00:02.010Z",
+            "/usr/lib/systemd/systemd",
+            "audit.service_start",
+            "root",
+            Outcome::Success,
+        ),
+        ("2025-11-24T16:00:03.010Z", "/usr/sbin/sshd", "audit.user_login", "nobody", Outcome::Failure),
+    ];
+    assert_eq!(facts, expected);
+    assert!(records.iter().skip(1).all(|record| record.host == "gw"));
+}
