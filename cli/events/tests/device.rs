@@ -1,6 +1,6 @@
 //! What runs on the device (templates/events), run here: its records must satisfy the verifier.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs;
 use std::io::{BufReader, Write as _};

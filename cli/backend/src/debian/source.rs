@@ -37,7 +37,7 @@ pub fn unpack_quilt(tarballs: &[PathBuf], folder: &Path, log: &Path) -> Outcome<
         series.lines().filter_map(|line| line.split('#').next()).map(str::trim).filter(|l| !l.is_empty())
     {
         Call::new(tool("patch")?)
-            .args(["-p1", "--silent", "--no-backup-if-mismatch", "--batch", "--input"])
+            .args(["-p1", "--silent", "--no-backup-if-mismatch", "--forward", "--input"])
             .arg(patches.join(name))
             .folder(folder)
             .log(log)
@@ -57,7 +57,7 @@ pub fn apply(patches: &BTreeMap<String, Asked<PatchPlan>>, folder: &Path, log: &
         let file = folder.join(format!("fastness-{name}"));
         fs::write(&file, &patch.value.text).map_err(|e| Failure::io("write", &file, &e))?;
         let applied = Call::new(tool("patch")?)
-            .args(["-p1", "--silent", "--fuzz=0", "--no-backup-if-mismatch", "--batch", "--input"])
+            .args(["-p1", "--silent", "--fuzz=0", "--no-backup-if-mismatch", "--forward", "--input"])
             .arg(&file)
             .folder(folder)
             .log(log)
