@@ -104,7 +104,7 @@ fn a_key_of_another_size_signs_nothing() {
     std::fs::remove_file(place.path("s.itb")).unwrap();
     let run = sign(&place, "sha256,rsa3072");
     assert_ne!(run.code, 0);
-    assert!(run.err.contains("needs a key of 3072 bits"), "{run:?}");
+    assert!(run.err.contains("needs a key of the kind rsa3072, but `dev` is rsa2048"), "{run:?}");
     assert!(!place.path("s.itb").exists());
 }
 
