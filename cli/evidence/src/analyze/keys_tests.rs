@@ -78,11 +78,11 @@ fn keys_that_may_log_in_are_read_with_options_and_known_ones_are_told() {
     let vagrant = "ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct1YeS0o9HZyN1Q9qgCgzUFtdOKLv6IedplqoPkcmF0aYet2PkEDo3MlTBckFXPITAMzF8dJSIFo9D8HfdOV0IAdx4O7PtixWKn5y2hMNG0zQPyUecp4pzC6kivAIhyfHilFR61RGL+GPXQ2MWZWFYbAGjyiYJnAmCP3NOTd0jMZEnDkbUvxhMmBYSdETk1rRgm+R4LOzFUGaHqHDLKLX+FIPKcF96hrucXzcWyLbIbEgE98OHlnVYCzRdK8jlqm8tehUc9c9WhQ== somebody";
     let other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOrW5gdHbUWfyLRjOzV1W8c9rHW2MGPauEz7fM6UdORc me";
     let file = format!("# comment\nno-pty,command=\"x\" {vagrant}\n{other}\nssh-rsa broken\n");
-    let found = by_name("/root/.ssh/authorized_keys", file.as_bytes());
+    let found = by_name("/home/operator/.ssh/authorized_keys", file.as_bytes());
     let shown: Vec<String> = found.iter().map(|key| format!("{} {}", key.algorithm, key.name)).collect();
     assert_eq!(shown, ["rsa2048 somebody", "ed25519 me", " "]);
-    assert_eq!(rules("/root/.ssh/authorized_keys", &found, false), ["known-key", "authorized-key"]);
-    assert_eq!(rules("/root/.ssh/authorized_keys", &found[1..2], false), ["authorized-key"]);
+    assert_eq!(rules("/home/operator/.ssh/authorized_keys", &found, false), ["known-key", "authorized-key"]);
+    assert_eq!(rules("/home/operator/.ssh/authorized_keys", &found[1..2], false), ["authorized-key"]);
     assert_eq!(by_name("/etc/dropbear/dropbear_rsa_host_key", &[0, 0, 0, 7])[0].kind, "private key");
     assert!(by_name("/etc/x.der", b"0\x82broken").is_empty());
 }
