@@ -147,6 +147,7 @@ pub fn plan() -> Plan {
             padding: "pss".into(),
             key: "gw-dev".into(),
             release: false,
+            known_keys: std::collections::BTreeMap::new(),
         },
         storage: StoragePlan { fit_bytes: 2 << 20, root_bytes: 2 << 20, data_bytes: 16 << 20, zstd_level: 3 },
         checks: Default::default(),

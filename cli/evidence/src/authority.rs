@@ -1,6 +1,4 @@
-//! What findings come to: exit status, findings of a boot and of attacks, published keys.
-
-use std::sync::OnceLock;
+//! What findings come to: exit status, findings of a boot and of attacks.
 
 use diag::ExitStatus;
 use record::{AttackOutcome, AttackResult, BootRecord, Finding, Part, SelfcheckVerdict, Stage, Verdict};
@@ -167,54 +165,10 @@ pub fn findings_of_attacks(attacks: &[AttackResult], disk_sha256: &str) -> Vec<F
         .collect()
 }
 
-struct Published {
-    fingerprint: String,
-    modulus: Vec<u8>,
-    source: String,
-}
-
-fn published() -> &'static [Published] {
-    static KEYS: OnceLock<Vec<Published>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        include_str!("../data/known-keys.tsv")
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| {
-                let mut fields = line.split('\t');
-                Some(Published {
-                    fingerprint: fields.next()?.to_owned(),
-                    modulus: unhex(fields.next()?)?,
-                    source: fields.next()?.to_owned(),
-                })
-            })
-            .collect()
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
-}
-
-/// Where the private half of a key is published, by the fingerprint of its SubjectPublicKeyInfo.
-pub(crate) fn published_key(fingerprint: &str) -> Option<&'static str> {
-    published().iter().find(|key| key.fingerprint == fingerprint).map(|key| key.source.as_str())
-}
-
-/// The first bytes of published keys' moduli, with their source.
-pub(crate) fn published_moduli() -> impl Iterator<Item = (&'static [u8], &'static str)> {
-    published().iter().map(|key| (key.modulus.as_slice(), key.source.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::sample;
-
-    #[test]
-    fn the_list_of_published_keys_is_read_whole() {
-        assert_eq!(published().len(), 9);
-        assert!(published().iter().all(|key| key.modulus.len() == 32 && key.fingerprint.len() == 64));
-    }
 
     #[test]
     fn a_failed_attack_weighs_more_than_a_failed_check() {

@@ -13,6 +13,7 @@ mod diff;
 pub mod differences;
 mod explain;
 mod formats;
+pub mod known_keys;
 pub mod layer;
 pub mod library;
 mod listing;
@@ -105,5 +106,6 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("buildroot-package", whole("Buildroot package", buildroot::BuildrootPackage::schema())),
         ("yocto-package", whole("Yocto package", yocto::YoctoPackage::schema())),
         ("image-differences", whole("image differences", differences::ImageDifferences::schema())),
+        ("known-keys", whole("known keys", known_keys::KnownKeyFile::schema())),
     ]
 }

@@ -138,6 +138,15 @@ impl Library {
         Ok(names)
     }
 
+    /// A file that the product itself brings in an area, if it does.
+    ///
+    /// # Errors
+    /// As [`Library::read`].
+    pub fn read_own(&self, area: Area, relative: &str) -> Outcome<Option<Arc<Source>>> {
+        let own = Self { own: None, common: self.own.clone() };
+        if own.common.is_none() { Ok(None) } else { own.read(area, relative) }
+    }
+
     /// A file of an area, if there is one.
     ///
     /// # Errors

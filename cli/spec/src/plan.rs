@@ -400,8 +400,11 @@ pub struct SigningPlan {
     pub padding: String,
     /// Key name: the FIT's `key-name-hint`, the file's stem in the key store.
     pub key: String,
-    /// Whether this is a release build, which refuses development keys.
+    /// Whether this is a release build, which refuses development keys and published ones.
     pub release: bool,
+    /// Keys that the product knows as published beyond those of `standards/known-keys.yaml`: fingerprint and where.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub known_keys: BTreeMap<String, String>,
 }
 
 /// The disk, sizes in bytes.

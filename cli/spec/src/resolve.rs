@@ -33,6 +33,7 @@ use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 use crate::architecture::Architecture;
 use crate::board::{Board, KernelArgument};
 use crate::decode::{Spanned, suggestion};
+use crate::known_keys::KnownKeys;
 use crate::library::{Area, Library, known_requirements, read_model};
 use crate::plan::{
     Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, PatchPlan,
@@ -91,7 +92,13 @@ pub fn resolve(
     let product_facts = product_facts(&product, &mut trouble);
     // Without a board nothing can be rendered; what was found so far is said.
     let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };
-    let signing = signing(&product, &board, &mut trouble);
+    let mut signing = signing(&product, &board, &mut trouble);
+    match KnownKeys::of_product(library) {
+        Ok(own) => {
+            signing.known_keys = own.sources().map(|(key, at)| (key.to_owned(), at.to_owned())).collect()
+        }
+        Err(mut failure) => trouble.append(&mut failure.diagnostics),
+    }
     let storage = storage(&product, &board, &mut trouble);
     let resolver = Resolver {
         library,
@@ -205,6 +212,7 @@ fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
             .and_then(|s| s.key.as_ref())
             .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
         release: asked.is_some_and(|s| s.release.0),
+        known_keys: std::collections::BTreeMap::new(),
     }
 }
 

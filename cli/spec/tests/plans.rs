@@ -302,7 +302,8 @@ fn schemas_are_named_and_closed() {
             "opcua",
             "buildroot-package",
             "yocto-package",
-            "image-differences"
+            "image-differences",
+            "known-keys"
         ]
     );
     for (name, schema) in &schemas {

@@ -3,6 +3,7 @@
 use ::record::KeyMark;
 use diag::{ExitStatus, Failure, Outcome};
 use fit::sign::Signer;
+use spec::known_keys::KnownKeys;
 use spec::plan::SigningPlan;
 
 use super::record::KeyRecord;
@@ -45,10 +46,28 @@ impl SigningKey {
 }
 
 impl KeyRecord {
+    /// Where its private half is published, when it is one of `standards/known-keys.yaml`.
+    #[must_use]
+    pub fn published_at(&self) -> Option<&'static str> {
+        KnownKeys::built_in().source(&self.fingerprint)
+    }
+
+    /// The refusal of a key whose private half is published there.
+    #[must_use]
+    pub fn published(&self, source: &str) -> Failure {
+        let message = format!(
+            "the key `{}` is published: {source}. Anybody can sign with it (sha256 {})",
+            self.name, self.fingerprint
+        );
+        Failure::error(ExitStatus::Keys, "published-key", message)
+            .hint("make a key of your own with `fastness keys new NAME`; devices that trust the published one need the new key in their boot loader (docs/keys.md)")
+    }
+
     /// Whether the plan may be signed with this key.
     ///
     /// # Errors
-    /// `development-key` when a release is to be signed with a development key; `wrong-key` when the plan
+    /// `development-key` when a release is to be signed with a development key; `published-key` when it is to be
+    /// signed with one whose private half anybody can download; `wrong-key` when the plan
     /// names another key, or an algorithm for another size.
     pub fn fits(&self, plan: &SigningPlan) -> Outcome<()> {
         if plan.release && self.mark == KeyMark::Development {
@@ -58,6 +77,12 @@ impl KeyRecord {
                 format!("the key `{}` was made for development, and this is a release", self.name),
             )
             .hint("make a key with `fastness keys new NAME --release` and name it in `signing.key`"));
+        }
+        let own = plan.known_keys.get(&self.fingerprint).map(String::as_str);
+        if plan.release
+            && let Some(source) = own.or_else(|| self.published_at())
+        {
+            return Err(self.published(source));
         }
         let wanted = plan.algorithm.rsplit(',').next().unwrap_or_default();
         let found = self.kind_name();
@@ -105,6 +130,7 @@ mod tests {
             padding: "pss".into(),
             key: "gw-dev".into(),
             release: false,
+            known_keys: std::collections::BTreeMap::new(),
         }
     }
 
@@ -116,6 +142,27 @@ mod tests {
         assert!(failure.to_string().contains("`gw-dev` was made for development"), "{failure}");
         let release = KeyRecord { mark: KeyMark::Release, ..record() };
         release.fits(&SigningPlan { release: true, ..plan() }).unwrap();
+    }
+
+    #[test]
+    fn a_published_key_signs_no_release() {
+        let release = SigningPlan { release: true, ..plan() };
+        // `openssl pkey -pubout -outform DER | sha256sum` of U-Boot's board/broadcom/bcmns3/fit/keys/dev.key.
+        let sample = KeyRecord {
+            mark: KeyMark::Release,
+            fingerprint: "5f7c50e793c142244a545bdd455f14aa2a4df44eabdceef21b53e97825786dcd".into(),
+            ..record()
+        };
+        sample.fits(&plan()).unwrap();
+        let failure = sample.fits(&release).unwrap_err();
+        assert_eq!((failure.status, &*failure.diagnostics[0].code), (ExitStatus::Keys, "published-key"));
+        let text = failure.to_string();
+        assert!(text.contains("the key `gw-dev` is published: U-Boot board/broadcom/bcmns3"), "{text}");
+        let ours = KeyRecord { fingerprint: "01".repeat(32), ..sample };
+        ours.fits(&release).unwrap();
+        let known = [(ours.fingerprint.clone(), "our old sample".to_owned())].into();
+        let text = ours.fits(&SigningPlan { known_keys: known, ..release }).unwrap_err().to_string();
+        assert!(text.contains("`gw-dev` is published: our old sample"), "{text}");
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl KeyStore {
     /// Adds a key whose private half is elsewhere; that of a token is asked for its public half.
     ///
     /// # Errors
-    /// `key-uri`, `key-exists`, `key-size`, `key-format`, and those of a token.
+    /// `key-uri`, `key-exists`, `key-size`, `key-format`, `published-key` for a release, and those of a token.
     pub fn add(&self, asked: &AddKey<'_>) -> Outcome<KeyRecord> {
         check_name(asked.name)?;
         let uri = KeyUri::parse(asked.uri)?;
@@ -270,7 +270,6 @@ impl KeyStore {
                 format!("expected a key of RSA with 2048, 3072 or 4096 bits, found one with {}", key.bits()),
             ));
         };
-        open_store(&self.folder)?;
         let pem = key.to_pem().map_err(|e| cannot_make(&e))?;
         let record = KeyRecord {
             schema_version: 1,
@@ -282,6 +281,12 @@ impl KeyStore {
             fingerprint: key.fingerprint().map_err(|e| cannot_make(&e))?,
             place: Some(asked.uri.to_owned()),
         };
+        if asked.mark == KeyMark::Release
+            && let Some(source) = record.published_at()
+        {
+            return Err(record.published(source));
+        }
+        open_store(&self.folder)?;
         let mut json = serde_json::to_vec_pretty(&record).map_err(|e| cannot_make(&e))?;
         json.push(b'\n');
         let stem = asked.name;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use spec::known_keys::KnownKeys;
+
 use super::model::{BootLoader, Kernel};
 use super::open::{Blob, Pieces, Tree};
 use super::pieces;
@@ -212,7 +214,7 @@ fn version(bytes: &[u8]) -> Option<String> {
 }
 
 /// Every boot loader, and the FITs held against the one that there is.
-pub fn boot(pieces: &Pieces, found: &mut Found) -> Vec<BootLoader> {
+pub fn boot(pieces: &Pieces, known: &KnownKeys, found: &mut Found) -> Vec<BootLoader> {
     for fit in &pieces.fits {
         unsigned(fit, found);
     }
@@ -221,7 +223,7 @@ pub fn boot(pieces: &Pieces, found: &mut Found) -> Vec<BootLoader> {
         let version = pieces::version(&blob.bytes).unwrap_or_default();
         let mut loader =
             BootLoader { at: blob.at.clone(), version, keys: Vec::new(), settings: BTreeMap::new() };
-        keys(pieces, blob, &mut loader, found);
+        keys(pieces, blob, known, &mut loader, found);
         settings(pieces, blob, &mut loader, found);
         loaders.push(loader);
     }
@@ -246,7 +248,7 @@ fn unsigned(fit: &Blob, found: &mut Found) {
     }
 }
 
-fn keys(pieces: &Pieces, blob: &Blob, loader: &mut BootLoader, found: &mut Found) {
+fn keys(pieces: &Pieces, blob: &Blob, known: &KnownKeys, loader: &mut BootLoader, found: &mut Found) {
     let facts = match crate::open::chain::uboot(blob.bytes.to_vec(), String::new()) {
         Ok(facts) => facts,
         Err(why) => return found.add("broken", &blob.at, format!("its control device tree: {why}")),
@@ -259,7 +261,7 @@ fn keys(pieces: &Pieces, blob: &Blob, loader: &mut BootLoader, found: &mut Found
         if required != "conf" {
             found.add("boot-key-optional", &blob.at, format!("`{}` is required for {required}", key.name));
         }
-        if let Some(source) = crate::authority::published_key(&key.fingerprint) {
+        if let Some(source) = known.source(&key.fingerprint) {
             found.add("known-key", &blob.at, format!("`{}`: {source}", key.name));
         }
         if key.bits < 2048 {

@@ -3,20 +3,18 @@
 //! A key is known by the SHA-256 of its SubjectPublicKeyInfo, so that a private key, its certificate and its form for
 //! SSH are the same key. What the bytes of a private key are never gets into the result.
 
-use std::collections::BTreeMap;
-
 use base64ct::{Base64, Encoding as _};
 use rsa::pkcs1;
 use rsa::pkcs1::der::Decode as _;
 use rsa::pkcs8::EncodePublicKey as _;
-use serde::Deserialize;
+use spec::known_keys::KnownKeys;
 use x509_cert::Certificate;
 use x509_cert::der::Encode as _;
 use x509_cert::der::asn1::{Any, BitString, Null, ObjectIdentifier};
 use x509_cert::spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::model::Key;
-use super::rules::{self, Found};
+use super::rules::Found;
 
 /// How every PEM text begins.
 pub const BEGIN: &[u8] = b"-----BEGIN ";
@@ -308,62 +306,12 @@ fn bits(number: &[u8]) -> usize {
     number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KnownFile {
-    #[serde(rename = "schema_version")]
-    _schema_version: u32,
-    keys: Vec<KnownKey>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KnownKey {
-    fingerprint: String,
-    source: String,
-}
-
-/// Fingerprints of keys whose private half is published, with where.
-#[derive(Clone, Debug)]
-pub struct Known(BTreeMap<String, String>);
-
-impl Known {
-    /// The compiled-in ones, and those of other files of the same form.
-    ///
-    /// # Errors
-    /// When a file is not of that form.
-    pub fn new(more: &[String]) -> Result<Self, String> {
-        let mut all = BTreeMap::new();
-        let own = include_str!("../../../../standards/analysis/known-keys.yaml");
-        for text in std::iter::once(own).chain(more.iter().map(String::as_str)) {
-            let file: KnownFile = rules::read(text)?;
-            for key in file.keys {
-                let hex = key.fingerprint.len() == 64
-                    && key.fingerprint.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-                if !hex {
-                    let what = &key.fingerprint;
-                    return Err(format!(
-                        "expected 64 lower-case hexadecimal digits as `fingerprint`, found `{what}`"
-                    ));
-                }
-                all.insert(key.fingerprint, key.source);
-            }
-        }
-        Ok(Self(all))
-    }
-
-    fn source(&self, fingerprint: &str) -> Option<String> {
-        let published = crate::authority::published_key(fingerprint).map(str::to_owned);
-        self.0.get(fingerprint).cloned().or(published)
-    }
-}
-
 /// The keys of one file as rows and findings. `in_program` says that the file is a program or library.
 pub fn judge(
     shown: &str,
     keys: &[KeyFound],
     in_program: bool,
-    known: &Known,
+    known: &KnownKeys,
     at: Option<u64>,
     found: &mut Found,
 ) -> Vec<Key> {

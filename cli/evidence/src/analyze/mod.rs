@@ -43,6 +43,8 @@ use open::{Pieces, Tree};
 use rules::Found;
 use scan::Scanner;
 
+use spec::known_keys::KnownKeys;
+
 use crate::root::Root;
 
 /// What an analysis is given beside the image.
@@ -52,15 +54,14 @@ pub struct Options {
     pub at: Option<u64>,
     /// Further passwords to try.
     pub passwords: Vec<String>,
-    /// Texts of further files of known keys (`standards/analysis/known-keys.yaml`).
-    pub known_keys: Vec<String>,
+    /// Published keys beyond those that are compiled in.
+    pub known_keys: KnownKeys,
 }
 
 /// Values under construction.
 struct Work<'a> {
     options: &'a Options,
     scanner: Scanner,
-    known: keys::Known,
     passwords: Vec<String>,
     budget: crypt::Budget,
     found: Found,
@@ -76,14 +77,9 @@ pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
     let mut found = Found::default();
     let (pieces, sha256) = open::open(path, &mut found)?;
     let internal = |why: String| Failure::error(ExitStatus::Internal, "analysis-data", why);
-    let known = keys::Known::new(&options.known_keys).map_err(|why| {
-        Failure::error(ExitStatus::Input, "known-keys", why)
-            .hint("a file of known keys looks like `standards/analysis/known-keys.yaml`")
-    })?;
     let mut work = Work {
         options,
         scanner: Scanner::new().map_err(internal)?,
-        known,
         passwords: accounts::passwords(&options.passwords),
         budget: crypt::Budget::default(),
         found,
@@ -164,7 +160,7 @@ impl Work<'_> {
                 &shown,
                 &scan.keys,
                 scan.elf.is_some(),
-                &self.known,
+                &self.options.known_keys,
                 self.options.at,
                 &mut self.found,
             );
@@ -219,7 +215,7 @@ impl Work<'_> {
         for kernel in self.result.kernels.iter().filter(|kernel| !kernel.version.is_empty()) {
             self.result.components.push(component("linux", &kernel.version, &kernel.at));
         }
-        self.result.boot_loaders = kernels::boot(pieces, &mut self.found);
+        self.result.boot_loaders = kernels::boot(pieces, &self.options.known_keys, &mut self.found);
         self.count(Area::Boot, pieces.boot_loaders.len() + pieces.fits.len());
         for loader in self.result.boot_loaders.iter().filter(|loader| !loader.version.is_empty()) {
             self.result.components.push(component("u-boot", &loader.version, &loader.at));

@@ -1,7 +1,9 @@
 //! `control-fdt-key`: the key that the shipped boot loader trusts.
 
+use spec::known_keys::KnownKeys;
+
 use super::{Kind, NoParameters};
-use crate::{Conclusion, Context, Unable, authority};
+use crate::{Conclusion, Context, Unable};
 
 /// See the module.
 pub struct ControlFdtKey;
@@ -35,7 +37,9 @@ impl Kind for ControlFdtKey {
             if key.bits < LEAST_BITS || !key.algorithm.ends_with(&format!(",rsa{}", key.bits)) {
                 problems.push(format!("key `{}` has {} bits under `{}`", key.name, key.bits, key.algorithm));
             }
-            if let Some(source) = authority::published_key(&key.fingerprint) {
+            let own = context.plan.and_then(|plan| plan.signing.known_keys.get(&key.fingerprint));
+            let source = KnownKeys::built_in().source(&key.fingerprint);
+            if let Some(source) = own.map(String::as_str).or(source) {
                 problems.push(format!("key `{}` is published: {source}", key.name));
             }
             if let Some(Ok(image)) = &context.subject.image

@@ -3,12 +3,15 @@
 //! Programs that read keys hold the marker text; only a marker with key data behind it counts.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
+use aho_corasick::AhoCorasick;
 use serde::Deserialize;
+use spec::known_keys::KnownKeys;
 
 use super::Kind;
 use crate::root::NodeKind;
-use crate::{Conclusion, Context, Unable, authority, glob};
+use crate::{Conclusion, Context, Unable, glob};
 
 /// See the module.
 pub struct SecretsAbsent;
@@ -127,13 +130,22 @@ fn found(bytes: &[u8]) -> Vec<String> {
             found.push(format!("a private key (`{label}`)"));
         }
     }
-    for (modulus, source) in authority::published_moduli() {
-        if find(bytes, modulus).is_some() {
-            found.push(format!("a published key ({source})"));
-        }
+    let (starts, sources) = published();
+    for hit in starts.iter().flat_map(|starts| starts.find_iter(bytes)) {
+        found.push(format!("a published key ({})", sources[hit.pattern().as_usize()]));
     }
     found.dedup();
     found
+}
+
+/// Searches for all published keys at once, with where each is published.
+fn published() -> &'static (Option<AhoCorasick>, Vec<&'static str>) {
+    static SEARCH: OnceLock<(Option<AhoCorasick>, Vec<&'static str>)> = OnceLock::new();
+    SEARCH.get_or_init(|| {
+        let (starts, sources): (Vec<_>, Vec<_>) = KnownKeys::built_in().starts().unzip();
+        // Some 6 KiB of patterns: far below every limit of the automaton.
+        (AhoCorasick::new(starts).ok(), sources)
+    })
 }
 
 /// Header lines (`Proc-Type: …`, `Version: …`) may stand between the marker and the base64.
@@ -173,6 +185,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 mod tests {
     use serde_json::json;
 
+    use super::*;
     use crate::testing::*;
 
     /// Built here, so that no scanner of this repository finds it.
@@ -213,7 +226,7 @@ mod tests {
         );
         let headers = format!("Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n{}", "MC4C".repeat(16));
         fails(check(pem("RSA PRIVATE KEY", &headers)), "`RSA PRIVATE KEY`");
-        let (modulus, source) = crate::authority::published_moduli().next().unwrap();
+        let (modulus, source) = KnownKeys::built_in().starts().next().unwrap();
         fails(check([b"junk", modulus].concat()), source);
     }
 }

@@ -6,6 +6,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use evidence::analyze::model::{Analysis, Level};
 use evidence::analyze::{Options, analyze, compare, html, sarif, terminal};
 use record::{read_json, write_atomic, write_json_atomic};
+use spec::known_keys::KnownKeys;
 
 use crate::output::Output;
 use crate::progress::Steps;
@@ -49,7 +50,7 @@ pub struct Arguments {
     /// More passwords to try, one a line; may be given again
     #[arg(long, value_name = "FILE")]
     passwords: Vec<PathBuf>,
-    /// More published keys, in the form of standards/analysis/known-keys.yaml; may be given again
+    /// More published keys, in the form of standards/known-keys.yaml; may be given again
     #[arg(long, value_name = "FILE")]
     known_keys: Vec<PathBuf>,
 }
@@ -86,7 +87,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let options = Options {
         at: arguments.at,
         passwords: lines(&arguments.passwords)?,
-        known_keys: arguments.known_keys.iter().map(|file| text(file)).collect::<Outcome<_>>()?,
+        known_keys: KnownKeys::of_files(&arguments.known_keys)?,
     };
     let analysis = one(&arguments.image, &options, output)?;
     if let Some(new) = &arguments.new {

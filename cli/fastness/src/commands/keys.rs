@@ -8,6 +8,7 @@ use clap::Subcommand;
 use diag::{ExitStatus, Failure, Outcome};
 use fit::key::KeyType;
 use record::KeyMark;
+use spec::known_keys::KnownKeys;
 
 use crate::output::Output;
 use crate::stages::Passphrase;
@@ -81,11 +82,14 @@ enum Verb {
     /// List the keys
     #[command(after_help = EXAMPLE)]
     List,
-    /// Check a key's files and permissions, and with --open also its passphrase
+    /// Check a key's files and permissions, that nobody has published it, and with --open also its passphrase
     #[command(after_help = EXAMPLE)]
     Check {
         /// Name
         name: String,
+        /// More published keys, in the form of standards/known-keys.yaml; may be given again
+        #[arg(long, value_name = "FILE")]
+        known_keys: Vec<PathBuf>,
         /// Open the private key, too
         #[arg(long)]
         open: bool,
@@ -145,13 +149,17 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
                 records.iter().map(|record| text(record) + "\n").collect()
             });
         }
-        Verb::Check { name, open, passphrase } => {
+        Verb::Check { name, known_keys, open, passphrase } => {
+            let known = KnownKeys::of_files(known_keys)?;
             let secret: Option<Secret> = if *open || passphrase.source().is_some() {
                 Some(passphrase.read(&store, name)?)
             } else {
                 None
             };
             let record = store.check(name, secret.as_ref())?;
+            if let Some(source) = known.source(&record.fingerprint) {
+                return Err(record.published(source));
+            }
             let opened = match &secret {
                 Some(secret) if !secret.is_empty() => "; the passphrase opens it",
                 Some(_) => "; whether it signs was not tried",

@@ -79,3 +79,56 @@ error[missing-key]: there is no key `gw-dev` in `k`
     assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (8, "", expected));
     assert!(!place.path("out").exists() && !place.path("c").exists());
 }
+
+#[test]
+fn a_published_key_is_refused_by_check_and_by_a_release() {
+    let place = Place::new();
+    place.run(&["keys", "new", "dev", "--keys", "k", "--bits", "2048"]);
+    let list = place.run(&["keys", "list", "--keys", "k", "--json"]).json();
+    let fingerprint = list[0]["fingerprint"].as_str().unwrap();
+    let known = format!("keys:\n  - {{fingerprint: \"{fingerprint}\", source: \"our sample board\"}}\n");
+    std::fs::write(place.path("published.yaml"), &known).unwrap();
+
+    let check = ["keys", "check", "dev", "--keys", "k", "--known-keys", "published.yaml"];
+    let run = place.run(&check);
+    assert_eq!((run.code, run.out.as_str()), (8, ""));
+    assert!(
+        run.err.contains("error[published-key]: the key `dev` is published: our sample board"),
+        "{run:?}"
+    );
+    std::fs::write(place.path("published.yaml"), known.replace(fingerprint, &"0".repeat(64))).unwrap();
+    assert_eq!(place.run(&check).code, 0);
+    std::fs::write(place.path("published.yaml"), "keys: [{fingerprint: x, source: y}]\n").unwrap();
+    let run = place.run(&check);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(
+        run.err.contains("expected 64 lower-case hexadecimal digits as `fingerprint`, found `x`"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn a_release_with_a_key_that_the_product_knows_as_published_stops_before_any_work() {
+    let place = Place::with_product();
+    std::fs::write(place.path("p"), "correct horse\n").unwrap();
+    std::fs::set_permissions(place.path("p"), PermissionsExt::from_mode(0o600)).unwrap();
+    let secret = ["--keys", "k", "--passphrase-file", "p"];
+    let made = place.run(&[&["keys", "new", "gw", "--release"][..], &secret].concat());
+    assert_eq!(made.code, 0, "{made:?}");
+    let list = place.run(&["keys", "list", "--keys", "k", "--json"]).json();
+    let fingerprint = list[0]["fingerprint"].as_str().unwrap();
+    let product = std::fs::read_to_string(place.path("product.yaml")).unwrap();
+    std::fs::write(place.path("product.yaml"), product + "\nsigning: {key: gw, release: true}\n").unwrap();
+    std::fs::create_dir(place.path("standards")).unwrap();
+    let known = format!("keys:\n  - {{fingerprint: \"{fingerprint}\", source: \"the first prototype\"}}\n");
+    std::fs::write(place.path("standards/known-keys.yaml"), known).unwrap();
+
+    let run = place.run(&[&["build", "--cache", "c", "--offline"][..], &secret].concat());
+    assert_eq!((run.code, run.out.as_str()), (8, ""), "{run:?}");
+    assert!(run.err.contains("the key `gw` is published: the first prototype"), "{run:?}");
+    assert!(!place.path("out").exists() && !place.path("c").exists());
+    std::fs::write(place.path("standards/known-keys.yaml"), "keys: [{fingerprint: 1, source: x}]\n").unwrap();
+    let run = place.run(&["check"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("standards/known-keys.yaml:1"), "{run:?}");
+}

@@ -189,3 +189,43 @@ fn keys_of_ecdsa_are_made_opened_and_checked() {
     fs::copy(path("b.pub.pem"), path("a.pub.pem")).unwrap();
     assert_eq!(code(&store.public("a").unwrap_err()), (ExitStatus::Keys, "key-mismatch"));
 }
+
+/// The public key of MCUboot's sample `root-ec-p256-pkcs8.pem`, from the x coordinate in the list of published keys.
+fn published_p256() -> String {
+    let (x, _) = spec::known_keys::KnownKeys::built_in()
+        .starts()
+        .find(|(_, source)| source.starts_with("MCUboot root-ec-p256"))
+        .unwrap();
+    let of = |sign: u8| {
+        let key = p256::PublicKey::from_sec1_bytes(&[&[sign], x].concat()).unwrap();
+        fit::key::PublicKey::from_pem(&key.to_public_key_pem(LineEnding::LF).unwrap()).unwrap()
+    };
+    // A point has one of two y coordinates; the published one is that of the fingerprint.
+    let known = |key: &fit::key::PublicKey| {
+        spec::known_keys::KnownKeys::built_in().source(&key.fingerprint().unwrap()).is_some()
+    };
+    [of(2), of(3)].into_iter().find(known).unwrap().to_pem().unwrap()
+}
+
+#[test]
+fn a_published_key_is_not_added_for_releases() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = KeyStore::at(&folder.path().join("keys"));
+    let pem = published_p256();
+    let none = Secret::new(Vec::new());
+    let mut asked = AddKey {
+        name: "gw",
+        uri: "offline:",
+        public_pem: Some(&pem),
+        mark: KeyMark::Release,
+        created: 0,
+        secret: &none,
+    };
+    let failure = store.add(&asked).unwrap_err();
+    assert_eq!((failure.status, &*failure.diagnostics[0].code), (ExitStatus::Keys, "published-key"));
+    assert!(failure.to_string().contains("the key `gw` is published: MCUboot root-ec-p256"), "{failure}");
+    assert!(!store.folder().exists(), "nothing is written");
+    // For development it may be used, and says what it is.
+    asked.mark = KeyMark::Development;
+    assert!(store.add(&asked).unwrap().published_at().is_some());
+}
