@@ -225,6 +225,17 @@ mod tests {
         assert_eq!(node.property("load").unwrap().value, 0x4000_0000u32.to_be_bytes());
     }
 
+    /// Found by `ci/fuzz`: a strings block that ends in the middle of a name.
+    #[test]
+    fn a_name_is_never_joined_to_the_end_of_a_strings_block_that_was_cut() {
+        let tree = Tree { strings: b"descr".to_vec(), ..sample() };
+        let blob = tree.write().unwrap();
+        let back = Tree::parse(&blob).unwrap();
+        assert_eq!(back.root, tree.root);
+        assert!(back.strings.starts_with(b"descr\0description\0"), "{:?}", back.strings);
+        assert_eq!(back.write().unwrap(), blob);
+    }
+
     #[test]
     fn every_truncation_and_every_flipped_byte_is_survived() {
         let blob = sample().write().unwrap();

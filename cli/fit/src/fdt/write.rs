@@ -205,6 +205,10 @@ impl<'t> Writer<'t> {
             .find(|(at, window)| *window == wanted && (*at == 0 || self.strings[at - 1] == 0))
             .map(|(at, _)| at);
         let at = found.unwrap_or_else(|| {
+            // A block that was cut in a name would make one name of its end and of ours.
+            if self.strings.last().is_some_and(|last| *last != 0) {
+                self.strings.push(0);
+            }
             let at = self.strings.len();
             self.strings.extend_from_slice(&wanted);
             at
