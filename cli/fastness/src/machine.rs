@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use backend::buildroot::{Ccache, Machine};
+use diag::{ExitStatus, Failure, Outcome};
+use spec::plan::Plan;
 
 /// What a product cannot know: where this machine has its tree, toolchain, mirrors and caches.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,7 +33,53 @@ pub struct BuildrootOptions {
     no_per_package: bool,
 }
 
+/// Options of one backend mean nothing to another: using none of them in silence would be a surprise.
+///
+/// # Errors
+/// `other-backend` when an option of a backend was given that builds none of the plans.
+pub fn refuse_for_other(name: &str, given: &[(&str, bool)], plans: &[Plan]) -> Outcome<()> {
+    let Some((option, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
+    match plans.iter().find(|plan| plan.backend != name) {
+        None => Ok(()),
+        Some(plan) => {
+            let built = &plan.backend;
+            let message =
+                format!("`{option}` is an option of the backend `{name}`, but `{built}` builds this product");
+            Err(Failure::error(ExitStatus::Usage, "other-backend", message)
+                .hint(format!("add `--backend {name}`, or leave `{option}` out")))
+        }
+    }
+}
+
 impl BuildrootOptions {
+    /// Refuses what is wrong before any work: options for plans that Buildroot does not build, a mirror that is none,
+    /// a toolchain that is not there.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn check(&self, plans: &[Plan]) -> Outcome<()> {
+        let given = [
+            ("--buildroot", self.buildroot.is_some()),
+            ("--buildroot-config", self.buildroot_config.is_some()),
+            ("--toolchain", self.toolchain.is_some()),
+            ("--dl", self.dl.is_some()),
+            ("--primary-site", self.primary_site.is_some()),
+            ("--ccache", self.ccache.is_some()),
+            ("--no-per-package", self.no_per_package),
+        ];
+        refuse_for_other("buildroot", &given, plans)?;
+        self.machine().mirror()?;
+        if let Some(toolchain) = &self.toolchain
+            && !toolchain.exists()
+        {
+            let message = format!("there is no toolchain `{}`", toolchain.display());
+            return Err(Failure::error(ExitStatus::Input, "no-toolchain", message).hint(
+                "give its folder, or a tarball of it; without `--toolchain` Buildroot builds its own",
+            ));
+        }
+        Ok(())
+    }
+
     /// As the backend takes them.
     pub fn machine(&self) -> Machine {
         Machine {
@@ -66,6 +114,19 @@ pub struct YoctoOptions {
 }
 
 impl YoctoOptions {
+    /// Refuses options for plans that BitBake does not build.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn check(&self, plans: &[Plan]) -> Outcome<()> {
+        let given = [
+            ("--yocto", self.yocto.is_some()),
+            ("--yocto-config", self.yocto_config.is_some()),
+            ("--yocto-deploy", self.yocto_deploy.is_some()),
+        ];
+        refuse_for_other("yocto", &given, plans)
+    }
+
     /// As the backend takes them.
     pub fn machine(&self) -> backend::yocto::Machine {
         backend::yocto::Machine {

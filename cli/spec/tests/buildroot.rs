@@ -152,6 +152,14 @@ fn a_package_that_buildroot_has_not_comes_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_product_that_wants_another_init_is_told_why_there_is_none() {
+    let more = "\nbuildroot: {symbols: [{symbol: BR2_INIT_BUSYBOX, value: y, reason: \"small\"}]}\n";
+    let problem = refused(load(more), "conflict");
+    assert!(problem.message.contains("`BR2_INIT_BUSYBOX`: `y` and `n`"), "{problem:?}");
+    assert!(problem.notes.iter().any(|note| note.message.contains("systemd is the init")), "{problem:?}");
+}
+
+#[test]
 fn a_product_that_disagrees_with_the_base_is_told_both() {
     let more =
         "\nbuildroot: {symbols: [{symbol: BR2_REPRODUCIBLE, value: n, reason: \"we like surprises\"}]}\n";

@@ -107,6 +107,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     };
     // All plans first: a mistake is told before hours of work.
     let plans = plans(arguments)?;
+    arguments.buildroot.check(&plans)?;
+    arguments.yocto.check(&plans)?;
     for plan in &plans {
         backend::refuse_root(plan, arguments.yocto.machine().deploy.is_some())?;
     }

@@ -6,11 +6,15 @@ use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 use serde::Serialize;
 use spec::plan::Plan;
 
+use crate::cli::BackendName;
 use crate::output::Output;
 use crate::places::PRODUCT;
 use crate::stages;
 
-const EXAMPLE: &str = "Example:\n  fastness check examples/cell-gateway/product.yaml";
+const EXAMPLE: &str = "\
+Examples:
+  fastness check examples/cell-gateway/product.yaml
+  fastness check --backend buildroot";
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +26,9 @@ pub struct Arguments {
     /// Only this board; otherwise every board of the product
     #[arg(long, value_name = "BOARD")]
     board: Vec<String>,
+    /// Only for this backend; otherwise for the product's, and for each that it has settings of
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendName>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +41,7 @@ struct Checked {
 #[derive(Serialize)]
 struct BoardCheck {
     board: String,
+    backend: String,
     plan_sha256: String,
     layers: Vec<String>,
     packages: usize,
@@ -55,8 +63,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let mut plans = Vec::new();
     let mut trouble: Vec<Diagnostic> = Vec::new();
     let mut status = ExitStatus::Input;
-    for board in &boards {
-        match spec::load(&arguments.product, Some(board)) {
+    let backends = match arguments.backend {
+        Some(backend) => vec![Some(backend)],
+        None => stages::backends_of(&arguments.product)?,
+    };
+    for (board, backend) in boards.iter().flat_map(|board| backends.iter().map(move |b| (board, *b))) {
+        match stages::plan(&arguments.product, Some(board), backend, None) {
             Ok(plan) => plans.push(plan),
             Err(failure) => {
                 status = failure.status;
@@ -83,6 +95,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 fn board_check(plan: &Plan) -> BoardCheck {
     BoardCheck {
         board: plan.board.name.clone(),
+        backend: plan.backend.clone(),
         plan_sha256: plan.sha256(),
         layers: plan.layers.iter().map(|layer| layer.name.clone()).collect(),
         packages: plan.packages.len(),
@@ -97,11 +110,13 @@ fn board_check(plan: &Plan) -> BoardCheck {
 
 fn text(checked: &Checked) -> String {
     let mut out = format!("{} {} is right\n", checked.product, checked.version);
+    let several = checked.boards.iter().any(|board| board.backend != checked.boards[0].backend);
     for board in &checked.boards {
         out.push_str(&format!(
-            "  {}: {} layers, {} packages, {} files, {} Linux and {} U-Boot symbols, {} flows, {} checks, \
+            "  {}{}: {} layers, {} packages, {} files, {} Linux and {} U-Boot symbols, {} flows, {} checks, \
              {} waivers\n",
             board.board,
+            if several { format!(" with {}", board.backend) } else { String::new() },
             board.layers.len(),
             board.packages,
             board.files,

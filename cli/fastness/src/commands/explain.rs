@@ -4,13 +4,17 @@ use std::path::PathBuf;
 
 use diag::{ExitStatus, Failure, Outcome};
 use spec::Explanation;
+use spec::plan::Plan;
 
+use crate::cli::BackendName;
 use crate::output::Output;
 use crate::places::PRODUCT;
+use crate::stages;
 
 const EXAMPLE: &str = "\
 Examples:
   fastness explain CONFIG_DEVMEM
+  fastness explain BR2_PACKAGE_AUDIT --backend buildroot
   fastness explain /etc/ssh/sshd_config --product examples/cell-gateway/product.yaml";
 
 /// Arguments of `explain`.
@@ -25,11 +29,14 @@ pub struct Arguments {
     /// The board; otherwise the product's first
     #[arg(long, value_name = "BOARD")]
     board: Option<String>,
+    /// The backend; otherwise the product's. A name of Buildroot's or BitBake's is only in the plan of that backend
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendName>,
 }
 
 /// Explains a name of the plan.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let plan = spec::load(&arguments.product, arguments.board.as_deref())?;
+    let plan = stages::plan(&arguments.product, arguments.board.as_deref(), arguments.backend, None)?;
     let found = spec::explain(&plan, &arguments.name);
     let (suggestions, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|e| e.what == "suggestion");
     if found.is_empty() {
@@ -40,7 +47,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         );
         return Err(match suggestions.first() {
             Some(near) => failure.hint(format!("did you mean `{}`?", near.name)),
-            None => failure.hint(hint(&arguments.name)),
+            None => failure.hint(hint(&arguments.name, &plan)),
         });
     }
     output.result(&found, |_| found.iter().map(text).collect());
@@ -48,8 +55,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 }
 
 /// Where else a name may come from.
-fn hint(name: &str) -> &'static str {
+fn hint(name: &str, plan: &Plan) -> &'static str {
     match name {
+        _ if name.starts_with("BR2_") && plan.buildroot.is_none() => {
+            "Buildroot's symbols are in the plan of that backend: add `--backend buildroot`"
+        }
         "/etc/passwd" | "/etc/group" | "/etc/shadow" | "/etc/gshadow" => {
             "it is written from the plan's and the packages' users and groups; explain one of those, such as `sshd`"
         }

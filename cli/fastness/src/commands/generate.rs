@@ -8,6 +8,7 @@ use serde::Serialize;
 use spec::plan::Plan;
 
 use crate::cli::BackendName;
+use crate::machine::refuse_for_other;
 use crate::output::Output;
 use crate::places::{self, PRODUCT};
 use crate::progress::Steps;
@@ -73,6 +74,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         let plan = |board: &String| stages::plan(product, Some(board), arguments.backend, tree);
         boards.iter().map(plan).collect::<Outcome<Vec<_>>>()?
     };
+    refuse_for_other("buildroot", &[("--buildroot", tree.is_some())], &plans)?;
     let out = places::out(product, arguments.out.as_deref());
     let steps = Steps::new(*output);
     let mut written = Vec::new();

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use diag::{ExitStatus, Outcome};
 use spec::plan::{AcceptedRisk, FilePlan, Plan};
 
+use crate::cli::BackendName;
 use crate::output::Output;
 use crate::places::PRODUCT;
+use crate::stages;
 
 const EXAMPLE: &str = "Example:\n  fastness plan --json > plan.json";
 
@@ -20,11 +22,14 @@ pub struct Arguments {
     /// The board; otherwise the product's first
     #[arg(long, value_name = "BOARD")]
     board: Option<String>,
+    /// The backend; otherwise the product's
+    #[arg(long, value_name = "BACKEND")]
+    backend: Option<BackendName>,
 }
 
 /// Shows the plan.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let plan = spec::load(&arguments.product, arguments.board.as_deref())?;
+    let plan = stages::plan(&arguments.product, arguments.board.as_deref(), arguments.backend, None)?;
     output.result(&plan, |_| text(&plan));
     Ok(ExitStatus::Success)
 }

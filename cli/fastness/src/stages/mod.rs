@@ -75,6 +75,24 @@ pub fn plan(
     spec::load_as(&library, product, board, Choice { backend, series })
 }
 
+/// The backends that a product is for: its own (none named), then those that it has settings of.
+///
+/// # Errors
+/// The product file cannot be read; what else is wrong with it is told by [`plan`].
+pub fn backends_of(product: &Path) -> Outcome<Vec<Option<BackendName>>> {
+    let source = read_file(product, &product.display().to_string())?;
+    let mut backends = vec![None];
+    if let Some(model) = read_model::<Product>(&source, &mut Vec::new()) {
+        let own = model.backend;
+        let settings = [
+            (model.buildroot.is_some() && own != Backend::Buildroot, BackendName::Buildroot),
+            (model.yocto.is_some() && own != Backend::Yocto, BackendName::Yocto),
+        ];
+        backends.extend(settings.into_iter().filter(|(there, _)| *there).map(|(_, name)| Some(name)));
+    }
+    Ok(backends)
+}
+
 /// The boards that a product names, in its order.
 ///
 /// # Errors

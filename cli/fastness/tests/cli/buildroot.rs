@@ -60,6 +60,61 @@ fn what_is_no_tree_is_wrong_input() {
 }
 
 #[test]
+fn options_of_another_backend_are_refused_before_any_work() {
+    let place = Place::with_product();
+    for (arguments, option, backend) in [
+        (&["build", "--buildroot", "tree"][..], "--buildroot", "buildroot"),
+        (&["build", "--ccache"], "--ccache", "buildroot"),
+        (&["build", "--backend", "buildroot", "--yocto", "x"], "--yocto", "yocto"),
+        (&["generate", "--buildroot", "tree"], "--buildroot", "buildroot"),
+    ] {
+        tree(&place);
+        let run = place.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
+        let told = format!("error[other-backend]: `{option}` is an option of the backend `{backend}`, but `");
+        assert!(run.err.contains(&told), "{run:?}");
+        assert!(!place.path("out").exists());
+    }
+}
+
+#[test]
+fn a_mirror_that_is_none_and_a_toolchain_that_is_not_there_are_told_before_any_work() {
+    let place = Place::with_product();
+    tree(&place);
+    let build = ["build", "--backend", "buildroot", "--buildroot", "tree"];
+    let run = place.run(&[&build[..], &["--primary-site", "nowhere"]].concat());
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(
+        run.err.contains("expected the address of a mirror after `--primary-site`, found `nowhere`"),
+        "{run:?}"
+    );
+    let run = place.run(&[&build[..], &["--toolchain", "gone.tar.xz"]].concat());
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("error[no-toolchain]: there is no toolchain `gone.tar.xz`"), "{run:?}");
+    assert!(!place.path("out").exists());
+}
+
+#[test]
+fn check_reads_the_settings_of_every_backend_and_explain_takes_one() {
+    let place = Place::with_product();
+    let product = fs::read_to_string(place.path("product.yaml")).unwrap();
+    let with = |more: &str| fs::write(place.path("product.yaml"), format!("{product}\n{more}\n")).unwrap();
+    with("buildroot: {series: \"2019.02\"}");
+    let run = place.run(&["check"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("the Buildroot series `2019.02` is not supported"), "{run:?}");
+    assert_eq!(place.run(&["check", "--backend", "debian"]).code, 0);
+    with("buildroot: {symbols: [{symbol: BR2_PACKAGE_STRACE, value: y, reason: tracing}]}");
+    let run = place.run(&["check"]);
+    assert!(run.code == 0 && run.out.contains("qemu-aarch64 with buildroot: "), "{run:?}");
+    let run = place.run(&["explain", "BR2_PACKAGE_STRACE"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.err.contains("add `--backend buildroot`"), "{run:?}");
+    let run = place.run(&["explain", "BR2_PACKAGE_STRACE", "--backend", "buildroot"]);
+    assert!(run.code == 0 && run.out.contains("asked by product (product.yaml:"), "{run:?}");
+}
+
+#[test]
 fn a_tree_that_keeps_every_symbol_passes_and_one_of_another_series_decides() {
     let place = Place::with_product();
     tree(&place);
