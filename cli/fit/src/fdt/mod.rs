@@ -234,6 +234,11 @@ mod tests {
         assert_eq!(back.root, tree.root);
         assert!(back.strings.starts_with(b"descr\0description\0"), "{:?}", back.strings);
         assert_eq!(back.write().unwrap(), blob);
+        // Also where the cut name is one that the tree has.
+        let tree = Tree { strings: b"x\0load".to_vec(), ..sample() };
+        let blob = tree.write().unwrap();
+        assert_eq!(Tree::parse(&blob).unwrap().write().unwrap(), blob);
+        assert!(Tree::parse(&blob).unwrap().strings.starts_with(b"x\0load\0description\0"));
     }
 
     #[test]

@@ -24,6 +24,10 @@ impl Tree<'_> {
             strings: self.strings.clone(),
             known: HashMap::new(),
         };
+        // A block that was cut in a name would make one name of its end and of the next.
+        if writer.strings.last().is_some_and(|last| *last != 0) {
+            writer.strings.push(0);
+        }
         for (address, size) in self.reserved.iter().chain(&[(0, 0)]) {
             writer.pieces.skeleton.extend_from_slice(&address.to_be_bytes());
             writer.pieces.skeleton.extend_from_slice(&size.to_be_bytes());
@@ -205,10 +209,6 @@ impl<'t> Writer<'t> {
             .find(|(at, window)| *window == wanted && (*at == 0 || self.strings[at - 1] == 0))
             .map(|(at, _)| at);
         let at = found.unwrap_or_else(|| {
-            // A block that was cut in a name would make one name of its end and of ours.
-            if self.strings.last().is_some_and(|last| *last != 0) {
-                self.strings.push(0);
-            }
             let at = self.strings.len();
             self.strings.extend_from_slice(&wanted);
             at
