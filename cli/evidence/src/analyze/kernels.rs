@@ -264,7 +264,7 @@ fn keys(pieces: &Pieces, blob: &Blob, known: &KnownKeys, loader: &mut BootLoader
         if let Some(source) = known.source(&key.fingerprint) {
             found.add("known-key", &blob.at, format!("`{}`: {source}", key.name));
         }
-        if key.bits < 2048 {
+        if !crate::kinds::control_fdt_key::large_enough(key.bits, &key.algorithm) {
             found.add("weak-key", &blob.at, format!("`{}` has {} bits", key.name, key.bits));
         }
     }

@@ -8,8 +8,17 @@ use crate::{Conclusion, Context, Unable};
 /// See the module.
 pub struct ControlFdtKey;
 
-/// The smallest modulus.
-const LEAST_BITS: usize = 2048;
+/// Whether a key is as large as its algorithm says, and large enough.
+///
+/// NIST SP 800-131A, revision 2, sections 3 and 6: RSA below 2048 bits and curves below 224 bits are disallowed; U-Boot's
+/// algorithms have P-256 and P-384.
+pub(crate) fn large_enough(bits: usize, algorithm: &str) -> bool {
+    match algorithm.rsplit_once(',').map(|(_, key)| key) {
+        Some(key) if key == format!("rsa{bits}") => bits >= 2048,
+        Some(key) if key == format!("ecdsa{bits}") => bits >= 256,
+        _ => false,
+    }
+}
 
 impl Kind for ControlFdtKey {
     const NAME: &'static str = "control-fdt-key";
@@ -33,8 +42,7 @@ impl Kind for ControlFdtKey {
                 let required = key.required.as_deref().unwrap_or("absent");
                 problems.push(format!("key `{}` has `required` {required}, expected `conf`", key.name));
             }
-            // NIST SP 800-131A: RSA below 2048 bits is disallowed.
-            if key.bits < LEAST_BITS || !key.algorithm.ends_with(&format!(",rsa{}", key.bits)) {
+            if !large_enough(key.bits, &key.algorithm) {
                 problems.push(format!("key `{}` has {} bits under `{}`", key.name, key.bits, key.algorithm));
             }
             let own = context.plan.and_then(|plan| plan.signing.known_keys.get(&key.fingerprint));
@@ -101,6 +109,30 @@ mod tests {
     #[test]
     fn pass() {
         passes(check(|_| {}));
+    }
+
+    #[test]
+    fn a_curve_has_fewer_bits_than_a_modulus_and_is_strong() {
+        for (bits, algorithm, strong) in [
+            (256, "sha256,ecdsa256", true),
+            (384, "sha384,ecdsa384", true),
+            (256, "sha256,ecdsa384", false),
+            (256, "sha256,rsa256", false),
+            (224, "sha256,ecdsa224", false),
+            (2048, "sha256,rsa2048", true),
+            (1024, "sha256,rsa1024", false),
+            (2048, "rsa2048", false),
+        ] {
+            assert_eq!(super::large_enough(bits, algorithm), strong, "{bits} {algorithm}");
+        }
+        let ecdsa = |bits: usize| {
+            move |u: &mut UbootFacts| {
+                u.keys[0].bits = bits;
+                u.keys[0].algorithm = "sha256,ecdsa256".into();
+            }
+        };
+        passes(check(ecdsa(256)));
+        fails(check(ecdsa(224)), "has 224 bits under `sha256,ecdsa256`");
     }
 
     #[test]

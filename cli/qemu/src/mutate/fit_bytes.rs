@@ -3,7 +3,7 @@
 use diag::Outcome;
 use fit::fdt::Tree;
 
-use super::{Case, Foreign, bad_fit, payload, unfit};
+use super::{Case, Foreign, Half, bad_fit, payload, unfit};
 
 /// Offset and size of a property's value in the FIT.
 pub(super) fn place(fit: &[u8], node: &str, property: &str) -> Outcome<(usize, usize)> {
@@ -34,6 +34,27 @@ pub(super) fn flip_byte(
         "bit 0 of byte {at} of `{property}` of `{node}` flipped (offset {:#x} of the FIT)",
         offset + at
     ))
+}
+
+pub(super) fn fill(
+    case: &mut Case<'_>,
+    node: &str,
+    property: &str,
+    byte: u8,
+    part: Option<Half>,
+) -> Outcome<String> {
+    let (offset, size) = place(&case.fit, node, property)?;
+    let (from, to, which) = match part {
+        None => (0, size, "all of"),
+        Some(Half::First) => (0, size / 2, "the first half of"),
+        Some(Half::Second) => (size / 2, size, "the second half of"),
+    };
+    let target = &mut case.fit[offset + from..offset + to];
+    if target.iter().all(|there| *there == byte) {
+        return Err(unfit(format!("{which} `{property}` of `{node}` is {byte:#04x} already")));
+    }
+    target.fill(byte);
+    Ok(format!("{which} `{property}` of `{node}` is {byte:#04x}"))
 }
 
 pub(super) fn truncate(case: &mut Case<'_>, percent: u8) -> Outcome<String> {
@@ -76,7 +97,7 @@ pub(super) fn replace(case: &mut Case<'_>, with: Foreign) -> Outcome<String> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Bench, fit_of};
-    use super::super::{Foreign, Mutation};
+    use super::super::{Foreign, Half, Mutation};
 
     #[test]
     fn a_flipped_byte_changes_one_bit_of_that_property() {
@@ -100,6 +121,35 @@ mod tests {
         assert!(text.contains("no property `data` at `/images/ghost`"), "{text}");
         let text = bench.fails(&[flip("/images/kernel", Some(1 << 20))]);
         assert!(text.contains("there is no byte 1048576"), "{text}");
+    }
+
+    #[test]
+    fn a_property_is_filled_in_whole_or_by_halves() {
+        let bench = Bench::new();
+        let value = |fit: &[u8]| {
+            let tree = fit_of(fit);
+            tree.root.at("/configurations/conf/signature-1").unwrap().get("value").unwrap().to_vec()
+        };
+        let fill = |part| Mutation::Fill {
+            node: "/configurations/conf/signature-1".into(),
+            property: "value".into(),
+            byte: 0xff,
+            part,
+        };
+        let good = value(&bench.subject.fit);
+        let half = good.len() / 2;
+        let (words, case) = bench.run(&[fill(Some(Half::First))]);
+        assert_eq!(value(&case.fit), [&vec![0xff; half][..], &good[half..]].concat());
+        assert!(words.contains("the first half of `value`") && words.contains("0xff"), "{words}");
+        let (_, case) = bench.run(&[fill(Some(Half::Second))]);
+        assert_eq!(value(&case.fit), [&good[..half], &vec![0xff; half]].concat());
+        let (_, case) = bench.run(&[fill(None)]);
+        assert_eq!(value(&case.fit), vec![0xff; good.len()]);
+        let text = bench.fails(&[fill(None), fill(Some(Half::First))]);
+        assert!(
+            text.contains("the first half of `value` of `/configurations/conf/signature-1` is 0xff already"),
+            "{text}"
+        );
     }
 
     #[test]

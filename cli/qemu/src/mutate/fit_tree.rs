@@ -67,6 +67,24 @@ pub(super) fn set_number(
     })
 }
 
+pub(super) fn resize(case: &mut Case<'_>, path: &str, property: &str, by: Option<i16>) -> Outcome<String> {
+    edit(case, |tree| {
+        let node = node(tree, path)?;
+        let mut value = node
+            .get(property)
+            .map(<[u8]>::to_vec)
+            .ok_or_else(|| unfit(format!("`{path}` has no property `{property}`")))?;
+        let was = value.len();
+        let now = by.map_or(0, |by| was.saturating_add_signed(isize::from(by)));
+        if now == was {
+            return Err(unfit(format!("`{property}` of `{path}` has {was} bytes already")));
+        }
+        value.resize(now, 0);
+        node.set(property, value);
+        Ok(format!("`{property}` of `{path}` has {now} bytes in place of {was}"))
+    })
+}
+
 pub(super) fn duplicate_text(case: &mut Case<'_>, path: &str, property: &str, text: &str) -> Outcome<String> {
     edit(case, |tree| {
         let node = node(tree, path)?;
@@ -201,6 +219,35 @@ mod tests {
             property: property.into(),
             texts: texts.iter().map(|t| (*t).to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn a_property_grows_shrinks_and_becomes_empty() {
+        let bench = Bench::new();
+        let resize = |by| Mutation::Resize {
+            node: "/configurations/conf/signature-1".into(),
+            property: "value".into(),
+            by,
+        };
+        let value = |fit: &[u8]| {
+            let tree = fit_of(fit);
+            tree.root.at("/configurations/conf/signature-1").unwrap().get("value").unwrap().to_vec()
+        };
+        let good = value(&bench.subject.fit);
+        let (words, case) = bench.run(&[resize(Some(2))]);
+        assert_eq!(value(&case.fit), [&good[..], &[0, 0]].concat());
+        assert!(
+            words.contains(&format!("has {} bytes in place of {}", good.len() + 2, good.len())),
+            "{words}"
+        );
+        let (_, case) = bench.run(&[resize(Some(-1))]);
+        assert_eq!(value(&case.fit), good[..good.len() - 1]);
+        let (_, case) = bench.run(&[resize(None)]);
+        assert!(value(&case.fit).is_empty());
+        let text = bench.fails(&[resize(Some(0))]);
+        assert!(text.contains(&format!("has {} bytes already", good.len())), "{text}");
+        let ghost = Mutation::Resize { node: "/images/kernel".into(), property: "ghost".into(), by: None };
+        assert!(bench.fails(&[ghost]).contains("`/images/kernel` has no property `ghost`"));
     }
 
     #[test]

@@ -63,6 +63,16 @@ pub enum VerityPlace {
     TreeLeaf,
 }
 
+/// A half of a property: of an ECDSA signature r or s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Half {
+    /// The bytes in front.
+    First,
+    /// Those behind.
+    Second,
+}
+
 /// One change. The names and fields are those of an attack's file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -77,6 +87,26 @@ pub enum Mutation {
         property: String,
         /// Offset in the property.
         at: Option<usize>,
+    },
+    /// Fills a property of the FIT, in place, with one byte.
+    Fill {
+        /// Node's path.
+        node: String,
+        /// Property's name.
+        property: String,
+        /// The byte.
+        byte: u8,
+        /// Which part; none: all of it.
+        part: Option<Half>,
+    },
+    /// Makes a property of the FIT longer, with zeros behind it, or shorter.
+    Resize {
+        /// Node's path.
+        node: String,
+        /// Property's name.
+        property: String,
+        /// Bytes that come to it or go; none: it becomes empty.
+        by: Option<i16>,
     },
     /// Cuts the FIT off and leaves zeros.
     Truncate {
@@ -295,6 +325,8 @@ impl Mutation {
         match self {
             Self::Nothing {} => Ok("nothing was changed".to_owned()),
             Self::FlipByte { node, property, at } => fit_bytes::flip_byte(case, node, property, *at),
+            Self::Fill { node, property, byte, part } => fit_bytes::fill(case, node, property, *byte, *part),
+            Self::Resize { node, property, by } => fit_tree::resize(case, node, property, *by),
             Self::Truncate { percent } => fit_bytes::truncate(case, *percent),
             Self::DeclareSize { bytes } => fit_bytes::declare_size(case, *bytes),
             Self::SecondRoot {} => forge::second_root(case),
