@@ -54,8 +54,14 @@ pub fn strength(looked_at: &BTreeMap<Area, usize>, issues: &[Issue]) -> Vec<Stre
 }
 
 /// The word of the whole: the weakest area's; `unknown` when no area could be judged.
+///
+/// How well the image was read is no strength of the image: where nothing else could be judged, the whole is unknown,
+/// however harmless the findings about reading are.
 #[must_use]
 pub fn overall(strength: &[Strength]) -> &'static str {
+    if strength.iter().all(|area| area.area == Area::Reading || area.word == "unknown") {
+        return "unknown";
+    }
     let has = |word: &&&str| strength.iter().any(|area| area.word == ***word);
     WORDS.iter().find(has).copied().unwrap_or("unknown")
 }
@@ -92,5 +98,13 @@ mod tests {
         assert_eq!(of(Area::Boot).word, "unknown");
         assert_eq!(overall(&all), "weak");
         assert_eq!(overall(&strength(&BTreeMap::new(), &[])), "unknown");
+    }
+
+    #[test]
+    fn an_image_that_was_not_understood_is_not_fair() {
+        let unread = [issue(Area::Reading, Level::Medium)];
+        assert_eq!(overall(&strength(&BTreeMap::from([(Area::Reading, 1)]), &unread)), "unknown");
+        let partly = BTreeMap::from([(Area::Reading, 2), (Area::Kernel, 1)]);
+        assert_eq!(overall(&strength(&partly, &unread)), "fair");
     }
 }
