@@ -209,3 +209,37 @@ fn no_text_names_a_key_and_the_folder_is_what_was_planned() {
     backend::generate(&plan, folder.path()).expect("generated");
     assert_eq!(&read(folder.path()), tree_of(&plan).expect("a tree").nodes());
 }
+
+#[test]
+fn symbols_have_the_names_of_the_series_and_who_asked_for_them() {
+    let plan = plan();
+    let gone = ["CRYPTO_SHA256_ARM64", "CRYPTO_SHA512_ARM64"].map(|name| plan.linux.symbols.get(name));
+    assert_eq!(gone, [None, None]);
+    let sha = &plan.linux.symbols["CRYPTO_LIB_SHA256_ARCH"];
+    let who: Vec<&str> = sha.origins.iter().map(|origin| origin.who.as_str()).collect();
+    assert_eq!((sha.value.as_str(), who[0]), ("y", "layer verity-root"));
+    assert!(who.contains(&"backend yocto"), "{who:?}");
+    assert_eq!(plan.uboot.symbols["ENV_DEFAULT_ENV_TEXT_FILE"].value, "\"fastness.env\"");
+    assert!(!plan.uboot.symbols.contains_key("USE_DEFAULT_ENV_FILE"));
+    // What asks for it in the finished image asks by the same name.
+    let expect = &plan.checks["boot.uboot-env"].value.with["expect"];
+    assert_eq!(expect["ENV_USE_DEFAULT_ENV_TEXT_FILE"], "y", "{expect}");
+    assert_eq!(expect.get("USE_DEFAULT_ENV_FILE"), None);
+    // One that is gone stays in the plan, waived with the reason.
+    for target in ["linux:RODATA_FULL_DEFAULT_ENABLED", "kernel-hardening-checker:rodata"] {
+        assert!(plan.waivers[target].origins[0].reason.contains("no symbol any more"), "{target}");
+    }
+    let asked = text(
+        &tree_of(&plan).expect("a tree"),
+        "meta-cell-gateway-bsp/recipes-kernel/linux/files/cell-gateway-qemu-aarch64/asked.txt",
+    );
+    assert!(asked.contains("RODATA_FULL_DEFAULT_ENABLED\ty\twaived\t"), "{asked}");
+    let older = plan_for("cell-gateway", "qemu-aarch64", "scarthgap");
+    assert_eq!(older.uboot.symbols["NET"].value, "n");
+    assert!(older.linux.symbols.contains_key("CRYPTO_SHA256_ARM64"));
+    assert!(older.waivers.contains_key("uboot:QFW") && !plan.waivers.contains_key("uboot:QFW"));
+    // A board of another architecture is not asked for what it never was.
+    let arm = plan_for("cell-gateway", "qemu-arm", "wrynose");
+    assert!(!arm.waivers.contains_key("linux:RODATA_FULL_DEFAULT_ENABLED"));
+    assert_eq!(arm.linux.symbols["CRYPTO_LIB_CHACHA_ARCH"].value, "y");
+}

@@ -25,7 +25,7 @@ mod tunnels;
 mod waivers;
 mod yocto;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use diag::{Diagnostic, ExitStatus, Failure, Outcome};
@@ -110,6 +110,7 @@ pub fn resolve(
         backend: choice.backend.unwrap_or(product.backend),
         architecture: board.model.kernel_arch,
         choice,
+        renamed_uboot: BTreeMap::new(),
         trouble,
     };
     resolver.finish(
@@ -212,7 +213,7 @@ fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
             .and_then(|s| s.key.as_ref())
             .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
         release: asked.is_some_and(|s| s.release.0),
-        known_keys: std::collections::BTreeMap::new(),
+        known_keys: BTreeMap::new(),
     }
 }
 
@@ -291,6 +292,8 @@ struct Resolver<'a> {
     /// Of the board.
     architecture: Architecture,
     choice: Choice,
+    /// U-Boot's symbols that a series of Yocto has under another name.
+    renamed_uboot: BTreeMap<String, String>,
     trouble: Vec<Diagnostic>,
 }
 
@@ -331,7 +334,7 @@ impl Resolver<'_> {
         self.waivers(layers);
         let outside = match self.trouble.is_empty() {
             true => self.outside(&fixed.product, &fixed.network, &self.product.name.at.clone()),
-            false => std::collections::BTreeMap::new(),
+            false => BTreeMap::new(),
         };
         if !self.trouble.is_empty() {
             return Err(input(self.trouble));
@@ -514,7 +517,7 @@ impl Resolver<'_> {
             sysctl: self.asked.sysctl.into_plan(),
             modes: self.asked.modes.into_plan(),
             network: fixed.network,
-            outside: std::collections::BTreeMap::new(),
+            outside: BTreeMap::new(),
             signing: fixed.signing,
             storage: fixed.storage,
             checks: self.asked.checks.into_plan(),

@@ -6,7 +6,8 @@
 use crate::decode::{Map, Spanned, choice, model};
 use crate::layer::RemoveAsk;
 use crate::types::{
-    BitbakeValue, BitbakeVariable, Commit, FileUrl, Name, PackageName, Reason, Release, Text, Word,
+    BitbakeValue, BitbakeVariable, Commit, FileUrl, KconfigSymbol, KconfigValue, Name, PackageName, Reason,
+    Release, Text, WaiverTarget, Word,
 };
 
 /// The series that is taken when the product names none: the newest long-term one.
@@ -122,6 +123,35 @@ model! {
     }
 }
 
+choice! {
+    /// What is configured by Kconfig.
+    pub enum Configured {
+        /// The kernel.
+        Linux = "linux",
+        /// The boot loader.
+        Uboot = "uboot",
+    }
+}
+
+model! {
+    /// A symbol that boards and layers ask for, and that this series' kernel or U-Boot has under another
+    /// name, or not at all. Without `instead` it is waived with the reason.
+    pub struct YoctoSymbol {
+        /// Whose it is.
+        of: Configured,
+        /// The symbol as it is asked for.
+        symbol: Spanned<KconfigSymbol>,
+        /// The symbol that has taken its place.
+        instead: Option<KconfigSymbol> = None,
+        /// The value of that one, where it is not the same.
+        value: Option<KconfigValue> = None,
+        /// What is waived with the symbol: rows of the kernel-hardening-checker.
+        waives: Vec<WaiverTarget> = Vec::new(),
+        /// What became of it.
+        reason: Spanned<Reason>,
+    }
+}
+
 model! {
     /// A release series of the Yocto Project (`yocto/series/NAME.yaml`).
     pub struct YoctoSeries {
@@ -139,6 +169,8 @@ model! {
         unpack: Unpack,
         /// Configuration files that the distro requires, where the release does not by itself.
         includes: Vec<Word> = Vec::new(),
+        /// Symbols that its kernel and its U-Boot do not have by the names that are asked for.
+        symbols: Vec<YoctoSymbol> = Vec::new(),
         /// Repositories.
         sources: Vec<YoctoSource>,
     }

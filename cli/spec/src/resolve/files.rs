@@ -199,7 +199,10 @@ impl Resolver<'_> {
                 self.enter(&item);
                 let with = self.check_parameters(ask);
                 self.leave(&item);
-                let Some(with) = with else { continue };
+                let Some(mut with) = with else { continue };
+                if ask.kind.as_str() == "uboot-config" {
+                    self.rename_symbols(&mut with);
+                }
                 let check = CheckPlan {
                     title: ask.title.as_str().to_owned(),
                     layer: layer.name.clone(),
@@ -214,6 +217,16 @@ impl Resolver<'_> {
                 let reason = ask.reason.as_ref().map_or(ask.title.as_str(), |reason| &reason.0);
                 let asker = Asker::saying(&layer.who(), &ask.id.at, reason);
                 self.asked.checks.ask(&id, check, asker, &mut self.trouble);
+            }
+        }
+    }
+
+    /// A check asks for U-Boot's symbols by the names that the plan has for them.
+    fn rename_symbols(&self, with: &mut Value) {
+        let Some(expect) = with.get_mut("expect").and_then(Value::as_object_mut) else { return };
+        for (old, new) in &self.renamed_uboot {
+            if let Some(value) = expect.remove(old) {
+                expect.insert(new.clone(), value);
             }
         }
     }

@@ -11,7 +11,9 @@ use crate::library::{Area, read_model};
 use crate::plan::{
     YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
 };
-use crate::yocto::{DEFAULT_SERIES, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries};
+use crate::yocto::{
+    Configured, DEFAULT_SERIES, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries, YoctoSymbol,
+};
 
 /// What packages mean, while they are collected.
 struct Meant {
@@ -41,6 +43,7 @@ impl Resolver<'_> {
             let asker = Asker::new("backend yocto", &ask.path.at, &ask.reason);
             self.asked.removals.ask(ask.path.as_str(), (), asker, &mut self.trouble);
         }
+        series.symbols.iter().for_each(|symbol| self.yocto_symbol(symbol));
         let meant = self.yocto_packages(&base)?;
         let mut overwrites: Vec<String> =
             base.overwrites.iter().map(|o| o.path.as_str().to_owned()).collect();
@@ -87,6 +90,36 @@ impl Resolver<'_> {
             self.trouble.push(Diagnostic::error("unknown-series", message).at(at).hint(hint));
         }
         Ok(None)
+    }
+
+    /// A symbol by the name that the series has for it; one that it does not have is waived, so that the
+    /// report says so.
+    fn yocto_symbol(&mut self, symbol: &YoctoSymbol) {
+        const WHO: &str = "backend yocto";
+        let asks = match symbol.of {
+            Configured::Linux => &mut self.asked.linux.0,
+            Configured::Uboot => &mut self.asked.uboot.0,
+        };
+        let old = symbol.symbol.as_str();
+        if !asks.map.contains_key(old) {
+            return;
+        }
+        let by = Asker::new(WHO, &symbol.symbol.at, &symbol.reason);
+        let Some(new) = &symbol.instead else {
+            let own = format!("{}:{old}", symbol.of.as_str());
+            for target in symbol.waives.iter().map(|target| target.as_str()).chain([own.as_str()]) {
+                self.asked.waivers.ask(target, (), by.clone(), &mut self.trouble);
+            }
+            return;
+        };
+        let Some(entry) = asks.map.remove(old) else { return };
+        let value = symbol.value.as_ref().map_or(entry.value, |value| value.as_str().to_owned());
+        for asker in entry.askers.into_iter().chain([by]) {
+            asks.ask(new.as_str(), value.clone(), asker, &mut self.trouble);
+        }
+        if symbol.value.is_none() && matches!(symbol.of, Configured::Uboot) {
+            self.renamed_uboot.insert(old.to_owned(), new.as_str().to_owned());
+        }
     }
 
     /// The repositories of a series, at the commits that the product pins.
