@@ -142,6 +142,7 @@ pub fn plan() -> Plan {
         modes: Default::default(),
         network: NetworkFacts::default(),
         outside: Default::default(),
+        proof: Default::default(),
         signing: SigningPlan {
             algorithm: "sha256,rsa2048".into(),
             padding: "pss".into(),

@@ -8,11 +8,19 @@ use std::collections::BTreeMap;
 use record::{Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict};
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
-const TITLES: [(&str, &str); 6] = [
+const TITLES: [(&str, &str); 11] = [
     ("early", "From power-on until the firewall is up nothing answers that the plan does not allow"),
     ("ethernet", "No ethertype answers that the plan does not allow"),
+    (
+        "forged",
+        "Nobody is answered who cannot be on that link: the device itself, no host, peers of another interface",
+    ),
+    ("fragments", "No fragments get past the firewall, and many without a rest do not stop the device"),
     ("icmp", "Of all ICMP types exactly the plan's are answered"),
     ("icmpv6", "Of the ICMPv6 types exactly the plan's are answered"),
+    ("link-local", "The interface has no IPv6 address that the plan does not give it"),
+    ("protocols", "No IP protocol without ports answers"),
+    ("rate", "Of many connections at once a conduit takes no more than its rate allows"),
     ("tcp", "Of all TCP ports exactly the plan's are reached, and by the plan's senders only"),
     ("udp", "Of all UDP ports none answers that the plan does not allow"),
 ];
@@ -57,6 +65,20 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
             traffic,
         ));
     }
+    if !traffic.firewall.is_empty() {
+        let title = "The firewall holds through reloads, broken files, too many connections and a full table";
+        let parts = traffic.firewall.iter().map(|class| {
+            let id = format!("traffic.firewall:{}", class.class);
+            stated(
+                id,
+                class.verdict,
+                "nobody but the plan's senders is answered",
+                &class.seen,
+                &class.problems,
+            )
+        });
+        findings.push(finding("traffic.firewall", title, parts.collect(), traffic));
+    }
     findings
 }
 
@@ -71,11 +93,18 @@ pub(crate) fn verdict(verdict: TrafficVerdict) -> Verdict {
 }
 
 fn tunnel_part(class: &TunnelClass) -> Part {
-    let said = if class.problems.is_empty() { &class.seen } else { &class.problems };
+    let id = format!("traffic.tunnels:{}, {}", class.tunnel, class.class);
+    let expected = "as the plan says, with a machine at the other end";
+    stated(id, class.verdict, expected, &class.seen, &class.problems)
+}
+
+/// A part that says what is wrong, or else what was seen.
+fn stated(id: String, found: TrafficVerdict, expected: &str, seen: &[String], problems: &[String]) -> Part {
+    let said = if problems.is_empty() { seen } else { problems };
     Part {
-        id: format!("traffic.tunnels:{}, {}", class.tunnel, class.class),
-        verdict: verdict(class.verdict),
-        expected: "as the plan says, with a machine at the other end".to_owned(),
+        id,
+        verdict: verdict(found),
+        expected: expected.to_owned(),
         seen: if said.is_empty() { "as expected".to_owned() } else { said.join("; ") },
         waiver: None,
     }
@@ -194,6 +223,24 @@ mod tests {
             "{}",
             finding.seen
         );
+    }
+
+    #[test]
+    fn a_firewall_that_opens_under_stress_fails() {
+        let mut traffic = sample::traffic();
+        assert!(findings_of_traffic(&traffic).iter().all(|finding| finding.check != "traffic.firewall"));
+        let class = |class: &str, verdict: TrafficVerdict, problem: &str| record::FirewallClass {
+            class: class.into(),
+            verdict,
+            seen: vec!["silent".into()],
+            problems: if problem.is_empty() { vec![] } else { vec![problem.into()] },
+        };
+        traffic.firewall = vec![class("reload", TrafficVerdict::Pass, "")];
+        assert_eq!(of(&traffic, "traffic.firewall").verdict, Verdict::Pass);
+        traffic.firewall.push(class("broken file", TrafficVerdict::Fail, "tcp/22 accepts"));
+        let finding = of(&traffic, "traffic.firewall");
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.seen, "1 of 2 hold: broken file: tcp/22 accepts");
     }
 
     #[test]

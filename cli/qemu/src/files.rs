@@ -103,6 +103,25 @@ pub fn write_flash(path: &Path, content: &[u8], bank_bytes: u64) -> Outcome<()> 
         .map_err(|e| Failure::io("write", path, &e))
 }
 
+/// The kernel in an image's FIT.
+///
+/// # Errors
+/// When there is no FIT, or none with a kernel.
+pub(crate) fn kernel_of(fit: &Path) -> Outcome<Vec<u8>> {
+    let blob = std::fs::read(fit).map_err(|e| Failure::io("read", fit, &e))?;
+    let tree = fit::fdt::Tree::parse(&blob).ok();
+    let data =
+        tree.as_ref().and_then(|tree| tree.root.at("/images/kernel")).and_then(|node| node.get("data"));
+    data.map(<[u8]>::to_vec).ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-kernel",
+            format!("expected a kernel in `{}`, found none", fit.display()),
+        )
+        .hint("build the image again with `fastness build`")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

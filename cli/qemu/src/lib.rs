@@ -11,6 +11,7 @@ pub mod attack;
 mod boot;
 pub mod console;
 mod files;
+mod firewall;
 pub mod machine;
 pub mod mutate;
 pub mod pattern;
@@ -22,5 +23,6 @@ mod wires;
 
 pub use attack::{Attack, AttackRun, Progress, run_attacks};
 pub use boot::{CONSOLE_LOG, boot, milestones};
-pub use tunnels::{Identities, Tree, prove as prove_tunnels};
+pub use firewall::prove as prove_firewall;
+pub use tunnels::{Identities, Item, Tree, prove as prove_tunnels};
 pub use wires::boot_on_wires;

@@ -46,6 +46,8 @@ pub struct MachineSpec<'a> {
     pub qemu: &'a QemuFacts,
     /// Number of network interfaces; each is alone on its network.
     pub interfaces: usize,
+    /// Which of the machines of one wire it is, from 0: part of its hardware addresses.
+    pub station: u8,
     /// Whether each interface is a wire of Unix datagrams ([`wire_sockets`]) instead of a network of
     /// QEMU's own that leads nowhere.
     pub wires: bool,
@@ -82,6 +84,7 @@ impl<'a> MachineSpec<'a> {
         Ok(Self {
             qemu,
             interfaces: plan.board.interfaces.len(),
+            station: 0,
             wires: false,
             epoch: plan.product.epoch,
             flash: flash.to_owned(),
@@ -142,7 +145,8 @@ impl<'a> MachineSpec<'a> {
             add(&[
                 "-device",
                 &format!(
-                    "virtio-net-device,netdev=net{index},mac=02:00:00:00:00:{index:02x},bus=virtio-mmio-bus.{bus}"
+                    "virtio-net-device,netdev=net{index},mac=02:00:00:00:{:02x}:{index:02x},bus=virtio-mmio-bus.{bus}",
+                    self.station
                 ),
             ]);
         }
@@ -305,6 +309,7 @@ mod tests {
         MachineSpec {
             qemu,
             interfaces: 2,
+            station: 0,
             wires: false,
             epoch: 1_700_000_000,
             flash: "/x/a,b.bin".into(),

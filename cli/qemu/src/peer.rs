@@ -7,7 +7,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64ct::Encoding as _;
 use diag::{ExitStatus, Failure, Outcome};
+use traffic::industrial::MODBUS_READ;
 
 use crate::console::Seen;
 use crate::machine::Machine;
@@ -28,7 +30,7 @@ const END: &str = "@end-of-file@";
 ///
 /// # Errors
 /// When a file holds the word that ends it.
-pub(crate) fn script(files: &[(String, String)], addresses: &[String]) -> Outcome<Vec<u8>> {
+pub(crate) fn script(files: &[(String, Vec<u8>)], addresses: &[String]) -> Outcome<Vec<u8>> {
     let mut out = String::from(
         "export PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_COLORS=0 NO_COLOR=1\n\
          mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmpfs /run\n\
@@ -36,8 +38,10 @@ pub(crate) fn script(files: &[(String, String)], addresses: &[String]) -> Outcom
          mount -t tmpfs tmpfs /var; mkdir -p /var/lib /var/log /var/tmp /run/peer /dev/net; ln -s /run /var/run\n\
          mount -t tmpfs tmpfs /tmp; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; umask 022\n",
     );
-    for (path, text) in files {
-        if text.contains(END) || path.contains(['\'', '\n']) {
+    for (path, content) in files {
+        // The shell's here-documents hold text; a program or a certificate in DER is written in base64.
+        let text = std::str::from_utf8(content).ok().filter(|text| !text.contains('\0'));
+        if text.is_some_and(|text| text.contains(END)) || path.contains(['\'', '\n']) {
             return Err(Failure::error(
                 ExitStatus::Input,
                 "peer-file",
@@ -46,14 +50,23 @@ pub(crate) fn script(files: &[(String, String)], addresses: &[String]) -> Outcom
             .hint("tell this to the project: no name or file that it writes should look like that"));
         }
         let folder = path.rsplit_once('/').map_or("/", |(folder, _)| folder);
-        out.push_str(&format!("mkdir -p '{folder}'; cat > '{path}' <<'{END}'\n{text}\n{END}\n"));
+        let (with, text) = match text {
+            Some(text) => ("cat", text.to_owned()),
+            None => ("base64 -d", lines_of_base64(content)),
+        };
+        out.push_str(&format!("mkdir -p '{folder}'; {with} > '{path}' <<'{END}'\n{text}\n{END}\n"));
     }
     out.push_str("chmod -R u=rwX,g=,o=X /run/peer; ip link set lo up; ip link set eth0 up\n");
     for address in addresses {
         let interface = if address.ends_with("/32") { "lo" } else { "eth0" };
         out.push_str(&format!("ip addr add {address} dev {interface}\n"));
     }
-    // How a connection ends: nobody there, nobody listens, or somebody does.
+    // `p`: how a connection ends: nobody there, nobody listens, or somebody does. `m`: a register over Modbus/TCP.
+    let ask: String = MODBUS_READ.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    out.push_str(&format!(
+        "m() {{ h=$(timeout 20 bash -c 'exec 3<>/dev/tcp/$0/$1 && printf \"{ask}\" >&3 && \
+         dd bs=260 count=1 status=none <&3 | od -An -v -tx1' $1 $2 2>&1); echo \"modbus $1 $2 $h\"; }}\n"
+    ));
     out.push_str(
         "p() { timeout 4 bash -c ': 3<>/dev/tcp/$0/$1' $1 $2 >/run/p.out 2>&1; r=$?\n\
          case \"$r$(cat /run/p.out)\" in *refused*) w=refused;; 0*) w=open;; 124*) w=silent;; *) w=\"other $r\";; esac\n\
@@ -64,6 +77,19 @@ pub(crate) fn script(files: &[(String, String)], addresses: &[String]) -> Outcom
     let mut bytes = out.into_bytes();
     bytes.resize(bytes.len().next_multiple_of(512), b'\n');
     Ok(bytes)
+}
+
+/// Base64 in lines that a terminal and a shell can hold.
+fn lines_of_base64(content: &[u8]) -> String {
+    let text = base64ct::Base64::encode_string(content);
+    let mut out = String::with_capacity(text.len() + text.len() / 76 + 1);
+    for (at, letter) in text.chars().enumerate() {
+        if at > 0 && at % 76 == 0 {
+            out.push('\n');
+        }
+        out.push(letter);
+    }
+    out
 }
 
 /// The peer machine that takes commands.
@@ -124,7 +150,7 @@ mod tests {
 
     #[test]
     fn files_come_whole_and_the_script_fills_sectors() {
-        let files = [("/run/peer/a/b.conf".to_owned(), "x = '$y'\n`z`".to_owned())];
+        let files = [("/run/peer/a/b.conf".to_owned(), b"x = '$y'\n`z`".to_vec())];
         let script = script(&files, &["192.0.2.20/24".to_owned(), "203.0.113.1/32".to_owned()]).unwrap();
         assert_eq!(script.len() % 512, 0);
         let text = String::from_utf8(script).unwrap();
@@ -136,8 +162,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_text_comes_in_base64() {
+        let program: Vec<u8> = (0..=255).collect();
+        let script = script(&[("/run/peer/program".to_owned(), program)], &[]).unwrap();
+        let text = String::from_utf8(script).unwrap();
+        assert!(text.contains("base64 -d > '/run/peer/program' <<'@end-of-file@'\nAAECAwQF"), "{text}");
+        assert!(text.lines().all(|line| line.len() < 400), "a line is too long");
+        assert!(text.contains(r#"printf "\000\001\000\000\000\006\001\003\000\000\000\001" >&3"#), "{text}");
+    }
+
+    #[test]
     fn a_file_that_would_end_early_is_refused() {
-        let files = [("/run/peer/x".to_owned(), format!("a\n{END}\nreboot"))];
+        let files = [("/run/peer/x".to_owned(), format!("a\n{END}\nreboot").into_bytes())];
         assert!(script(&files, &[]).unwrap_err().to_string().contains("expected a plain file"));
     }
 }

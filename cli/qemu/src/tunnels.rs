@@ -1,4 +1,4 @@
-//! The proof of the tunnels: the device and a peer machine, joined by a hub that keeps all frames.
+//! The proof of the tunnels: the device and a machine for each tunnel's peer, joined by a hub that keeps all frames.
 //!
 //! The device is started without its boot loader, with the image's kernel, signed command line (and one word
 //! more, so that the journal comes to the console) and disk; only the data partition of a copy gets the
@@ -13,21 +13,33 @@ use std::time::{Duration, Instant};
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
 use record::{ImageRecord, Role, TrafficVerdict, TunnelClass};
-use spec::plan::{Plan, TunnelFacts};
+use spec::plan::{Flow, Plan, TunnelFacts};
 use traffic::hub::{self, Port};
 use traffic::pcap::Pcap;
 use traffic::tunnel::{self as judge, Probe};
 
 use crate::boot::{absolute, file, watch};
-use crate::files::{clone_sparse, scratch_in};
+use crate::files::{clone_sparse, kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
 use crate::peer::{self, Peer};
 
 mod ipsec;
 mod openvpn;
+mod services;
 
-/// Files by their path, each with its mode; a folder has no content.
-pub type Tree = BTreeMap<String, (u32, Option<Vec<u8>>)>;
+/// A file, or a folder if it has no content. Its owner is root.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its group.
+    pub group: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Whole content.
+    pub content: Option<Vec<u8>>,
+}
+
+/// Files and folders by their path.
+pub type Tree = BTreeMap<String, Item>;
 
 /// Identities for one test.
 pub struct Identities {
@@ -37,11 +49,15 @@ pub struct Identities {
     pub peers: BTreeMap<String, Tree>,
     /// Peers that must be refused: tunnel, reason, files.
     pub refused: Vec<(String, String, Tree)>,
+    /// What reads the values of each OPC UA application: `client.conf`, identities and users, as `services` uses them.
+    pub readers: BTreeMap<String, Tree>,
     /// Clock of both machines, seconds since the Unix epoch.
     pub epoch: u64,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// How the firewall's lines of what it drops begin.
+const DROPS: [&str; 3] = ["fw-deny-in", "fw-clear-in", "fw-drop-in"];
 /// What the journal needs to be read from outside.
 const JOURNAL: &str = " systemd.journald.forward_to_console=1 systemd.journald.max_level_console=debug \
                         systemd.journald.tty_path=/dev/console";
@@ -79,7 +95,7 @@ pub fn prove(
 /// A tunnel: its name, its facts, the first network behind its peer.
 type Subject<'a> = (&'a String, &'a TunnelFacts, &'a String);
 
-/// Two machines on one wire, and all its tunnels one after the other.
+/// The device and the peers of one wire, all tunnels at the same time.
 fn session(
     plan: &Plan,
     record: &ImageRecord,
@@ -89,47 +105,51 @@ fn session(
     subjects: &[Subject<'_>],
     suffix: &str,
 ) -> Outcome<Vec<TunnelClass>> {
-    let logs = [folder.join(format!("boot/device{suffix}")), folder.join(format!("boot/peer{suffix}"))];
-    for path in &logs {
-        fs::create_dir_all(path).map_err(|e| Failure::io("make", path, &e))?;
-    }
-    let scratch = scratch_in(&logs[0])?;
+    let logs = |of: &str| {
+        let path = folder.join(format!("boot/{of}"));
+        fs::create_dir_all(&path).map_err(|e| Failure::io("make", &path, &e))?;
+        Ok::<_, Failure>(path)
+    };
+    let own_logs = logs(&format!("device{suffix}"))?;
+    let scratch = scratch_in(&own_logs)?;
     let at = absolute(scratch.path())?;
     let kernel = at.join("Image");
     let fit = folder.join(&file(record, Role::Fit)?.path);
     write(&kernel, &kernel_of(&fit)?)?;
     let disk = at.join("disk.img");
     provision(plan, record, folder, &disk, &identities.device, &at)?;
-    let script = at.join("peer.script");
-    let files: Vec<_> = subjects.iter().flat_map(|subject| peer_files(plan, *subject, identities)).collect();
-    let own: Vec<_> = subjects.iter().flat_map(|subject| addresses(plan, *subject)).collect();
-    peer::write(&script, &peer::script(&files, &own)?)?;
-
     let image = absolute(&folder.join(&file(record, Role::Disk)?.path))?;
-    let mut device = MachineSpec::new(plan, Path::new(""), &image, &logs[0])?;
+    let mut device = MachineSpec::new(plan, Path::new(""), &image, &own_logs)?;
     device.disk = disk;
     device.wires = true;
     device.epoch = identities.epoch;
     device.direct =
         Some(Direct { kernel: kernel.clone(), append: record.cmdline.clone() + JOURNAL, second: None });
-    let mut other = device.clone();
-    other.logs.clone_from(&logs[1]);
-    other.interfaces = 1;
-    other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
-    other.direct = Some(Direct { kernel, append: peer::append(&plan.board.console), second: Some(script) });
 
     let interface = subjects.first().map(|(_, facts, _)| &facts.interface);
     let wire = plan.board.interfaces.iter().position(|i| Some(i) == interface).unwrap_or(0);
-    let (mut ports, mut peer_port) = (Vec::new(), None);
     let bind = |sockets: &Path, index: usize| {
         let (near, far) = wire_sockets(index);
         let path = sockets.join(far);
         Port::bind(&path, sockets.join(near)).map_err(|e| Failure::io("listen on", &path, &e))
     };
-    let peer_machine = Machine::start_with(&other, |sockets| {
-        peer_port = Some(bind(sockets, 0)?);
-        Ok(())
-    })?;
+    let (mut ports, mut peer_ports, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+    for (subject, station) in subjects.iter().zip(1u8..) {
+        let script = at.join(format!("{}.script", subject.0));
+        let mut files: Files = peer_files(plan, *subject, identities);
+        files.extend(services::peer_files(plan, identities)?);
+        peer::write(&script, &peer::script(&files, &addresses(plan, *subject))?)?;
+        let mut other = device.clone();
+        other.logs = logs(&format!("peer-{}", subject.0))?;
+        (other.interfaces, other.station) = (1, station);
+        other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
+        let append = peer::append(&plan.board.console);
+        other.direct = Some(Direct { kernel: kernel.clone(), append, second: Some(script) });
+        peers.push(Machine::start_with(&other, |sockets| {
+            peer_ports.push(bind(sockets, 0)?);
+            Ok(())
+        })?);
+    }
     let mut device_machine = Machine::start_with(&device, |sockets| {
         for index in 0..device.interfaces {
             ports.push(bind(sockets, index)?);
@@ -138,23 +158,28 @@ fn session(
     })?;
     let device_port = ports.remove(wire);
     let recorded = format!("boot/tunnels{suffix}.pcap");
-    let (Some(peer_port), pcap) = (peer_port, folder.join(&recorded)) else { return Ok(Vec::new()) };
+    let pcap = folder.join(&recorded);
     let recording = Pcap::create(&pcap).map_err(|e| Failure::io("write", &pcap, &e))?;
     let sealed: Vec<_> = subjects.iter().map(|subject| sealed(*subject)).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let hub = scope.spawn(|| hub::run(&device_port, &peer_port, &ports, &sealed, recording, &stop));
+        let hub = scope.spawn(|| hub::run(&device_port, &peer_ports, &ports, &sealed, recording, &stop));
         let judged = (|| {
-            let mut peer = Peer::ready(peer_machine, limit)?;
             watch(&mut device_machine, Instant::now() + limit)?;
+            let device = &device_machine;
+            let proved: Vec<_> = subjects
+                .iter()
+                .zip(peers)
+                .map(|(subject, machine)| {
+                    scope.spawn(move || {
+                        let mut peer = Peer::ready(machine, limit)?;
+                        scenario(plan, identities, *subject, Ends { device, peer: &mut peer })
+                    })
+                })
+                .collect();
             let mut out = Vec::new();
-            for subject in subjects {
-                let ends = Ends { device: &device_machine, peer: &mut peer };
-                out.extend(match subject.1.kind.as_str() {
-                    "strongswan" => ipsec::scenario(plan, identities, *subject, ends)?,
-                    "openvpn" => openvpn::scenario(plan, identities, *subject, ends)?,
-                    kind => vec![not_shown(subject.0, "negotiated", format!("no scenario for `{kind}`"))],
-                });
+            for one in proved {
+                out.extend(one.join().unwrap_or_else(|_| Err(panicked()))?);
             }
             Ok::<_, Failure>(out)
         })();
@@ -169,6 +194,24 @@ fn session(
         }
         Ok(classes)
     })
+}
+
+fn scenario(
+    plan: &Plan,
+    identities: &Identities,
+    subject: Subject<'_>,
+    ends: Ends<'_>,
+) -> Outcome<Vec<TunnelClass>> {
+    match subject.1.kind.as_str() {
+        "strongswan" => ipsec::scenario(plan, identities, subject, ends),
+        "openvpn" => openvpn::scenario(plan, identities, subject, ends),
+        kind => Ok(vec![not_shown(subject.0, "negotiated", format!("no scenario for `{kind}`"))]),
+    }
+}
+
+fn panicked() -> Failure {
+    let message = "the proof of a tunnel ended with a panic";
+    Failure::error(ExitStatus::Internal, "panic", message.to_owned()).hint("tell this to the project")
 }
 
 /// Both machines, as a scenario uses them.
@@ -191,20 +234,22 @@ fn closed_port(conduits: &[u16]) -> u16 {
 }
 
 /// What the peer's machine needs for a tunnel, good and bad.
-fn peer_files(plan: &Plan, subject: Subject<'_>, identities: &Identities) -> Vec<(String, String)> {
+fn peer_files(plan: &Plan, subject: Subject<'_>, identities: &Identities) -> Files {
     match subject.1.kind.as_str() {
         "strongswan" => ipsec::peer_files(plan, subject.0, identities),
         _ => openvpn::peer_files(plan, subject.0, identities),
     }
 }
 
+/// Files of the peer's machine by their path.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// A peer's files below `/run/peer/FOLDER`, without the folder that they have in their tree.
-fn below<'a>(folder: &str, tree: &'a Tree) -> impl Iterator<Item = (String, String)> + use<'a> {
+fn below<'a>(folder: &str, tree: &'a Tree) -> impl Iterator<Item = (String, Vec<u8>)> + use<'a> {
     let folder = folder.to_owned();
-    tree.iter().filter_map(move |(path, (_, content))| {
+    tree.iter().filter_map(move |(path, item)| {
         let inside = path.split_once('/').map_or(path.as_str(), |(_, inside)| inside);
-        let text = String::from_utf8_lossy(content.as_ref()?).into_owned();
-        Some((format!("/run/peer/{folder}/{inside}"), text))
+        Some((format!("/run/peer/{folder}/{inside}"), item.content.clone()?))
     })
 }
 
@@ -232,6 +277,34 @@ fn first_host(network: &str) -> String {
     }
 }
 
+/// Ports of industrial protocols without security of their own (`standards/protocols`): Modbus, OPC UA, DNP3,
+/// IEC 60870-5-104, S7, EtherNet/IP.
+const INDUSTRIAL: [u16; 6] = [502, 4840, 20_000, 2404, 102, 44_818];
+
+/// Industrial protocols that no conduit of the tunnel has, in clear from the peer's own address: dropped and logged.
+fn unplanned(
+    device: &Machine,
+    peer: &mut Peer,
+    name: &str,
+    flows: &[&Flow],
+    (to, sender): (&str, &str),
+) -> Outcome<TunnelClass> {
+    let (mut seen, mut problems) = (Vec::new(), Vec::new());
+    // Three are enough: each waits for its silence.
+    let ports = INDUSTRIAL.into_iter().filter(|port| flows.iter().all(|flow| flow.port != *port));
+    for port in ports.take(3) {
+        let from = device.ms();
+        let lines = peer.ask(&format!("p {to} {port}"), MINUTE)?;
+        problems.extend(silent(&lines, "in clear"));
+        let logged = wait_log(device, from, (sender, port));
+        if logged.is_none() {
+            problems.push(format!("the device's console has no line of a drop on port {port}"));
+        }
+        seen.extend(lines.into_iter().chain(logged));
+    }
+    Ok(class(name, "clear unplanned", seen, problems))
+}
+
 fn silent(lines: &[String], where_: &str) -> Vec<String> {
     match judge::probe(lines) {
         Some(Probe::Silent) => Vec::new(),
@@ -243,13 +316,14 @@ fn log(device: &Machine, from: u64) -> Vec<String> {
     device.console.lines().into_iter().filter(|line| line.ms >= from).map(|line| line.text).collect()
 }
 
-/// A line of the firewall for the plant's probe; it may come a moment later.
-fn wait_log(device: &Machine, from: u64, marks: &[&str]) -> Option<String> {
+/// A line of the firewall for a sender's probe of a port; it may come a moment later.
+fn wait_log(device: &Machine, from: u64, (sender, port): (&str, u16)) -> Option<String> {
     let deadline = Instant::now() + Duration::from_secs(3);
+    let parts = [format!(" SRC={sender} "), " PROTO=TCP ".to_owned(), format!(" DPT={port} ")];
     loop {
-        let found = log(device, from)
-            .into_iter()
-            .find(|line| line.contains("PROTO=TCP") && marks.iter().any(|m| line.contains(m)));
+        let found = log(device, from).into_iter().find(|line| {
+            DROPS.iter().any(|mark| line.contains(mark)) && parts.iter().all(|part| line.contains(part))
+        });
         if found.is_some() || Instant::now() >= deadline {
             return found;
         }
@@ -276,22 +350,6 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     fs::write(path, bytes).map_err(|e| Failure::io("write", path, &e))
 }
 
-/// The kernel in the image's FIT.
-fn kernel_of(fit: &Path) -> Outcome<Vec<u8>> {
-    let blob = fs::read(fit).map_err(|e| Failure::io("read", fit, &e))?;
-    let tree = fit::fdt::Tree::parse(&blob).ok();
-    let data =
-        tree.as_ref().and_then(|tree| tree.root.at("/images/kernel")).and_then(|node| node.get("data"));
-    data.map(<[u8]>::to_vec).ok_or_else(|| {
-        Failure::error(
-            ExitStatus::Input,
-            "no-kernel",
-            format!("expected a kernel in `{}`, found none", fit.display()),
-        )
-        .hint("build the image again with `fastness build`")
-    })
-}
-
 /// A copy of the disk with the identity on its data partition.
 fn provision(
     plan: &Plan,
@@ -311,7 +369,7 @@ fn provision(
         .hint("build the image again with `fastness build`")
     })?;
     let mut commands = String::new();
-    for (number, (path, (mode, content))) in tree.iter().enumerate() {
+    for (number, (path, Item { group, mode, content })) in tree.iter().enumerate() {
         let path = path.trim_end_matches('/');
         let kind = if let Some(content) = content {
             let source: PathBuf = at.join(format!("item-{number}"));
@@ -323,7 +381,7 @@ fn provision(
             0o40_000
         };
         commands.push_str(&format!(
-            "sif /{path} mode 0{:o}\nsif /{path} uid 0\nsif /{path} gid 0\n",
+            "sif /{path} mode 0{:o}\nsif /{path} uid 0\nsif /{path} gid {group}\n",
             kind | mode
         ));
     }

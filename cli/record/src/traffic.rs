@@ -19,7 +19,7 @@ pub enum TrafficVerdict {
 /// One class of probes: one transport, one sender, one address of the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficClass {
-    /// `early`, `tcp`, `udp`, `icmp`, `icmpv6` or `ethernet`.
+    /// `early`, `tcp`, `udp`, `icmp`, `icmpv6`, `ethernet`, `protocols`, `forged`, `fragments`, `link-local` or `rate`.
     pub class: String,
     /// The sender's address.
     pub source: String,
@@ -67,6 +67,19 @@ pub struct TunnelClass {
     pub problems: Vec<String>,
 }
 
+/// Something that happens to the firewall while packets are sent: a reload, a broken file, a full table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirewallClass {
+    /// `reload`, `broken file`, `broken file at boot`, `connections` or `full table`.
+    pub class: String,
+    /// Verdict.
+    pub verdict: TrafficVerdict,
+    /// What was read, from the device and on its wire.
+    pub seen: Vec<String>,
+    /// What is wrong, or why it was not run.
+    pub problems: Vec<String>,
+}
+
 /// The proof by traffic of one image (`traffic.json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficRecord {
@@ -83,4 +96,7 @@ pub struct TrafficRecord {
     /// What the tunnels showed, in the plan's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tunnels: Vec<TunnelClass>,
+    /// What the firewall showed under stress.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub firewall: Vec<FirewallClass>,
 }

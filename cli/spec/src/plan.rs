@@ -11,12 +11,14 @@ use base64ct::Encoding as _;
 use serde::{Deserialize, Serialize};
 
 mod network;
+mod proof;
 mod yocto;
 
 pub use network::{
     AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
     TunnelFacts, ZoneFacts,
 };
+pub use proof::{ProofFacts, ReaderFacts};
 pub use yocto::{
     YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
 };
@@ -93,6 +95,9 @@ pub struct Plan {
     /// (`peer/NAME/…`) and the MUD file (RFC 8520). No part of the image.
     #[serde(default)]
     pub outside: BTreeMap<String, String>,
+    /// What the proof by traffic knows of the product's own programs. No part of the image.
+    #[serde(default, skip_serializing_if = "ProofFacts::is_empty")]
+    pub proof: ProofFacts,
     /// How the boot chain is signed.
     pub signing: SigningPlan,
     /// Disk layout.

@@ -15,7 +15,7 @@ use crate::types::{
 };
 use crate::yocto::Yocto;
 
-pub use application::{Application, ApplicationFile};
+pub use application::{Application, ApplicationFile, ApplicationProof};
 pub use network::{
     AcceptedRisk, Conduit, Interface, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer, Zone,
 };

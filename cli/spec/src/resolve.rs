@@ -331,6 +331,10 @@ impl Resolver<'_> {
             self.application_files();
             self.reject_bad_files();
         }
+        let proof = match self.trouble.is_empty() {
+            true => self.application_proof(&fixed.network),
+            false => crate::plan::ProofFacts::default(),
+        };
         self.waivers(layers);
         let outside = match self.trouble.is_empty() {
             true => self.outside(&fixed.product, &fixed.network, &self.product.name.at.clone()),
@@ -339,7 +343,7 @@ impl Resolver<'_> {
         if !self.trouble.is_empty() {
             return Err(input(self.trouble));
         }
-        Ok(Plan { outside, yocto, ..self.into_plan(board, fixed, layers, buildroot) })
+        Ok(Plan { outside, yocto, proof, ..self.into_plan(board, fixed, layers, buildroot) })
     }
 
     fn board_asks(&mut self, board: &NamedBoard) {
@@ -518,6 +522,7 @@ impl Resolver<'_> {
             modes: self.asked.modes.into_plan(),
             network: fixed.network,
             outside: BTreeMap::new(),
+            proof: crate::plan::ProofFacts::default(),
             signing: fixed.signing,
             storage: fixed.storage,
             checks: self.asked.checks.into_plan(),

@@ -15,7 +15,7 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("apps/bin/arm64");
     std::fs::create_dir_all(&place).expect("a folder");
-    for name in ["plc-opcua", "plc-modbus"] {
+    for name in ["plc-opcua", "plc-modbus", "opcua-read"] {
         std::fs::write(place.join(name), [b"\x7fELF\xff\0", name.as_bytes()].concat()).expect("written");
     }
     folder
@@ -84,6 +84,48 @@ fn a_program_comes_with_its_packages_account_and_sandboxed_unit() {
     let text = serde_json::to_string(&plan).expect("JSON");
     assert_eq!(serde_json::from_str::<Plan>(&text).expect("a plan"), plan);
     assert!(!text.contains(folder.path().to_str().expect("text")), "no path of this machine");
+}
+
+#[test]
+fn a_reader_for_the_proof_is_in_the_plan_and_not_in_the_image() {
+    let folder = folder();
+    let plan = load(folder.path(), &example());
+    assert_eq!(plan.proof.served, ["modbus", "opcua"]);
+    let reader = &plan.proof.readers["plc"];
+    assert_eq!(reader.node, "pressure");
+    assert_eq!(reader.program().as_deref(), Ok(&b"\x7fELF\xff\0opcua-read"[..]));
+    let inside =
+        plan.files.values().any(|file| file.value.bytes().as_deref() == Some(b"\x7fELF\xff\0opcua-read"));
+    assert!(!inside, "the reader is in the image");
+    // Without programs the plan says nothing of them.
+    let without = load(folder.path(), EXAMPLE);
+    assert!(without.proof.is_empty());
+    assert!(!serde_json::to_string(&without).expect("JSON").contains("\"proof\""));
+}
+
+#[test]
+fn a_reader_that_is_missing_or_of_no_server_is_refused() {
+    says(
+        "bin/{{board.architecture}}/opcua-read",
+        "bin/none",
+        "missing-program",
+        "expected the file `apps/bin/none` of `plc-opcua`, found none",
+        "build it first",
+    );
+    for (from, to) in
+        [("proof: {opcua: plc,", "proof: {opcua: plx,"), ("services: [opcua]", "services: [modbus]")]
+    {
+        let found = if to.contains("plx") { "plx" } else { "plc" };
+        says(
+            from,
+            to,
+            "unknown-server",
+            &format!(
+                "expected an OPC UA server of the product whose service is one of `plc-opcua`, found `{found}`"
+            ),
+            "plc",
+        );
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub enum Ask {
     Icmp(u8),
     /// An ICMPv6 message of a type (RFC 4443).
     Icmp6(u8),
+    /// A packet of an IP protocol without ports.
+    Protocol(u8),
     /// A frame of an ethertype.
     Ethernet(u16),
 }
@@ -114,10 +116,40 @@ pub fn probe(path: Path, ask: Ask, port: u16) -> Option<Vec<u8>> {
         (Ask::Tcp(to), _) => base.tcp(port, to, 1, 1024).syn().write(&mut out, &[]).ok()?,
         (Ask::Udp(to), _) => base.udp(port, to).write(&mut out, body).ok()?,
         (Ask::Icmp(kind), IpAddr::V4(_)) => base.icmpv4_raw(kind, 0, id).write(&mut out, body).ok()?,
+        (Ask::Protocol(number), _) => base.write(&mut out, number.into(), body).ok()?,
         (Ask::Icmp6(kind), IpAddr::V6(_)) => base.icmpv6_raw(kind, 0, id).write(&mut out, body).ok()?,
         _ => return None,
     }
     Some(out)
+}
+
+/// A fragment of a datagram (RFC 791): `offset` in units of eight bytes.
+#[must_use]
+pub fn fragment(
+    path: Path,
+    (from, to): (Ipv4Addr, Ipv4Addr),
+    id: u16,
+    offset: u16,
+    more: bool,
+    body: &[u8],
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(60);
+    out.extend(path.to_mac.iter().chain(&path.from_mac).chain(&[8, 0]));
+    let length = u16::try_from(20 + body.len()).unwrap_or(u16::MAX);
+    let flags = offset & 0x1fff | if more { 0x2000 } else { 0 };
+    out.extend([0x45, 0].iter().chain(&length.to_be_bytes()));
+    out.extend(id.to_be_bytes().iter().chain(&flags.to_be_bytes()));
+    // Time to live, TCP, and the checksum, which is written last.
+    out.extend([64, 6, 0, 0].iter().chain(&from.octets()).chain(&to.octets()));
+    let sum = out[14..34]
+        .chunks(2)
+        .fold(0u32, |sum, pair| sum + pair.iter().fold(0, |word, byte| word << 8 | u32::from(*byte)));
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap_or(0);
+    out[24..26].copy_from_slice(&sum.to_be_bytes());
+    out.extend(body);
+    out.resize(out.len().max(60), 0);
+    out
 }
 
 /// The segment that ends a connection the probe began, so that the device forgets it.
@@ -245,6 +277,13 @@ mod tests {
         assert_eq!(echo, Heard::Icmp { ends: (v4.from, v4.to), kind: 8, target: None });
         assert_eq!(read(&probe(v4, Ask::Ethernet(0x88cc), 0).unwrap()), Heard::Ethernet(0x88cc));
         assert_eq!(probe(v4, Ask::Icmp6(128), 0), None);
+        let esp = read(&probe(v4, Ask::Protocol(50), 0).unwrap());
+        assert_eq!(esp, Heard::Ip { ends: (v4.from, v4.to), protocol: 50 });
+        let (IpAddr::V4(from), IpAddr::V4(to)) = (v4.from, v4.to) else { panic!("IPv4") };
+        let piece = fragment(v4, (from, to), 7, 1, false, &[1; 12]);
+        assert_eq!(read(&piece), Heard::Ip { ends: (v4.from, v4.to), protocol: 6 }, "its checksum is right");
+        let whole = fragment(v4, (from, to), 7, 0, false, &probe(v4, Ask::Tcp(502), 40_000).unwrap()[34..]);
+        assert!(matches!(read(&whole), Heard::Tcp { ports: (40_000, 502), .. }));
         let target: Ipv6Addr = "2001:db8::10".parse().unwrap();
         let asked = read(&neighbour(v6, 135, target).unwrap());
         assert_eq!(asked, Heard::Icmp { ends: (v6.from, v6.to), kind: 135, target: Some(target) });

@@ -1,4 +1,4 @@
-//! A hub between two virtual machines: forwards every frame of one to the other, keeps all of them, and
+//! A hub between the device and its peers: forwards every frame of one to all others, keeps all of them, and
 //! counts what the device sent in clear to networks that a tunnel seals.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub type Sent = BTreeMap<String, BTreeMap<String, u32>>;
 /// When the recording cannot be written.
 pub fn run(
     device: &Port,
-    peer: &Port,
+    peers: &[Port],
     unused: &[Port],
     sealed: &[(String, Vec<String>)],
     mut pcap: Pcap,
@@ -63,7 +63,8 @@ pub fn run(
     let mut buffer = [0u8; FRAME];
     while !stop.load(Ordering::Acquire) {
         let mut idle = true;
-        for (from, to, is_device) in [(device, peer, true), (peer, device, false)] {
+        for (at, from) in std::iter::once(device).chain(peers).enumerate() {
+            let is_device = at == 0;
             while let Ok(length) = from.socket.recv(&mut buffer) {
                 idle = false;
                 let frame = &buffer[..length];
@@ -77,8 +78,12 @@ pub fn run(
                         }
                     }
                 }
-                // As on a real wire, what nobody takes is lost; its sender asks again.
-                let _ = to.socket.send_to(frame, &to.remote);
+                let others =
+                    std::iter::once(device).chain(peers).enumerate().filter(|(other, _)| *other != at);
+                for (_, to) in others {
+                    // As on a real wire, what nobody takes is lost; its sender asks again.
+                    let _ = to.socket.send_to(frame, &to.remote);
+                }
             }
         }
         // Interfaces without a neighbour: their frames must not fill QEMU's queue.

@@ -78,6 +78,18 @@ fn answer(heard: &Heard, source: IpAddr, target: IpAddr) -> Option<Answer> {
     }
 }
 
+/// A neighbour advertisement for an address that the plan does not give: the device has it all the same.
+fn has(heard: &Heard, class: &Class) -> Option<Answer> {
+    match heard {
+        Heard::Icmp { ends, kind: 136, target: Some(of) }
+            if class.name == "link-local" && ends.1 == class.source && IpAddr::V6(*of) == class.target =>
+        {
+            Some((None, "icmpv6 type 136 answers".to_owned()))
+        }
+        _ => None,
+    }
+}
+
 /// What a line of the surface is asked with.
 fn asked_by(surface: &Surface) -> Option<Ask> {
     match (surface.transport.as_str(), surface.port, surface.number) {
@@ -102,8 +114,11 @@ fn allows(surface: &Surface, class: &Class) -> bool {
 /// The verdict of one class.
 #[must_use]
 pub fn class(network: &NetworkFacts, class: &Class) -> TrafficClass {
-    let answers: BTreeSet<Answer> =
-        class.heard.iter().filter_map(|h| answer(h, class.source, class.target)).collect();
+    let answers: BTreeSet<Answer> = class
+        .heard
+        .iter()
+        .filter_map(|h| has(h, class).or_else(|| answer(h, class.source, class.target)))
+        .collect();
     let allowed: Vec<(Ask, &Surface)> = network
         .surface
         .iter()
@@ -121,7 +136,7 @@ pub fn class(network: &NetworkFacts, class: &Class) -> TrafficClass {
     // UDP services and layer 2 need not answer what they do not understand; before the device is up
     // nothing must.
     let must = |ask: &Ask| {
-        class.name != "early"
+        !["early", "fragments"].contains(&class.name)
             && class.asks.contains(ask)
             && matches!(ask, Ask::Tcp(_) | Ask::Icmp(8) | Ask::Icmp6(128))
     };

@@ -3,19 +3,25 @@
 //! - [`frame`] builds probes and reads answers;
 //! - [`wire`] carries frames to a virtual machine over Unix datagrams and keeps all of them;
 //! - [`sweep`] asks everything of one interface;
+//! - [`engine`] asks again and again while something happens to the device;
 //! - [`hub`] joins the device with a peer machine;
+//! - [`industrial`] reads what Modbus and OPC UA answered through a tunnel;
 //! - [`tunnel`] reads what both ends of a tunnel say;
 //! - [`judge`] compares the answers with the plan's surface.
 //!
 //! No root, no interface and no network of the host. Nothing here starts a machine (that is `qemu`).
 
+pub mod engine;
 pub mod frame;
 pub mod hub;
+pub mod industrial;
 pub mod judge;
 pub mod pcap;
+mod special;
 pub mod sweep;
 pub mod tunnel;
 pub mod wire;
 
+pub use engine::Engine;
 pub use sweep::Sweep;
 pub use wire::Wire;

@@ -17,6 +17,7 @@ use spec::types::{InterfaceAddress, Prefix, Scalar};
 
 use crate::frame::{self, Ask, Heard, Mac, Path};
 use crate::judge::{self, Class, PROBE_PORT, Unasked};
+use crate::special;
 use crate::wire::{OUR_MAC, Wire};
 
 /// Probes between two sentinels.
@@ -26,7 +27,7 @@ const QUIET: Duration = Duration::from_millis(400);
 /// Time between two rounds of early probes.
 const ROUND: Duration = Duration::from_millis(250);
 /// Ports of the early probes: SSH, web, and industrial protocols.
-const EARLY: [u16; 8] = [22, 80, 102, 443, 502, 4840, 20_000, 44_818];
+pub(crate) const EARLY: [u16; 8] = [22, 80, 102, 443, 502, 4840, 20_000, 44_818];
 /// Ethertypes that are asked (IANA, IEEE 802 numbers; IEC 61158, IEC 61850), and an unassigned one.
 const ETHERTYPES: [u16; 32] = [
     0x0842, 0x22f0, 0x22f3, 0x6003, 0x8035, 0x809b, 0x80f3, 0x8100, 0x8137, 0x8808, 0x8809, 0x8847, 0x8863,
@@ -53,8 +54,8 @@ pub struct Sweep<'a> {
 
 /// A sender of probes to one address of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sender {
-    source: IpAddr,
+pub(crate) struct Sender {
+    pub(crate) source: IpAddr,
     on_link: bool,
     target: IpAddr,
 }
@@ -67,7 +68,7 @@ pub fn addresses(network: &NetworkFacts, interface: &str) -> Vec<InterfaceAddres
 }
 
 /// Hosts of a network that may be senders, the highest first, without the device itself.
-fn hosts(own: InterfaceAddress) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn hosts(own: InterfaceAddress) -> impl Iterator<Item = IpAddr> {
     let network = own.network();
     (1..=4_096u32)
         .filter_map(move |offset| match own.address {
@@ -84,7 +85,7 @@ fn hosts(own: InterfaceAddress) -> impl Iterator<Item = IpAddr> {
 }
 
 /// The stranger and then, where the plan allows somebody on this link, the peer.
-fn senders(network: &NetworkFacts, interface: &str, own: InterfaceAddress) -> Vec<Sender> {
+pub(crate) fn senders(network: &NetworkFacts, interface: &str, own: InterfaceAddress) -> Vec<Sender> {
     let lines = || network.surface.iter().filter(|l| l.interface == interface && l.tunnel.is_none());
     let peers: Vec<Prefix> =
         lines().flat_map(|l| &l.peers).filter_map(|p| Prefix::parse(p, true).ok()).collect();
@@ -102,7 +103,7 @@ fn senders(network: &NetworkFacts, interface: &str, own: InterfaceAddress) -> Ve
 }
 
 /// A question that a device that hears always answers.
-fn sentinel(wire: &mut Wire, mac: Mac, target: IpAddr, helper: IpAddr) -> io::Result<bool> {
+pub(crate) fn sentinel(wire: &mut Wire, mac: Mac, target: IpAddr, helper: IpAddr) -> io::Result<bool> {
     for _ in 0..20 {
         let question = match (target, helper) {
             (IpAddr::V4(target), IpAddr::V4(helper)) => {
@@ -156,6 +157,7 @@ impl Sweep<'_> {
                     classes.push(self.class(wire, name, sender, helper, asks, &mut unasked)?);
                 }
             }
+            classes.extend(self.special(wire, *own, helper, &mut unasked)?);
         }
         wire.finish()?;
         let mut result = TrafficInterface {
@@ -210,6 +212,72 @@ impl Sweep<'_> {
             judge::class(self.network, &self.as_class("early", sender, asks, heard.clone(), unproved))
         });
         Ok(classes.collect())
+    }
+
+    /// What is no single port: forged senders, fragments, the link's own address, rates.
+    fn special(
+        &self,
+        wire: &mut Wire,
+        own: InterfaceAddress,
+        helper: IpAddr,
+        unasked: &mut Vec<Unasked>,
+    ) -> io::Result<Vec<TrafficClass>> {
+        let mut out = Vec::new();
+        let target = own.address;
+        let ports = special::ports(self.network, self.interface);
+        let strangers = senders(self.network, self.interface, own);
+        let stranger = strangers.first().copied().unwrap_or(Sender { source: helper, on_link: true, target });
+        out.push(self.class(wire, "protocols", stranger, helper, protocols(target), unasked)?);
+        for source in special::forged(self.network, self.interface, own) {
+            let sender = Sender { source, on_link: false, target };
+            out.push(self.class(wire, "forged", sender, helper, ports.clone(), unasked)?);
+        }
+        if target.is_ipv4() {
+            let mut unproved = None;
+            for batch in special::fragments(self.path(&stranger), &ports).chunks(BATCH) {
+                for piece in batch {
+                    wire.send(piece)?;
+                }
+                if !sentinel(wire, self.mac, target, helper)? {
+                    unproved = Some(format!("`{target}` does not answer ARP after fragments"));
+                    break;
+                }
+            }
+            wire.listen(QUIET)?;
+            let heard = wire.take();
+            let class = self.as_class("fragments", &stranger, ports, heard, unproved);
+            out.push(judge::class(self.network, &class));
+        } else {
+            out.push(self.link_local(wire, own, helper, ports)?);
+        }
+        for conduit in special::limited(self.network, self.interface, own) {
+            out.push(special::rate(wire, self.interface, self.mac, conduit, target)?);
+        }
+        Ok(out)
+    }
+
+    /// The address that the interface would have given itself: it must have none.
+    fn link_local(
+        &self,
+        wire: &mut Wire,
+        own: InterfaceAddress,
+        helper: IpAddr,
+        asks: Vec<Ask>,
+    ) -> io::Result<TrafficClass> {
+        let (source, of_link) = (special::link_local(OUR_MAC), special::link_local(self.mac));
+        let target = IpAddr::V6(of_link);
+        let sender = Sender { source: IpAddr::V6(source), on_link: true, target };
+        let asks: Vec<Ask> = asks.into_iter().chain([Ask::Udp(500), Ask::Icmp6(128)]).collect();
+        let question = frame::neighbour(self.path(&sender), 135, of_link);
+        let probes = asks.iter().filter_map(|ask| frame::probe(self.path(&sender), *ask, PROBE_PORT));
+        for frame in question.into_iter().chain(probes) {
+            wire.send(&frame)?;
+        }
+        let hears = sentinel(wire, self.mac, own.address, helper)?;
+        wire.listen(QUIET)?;
+        let unproved = (!hears).then(|| format!("`{}` did not answer neighbour discovery", own.address));
+        let heard = wire.take();
+        Ok(judge::class(self.network, &self.as_class("link-local", &sender, asks, heard, unproved)))
     }
 
     fn class(
@@ -279,6 +347,15 @@ fn questions(target: IpAddr) -> Vec<(&'static str, Vec<Ask>)> {
         ));
     }
     out
+}
+
+/// IP protocols without ports of their own, but for those that have a class, multicast's and a tunnel's.
+fn protocols(target: IpAddr) -> Vec<Ask> {
+    let other: &[u8] = if target.is_ipv4() { &[1] } else { &[0, 43, 44, 58, 60] };
+    (0..=u8::MAX)
+        .filter(|number| ![2, 6, 17].contains(number) && !other.contains(number))
+        .map(Ask::Protocol)
+        .collect()
 }
 
 #[cfg(test)]

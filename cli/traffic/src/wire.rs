@@ -28,6 +28,7 @@ pub struct Wire {
     pcap: Pcap,
     device: Vec<IpAddr>,
     heard: Vec<Heard>,
+    hold: bool,
 }
 
 impl Wire {
@@ -40,7 +41,7 @@ impl Wire {
         let socket = UnixDatagram::bind(local)?;
         socket.set_nonblocking(true)?;
         let pcap = Pcap::create(pcap)?;
-        Ok(Self { socket, remote, pcap, device, heard: Vec::new() })
+        Ok(Self { socket, remote, pcap, device, heard: Vec::new(), hold: false })
     }
 
     fn record(&mut self, frame: &[u8]) -> io::Result<()> {
@@ -118,6 +119,11 @@ impl Wire {
         &self.heard
     }
 
+    /// Whether connections that the device accepts are kept; otherwise each is ended at once.
+    pub fn hold(&mut self, hold: bool) {
+        self.hold = hold;
+    }
+
     /// Ends the recording.
     ///
     /// # Errors
@@ -141,7 +147,7 @@ impl Wire {
                 let path = Path { from_mac: OUR_MAC, to_mac: mac, from: target.into(), to: ends.0 };
                 frame::neighbour(path, 136, target)
             }
-            Heard::Tcp { ends, ports, flags: (true, true, false) } => {
+            Heard::Tcp { ends, ports, flags: (true, true, false) } if !self.hold => {
                 let path = Path { from_mac: OUR_MAC, to_mac: mac, from: ends.1, to: ends.0 };
                 frame::reset(path, (ports.1, ports.0))
             }

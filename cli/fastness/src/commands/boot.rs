@@ -55,16 +55,20 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     Ok(if boot.passed { ExitStatus::Success } else { ExitStatus::Proof })
 }
 
+fn word(verdict: TrafficVerdict) -> &'static str {
+    match verdict {
+        TrafficVerdict::Pass => "pass",
+        TrafficVerdict::Fail => "FAIL",
+        TrafficVerdict::NotRun => "NOT RUN",
+        TrafficVerdict::NotShown => "no test",
+    }
+}
+
 fn traffic_text(traffic: &TrafficRecord) -> String {
     let mut out = String::new();
     for interface in &traffic.interfaces {
         for class in &interface.classes {
-            let word = match class.verdict {
-                TrafficVerdict::Pass => "pass",
-                TrafficVerdict::Fail => "FAIL",
-                TrafficVerdict::NotRun => "NOT RUN",
-                TrafficVerdict::NotShown => "no test",
-            };
+            let word = word(class.verdict);
             let answered =
                 if class.answered.is_empty() { "silent".to_owned() } else { class.answered.join(", ") };
             out.push_str(&format!(
@@ -80,16 +84,17 @@ fn traffic_text(traffic: &TrafficRecord) -> String {
         }
         out.push_str(&format!("      {} ms, all frames in {}\n", interface.ms, interface.pcap));
     }
-    for class in &traffic.tunnels {
-        let word = match class.verdict {
-            TrafficVerdict::Pass => "pass",
-            TrafficVerdict::Fail => "FAIL",
-            TrafficVerdict::NotRun => "NOT RUN",
-            TrafficVerdict::NotShown => "no test",
-        };
-        let seen: Vec<String> = class.seen.iter().map(|line| clean(line)).collect();
-        out.push_str(&format!("{word}  tunnel {}: {}: {}\n", class.tunnel, class.class, seen.join("; ")));
-        for problem in &class.problems {
+    let tunnels = traffic.tunnels.iter().map(|class| {
+        (format!("tunnel {}: {}", class.tunnel, class.class), class.verdict, &class.seen, &class.problems)
+    });
+    let firewall = traffic
+        .firewall
+        .iter()
+        .map(|class| (format!("firewall: {}", class.class), class.verdict, &class.seen, &class.problems));
+    for (name, verdict, seen, problems) in tunnels.chain(firewall) {
+        let seen: Vec<String> = seen.iter().map(|line| clean(line)).collect();
+        out.push_str(&format!("{}  {name}: {}\n", word(verdict), seen.join("; ")));
+        for problem in problems {
             out.push_str(&format!("      {}\n", clean(problem)));
         }
     }

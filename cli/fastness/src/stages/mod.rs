@@ -6,6 +6,7 @@
 
 mod findings;
 mod proof;
+mod readers;
 mod sign;
 mod tunnels;
 mod weak;

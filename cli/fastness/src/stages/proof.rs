@@ -73,30 +73,51 @@ pub fn boot_network(built: &Built, steps: &Steps) -> Outcome<(BootRecord, Traffi
             write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
             Ok(((boot, traffic), false))
         })
-        .and_then(|(boot, traffic)| Ok((boot, with_tunnels(built, traffic, steps)?)))
+        .and_then(|(boot, traffic)| Ok((boot, with_machines(built, traffic, steps)?)))
 }
 
-/// What a peer machine at the other end of the tunnels shows, added to `traffic.json`.
-fn with_tunnels(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Outcome<TrafficRecord> {
-    if built.plan.network.tunnels.is_empty() {
-        return Ok(traffic);
-    }
+/// What peer machines at the other end of the tunnels show, and a firewall under stress, added to `traffic.json`.
+/// Both run at the same time: most of either is waiting.
+fn with_machines(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Outcome<TrafficRecord> {
     let log = built.folder.join("boot/device/console.log");
-    steps.step("prove the tunnels", Some(&log), || {
-        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
-        let identities = super::tunnels::identities(built, folder.path(), super::now())?;
-        traffic.tunnels =
-            qemu::prove_tunnels(&built.plan, &built.image, &built.folder, &identities, BOOT_LIMIT)?;
-        let count = |verdict| traffic.tunnels.iter().filter(|class| class.verdict == verdict).count();
-        let (fail, not_run) = (count(TrafficVerdict::Fail), count(TrafficVerdict::NotRun));
-        traffic.passed &= fail == 0 && not_run == 0;
-        let (pass, open) = (count(TrafficVerdict::Pass), count(TrafficVerdict::NotShown));
-        traffic.summary += &format!(
-            "; of the tunnels, {pass} classes pass, {fail} fail, {not_run} could not run, {open} have no test yet"
-        );
+    steps.step("prove the tunnels and the firewall", Some(&log), || {
+        let (tunnels, firewall) = std::thread::scope(|scope| {
+            let firewall = scope
+                .spawn(|| qemu::prove_firewall(&built.plan, &built.image, &built.folder, BOOT_LIMIT));
+            let tunnels = tunnels(built);
+            let panicked = || {
+                let message = "the proof of the firewall ended with a panic".to_owned();
+                Failure::error(diag::ExitStatus::Internal, "panic", message).hint("tell this to the project")
+            };
+            Ok::<_, Failure>((tunnels?, firewall.join().unwrap_or_else(|_| Err(panicked()))?))
+        })?;
+        traffic.tunnels = tunnels;
+        traffic.firewall = firewall;
+        let of_tunnels: Vec<_> = traffic.tunnels.iter().map(|class| class.verdict).collect();
+        let of_firewall: Vec<_> = traffic.firewall.iter().map(|class| class.verdict).collect();
+        for (what, verdicts) in [("of the tunnels", of_tunnels), ("of the firewall under stress", of_firewall)] {
+            let count = |verdict| verdicts.iter().filter(|found| **found == verdict).count();
+            let (fail, not_run) = (count(TrafficVerdict::Fail), count(TrafficVerdict::NotRun));
+            traffic.passed &= fail == 0 && not_run == 0;
+            let (pass, open) = (count(TrafficVerdict::Pass), count(TrafficVerdict::NotShown));
+            if !verdicts.is_empty() {
+                traffic.summary += &format!(
+                    "; {what}, {pass} classes pass, {fail} fail, {not_run} could not run, {open} have no test yet"
+                );
+            }
+        }
         write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
         Ok((traffic, false))
     })
+}
+
+fn tunnels(built: &Built) -> Outcome<Vec<record::TunnelClass>> {
+    if built.plan.network.tunnels.is_empty() {
+        return Ok(Vec::new());
+    }
+    let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+    let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+    qemu::prove_tunnels(&built.plan, &built.image, &built.folder, &identities, BOOT_LIMIT)
 }
 
 /// Runs attacks (all, if none is named) and writes `attacks.json`.

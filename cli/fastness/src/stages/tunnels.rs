@@ -8,7 +8,7 @@ use diag::{Failure, Outcome};
 use exec::{Call, tool};
 use pki::provision::{End, Items, Target, items};
 use pki::{Algorithm, Authority, Identity, Init, Reason, Request, Role};
-use qemu::{Identities, Tree};
+use qemu::{Identities, Item, Tree};
 use secret::Secret;
 use spec::plan::{Plan, TunnelFacts};
 
@@ -17,7 +17,7 @@ use crate::places::Built;
 
 const DAY: u64 = 86_400;
 /// The longest list: the peer that is not valid yet is made after half of a year.
-const LIST_DAYS: u32 = 800;
+pub(super) const LIST_DAYS: u32 = 800;
 
 /// What concerns one tunnel while its identities are made.
 struct Tunnel<'a> {
@@ -57,6 +57,7 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         device: Tree::new(),
         peers: BTreeMap::new(),
         refused: Vec::new(),
+        readers: BTreeMap::new(),
         // The peer with one day has ended then.
         epoch: now + 3 * DAY,
     };
@@ -87,7 +88,7 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         let name = tunnel.name;
         let mut good = files(&own, &format!("{name}-good"), End::Peer, tunnel, now)?;
         if tunnel.keys.is_some() {
-            good.insert(format!("{name}/other.key"), (0o600, Some(other_key(folder, name)?)));
+            good.insert(format!("{name}/other.key"), private(other_key(folder, name)?));
         }
         for weak in root.peers(&tunnel.facts.peer_name)? {
             let mut peer = good.clone();
@@ -96,8 +97,8 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
             } else {
                 ("private/peer.pem", "x509/peer.pem")
             };
-            peer.insert(format!("{name}/{key}"), (0o600, Some(weak.key)));
-            peer.insert(format!("{name}/{certificate}"), (0o600, Some(weak.certificate)));
+            peer.insert(format!("{name}/{key}"), private(weak.key));
+            peer.insert(format!("{name}/{certificate}"), private(weak.certificate));
             trust(&mut peer, name, &root);
             out.refused.push((name.clone(), weak.reason.to_owned(), peer));
         }
@@ -149,6 +150,7 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         let peer = files(&own, &format!("{name}-not-yet-valid"), End::Peer, tunnel, later)?;
         out.refused.push((name.clone(), "not-yet-valid".to_owned(), peer));
     }
+    super::readers::add(&built.plan, folder, now, &mut out)?;
     Ok(out)
 }
 
@@ -218,7 +220,7 @@ fn other_key(folder: &Path, name: &str) -> Outcome<Vec<u8>> {
 fn trust(tree: &mut Tree, place: &str, root: &Root) {
     let bundled = [("ca.pem", &root.certificate), ("crl.pem", &root.list)];
     for (file, more) in bundled {
-        if let Some((_, Some(bundle))) = tree.get_mut(&format!("{place}/{file}")) {
+        if let Some(Item { content: Some(bundle), .. }) = tree.get_mut(&format!("{place}/{file}")) {
             bundle.extend_from_slice(more);
         }
     }
@@ -226,19 +228,28 @@ fn trust(tree: &mut Tree, place: &str, root: &Root) {
         [("x509ca", "root-weak.pem", &root.certificate), ("x509crl", "crl-weak.pem", &root.list)]
     {
         if tree.contains_key(&format!("{place}/{folder}")) {
-            tree.insert(format!("{place}/{folder}/{file}"), (0o600, Some(content.clone())));
+            tree.insert(format!("{place}/{folder}/{file}"), private(content.clone()));
         }
     }
 }
 
 /// Where a layer's programs look for the device's identity, below `/var`.
-fn place(plan: &Plan, layer: &str) -> Option<String> {
+pub(super) fn place(plan: &Plan, layer: &str) -> Option<String> {
     let layer = plan.layers.iter().find(|known| known.name == layer)?;
     let folder = layer.parameters.get("folder")?.as_str()?;
     folder.strip_prefix("/var/").map(str::to_owned)
 }
 
-fn tree(items: Items) -> Tree {
-    let item = |item: pki::provision::Item| (item.mode, item.content.map(|content| content.to_vec()));
+pub(super) fn tree(items: Items) -> Tree {
+    let item = |pki::provision::Item { group, mode, content }| Item {
+        group,
+        mode,
+        content: content.map(|content| content.to_vec()),
+    };
     items.into_iter().map(|(path, found)| (path, item(found))).collect()
+}
+
+/// A file that only root reads.
+pub(super) fn private(content: Vec<u8>) -> Item {
+    Item { group: 0, mode: 0o600, content: Some(content) }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use diag::Outcome;
 use record::TunnelClass;
 use spec::plan::Plan;
-use traffic::tunnel::{self as judge, IPSEC_REFUSALS, Probe};
+use traffic::tunnel::{self as judge, IPSEC_REFUSALS};
 
 use super::{
-    Ends, Identities, MINUTE, Subject, Tree, below, class, closed_port, first_host, log, not_run, not_shown,
-    silent, wait_log,
+    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, closed_port, first_host, log, not_run,
+    not_shown, services, silent, unplanned, wait_log,
 };
 use crate::peer::Peer;
 
@@ -24,20 +24,21 @@ pub(super) fn scenario(
     let (own, first) = (&facts.local_address, first_host(inner));
     let flows: Vec<_> = plan.network.flows.iter().filter(|f| f.tunnel.as_ref() == Some(name)).collect();
     // In clear: from the peer's own address, and as if from the network behind it.
-    for (word, route) in [
-        ("clear", format!("ip route replace {own}/32 dev eth0 src {}; ", facts.peer_address)),
-        ("clear inner", format!("ip route replace {own}/32 dev eth0 src {first}; ")),
-    ] {
+    for (word, sender) in [("clear", &facts.peer_address), ("clear inner", &first)] {
+        let route = format!("ip route replace {own}/32 dev eth0 src {sender}; ");
         for flow in flows.iter().filter(|f| f.transport == "tcp") {
             let from = device.ms();
             let lines = peer.ask(&format!("{route}p {own} {}", flow.port), MINUTE)?;
-            let logged = wait_log(device, from, &["fw-deny-in", "fw-clear-in", "fw-drop-in"]);
+            let logged = wait_log(device, from, (sender, flow.port));
             let mut problems = silent(&lines, "in clear");
             if logged.is_none() {
                 problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
             }
             let seen = lines.into_iter().chain(logged).collect();
             out.push(class(name, &format!("{word} {}", flow.name), seen, problems));
+        }
+        if word == "clear" {
+            out.push(unplanned(device, peer, name, &flows, (own, sender))?);
         }
         peer.ask(&format!("ip route del {own}/32"), MINUTE)?;
     }
@@ -62,14 +63,7 @@ pub(super) fn scenario(
         .collect();
     out.push(class(name, "negotiated", seen, problems));
     for flow in flows.iter().filter(|f| f.transport == "tcp") {
-        let lines = peer.ask(&format!("p {own} {}", flow.port), MINUTE)?;
-        let answered = matches!(judge::probe(&lines), Some(Probe::Open | Probe::Refused));
-        let problems = if answered {
-            vec![]
-        } else {
-            vec![format!("the conduit `{}` does not answer through its tunnel", flow.name)]
-        };
-        out.push(class(name, &format!("through {}", flow.name), lines, problems));
+        out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
     let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
     let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
@@ -125,12 +119,12 @@ fn disconnect(peer: &mut Peer) -> Outcome<()> {
     peer.ask("kill $charon; sleep 3; ip xfrm state flush; ip xfrm policy flush", MINUTE).map(|_| ())
 }
 
-pub(super) fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Vec<(String, String)> {
+pub(super) fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Files {
     let own = |path: &str| plan.outside.get(path).cloned().unwrap_or_default();
     let swanctl = own(&format!("peer/{name}/swanctl.conf"));
-    let mut out = vec![("/etc/strongswan.conf".to_owned(), STRONGSWAN.to_owned())];
+    let mut out = vec![("/etc/strongswan.conf".to_owned(), STRONGSWAN.into())];
     let mut add = |folder: &str, tree: &Tree, swanctl: String| {
-        out.push((format!("/run/peer/{folder}/swanctl.conf"), swanctl));
+        out.push((format!("/run/peer/{folder}/swanctl.conf"), swanctl.into_bytes()));
         out.extend(below(folder, tree));
     };
     let good = identities.peers.get(name).cloned().unwrap_or_default();

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use diag::Outcome;
 use record::TunnelClass;
 use spec::plan::{Flow, Plan};
-use traffic::tunnel::{self as judge, By, OPENVPN_REFUSALS, Probe, Refusal};
+use traffic::tunnel::{self as judge, By, OPENVPN_REFUSALS, Refusal};
 
 use super::{
-    Ends, Identities, MINUTE, Subject, Tree, below, class, closed_port, log, not_run, silent, wait_log,
+    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, closed_port, log, not_run, services,
+    silent, unplanned, wait_log,
 };
 use crate::machine::Machine;
 use crate::peer::Peer;
@@ -43,7 +44,7 @@ pub(super) fn scenario(
         let from = device.ms();
         let route = format!("ip route replace {outer}/32 dev eth0 src {}", facts.peer_address);
         let lines = peer.ask(&format!("{route}; p {outer} {}", flow.port), MINUTE)?;
-        let logged = wait_log(device, from, &["fw-deny-in", "fw-clear-in", "fw-drop-in"]);
+        let logged = wait_log(device, from, (&facts.peer_address, flow.port));
         let mut problems = silent(&lines, "in clear");
         if logged.is_none() {
             problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
@@ -52,13 +53,14 @@ pub(super) fn scenario(
         out.push(class(name, &format!("clear {}", flow.name), seen, problems));
         out.push(inner_in_clear(peer, name, "clear inner", flow, (outer, own, first))?);
     }
+    out.push(unplanned(device, peer, name, &flows, (outer, &facts.peer_address))?);
     peer.ask(&format!("ip route del {outer}/32"), MINUTE)?;
 
     let (early, late) = OPENVPN_REFUSALS.split_at(FIRST.min(OPENVPN_REFUSALS.len()));
     for reason in early {
         out.push(refused(identities, device, peer, name, reason)?);
     }
-    out.extend(up(device, peer, name, facts, &flows, own)?);
+    out.extend(up(plan, identities, Ends { device, peer }, (name, facts, own), &flows)?);
     if let Some(flow) = flows.first() {
         out.push(inner_in_clear(peer, name, "down", flow, (outer, own, first))?);
     }
@@ -70,12 +72,11 @@ pub(super) fn scenario(
 
 /// The good peer, what was negotiated with it, and what it gets.
 fn up(
-    device: &Machine,
-    peer: &mut Peer,
-    name: &str,
-    facts: &spec::plan::TunnelFacts,
+    plan: &Plan,
+    identities: &Identities,
+    Ends { device, peer }: Ends<'_>,
+    (name, facts, own): (&str, &spec::plan::TunnelFacts, &str),
     flows: &[&Flow],
-    own: &str,
 ) -> Outcome<Vec<TunnelClass>> {
     let mut out = Vec::new();
     let from = device.ms();
@@ -93,11 +94,7 @@ fn up(
     }
     out.push(class(name, "negotiated", seen, problems));
     for flow in flows {
-        let lines = peer.ask(&format!("p {own} {}", flow.port), MINUTE)?;
-        let answered = matches!(judge::probe(&lines), Some(Probe::Open | Probe::Refused));
-        let why = format!("the conduit `{}` does not answer through its tunnel", flow.name);
-        let problems = if answered { vec![] } else { vec![why] };
-        out.push(class(name, &format!("through {}", flow.name), lines, problems));
+        out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
     let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
     let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
@@ -236,11 +233,11 @@ fn changed(configuration: &str, lines: &[(&str, &str)]) -> String {
 }
 
 /// Files of the good peer and of the bad ones.
-pub(super) fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Vec<(String, String)> {
+pub(super) fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Files {
     let configuration = plan.outside.get(&format!("peer/{name}/openvpn.conf")).cloned().unwrap_or_default();
     let mut out = Vec::new();
     let mut add = |folder: &str, tree: &Tree, text: String| {
-        out.push((format!("/run/peer/{folder}/openvpn.conf"), text));
+        out.push((format!("/run/peer/{folder}/openvpn.conf"), text.into_bytes()));
         out.extend(below(folder, tree));
     };
     let good = identities.peers.get(name).cloned().unwrap_or_default();

@@ -26,8 +26,22 @@ model! {
         needs_files: Vec<AbsPath> = Vec::new(),
         /// Whether it keeps data: `/var/lib/NAME` is its own, and nothing else can be written.
         state: Flag = Flag(false),
+        /// How the proof by traffic reads one of its values. Nothing of this gets into the image.
+        proof: Option<ApplicationProof> = None,
         /// Why it is on the device.
         reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// A value that the proof by traffic reads from an OPC UA server, through the tunnels of its conduits.
+    pub struct ApplicationProof {
+        /// The OPC UA application that it is.
+        opcua: Spanned<Name>,
+        /// The program that reads, in the product's folder, built for the device's libraries; may hold `{{board.architecture}}`.
+        reader: Spanned<Templated<LocalPath>>,
+        /// What it is asked for: the identifier of a node.
+        node: Spanned<Word>,
     }
 }
 

@@ -11,9 +11,9 @@ use super::asks::Asker;
 use crate::decode::{Spanned, suggestion};
 use crate::layer::UserAsk;
 use crate::library::Area;
-use crate::plan::{FilePlan, PackagePlan, UnitState};
-use crate::product::{Application, ApplicationFile, Backend, Product};
-use crate::types::{Count, Name, Scalar, UserName};
+use crate::plan::{FilePlan, NetworkFacts, PackagePlan, ProofFacts, ReaderFacts, UnitState};
+use crate::product::{Application, ApplicationFile, ApplicationProof, Backend, Product};
+use crate::types::{Count, LocalPath, Name, Scalar, Templated, UserName};
 
 const TEMPLATE: &str = "application/service.hbs";
 /// Ports below need a right of their own (ip_unprivileged_port_start, ip-sysctl).
@@ -113,8 +113,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn program(&mut self, (name, application): Named, file: &ApplicationFile) {
-        let at = &file.source.at;
+    /// A file that was built for Debian's libraries, from the product's folder; what is wrong with it is said.
+    fn built(
+        &mut self,
+        name: &Spanned<Name>,
+        file: &Spanned<Templated<LocalPath>>,
+    ) -> Option<(String, Vec<u8>)> {
+        let at = &file.at;
         if self.backend != Backend::Debian {
             let message = format!(
                 "`{}` brings a file that was built for Debian, and the backend is `{}`: its libraries are others",
@@ -124,30 +129,29 @@ impl Resolver<'_> {
             let hint = "let the build system build it: `packages` names a package, and `buildroot/packages/NAME.yaml` beside \
                         the product says what it is";
             self.trouble.push(Diagnostic::error("program-elsewhere", message).at(at.location()).hint(hint));
-            return;
+            return None;
         }
-        let Some(source) = self.templated(&file.source.value, at) else { return };
-        let content = match self.library.product_file(source.as_str()) {
-            Ok(Some(content)) => content,
+        let source = self.templated(&file.value, at)?;
+        match self.library.product_file(source.as_str()) {
+            Ok(Some(content)) => return Some((source.as_str().to_owned(), content)),
             Ok(None) => {
                 let message =
                     format!("expected the file `{}` of `{}`, found none", source.as_str(), name.as_str());
                 let hint = "build it first; the path counts from the product file's folder";
                 self.trouble.push(Diagnostic::error("missing-program", message).at(at.location()).hint(hint));
-                return;
             }
-            Err(mut failure) => {
-                self.trouble.append(&mut failure.diagnostics);
-                return;
-            }
-        };
+            Err(mut failure) => self.trouble.append(&mut failure.diagnostics),
+        }
+        None
+    }
+
+    fn program(&mut self, (name, application): Named, file: &ApplicationFile) {
+        let at = &file.source.at;
+        let Some((source, content)) = self.built(name, &file.source) else { return };
         let sha256 = record::sha256_hex(&content);
         if let Some(pinned) = file.sha256.as_ref().filter(|pinned| pinned.as_str() != sha256) {
-            let message = format!(
-                "`{}` has the SHA-256 `{sha256}`, and the product says `{}`",
-                source.as_str(),
-                pinned.as_str()
-            );
+            let message =
+                format!("`{source}` has the SHA-256 `{sha256}`, and the product says `{}`", pinned.as_str());
             let hint = "if the new content is right, write its SHA-256";
             self.trouble
                 .push(Diagnostic::error("wrong-program", message).at(pinned.at.location()).hint(hint));
@@ -168,6 +172,52 @@ impl Resolver<'_> {
         let plan = FilePlan::Program { mode, owner: root(), group: root(), sha256, base64 };
         let asker = Asker::new(&who(name), &file.path.at, &application.reason);
         self.asked.files.ask(file.path.as_str(), plan, asker, &mut self.trouble);
+    }
+
+    /// What the proof by traffic is told of the programs.
+    pub(super) fn application_proof(&mut self, network: &NetworkFacts) -> ProofFacts {
+        let product = self.product;
+        let mut out = ProofFacts::default();
+        for (name, application) in all(product) {
+            if !application.command.is_empty() {
+                out.served.extend(application.services.iter().map(|service| service.as_str().to_owned()));
+            }
+            if let Some(proof) = &application.proof
+                && let Some(reader) = self.reader((name, application), proof, network)
+            {
+                out.readers.insert(proof.opcua.as_str().to_owned(), reader);
+            }
+        }
+        out.served.sort();
+        out.served.dedup();
+        out
+    }
+
+    fn reader(
+        &mut self,
+        (name, application): Named,
+        proof: &ApplicationProof,
+        network: &NetworkFacts,
+    ) -> Option<ReaderFacts> {
+        let opcua = &proof.opcua;
+        let server = network.opcua.get(opcua.as_str()).filter(|facts| facts.role == "server");
+        let serves = |service: &str| application.services.iter().any(|own| own.as_str() == service);
+        if !server.is_some_and(|facts| serves(&facts.service)) {
+            let message = format!(
+                "expected an OPC UA server of the product whose service is one of `{}`, found `{}`",
+                name.as_str(),
+                opcua.as_str()
+            );
+            let servers = network.opcua.iter().filter(|(_, facts)| facts.role == "server");
+            let hint = suggestion(opcua.as_str(), servers.map(|(name, _)| name.as_str()));
+            self.trouble
+                .push(Diagnostic::error("unknown-server", message).at(opcua.at.location()).hint(hint));
+            return None;
+        }
+        let (_, content) = self.built(name, &proof.reader)?;
+        let sha256 = record::sha256_hex(&content);
+        let base64 = base64ct::Base64::encode_string(&content);
+        Some(ReaderFacts { node: proof.node.as_str().to_owned(), sha256, base64 })
     }
 
     fn unit_file(&mut self, (name, application): Named) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use record::{TrafficClass, TunnelClass, Verdict};
+use record::{FirewallClass, TrafficClass, TunnelClass, Verdict};
 
 use super::escape::{e, prose};
 use super::parts::{badge, seconds};
@@ -49,16 +49,32 @@ pub fn section(report: &Report) -> String {
              <tbody>{rows}</tbody></table>"
         );
     }
+    if !traffic.firewall.is_empty() {
+        let rows: String = traffic.firewall.iter().map(firewall_row).collect();
+        let _ = writeln!(
+            body,
+            "<h3>The firewall under stress</h3>\n<table class=cards><thead><tr><th>Verdict</th><th>What happens</th><th>Seen</th></tr></thead>\
+             <tbody>{rows}</tbody></table>"
+        );
+    }
     body
 }
 
+fn firewall_row(class: &FirewallClass) -> String {
+    format!(
+        "<tr><td>{}</td><td><b>{}</b></td><td data-l=Seen>{}</td></tr>\n",
+        badge(crate::traffic::verdict(class.verdict)),
+        e(&class.class),
+        lines(&class.problems, &class.seen),
+    )
+}
+
+fn lines(problems: &[String], seen: &[String]) -> String {
+    problems.iter().chain(seen).map(|line| format!("<div class=small>{}</div>", e(line))).collect()
+}
+
 fn tunnel_row(class: &TunnelClass) -> String {
-    let lines: String = class
-        .problems
-        .iter()
-        .chain(&class.seen)
-        .map(|line| format!("<div class=small>{}</div>", e(line)))
-        .collect();
+    let lines = lines(&class.problems, &class.seen);
     format!(
         "<tr><td>{}</td><td><b>{}</b> {}</td><td data-l=Seen>{lines}</td></tr>\n",
         badge(crate::traffic::verdict(class.verdict)),
@@ -103,6 +119,19 @@ mod tests {
             html.contains("<span class=\"v fail\">FAIL</span>") && html.contains("tcp/8080 accepts"),
             "{html}"
         );
+    }
+
+    #[test]
+    fn the_firewall_under_stress_has_a_table() {
+        let mut input = sample::input();
+        input.traffic.as_mut().unwrap().firewall = vec![FirewallClass {
+            class: "full table".into(),
+            verdict: record::TrafficVerdict::Fail,
+            seen: vec!["16 entries".into()],
+            problems: vec!["tcp/22 <accepts>".into()],
+        }];
+        let html = section(&Report::new(input).unwrap());
+        assert!(html.contains("<b>full table</b>") && html.contains("tcp/22 &lt;accepts&gt;"), "{html}");
     }
 
     #[test]
