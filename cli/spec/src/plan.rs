@@ -14,7 +14,7 @@ mod network;
 mod yocto;
 
 pub use network::{
-    AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
+    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
     TunnelFacts, ZoneFacts,
 };
 pub use yocto::{
