@@ -1,7 +1,7 @@
 //! The seal of a record: a mark that only the key of its number makes, which the device no longer has.
 //!
-//! Key n + 1 is the second half of SHA-512(key n); the mark of record n is the first half of
-//! SHA-512(key n, record n without its mark). Halves of SHA-512 cannot be extended, and a key says
+//! Key n + 1 is the second half of SHA-512(key n, line feed); the mark of record n is the first half of
+//! SHA-512(key n, line feed, record n without its mark, line feed). Halves of SHA-512 cannot be extended, and a key says
 //! nothing of the one before. Whoever takes over a device gets the key of the next record alone.
 
 use sha2::{Digest as _, Sha512};
@@ -54,7 +54,7 @@ impl SealKey {
     pub fn check(&mut self, seq: u64, line: &[u8]) -> Result<(), Unsealed> {
         let steps = seq.checked_sub(self.seq).filter(|steps| *steps <= MAX_STEPS).ok_or(Unsealed::Far)?;
         for _ in 0..steps {
-            self.digits = hex(&Sha512::digest(&self.digits)).split_off(HEX);
+            self.digits = hex(&Sha512::digest(format!("{}\n", self.digits))).split_off(HEX);
         }
         self.seq = seq;
         let end = BEFORE.len() + HEX + AFTER.len();
@@ -64,8 +64,9 @@ impl SealKey {
         let mark = tail.strip_prefix(BEFORE).and_then(|tail| tail.strip_suffix(AFTER));
         let mark = mark.ok_or(Unsealed::Missing)?;
         let mut hash = Sha512::new();
-        hash.update(&self.digits);
-        hash.update(body);
+        for part in [self.digits.as_bytes(), b"\n", body, b"\n"] {
+            hash.update(part);
+        }
         let mut wanted = hex(&hash.finalize());
         wanted.truncate(HEX);
         if mark == wanted.as_bytes() { Ok(()) } else { Err(Unsealed::Wrong) }
