@@ -4,9 +4,11 @@
 //! It must not trust anything that it reads, repair it, or hold more than one record in memory.
 
 mod record;
+mod seal;
 mod verify;
 
 pub use record::{Clock, Event, Malformed, Outcome};
+pub use seal::{SealKey, Unsealed};
 pub use verify::{Anchor, Broken, Chain, Verifier, Wrong};
 
 /// Longest record in bytes; the device cuts messages far below it.

@@ -48,6 +48,9 @@ pub struct Event {
     pub outcome: Outcome,
     /// The source's own words.
     pub message: String,
+    /// The seal, where the device has a key for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 /// Why a line is no record.
@@ -63,7 +66,7 @@ pub enum Malformed {
     #[error("expected a time in UTC such as `2026-01-31T12:00:00Z`, found `{0}`")]
     Time(String),
     /// Not a SHA-256.
-    #[error("expected 64 lower-case hexadecimal digits in `prev`")]
+    #[error("expected 64 lower-case hexadecimal digits in `prev` and `seal`")]
     Hash,
 }
 
@@ -87,7 +90,7 @@ impl Event {
         if !is_utc(&event.time) {
             return Err(Malformed::Time(event.time));
         }
-        if !is_hash(&event.prev) {
+        if !is_hash(&event.prev) || event.seal.as_deref().is_some_and(|seal| !is_hash(seal)) {
             return Err(Malformed::Hash);
         }
         Ok(event)

@@ -2,9 +2,13 @@
 //!
 //! What a chain without a secret shows: a record that was changed, taken out, put in or moved. What it
 //! cannot show by itself: an end that was cut off, or a chain written anew from some record on. Both
-//! show against an anchor that was kept elsewhere, such as the last record that a collector has.
+//! show against an anchor that was kept elsewhere, such as the last record that a collector has. Seals
+//! ([`crate::seal`]) hold the last record, too, and what was written anew by who came later.
+//!
+//! What a collector got may hold records twice, since a device sends again what may not have arrived,
+//! and may lack what the device had to drop: those are listed, not refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, Read as _};
 
 use serde::Serialize;
@@ -12,6 +16,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::MAX_RECORD;
 use crate::record::{Event, Malformed, is_hash};
+use crate::seal::{SealKey, Unsealed};
+
+/// Records that a collector may get once more; a device sends far fewer in one connection.
+const MAX_REPEATS: usize = 10_000;
+/// Most gaps that are listed one by one.
+const MAX_GAPS: usize = 1_000;
 
 /// A record that somebody else knows: its number and hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +57,14 @@ pub struct Chain {
     pub types: BTreeMap<String, u64>,
     /// Numbers of records in which the device itself says that events were lost or dropped.
     pub losses: Vec<u64>,
+    /// First record whose seal was verified, with a key.
+    pub sealed_from: Option<u64>,
+    /// Records that a collector got more than once.
+    pub repeats: u64,
+    /// First and last number of what a collector never got.
+    pub gaps: Vec<(u64, u64)>,
+    /// Those of them that no later record of the device explains.
+    pub unexplained: Vec<(u64, u64)>,
 }
 
 /// What is wrong with a record.
@@ -78,6 +96,18 @@ pub enum Wrong {
     /// The first record says that it has none before it, and is not number 1, or the other way round.
     #[error("the first record has a `prev` that only record 1 may have, or record 1 has another")]
     Beginning,
+    /// The seal does not hold.
+    #[error("record {0}: {1}")]
+    Seal(u64, Unsealed),
+    /// No record was sealed, though there is a key.
+    #[error("no record is sealed: expected at least one, since the device was given a key")]
+    NoSeal,
+    /// A collector got two records of one number.
+    #[error("record {0} is there twice, with different content")]
+    Differs(u64),
+    /// More is missing than can be listed.
+    #[error("more than {MAX_GAPS} times records are missing")]
+    Gaps,
     /// The record that is known from elsewhere is another one here.
     #[error("record {0} is not the one that is known from elsewhere")]
     Anchor(u64),
@@ -122,6 +152,11 @@ pub enum Broken {
 pub struct Verifier {
     chain: Chain,
     anchor: Option<Anchor>,
+    key: Option<SealKey>,
+    /// Hashes of the last records, the newest last: at a collector only.
+    seen: Option<VecDeque<String>>,
+    /// What the device says that it dropped before a collector had it.
+    told: Vec<(u64, u64)>,
     met: bool,
     name: String,
     line: u64,
@@ -132,6 +167,18 @@ impl Verifier {
     #[must_use]
     pub fn new(anchor: Option<Anchor>) -> Self {
         Self { anchor, ..Self::default() }
+    }
+
+    /// With the key that the device was given before its first record.
+    #[must_use]
+    pub fn sealed(self, key: Option<SealKey>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// For what a collector got: repeats are counted, gaps listed.
+    #[must_use]
+    pub fn collected(self) -> Self {
+        Self { seen: Some(VecDeque::new()), ..self }
     }
 
     /// Reads the next file.
@@ -165,9 +212,12 @@ impl Verifier {
     ///
     /// # Errors
     /// The record that is known from elsewhere was not met.
-    pub fn finish(self) -> Result<Chain, Broken> {
+    pub fn finish(mut self) -> Result<Chain, Broken> {
+        let gaps = self.chain.gaps.iter().copied();
+        self.chain.unexplained = gaps.filter(|gap| !explained(*gap, &self.told)).collect();
         match &self.anchor {
             Some(anchor) if !self.met => Err(self.broken(Wrong::Missing(anchor.seq))),
+            _ if self.key.is_some() && self.chain.sealed_from.is_none() => Err(self.broken(Wrong::NoSeal)),
             _ => Ok(self.chain),
         }
     }
@@ -178,13 +228,30 @@ impl Verifier {
 
     fn take(&mut self, line: &[u8]) -> Result<(), Wrong> {
         let event = Event::parse(line)?;
+        let hash: String = Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect();
         match &self.chain.last {
             Some(last) => {
                 let expected = last.seq.saturating_add(1);
-                if event.seq != expected {
-                    return Err(Wrong::Sequence { expected, found: event.seq });
+                if let Some(seen) = self.seen.as_ref().filter(|_| event.seq < expected) {
+                    let back = usize::try_from(expected - event.seq).unwrap_or(usize::MAX);
+                    let known = seen.len().checked_sub(back).and_then(|at| seen.get(at));
+                    if known != Some(&hash) {
+                        return Err(Wrong::Differs(event.seq));
+                    }
+                    self.chain.repeats += 1;
+                    return Ok(());
                 }
-                if event.prev != last.hash {
+                if event.seq != expected {
+                    let Some(seen) = &mut self.seen else {
+                        return Err(Wrong::Sequence { expected, found: event.seq });
+                    };
+                    if self.chain.gaps.len() == MAX_GAPS {
+                        return Err(Wrong::Gaps);
+                    }
+                    // What comes again is behind the gap.
+                    seen.clear();
+                    self.chain.gaps.push((expected, event.seq - 1));
+                } else if event.prev != last.hash {
                     return Err(Wrong::Chain { changed: last.seq });
                 }
             }
@@ -196,21 +263,54 @@ impl Verifier {
                 self.chain.first = event.seq;
             }
         }
-        let hash: String = Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect();
+        if let Some(key) = &mut self.key {
+            if event.seal.is_some() || self.chain.sealed_from.is_some() {
+                key.check(event.seq, line).map_err(|why| Wrong::Seal(event.seq, why))?;
+                self.chain.sealed_from.get_or_insert(event.seq);
+            }
+        }
+        if let Some(seen) = &mut self.seen {
+            if seen.len() == MAX_REPEATS {
+                seen.pop_front();
+            }
+            seen.push_back(hash.clone());
+        }
         if let Some(anchor) = self.anchor.as_ref().filter(|anchor| anchor.seq == event.seq) {
             if anchor.hash != hash {
                 return Err(Wrong::Anchor(event.seq));
             }
             self.met = true;
         }
-        if matches!(event.r#type.as_str(), "log.lost" | "log.dropped") {
+        if matches!(event.r#type.as_str(), "log.lost" | "log.dropped" | "log.unforwarded") {
             self.chain.losses.push(event.seq);
+        }
+        if event.r#type == "log.unforwarded" && self.told.len() < MAX_GAPS {
+            self.told.extend(dropped(&event.message));
         }
         *self.chain.types.entry(event.r#type).or_default() += 1;
         self.chain.records += 1;
         self.chain.last = Some(Anchor { seq: event.seq, hash });
         Ok(())
     }
+}
+
+/// The numbers in `records 19 to 25 were dropped before the collector had them`.
+fn dropped(message: &str) -> Option<(u64, u64)> {
+    let (from, rest) = message.strip_prefix("records ")?.split_once(" to ")?;
+    let (to, rest) = rest.split_once(' ')?;
+    rest.starts_with("were dropped").then_some((from.parse().ok()?, to.parse().ok()?))
+}
+
+/// Whether every number of a gap is in one of the ranges.
+fn explained((from, to): (u64, u64), told: &[(u64, u64)]) -> bool {
+    let mut at = from;
+    while at <= to {
+        match told.iter().find(|(from, to)| (*from..=*to).contains(&at)) {
+            Some((_, end)) => at = end.saturating_add(1),
+            None => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -319,6 +419,45 @@ mod tests {
         assert!(verify(&anew, None).is_ok());
         assert!(verify(&anew, known).unwrap_err().contains("record 5 is not the one"));
         assert!("5:zz".parse::<Anchor>().unwrap_err().contains("number and SHA-256"));
+    }
+
+    fn collected(lines: &[String]) -> Result<Chain, String> {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let mut verifier = Verifier::new(None).collected();
+        verifier.read("collected.jsonl", text.as_bytes()).map_err(|e| e.to_string())?;
+        verifier.finish().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_collector_may_get_records_twice_and_what_it_lacks_is_listed() {
+        let all = lines(8);
+        let again = [&all[..3], &all[1..6]].concat();
+        let chain = collected(&again).unwrap();
+        assert_eq!((chain.records, chain.repeats, chain.gaps), (6, 2, vec![]));
+        let lacking = [&all[..2], &all[5..]].concat();
+        let chain = collected(&lacking).unwrap();
+        assert_eq!((chain.records, chain.gaps), (5, vec![(3, 5)]));
+        assert_eq!(chain.unexplained, vec![(3, 5)]);
+        assert!(explained((3, 5), &[(5, 9), (1, 4)]) && !explained((3, 5), &[(1, 3), (5, 5)]));
+        let said = "records 19 to 25 were dropped before the collector had them";
+        assert_eq!((dropped(said), dropped("records 1 to x were dropped")), (Some((19, 25)), None));
+        // What comes from before a gap cannot be told from a forgery.
+        let late = [&all[..2], &all[5..], &all[2..3]].concat();
+        assert!(collected(&late).unwrap_err().contains("record 3 is there twice, with different content"));
+        let mut changed = again;
+        changed[3] = changed[3].replace("n 2", "n 9");
+        assert!(collected(&changed).unwrap_err().contains("record 2 is there twice, with different content"));
+        let mut forged = all;
+        forged[3] = forged[3].replace("n 4", "n 9");
+        assert!(collected(&forged).unwrap_err().contains("record 4 is not the one that record 5"));
+    }
+
+    #[test]
+    fn a_key_without_a_sealed_record_is_refused() {
+        let text: String = lines(2).iter().map(|line| format!("{line}\n")).collect();
+        let mut verifier = Verifier::new(None).sealed(SealKey::first(&"a".repeat(64)));
+        verifier.read("f", text.as_bytes()).unwrap();
+        assert!(verifier.finish().unwrap_err().to_string().contains("no record is sealed"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use events::{Chain, Event, Outcome, Verifier};
+use events::{Chain, Event, Outcome, SealKey, Verifier};
 
 fn template(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/events").join(name);
@@ -47,7 +47,11 @@ fn run(program: &Path, lines: &[String]) {
 }
 
 fn verify(folder: &Path, names: &[&str]) -> Result<Chain, String> {
-    let mut verifier = Verifier::new(None);
+    verify_with(folder, names, None)
+}
+
+fn verify_with(folder: &Path, names: &[&str], key: Option<SealKey>) -> Result<Chain, String> {
+    let mut verifier = Verifier::new(None).sealed(key);
     for name in names {
         let file = fs::File::open(folder.join(name)).map_err(|e| format!("{name}: {e}"))?;
         verifier.read(name, BufReader::new(file)).map_err(|e| e.to_string())?;
@@ -89,6 +93,56 @@ fn a_new_start_goes_on_where_the_last_ended_and_counts_a_torn_record() {
     let kinds: Vec<String> = records(folder.path()).into_iter().map(|record| record.r#type).collect();
     assert_eq!(kinds, ["log.started", "t.1", "log.started", "log.lost", "t.2"]);
     assert_eq!(chain.losses, [4]);
+}
+
+#[test]
+fn sealed_records_hold_the_last_one_too_and_the_key_of_the_past_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 100_000, 2);
+    let first = SealKey::first(&"5a".repeat(32)).unwrap();
+    let state = folder.path().join("state/seal");
+    fs::create_dir(folder.path().join("state")).unwrap();
+    fs::write(&state, first.line()).unwrap();
+    run(&program, &[event(1, "sshd", "one"), event(2, "sshd", "two")]);
+    let names = ["events.jsonl"];
+    let whole = verify_with(folder.path(), &names, Some(first.clone())).unwrap();
+    assert_eq!((whole.records, whole.sealed_from), (3, Some(1)));
+    let kept = fs::read_to_string(&state).unwrap();
+    assert!(kept.starts_with("00000000000000000004 ") && kept.len() == first.line().len(), "{kept}");
+    assert!(!kept.contains(&"5a".repeat(32)));
+    // The last record, changed: nothing follows that would show it but the seal.
+    let path = folder.path().join("events.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"two\"", "\"six\"")).unwrap();
+    assert!(verify(folder.path(), &names).is_ok());
+    let error = verify_with(folder.path(), &names, Some(first.clone())).unwrap_err();
+    assert!(error.contains("record 3: its seal is not that of this key"), "{error}");
+    // An end cut off, and the device's own program goes on: the numbers of the cut records stay missing.
+    let kept: Vec<&str> = text.lines().take(2).collect();
+    fs::write(&path, kept.join("\n") + "\n").unwrap();
+    run(&program, &[event(3, "sshd", "three")]);
+    let error = verify_with(folder.path(), &names, Some(first)).unwrap_err();
+    assert!(error.contains("expected record 3, found 4: 1 records are missing"), "{error}");
+}
+
+#[test]
+fn what_a_collector_had_not_got_before_it_went_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(folder.path(), 4000, 2);
+    fs::create_dir(folder.path().join("forward")).unwrap();
+    fs::write(folder.path().join("forward/sent"), "4\n").unwrap();
+    let lines: Vec<String> = (1..=60).map(|n| event(n, "sshd", "m")).collect();
+    run(&program, &lines);
+    let said: Vec<String> = ["events.jsonl.2", "events.jsonl.1", "events.jsonl"]
+        .iter()
+        .flat_map(|name| fs::read_to_string(folder.path().join(name)).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| line.contains("log.unforwarded"))
+        .collect();
+    let (_, first) = said[0].split_once("records 5 to ").unwrap_or_else(|| panic!("{said:?}"));
+    let (end, rest) = first.split_once(' ').unwrap();
+    assert!(rest.starts_with("were dropped before the collector had them"), "{said:?}");
+    let next = format!("records {} to ", end.parse::<u64>().unwrap() + 1);
+    assert!(said.get(1).is_none_or(|line| line.contains(&next)), "{said:?}");
 }
 
 #[test]

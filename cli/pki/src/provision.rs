@@ -67,6 +67,11 @@ pub enum Target {
         /// The tunnel's tls-crypt-v2 key of this end.
         tls_crypt: Secret,
     },
+    /// Syslog over TLS: the device that sends, or the collector.
+    Collector {
+        /// Path below the archive's root.
+        folder: String,
+    },
 }
 
 /// A file of the archive, or a folder if it has no content. Its owner is root.
@@ -108,6 +113,7 @@ pub fn items(identity: &Identity, end: End, targets: &[Target]) -> Outcome<Items
         match target {
             Target::Ipsec { folder } => ipsec(&mut items, identity, end, folder)?,
             Target::Openvpn { folder, tls_crypt } => openvpn(&mut items, identity, end, folder, tls_crypt)?,
+            Target::Collector { folder } => collector(&mut items, identity, end, folder)?,
         }
     }
     Ok(items)
@@ -157,6 +163,28 @@ fn openvpn(items: &mut Items, identity: &Identity, end: End, place: &str, tls_cr
     // A passphrase has no line end, a file of OpenVPN has one.
     let tls_crypt = Zeroizing::new([tls_crypt.bytes(), b"\n"].concat());
     file(items, format!("{place}/{name}"), 0o600, &tls_crypt);
+    Ok(())
+}
+
+/// What the layer `forward` hands to its service, or what rsyslog's driver reads.
+fn collector(items: &mut Items, identity: &Identity, end: End, place: &str) -> Outcome<()> {
+    folders(items, place, 0o700)?;
+    let (key, stem) = (identity.key_pem()?, end.stem());
+    file(items, format!("{place}/{stem}.key"), 0o600, key.as_bytes());
+    file(items, format!("{place}/{stem}.pem"), 0o600, identity.chain.as_bytes());
+    file(items, format!("{place}/ca.pem"), 0o600, identity.roots.as_bytes());
+    Ok(())
+}
+
+/// The first key of the records' seal, in the folder of the records: `line` as the device's program reads it.
+///
+/// # Errors
+/// `bad-path` of the folder.
+pub fn seal(items: &mut Items, folder: &str, line: &str) -> Outcome<()> {
+    let state = format!("{folder}/state");
+    folders(items, &state, 0o700)?;
+    self::folder(items, folder, 0o700);
+    file(items, format!("{state}/seal"), 0o600, line.as_bytes());
     Ok(())
 }
 

@@ -154,6 +154,13 @@ fn network(network: &NetworkFacts, add: &mut impl FnMut(&str, &str, String, &[Or
         );
         add("tunnel", name, value, &[]);
     }
+    if let Some(collector) = &network.collector {
+        let value = format!(
+            "records go to {} at {}, port {}, over TLS, through `{}`",
+            collector.name, collector.address, collector.port, collector.flow
+        );
+        add("collector", &collector.name, value, &[]);
+    }
     for (name, application) in &network.opcua {
         let policies: Vec<&str> = application.policies.iter().map(|policy| policy.name.as_str()).collect();
         let value = format!(

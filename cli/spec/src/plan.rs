@@ -15,7 +15,7 @@ mod proof;
 mod yocto;
 
 pub use network::{
-    AcceptedRisk, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
+    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
     TunnelFacts, ZoneFacts,
 };
 pub use proof::{ProofFacts, ReaderFacts};

@@ -1,6 +1,7 @@
 //! `product.yaml`: what the device is and who may talk to it.
 
 mod application;
+mod logging;
 mod network;
 mod opcua;
 
@@ -16,6 +17,7 @@ use crate::types::{
 use crate::yocto::Yocto;
 
 pub use application::{Application, ApplicationFile, ApplicationProof};
+pub use logging::{Collector, Logging};
 pub use network::{
     AcceptedRisk, Conduit, Interface, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer, Zone,
 };
@@ -90,6 +92,8 @@ model! {
         ssh: Option<Ssh> = None,
         /// Where the time comes from.
         time: Option<Time> = None,
+        /// Where the records of security events go besides the device itself.
+        logging: Option<Logging> = None,
         /// Sizes on the disk.
         storage: Option<Storage> = None,
         /// What is shown before a login.

@@ -14,6 +14,7 @@ mod files;
 mod firewall;
 mod kconfig;
 mod layers;
+mod logging;
 mod mud;
 mod network;
 mod opcua;

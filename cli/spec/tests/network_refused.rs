@@ -351,3 +351,44 @@ fn a_tunnels_layer_without_a_tunnel_is_refused() {
         "the layer `ipsec` is for tunnels of `strongswan`, and the product has none"
     );
 }
+
+/// The example with a collector.
+fn with_collector(conduit: &str, logging: &str) -> String {
+    let services = "  ntp: {protocol: ntp}\n";
+    let product = with(services, &format!("{services}  logs: {{protocol: syslog-tls}}\n"));
+    let product = product.replacen("conduits:\n", &format!("conduits:\n{conduit}"), 1);
+    product + logging
+}
+
+const LOGS: &str = "  - {name: logs, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: r}\n";
+const COLLECTOR: &str = "logging: {collector: {name: logs.plant.example, address: 192.0.2.40, service: logs}}\n";
+
+#[test]
+fn a_collector_needs_its_conduit_and_tls() {
+    let plan = load(&with_collector(LOGS, COLLECTOR)).unwrap_or_else(|failure| panic!("{failure}"));
+    let facts = plan.network.collector.as_ref().unwrap();
+    assert_eq!((facts.port, facts.flow.as_str(), facts.local_name.as_str()), (6514, "logs", "plc-gateway"));
+    assert!(plan.layers.iter().any(|layer| layer.name == "forward"));
+    let end = &plan.outside["collector/logs.plant.example/rsyslog.conf"];
+    assert!(end.contains(r#"permittedPeer=["plc-gateway"]"#) && end.contains(r#"port="6514""#), "{end}");
+
+    let code = |conduit: &str, logging: &str| {
+        let found = refused(&with_collector(conduit, logging));
+        let [one] = found.as_slice() else { panic!("{found:#?}") };
+        (one.code.clone(), one.message.clone(), one.hint.clone().unwrap_or_default())
+    };
+    let (kind, message, hint) = code("", COLLECTOR);
+    assert_eq!(kind, "unreachable-collector");
+    assert_eq!(message, "no conduit lets records out to the collector `logs.plant.example` at `192.0.2.40`");
+    assert!(hint.contains("`service: logs` whose `peers` hold this address"), "{hint}");
+    // A conduit to somebody else is none to the collector.
+    let (kind, ..) = code(&LOGS.replace("192.0.2.40", "192.0.2.41"), COLLECTOR);
+    assert_eq!(kind, "unreachable-collector");
+    let (kind, message, hint) = code(LOGS, &COLLECTOR.replace("service: logs", "service: ntp"));
+    assert_eq!((kind.as_str(), message.as_str()), ("wrong-protocol", "the service `ntp` of the collector does not speak `syslog-tls`"));
+    assert!(hint.contains("records leave the device in TLS only"), "{hint}");
+    let (kind, ..) = code(LOGS, &COLLECTOR.replace("service: logs", "service: log"));
+    assert_eq!(kind, "unknown-service");
+    let found = refused(&(EXAMPLE.to_owned() + "layers: {forward: {}}\n"));
+    assert_eq!(found[0].code, "unused-layer", "{found:?}");
+}

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use diag::{ExitStatus, Failure, Outcome};
-use events::{Anchor, Broken, Chain, Verifier};
+use events::{Anchor, Broken, Chain, SealKey, Verifier};
+use secret::PassphraseSource;
 
 use crate::output::{Output, clean};
 
@@ -14,7 +15,9 @@ const EXAMPLE: &str = "\
 Examples:
   fastness events verify events.jsonl
   fastness events verify events.jsonl.2 events.jsonl.1 events.jsonl     the oldest first
-  fastness events verify events.jsonl --known 120:<SHA-256>             what the last run printed";
+  fastness events verify events.jsonl --known 120:<SHA-256>             what the last run printed
+  fastness events verify events.jsonl --seal gw-17.seal                 the device's first key
+  fastness events verify --collected collected.jsonl                    what a collector got";
 
 /// Arguments of `events`.
 #[derive(Debug, clap::Args)]
@@ -41,19 +44,41 @@ struct VerifyArguments {
     /// A record that is known from elsewhere and must be there; without it nobody sees a cut end
     #[arg(long, value_name = "NUMBER:SHA256")]
     known: Option<Anchor>,
+    /// The key that the device was given by `provision --seal`: also the last record is then held
+    #[arg(long, value_name = "FILE")]
+    seal: Option<PathBuf>,
+    /// The files are what a collector got: records may come twice, and gaps are listed
+    #[arg(long)]
+    collected: bool,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let Verb::Verify(arguments) = &arguments.verb;
-    let mut verifier = Verifier::new(arguments.known.clone());
+    let key = arguments.seal.as_deref().map(seal_key).transpose()?;
+    let mut verifier = Verifier::new(arguments.known.clone()).sealed(key);
+    if arguments.collected {
+        verifier = verifier.collected();
+    }
     for path in &arguments.files {
         let file = File::open(path).map_err(|e| Failure::io("read", path, &e))?;
         verifier.read(&path.to_string_lossy(), BufReader::new(file)).map_err(failure)?;
     }
     let chain = verifier.finish().map_err(failure)?;
     output.result(&chain, |_| text(&chain, arguments.known.is_some()));
-    Ok(ExitStatus::Success)
+    Ok(if chain.unexplained.is_empty() { ExitStatus::Success } else { ExitStatus::Check })
+}
+
+/// The first key of a device, from a file that nobody else can read.
+pub(super) fn seal_key(path: &Path) -> Outcome<SealKey> {
+    let secret = PassphraseSource::File(path.to_owned()).read("seal", &crate::passphrase::ask)?;
+    let digits = std::str::from_utf8(secret.bytes()).unwrap_or_default();
+    SealKey::first(digits).ok_or_else(|| {
+        let message =
+            format!("expected 64 lower-case hexadecimal digits in `{}`, found something else", path.display());
+        Failure::error(ExitStatus::Input, "bad-seal", message)
+            .hint("`(umask 077; openssl rand -hex 32 > FILE)` makes a key; each device has its own")
+    })
 }
 
 fn failure(broken: Broken) -> Failure {
@@ -69,7 +94,19 @@ fn text(chain: &Chain, known: bool) -> String {
         return "no records\n".to_owned();
     };
     let mut out =
-        format!("{} records, {} to {}, chained without a break\n", chain.records, chain.first, last.seq);
+        format!("{} records, {} to {}, chained without a break", chain.records, chain.first, last.seq);
+    out.push_str(if chain.gaps.is_empty() { "\n" } else { " but for what is missing\n" });
+    for (from, to) in &chain.gaps {
+        let told = !chain.unexplained.contains(&(*from, *to));
+        let why = if told { "the device says that it had to drop them" } else { "no record of the device says why" };
+        out.push_str(&format!("missing: {from} to {to}; {why}\n"));
+    }
+    if chain.repeats > 0 {
+        out.push_str(&format!("{} records came again\n", chain.repeats));
+    }
+    if let Some(from) = chain.sealed_from {
+        out.push_str(&format!("sealed from record {from} on\n"));
+    }
     for (kind, count) in &chain.types {
         out.push_str(&format!("  {count:>6}  {}\n", clean(kind)));
     }

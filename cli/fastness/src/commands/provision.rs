@@ -9,8 +9,9 @@ use pki::verify::read_file;
 use pki::{AltName, Identity};
 use secret::{NewFile, PassphraseSource, Secret, publish};
 use serde::Serialize;
-use spec::plan::{Plan, TunnelFacts};
+use spec::plan::{CollectorFacts, Plan, TunnelFacts};
 
+use super::events::seal_key;
 use super::pki::Place;
 use super::provision_opcua;
 use crate::output::Output;
@@ -22,16 +23,18 @@ Examples:
   tar -C /var -xpf gw-17.tar                             on the device, as root
   fastness provision scada.plant7.example --peer scada --output scada.tar
   fastness provision gw-17 --tls-crypt historian=gw-17.key --opcua plc=gw-17-plc --operator eve --output gw-17.tar
-  fastness provision scada-ua --peer plc --output scada-ua.tar";
+  fastness provision scada-ua --peer plc --output scada-ua.tar
+  fastness provision gw-17 --seal gw-17.seal --output gw-17.tar
+  fastness provision logs.plant7.example --peer logs.plant7.example --output logs.tar";
 
 /// Arguments of `provision`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// Name of the identity of the tunnels' end, or of an OPC UA application's other end
+    /// Name of the identity of the end of the tunnels and of the collector, or of an OPC UA application's other end
     #[arg(required_unless_present = "opcua")]
     pub(super) name: Option<String>,
-    /// For the other end of this tunnel or OPC UA application, instead of the device
+    /// For the other end of this tunnel or OPC UA application, or for this collector, instead of the device
     #[arg(long, value_name = "NAME", conflicts_with = "opcua")]
     pub(super) peer: Option<String>,
     /// The identity of an OPC UA application of the device; may be repeated
@@ -43,6 +46,9 @@ pub struct Arguments {
     /// The tls-crypt-v2 key of a tunnel with OpenVPN; may be repeated
     #[arg(long, value_name = "TUNNEL=FILE", value_parser = tunnel_file)]
     tls_crypt: Vec<(String, PathBuf)>,
+    /// The first key of the seal of its records: 64 hexadecimal digits that no other device has
+    #[arg(long, value_name = "FILE", conflicts_with = "peer")]
+    seal: Option<PathBuf>,
     /// Lists of revoked certificates of a company's authority, in PEM
     #[arg(long, value_name = "FILE")]
     crl: Option<PathBuf>,
@@ -72,22 +78,35 @@ struct Provisioned {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let plan = spec::load(arguments.place.product(), arguments.board.as_deref())?;
     let applications = provision_opcua::wanted(&plan, arguments)?;
-    let tunnels = tunnels(&plan, arguments, !applications.is_empty())?;
+    let collector = collector(&plan, arguments)?;
+    let tunnels = tunnels(&plan, arguments, !applications.is_empty(), collector.is_some())?;
+    let seal = arguments.seal.as_deref().map(seal_key).transpose()?;
     let end = if arguments.peer.is_some() { End::Peer } else { End::Device };
     let keys = tls_crypt_keys(&tunnels, &arguments.tls_crypt)?;
-    let targets = targets(&plan, end, &tunnels, &keys)?;
+    let mut targets = targets(&plan, end, &tunnels, &keys)?;
+    if let Some(facts) = collector {
+        let folder = match end {
+            End::Device => layer_folder(&plan, "forward")?,
+            End::Peer => facts.name.clone(),
+        };
+        targets.push(Target::Collector { folder });
+    }
     let lists = arguments.crl.as_deref().map(text).transpose()?;
     let folder = arguments.place.folder()?;
     let secret = arguments.passphrase.ask(&arguments.place.key()?)?;
     let now = stages::now();
     let mut items = Items::new();
     let mut entries = Vec::new();
-    if let (Some(name), false) = (&arguments.name, tunnels.is_empty()) {
+    if let (Some(name), false) = (&arguments.name, targets.is_empty()) {
         let identity = Identity::open(&folder, name, lists.clone(), &secret, now)?;
         for tunnel in tunnels.values() {
             let name = if end == End::Device { &tunnel.local_name } else { &tunnel.peer_name };
             // OpenVPN before 2.7 compares the common name and no other.
             identity.check_name(&host(name)?, tunnel.kind == "openvpn")?;
+        }
+        if let Some(facts) = collector {
+            let name = if end == End::Device { &facts.local_name } else { &facts.name };
+            identity.check_name(&host(name)?, false)?;
         }
         items = self::items(&identity, end, &targets)?;
         entries.push(identity.entry);
@@ -97,6 +116,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         let operators = wanted.operators(&folder, lists.as_deref(), arguments, now)?;
         items.extend(pki::opcua::items(&identity, &wanted.application, &operators)?);
         entries.push(identity.entry);
+    }
+    if let Some(key) = &seal {
+        pki::provision::seal(&mut items, &layer_folder(&plan, "events")?, &key.line())?;
     }
     let Some(entry) = entries.first() else { return Err(no_identity(&plan)) };
     write(
@@ -122,8 +144,18 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 }
 
 fn no_identity(plan: &Plan) -> Failure {
-    let message = format!("the tunnels of `{}` need an identity, and none is named", plan.product.name);
+    let message = format!("the devices of `{}` need an identity, and none is named", plan.product.name);
     Failure::error(ExitStatus::Usage, "no-identity", message).hint("`fastness provision NAME …`")
+}
+
+/// The collector of the product, if its device or itself is provisioned.
+fn collector<'a>(plan: &'a Plan, arguments: &Arguments) -> Outcome<Option<&'a CollectorFacts>> {
+    let facts = plan.network.collector.as_ref();
+    let facts = facts.filter(|facts| arguments.peer.as_ref().is_none_or(|peer| *peer == facts.name));
+    if facts.is_some() && arguments.name.is_none() {
+        return Err(no_identity(plan));
+    }
+    Ok(facts)
 }
 
 /// The tunnels that are provisioned: all of a device, one of a peer.
@@ -131,6 +163,7 @@ fn tunnels<'a>(
     plan: &'a Plan,
     arguments: &Arguments,
     others: bool,
+    collector: bool,
 ) -> Outcome<BTreeMap<&'a str, &'a TunnelFacts>> {
     let all = plan.network.tunnels.iter();
     let tunnels: BTreeMap<&str, &TunnelFacts> = all
@@ -140,16 +173,16 @@ fn tunnels<'a>(
     if !tunnels.is_empty() && arguments.name.is_none() {
         return Err(no_identity(plan));
     }
-    if !tunnels.is_empty() || (others && (arguments.peer.is_some() || arguments.name.is_none())) {
+    if !tunnels.is_empty() || collector || (others && (arguments.peer.is_some() || arguments.name.is_none())) {
         return Ok(tunnels);
     }
     let product = arguments.place.product().display();
     let message = match &arguments.peer {
         Some(peer) => format!(
-            "`{product}` has no tunnel `{}`, and no OPC UA application of that name",
+            "`{product}` has no tunnel `{}`, and no OPC UA application or collector of that name",
             peer.escape_debug()
         ),
-        None => format!("`{product}` has no tunnel, so that its devices need no identity"),
+        None => format!("`{product}` has no tunnel and no collector, so that its devices need no identity"),
     };
     Err(Failure::error(ExitStatus::Input, "no-tunnel", message).hint("the product's `tunnels` name them"))
 }

@@ -26,6 +26,9 @@ pub struct NetworkFacts {
     /// OPC UA applications by name.
     #[serde(default)]
     pub opcua: BTreeMap<String, OpcuaFacts>,
+    /// The collector of records.
+    #[serde(default)]
+    pub collector: Option<CollectorFacts>,
     /// Everything of the device that answers somebody, sorted; all else is silent.
     #[serde(default)]
     pub surface: Vec<Surface>,
@@ -167,6 +170,21 @@ pub struct TunnelFacts {
     pub esp_proposals: Vec<String>,
     /// What it is for, from the product.
     pub reason: String,
+}
+
+/// The collector that gets the records of security events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollectorFacts {
+    /// Its name, as its certificate says it.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// The device's name, as its certificate says it.
+    pub local_name: String,
+    /// The flow that leads to it.
+    pub flow: String,
 }
 
 /// An OPC UA application on the device.

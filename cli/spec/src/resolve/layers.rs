@@ -21,6 +21,10 @@ const TUNNEL_LAYERS: [(TunnelKind, &str); 2] =
 /// The layer that a product's OPC UA applications switch on.
 const OPCUA_LAYER: &str = "opcua";
 
+/// The layer that a product's collector switches on, and the one that makes the records.
+const FORWARD_LAYER: &str = "forward";
+const EVENTS_LAYER: &str = "events";
+
 /// The layer that a product's signature algorithm switches on.
 const ECDSA_LAYER: &str = "ecdsa";
 
@@ -115,6 +119,7 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
         }
     }
     opcua_layer(product, &mut wanted, trouble);
+    forward_layer(product, &mut wanted, trouble);
     let algorithm = product.signing.as_ref().and_then(|signing| signing.algorithm.as_ref());
     let ecdsa = algorithm.filter(|algorithm| algorithm.as_str().contains(",ecdsa"));
     wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
@@ -145,6 +150,18 @@ fn opcua_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut 
         let message =
             format!("the layer `{OPCUA_LAYER}` is for OPC UA applications, and the product has none");
         let hint = "describe the application below `opcua`; the layer is then on by itself";
+        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    }
+}
+
+/// A collector switches on what makes records and what sends them.
+fn forward_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
+    if let Some(logging) = &product.logging {
+        let at = &logging.collector.at;
+        wanted.extend([EVENTS_LAYER, FORWARD_LAYER].map(|layer| (layer.to_owned(), at.clone())));
+    } else if let Some((name, _)) = product.layers.iter().find(|(name, _)| name.as_str() == FORWARD_LAYER) {
+        let message = format!("the layer `{FORWARD_LAYER}` is for a collector, and the product names none");
+        let hint = "name it below `logging`; the layer is then on by itself";
         trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diag::Diagnostic;
 
 use super::references::unknown_interface;
-use super::{conduits, opcua, services, tunnels};
+use super::{conduits, logging, opcua, services, tunnels};
 use crate::algorithms::Algorithms;
 use crate::opcua::OpcuaStandard;
 use crate::plan::{BoardFacts, InterfaceFacts, NetworkFacts, ZoneFacts};
@@ -47,6 +47,7 @@ pub fn resolve(
     let services = services::of(product, &standards.protocols, trouble);
     conduits::resolve(product, &services, &zone_networks, &behind, &mut network, trouble);
     opcua::resolve(product, standards.opcua.as_ref(), &services, &mut network, trouble);
+    logging::resolve(product, &services, &mut network, trouble);
     network
 }
 

@@ -1,4 +1,4 @@
-//! What is made for others than the device: the peer's end of each tunnel, and the MUD file.
+//! What is made for others than the device: the peer's end of each tunnel, the collector's, and the MUD file.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,9 @@ const OPCUA: [(&str, &str); 3] = [
     ("dotnet-standard.xml", "opcua/dotnet-standard.xml.hbs"),
     ("settings.json", "opcua/settings.json.hbs"),
 ];
+
+/// What a collector may be configured with: file name and template.
+const COLLECTOR: (&str, &str) = ("rsyslog.conf", "peer/collector.rsyslog.conf.hbs");
 
 impl Resolver<'_> {
     /// The files by their path below the output folder.
@@ -56,6 +59,11 @@ impl Resolver<'_> {
             }
         }
         self.renderer.unset("application");
+        if let Some(collector) = &network.collector
+            && let Some(text) = self.template_file(Area::Templates, COLLECTOR.1, at)
+        {
+            files.insert(format!("collector/{}/{}", collector.name, COLLECTOR.0), text);
+        }
         files
     }
 }
