@@ -15,6 +15,7 @@ pub mod glob;
 pub mod inspect;
 pub mod kernel_rows;
 pub mod kinds;
+pub mod monitor;
 pub mod open;
 pub mod report;
 pub mod requirements;
@@ -24,6 +25,7 @@ mod starts;
 pub mod subject;
 #[cfg(test)]
 mod testing;
+pub mod threats;
 mod traffic;
 mod yaml;
 

@@ -90,6 +90,10 @@ pub enum Command {
     Report(commands::report::Arguments),
     /// Say what the last run shows of IEC 62443-4-2, requirement by requirement
     Comply(commands::comply::Arguments),
+    /// Say what may happen to the device, and what of the plan answers it
+    Threats(commands::threats::Arguments),
+    /// Derive monitoring from an image: rules of the audit, sandboxes of services, what may run
+    Monitor(commands::monitor::Arguments),
     /// Write the bill of materials of a built image: CycloneDX and SPDX
     Sbom(commands::sbom::Arguments),
     /// Look the image's packages up in databases of vulnerabilities that you bring

@@ -26,6 +26,7 @@ pub mod render;
 mod resolve;
 mod scaffold;
 pub mod source;
+pub mod threats;
 pub mod time;
 pub mod types;
 pub mod yaml;
@@ -107,5 +108,6 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("yocto-package", whole("Yocto package", yocto::YoctoPackage::schema())),
         ("image-differences", whole("image differences", differences::ImageDifferences::schema())),
         ("known-keys", whole("known keys", known_keys::KnownKeyFile::schema())),
+        ("threats", whole("threats", threats::ThreatFile::schema())),
     ]
 }

@@ -270,8 +270,9 @@ model! {
 model! {
     /// Something that may stay unmet.
     pub struct Waiver {
-        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL`, `kernel-hardening-checker:NAME`, or
-        /// `facts:AREA:FACT` for a difference from another image (`*` in FACT stands for any text).
+        /// A check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL`, `kernel-hardening-checker:NAME`,
+        /// `threat:ID` or `threat:ID:ENTRY` for a risk that is taken (`fastness threats`), or `facts:AREA:FACT` for a difference from
+        /// another image (`*` in FACT stands for any text).
         waives: Spanned<WaiverTarget>,
         /// Architectures on which it is waived; none named: every one.
         architectures: Vec<Spanned<Architecture>> = Vec::new(),

@@ -303,7 +303,8 @@ fn schemas_are_named_and_closed() {
             "buildroot-package",
             "yocto-package",
             "image-differences",
-            "known-keys"
+            "known-keys",
+            "threats"
         ]
     );
     for (name, schema) in &schemas {

@@ -51,6 +51,8 @@ fn files(top: &Path) -> Result<Files, String> {
     schemas.push(("comparison", evidence::facts::schema::comparison()));
     schemas.push(("analysis", evidence::analyze::schema::analysis()));
     schemas.push(("analysis-comparison", evidence::analyze::schema::comparison()));
+    schemas.push(("threat-model", evidence::threats::schema::report()));
+    schemas.push(("threat-comparison", evidence::threats::schema::comparison()));
     for (name, schema) in schemas {
         let text = serde_json::to_string_pretty(&schema).map_err(|e| format!("schema `{name}`: {e}"))?;
         files.insert(PathBuf::from(format!("docs/schemas/{name}.schema.json")), text + "\n");

@@ -293,7 +293,8 @@ fn waivers(plan: Option<&Plan>, findings: &[Finding], effective: &[EffectiveSymb
             what: what.clone(),
             reason: join(|origin| origin.reason.clone()),
             by: join(|origin| format!("{} ({}:{})", origin.who, origin.file, origin.line)),
-            used: used.contains(what),
+            // A risk that is taken is the threat model's to weigh: no finding needs it.
+            used: used.contains(what) || what.starts_with("threat:"),
         }
     })
     .collect()

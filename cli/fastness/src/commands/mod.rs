@@ -24,6 +24,7 @@ pub mod inspect;
 pub mod keys;
 pub mod layers;
 pub mod man;
+pub mod monitor;
 pub mod new;
 pub mod pki;
 mod pki_arguments;
@@ -35,6 +36,7 @@ mod provision_opcua;
 pub mod report;
 pub mod sbom;
 pub mod schema;
+pub mod threats;
 pub mod verify_evidence;
 pub mod vulns;
 
@@ -61,6 +63,8 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Attack(arguments) => attack::run(arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
         Command::Comply(arguments) => comply::run(arguments, output),
+        Command::Threats(arguments) => threats::run(arguments, output),
+        Command::Monitor(arguments) => monitor::run(arguments, output),
         Command::Sbom(arguments) => sbom::run(arguments, output),
         Command::Vulns(arguments) => vulns::run(arguments, output),
         Command::Events(arguments) => events::run(arguments, output),

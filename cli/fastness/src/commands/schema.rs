@@ -28,6 +28,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     schemas.push(("comparison", evidence::facts::schema::comparison()));
     schemas.push(("analysis", evidence::analyze::schema::analysis()));
     schemas.push(("analysis-comparison", evidence::analyze::schema::comparison()));
+    schemas.push(("threat-model", evidence::threats::schema::report()));
+    schemas.push(("threat-comparison", evidence::threats::schema::comparison()));
     let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
     let Some(name) = &arguments.name else {
         output.result(&names, |_| names.join("\n") + "\n");

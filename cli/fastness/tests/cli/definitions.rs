@@ -53,7 +53,7 @@ fn schemas_are_listed_and_printed() {
     let place = Place::new();
     assert_eq!(
         place.run(&["schema"]).out,
-        "product\nboard\nlayer\nprotocol\nalgorithms\nopcua\nbuildroot-package\nyocto-package\nimage-differences\nknown-keys\nreport\nfacts\ncomparison\nanalysis\nanalysis-comparison\n"
+        "product\nboard\nlayer\nprotocol\nalgorithms\nopcua\nbuildroot-package\nyocto-package\nimage-differences\nknown-keys\nthreats\nreport\nfacts\ncomparison\nanalysis\nanalysis-comparison\nthreat-model\nthreat-comparison\n"
     );
     for name in ["product", "board", "layer", "report"] {
         let schema = place.run(&["schema", name]).json();

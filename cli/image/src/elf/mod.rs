@@ -11,6 +11,7 @@
 
 mod dynamic;
 mod fortify;
+mod imports;
 mod notes;
 mod risky;
 mod symbols;
@@ -21,6 +22,7 @@ use object::{Endianness, FileKind};
 
 use crate::{Error, Result};
 use dynamic::Dynamic;
+pub use imports::imports;
 pub use notes::Properties;
 pub use risky::RISKY;
 

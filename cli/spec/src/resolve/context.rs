@@ -26,8 +26,12 @@ pub fn fixed(
     let servers = product.time.as_ref().map_or_else(Vec::new, |time| {
         time.servers.iter().map(|s| json!({"address": s.address.to_json(), "nts": s.nts.0})).collect()
     });
-    let layers: Vec<Value> =
-        layers.iter().map(|l| json!({"name": l.name, "title": l.model.title.as_str()})).collect();
+    // Rules of the audit that a layer brings: they have to stand before the line that locks them.
+    let rules = |l: &Applied| l.parameters.get("audit_rules").cloned().unwrap_or_else(|| json!([]));
+    let layers: Vec<Value> = layers
+        .iter()
+        .map(|l| json!({"name": l.name, "title": l.model.title.as_str(), "audit_rules": rules(l)}))
+        .collect();
     vec![
         ("product".to_owned(), value(&fixed.product)),
         ("board".to_owned(), value(&fixed.board)),

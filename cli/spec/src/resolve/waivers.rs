@@ -50,6 +50,8 @@ impl Resolver<'_> {
             Some(("facts", fact)) => fact
                 .split_once(':')
                 .is_some_and(|(area, fact)| FactArea::WORDS.contains(&area) && !fact.is_empty()),
+            // Which threats there are, the threat model knows: one that it does not know is refused there.
+            Some(("threat", id)) => !id.is_empty(),
             Some(_) => target.starts_with(CHECKER) && target.len() > CHECKER.len(),
             None => checks.contains(target),
         };

@@ -139,7 +139,7 @@ text_type! {
 text_type! {
     /// What a waiver is for: a check's id, or `tool:SYMBOL`.
     WaiverTarget,
-    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL`, `kernel-hardening-checker:NAME` or `facts:AREA:FACT`",
+    "a check id, `linux:SYMBOL`, `uboot:SYMBOL`, `buildroot:SYMBOL`, `busybox:SYMBOL`, `kernel-hardening-checker:NAME`, `threat:ID` or `facts:AREA:FACT`",
     "^(facts:[a-z]+:[!-~]([ -~]*[!-~])?|[A-Za-z0-9][A-Za-z0-9._:-]*)$",
     |text| match text.strip_prefix("facts:") {
         // A fact's name may be a path, a rule or a pattern.

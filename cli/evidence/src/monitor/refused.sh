@@ -1,0 +1,55 @@
+#!/bin/sh
+# Made by `fastness monitor` (layers/LAYER) for one image; make it again when the image changes.
+# A copy of a program on the data partition is refused, by itself and by the loader, and recorded; whatever
+# runs is on the list. It leaves nothing behind.
+set -u
+export LC_ALL=C
+probe=/var/lib/fastness/monitor-probe
+log=/var/log/audit/audit.log
+trap 'rm -f "$probe"' EXIT
+if ! cp /usr/bin/true "$probe" || ! chmod 0755 "$probe"; then
+	printf 'no copy could be made'
+	exit 1
+fi
+if "$probe" 2>/dev/null; then
+	printf 'a program on the data partition ran'
+	exit 1
+fi
+for loader in /lib/ld-linux* /lib/ld-musl-* /lib64/ld-linux*; do
+	[ -x "$loader" ] || continue
+	if "$loader" "$probe" 2>/dev/null; then
+		printf '%s ran a program of the data partition' "$loader"
+		exit 1
+	fi
+done
+# The record: a system call that failed, of the event that names the copy.
+record=
+tries=0
+while [ -z "$record" ] && [ "$tries" -lt 20 ]; do
+	event=$(grep -F "name=\"$probe\"" "$log" | tail -n 1 | sed -n 's/.*\(audit([0-9.]*:[0-9]*)\).*/\1/p')
+	if [ -n "$event" ]; then
+		record=$(grep -F "$event" "$log" | grep -F 'type=SYSCALL' | grep -E 'success=no.*key="(monitor-refused|data-exec)"' | tail -n 1)
+	fi
+	[ -n "$record" ] || sleep 1
+	tries=$((tries + 1))
+done
+if [ -z "$record" ]; then
+	printf 'refused, and no record of it'
+	exit 1
+fi
+printf 'refused and recorded: %s; ' "$(printf '%s' "$record" | grep -oE '(success|exit|comm|exe|key)=[^ ]*' | tr '\n' ' ')"
+known=" $(cut -d' ' -f3 /usr/lib/fastness/executables | tr '\n' ' ') "
+running=0
+other=
+for link in /proc/[0-9]*/exe; do
+	# Threads of the kernel have none.
+	program=$(readlink "$link" 2>/dev/null) || continue
+	[ -n "$program" ] || continue
+	running=$((running + 1))
+	case $known in
+	*" $program "*) ;;
+	*) other="$other $program" ;;
+	esac
+done
+printf '%s processes, not on the list:%s' "$running" "${other:- none}"
+[ "$running" -gt 0 ] && [ -z "$other" ]

@@ -1,0 +1,94 @@
+//! `fastness monitor`: monitoring for one image, as a layer that brings it in.
+
+use std::path::{Path, PathBuf};
+
+use diag::{ExitStatus, Failure, Outcome};
+use evidence::monitor::layer::{Bounds, files};
+use evidence::monitor::{Monitoring, look, terminal};
+
+use crate::output::Output;
+use crate::places::Built;
+use crate::progress::Steps;
+use crate::stages;
+
+const EXAMPLE: &str = "\
+Examples:
+  fastness monitor out/qemu-aarch64                       what would be recorded, may run, and how far services are confined
+  fastness monitor out/qemu-aarch64 --all                 each rule and each setting with its reason
+  fastness monitor out/qemu-aarch64 --into .              writes layers/monitoring-PRODUCT and templates/monitoring-PRODUCT
+  fastness monitor vendor.img --into . --name monitoring-vendor
+
+The product takes the layer by `layers: {monitoring-PRODUCT: {}}`.";
+
+/// Arguments of `monitor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Arguments {
+    /// The output folder of one board, or whatever `inspect` reads
+    image: PathBuf,
+    /// Write the layer into this folder: that of the product
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+    /// The layer's name; otherwise `monitoring-` and the product's name
+    #[arg(long, value_name = "NAME", requires = "into")]
+    name: Option<String>,
+    /// Show each rule and each setting with its reason
+    #[arg(long)]
+    all: bool,
+}
+
+/// Looks, prints and writes.
+pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
+    let steps = Steps::new(*output);
+    let monitoring = steps.step("look at the image", None, || Ok((of(&arguments.image)?, false)))?;
+    drop(steps);
+    let mut wrote = String::new();
+    if let Some(folder) = &arguments.into {
+        let name = name(arguments)?;
+        let made = files(&monitoring, &name, Bounds::default());
+        for (path, text) in &made {
+            let path = folder.join(path);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|e| Failure::io("create", parent, &e))?;
+            }
+            stages::write_atomic(&path, text.as_bytes())?;
+        }
+        wrote = format!("wrote the layer {name} ({} files); the product takes it by `layers: {{{name}: {{}}}}`\n", made.len());
+    }
+    output.result(&monitoring, |_| format!("{}{wrote}", terminal::render(&monitoring, arguments.all)));
+    Ok(ExitStatus::Success)
+}
+
+fn of(image: &Path) -> Outcome<Monitoring> {
+    let subject = evidence::open::open(image)?;
+    let shown = match Built::open(image) {
+        Ok(built) => format!("{} {} on {}", built.plan.product.name, built.plan.product.version, built.plan.board.name),
+        Err(_) => subject.name.clone(),
+    };
+    let broken = |why: evidence::Unable| {
+        Failure::error(ExitStatus::Input, "no-root", format!("no monitoring can be derived: {why}"))
+            .hint("name an image with a whole root file system")
+    };
+    let root = subject.root().map_err(broken)?;
+    look(root, &shown).map_err(broken)
+}
+
+/// The layer's name; it becomes the name of folders.
+fn name(arguments: &Arguments) -> Outcome<String> {
+    let name = match &arguments.name {
+        Some(name) => name.clone(),
+        None => match Built::open(&arguments.image) {
+            Ok(built) => format!("monitoring-{}", built.plan.product.name),
+            Err(_) => {
+                let message = "the layer needs a name: the image is none of this program's";
+                return Err(Failure::error(ExitStatus::Usage, "no-name", message).hint("give it with `--name`"));
+            }
+        },
+    };
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if plain && name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return Ok(name);
+    }
+    let message = format!("expected a layer's name (lower-case letters, digits, `-`), found `{name}`");
+    Err(Failure::error(ExitStatus::Usage, "wrong-name", message).hint("such as `monitoring-gateway`"))
+}
