@@ -20,8 +20,8 @@ fn top() -> PathBuf {
 /// Every shipped board.
 const BOARDS: [&str; 2] = ["qemu-aarch64", "qemu-arm"];
 
-/// The example that is shipped on every board, and the one with tunnels.
-const EXAMPLES: [&str; 2] = ["cell-gateway", "plc-gateway"];
+/// The example that is shipped on every board, and those with tunnels.
+const EXAMPLES: [&str; 3] = ["cell-gateway", "plc-gateway", "pump-station"];
 
 fn plan() -> Plan {
     plan_for(EXAMPLES[0], BOARDS[0])

@@ -13,10 +13,11 @@ use spec::library::Library;
 use spec::plan::{FilePlan, Plan};
 use spec::product::Backend;
 
-const CASES: [(&str, &str, &str); 4] = [
+const CASES: [(&str, &str, &str); 5] = [
     ("cell-gateway", "qemu-aarch64", "wrynose"),
     ("cell-gateway", "qemu-arm", "wrynose"),
     ("plc-gateway", "qemu-aarch64", "wrynose"),
+    ("pump-station", "qemu-aarch64", "wrynose"),
     ("cell-gateway", "qemu-aarch64", "scarthgap"),
 ];
 

@@ -102,6 +102,7 @@ impl Authority {
             latest: now,
             entries: Vec::new(),
             ssh: Vec::new(),
+            ssh_keys_revoked: Vec::new(),
         };
         // The root signs nothing but the issuing CA: its list holds as long as that, and its key can be put away.
         let root_list = root.list(now, half).sign(&[])?;

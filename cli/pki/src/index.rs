@@ -94,4 +94,7 @@ pub struct Index {
     /// Certificates of OpenSSH, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh: Vec<SshEntry>,
+    /// Fingerprints of bare keys of OpenSSH that are revoked, `SHA256:…`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys_revoked: Vec<String>,
 }

@@ -14,6 +14,7 @@ mod identity;
 mod index;
 mod issue;
 mod key;
+mod krl;
 mod names;
 pub mod opcua;
 pub mod provision;
@@ -21,6 +22,7 @@ mod revoke;
 mod role;
 mod ssh;
 pub mod verify;
+pub mod wireguard;
 
 pub use authority::{Authority, Init};
 pub use company::{Answer, Asked, accept, accepted, request, requested};

@@ -4,6 +4,7 @@
 //! be part of an image that several devices share.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
 use secret::Secret;
@@ -12,6 +13,9 @@ use zeroize::Zeroizing;
 use crate::identity::Identity;
 use crate::key::broken;
 use crate::role::Role;
+
+/// Where sshd looks for its list, below `/var`.
+const SSH: &str = "lib/fastness/ssh";
 
 /// Which end of the tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +143,20 @@ fn ipsec(items: &mut Items, identity: &Identity, end: End, place: &str) -> Outco
         file(items, format!("{place}/x509crl/crl-{}.pem", number + 1), 0o600, list.as_bytes());
     }
     Ok(())
+}
+
+/// The list of what sshd must no longer take, if there is one: a device's alone.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn revoked_keys(authority: &Path) -> Outcome<Items> {
+    let (mut items, path) = (Items::new(), authority.join("ssh/revoked_keys"));
+    if path.is_file() {
+        let list = std::fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
+        folders(&mut items, SSH, 0o700)?;
+        file(&mut items, format!("{SSH}/revoked_keys"), 0o600, &list);
+    }
+    Ok(items)
 }
 
 fn openvpn(items: &mut Items, identity: &Identity, end: End, place: &str, tls_crypt: &Secret) -> Outcome<()> {

@@ -20,7 +20,7 @@ use crate::authority::{Authority, DAY};
 use crate::key::broken;
 use crate::names::is_host_name;
 
-/// Days of a certificate that is asked for without: sshd reads no list of revoked ones here.
+/// Days of a certificate that is asked for without: a list of revoked ones may be late.
 const USER_DAYS: u32 = 30;
 const HOST_DAYS: u32 = 365;
 /// Longer ones would outlive what is known of a key.
@@ -84,6 +84,9 @@ pub struct SshEntry {
     pub not_before: u64,
     /// Seconds since 1970.
     pub not_after: u64,
+    /// When it was revoked, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<u64>,
 }
 
 /// What was certified.
@@ -131,6 +134,7 @@ impl Authority {
             key: public.fingerprint(ssh_key::HashAlg::Sha256).to_string(),
             not_before: self.now,
             not_after: self.now + u64::from(days) * DAY,
+            revoked: None,
         };
         let text = certificate(&entry, public.key_data(), &authority)? + "\n";
         self.index.ssh.push(entry.clone());
@@ -198,7 +202,7 @@ fn certificate(entry: &SshEntry, public: &KeyData, authority: &PrivateKey) -> Ou
     builder.sign(authority).and_then(|certificate| certificate.to_openssh()).map_err(wrong)
 }
 
-fn public_key(text: &str) -> Outcome<PublicKey> {
+pub(crate) fn public_key(text: &str) -> Outcome<PublicKey> {
     let wrong = |code: &str, message: String| {
         Failure::error(ExitStatus::Input, code, message)
             .hint("`ssh-keygen -t ed25519` makes a pair; its file `.pub` is what is certified")

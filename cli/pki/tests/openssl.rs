@@ -251,6 +251,55 @@ fn weak_keys_curves_and_hashes_are_refused() {
 }
 
 #[test]
+fn signatures_with_rsa_pss_are_taken_only_with_sha2_its_mask_and_its_salt() {
+    if !tool_is_there() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    let pss = |digest: &str, salt: &str| {
+        format!("{digest} -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt}")
+    };
+    made(
+        place,
+        &format!(
+            "req -x509 -newkey rsa:3072 -nodes -keyout root.key -out root.pem -days 36500 -subj /CN=root -addext keyUsage=critical,keyCertSign,cRLSign {}",
+            pss("-sha384", "digest")
+        ),
+    );
+    fs::write(place.join("e"), "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n").unwrap();
+    made(place, &format!("req -new {P256} -nodes -keyout leaf.key -out leaf.csr -subj /CN=leaf"));
+    for (digest, salt, expected) in [
+        ("-sha256", "digest", None),
+        ("-sha512", "digest", None),
+        (
+            "-sha256",
+            "20",
+            Some(
+                "unknown-signature: expected RSA-PSS with SHA-2, a mask of the same hash and a salt as long as it (RFC 4055, 3.1), found SHA-256, a mask of SHA-256 and a salt of 20 bytes",
+            ),
+        ),
+        (
+            "-sha256",
+            "digest -sigopt rsa_mgf1_md:sha512",
+            Some("found SHA-256, a mask of SHA-512 and a salt of 32 bytes"),
+        ),
+        ("-sha1", "digest", Some("weak-signature: ")),
+    ] {
+        let sign = format!(
+            "x509 -req -in leaf.csr -CA root.pem -CAkey root.key -set_serial 7 -days 36500 -extfile e -out leaf.pem {}",
+            pss(digest, salt)
+        );
+        made(place, &sign);
+        let query = Query { at: 4_000_000_000, ..query(place, "leaf.pem", "root.pem") };
+        match expected {
+            None => drop(verify(&query).unwrap_or_else(|_| panic!("{digest}: {}", refused(&query)))),
+            Some(reason) => assert!(refused(&query).contains(reason), "{}", refused(&query)),
+        }
+    }
+}
+
+#[test]
 fn self_signed_ones_false_cas_and_long_paths_are_refused() {
     if !tool_is_there() {
         return;

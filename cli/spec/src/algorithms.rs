@@ -5,7 +5,7 @@ use diag::{Diagnostic, Outcome};
 use crate::decode::{choice, model, suggestion};
 use crate::library::{Area, Library, read_model};
 use crate::source::At;
-use crate::types::{Reason, Text};
+use crate::types::{Name, Reason, Text, Word};
 
 /// The file of `standards/`.
 const FILE: &str = "algorithms.yaml";
@@ -29,10 +29,39 @@ model! {
         r#use: Purpose,
         /// Whether it may be used.
         status: Status,
+        /// Builds that have it, though others lack it: with `absent` only.
+        built: Vec<BuiltBy> = Vec::new(),
         /// Why.
         reason: Reason,
         /// Where this is written.
         reference: Text,
+    }
+}
+
+model! {
+    /// A backend whose program has an algorithm that others lack.
+    pub struct BuiltBy {
+        /// The backend.
+        backend: Name,
+        /// Its series (Debian: suites) that have it.
+        series: Vec<Word>,
+    }
+}
+
+/// What builds the programs of a product.
+pub struct Build {
+    /// The backend.
+    pub backend: String,
+    /// Its series, or Debian's suite.
+    pub series: String,
+}
+
+impl Row {
+    fn is_good(&self, build: &Build) -> bool {
+        let ours = |by: &BuiltBy| {
+            by.backend.as_str() == build.backend && by.series.iter().any(|one| one.as_str() == build.series)
+        };
+        self.status == Status::Good || (self.status == Status::Absent && self.built.iter().any(ours))
     }
 }
 
@@ -80,6 +109,7 @@ fn purpose(
     rows: &[Row],
     name: &str,
     program: &str,
+    build: &Build,
     at: &At,
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<Purpose> {
@@ -87,23 +117,36 @@ fn purpose(
         let message =
             format!("expected an algorithm of {program}, found `{name}`, of which nothing is known");
         let good: Vec<&str> =
-            rows.iter().filter(|row| row.status == Status::Good).map(|row| row.name.as_str()).collect();
+            rows.iter().filter(|row| row.is_good(build)).map(|row| row.name.as_str()).collect();
         let problem = Diagnostic::error("unknown-cipher", message).at(at.location());
         trouble.push(problem.hint(suggestion(name, good)));
         return None;
     };
-    if row.status == Status::Good {
+    if row.is_good(build) {
         return Some(row.r#use);
     }
     let instead: Vec<&str> = rows
         .iter()
-        .filter(|other| other.status == Status::Good && other.r#use == row.r#use)
+        .filter(|other| other.is_good(build) && other.r#use == row.r#use)
         .map(|other| other.name.as_str())
         .collect();
-    let why = if row.status == Status::Weak { "is too weak" } else { "is not there" };
+    let why = if row.status == Status::Weak {
+        "is too weak".to_owned()
+    } else {
+        format!("is not in the {program} of `{}` `{}`", build.backend, build.series)
+    };
     let message = format!("the algorithm `{name}` {why}: {} ({})", row.reason.0, row.reference.as_str());
+    let has: Vec<String> = row
+        .built
+        .iter()
+        .map(|by| {
+            let series: Vec<&str> = by.series.iter().map(Word::as_str).collect();
+            format!("`{}` (`{}`)", by.backend.as_str(), series.join("`, `"))
+        })
+        .collect();
     let hint = match instead.as_slice() {
-        [] => "leave it out".to_owned(),
+        [] if has.is_empty() => "leave it out".to_owned(),
+        [] => format!("leave it out, or build with {}", has.join(" or ")),
         names => format!("take one of `{}`", names.join("`, `")),
     };
     let code = if row.status == Status::Weak { "weak-cipher" } else { "absent-cipher" };
@@ -112,15 +155,24 @@ fn purpose(
 }
 
 impl Algorithms {
-    /// Looks at a proposal of strongSwan. An ESP proposal has no `prf`.
-    pub fn proposal(&self, text: &str, esp: bool, at: &At, trouble: &mut Vec<Diagnostic>) {
+    /// Looks at a proposal of strongSwan; says whether it has an additional exchange of keys. An ESP proposal has
+    /// no `prf`.
+    pub fn proposal(
+        &self,
+        text: &str,
+        esp: bool,
+        build: &Build,
+        at: &At,
+        trouble: &mut Vec<Diagnostic>,
+    ) -> bool {
         let before = trouble.len();
         let mut seen = Vec::new();
         for word in text.split('-') {
-            seen.extend(purpose(&self.strongswan, word, "strongSwan", at, trouble));
+            seen.extend(purpose(&self.strongswan, word, "strongSwan", build, at, trouble));
         }
+        let hybrid = seen.contains(&Purpose::Hybrid);
         if trouble.len() > before {
-            return;
+            return hybrid;
         }
         let missing: Vec<&str> = [Purpose::Encryption, Purpose::Prf, Purpose::Group]
             .into_iter()
@@ -137,10 +189,11 @@ impl Algorithms {
             };
             trouble.push(Diagnostic::error("weak-cipher", message).at(at.location()).hint(hint));
         }
+        hybrid
     }
 
     /// Looks at a data cipher of OpenVPN.
-    pub fn cipher(&self, name: &str, at: &At, trouble: &mut Vec<Diagnostic>) {
-        purpose(&self.openvpn, name, "OpenVPN", at, trouble);
+    pub fn cipher(&self, name: &str, build: &Build, at: &At, trouble: &mut Vec<Diagnostic>) {
+        purpose(&self.openvpn, name, "OpenVPN", build, at, trouble);
     }
 }

@@ -115,6 +115,8 @@ choice! {
         Strongswan = "strongswan",
         /// Every tunnel of OpenVPN; the path may hold `{{tunnel.name}}`.
         Openvpn = "openvpn",
+        /// Every tunnel of WireGuard; the path may hold `{{tunnel.name}}`.
+        Wireguard = "wireguard",
         /// Every OPC UA application; the path may hold `{{application.name}}`.
         Opcua = "opcua",
         /// Every OPC UA application on open62541.

@@ -85,6 +85,7 @@ pub fn resolve(
     let standards = network::Standards {
         protocols: crate::protocol::all(library, &mut trouble)?,
         algorithms: crate::algorithms::table(library, &mut trouble)?,
+        build: build_of(&product, &choice),
         opcua: crate::opcua::table(library, &mut trouble)?,
     };
     let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
@@ -126,6 +127,30 @@ pub fn resolve(
         },
         &layers,
     )
+}
+
+/// What builds the programs; a series that does not exist is told by its backend.
+fn build_of(product: &Product, choice: &Choice) -> crate::algorithms::Build {
+    let backend = choice.backend.unwrap_or(product.backend);
+    let series = match backend {
+        Backend::Debian => product.debian.as_ref().map(|debian| debian.suite.as_str().to_owned()),
+        Backend::Buildroot => choice.series.clone().or_else(|| {
+            let settings = product.buildroot.as_ref()?;
+            let release = settings.release.as_ref().map(|release| release.version.series());
+            release.or(settings.series.as_ref().map(|series| series.as_str())).map(str::to_owned)
+        }),
+        Backend::Yocto => product
+            .yocto
+            .as_ref()
+            .and_then(|yocto| yocto.series.as_ref())
+            .map(|name| name.as_str().to_owned()),
+    };
+    let default = || match backend {
+        Backend::Debian => crate::product::default_suite().as_str().to_owned(),
+        Backend::Buildroot => crate::buildroot::DEFAULT_SERIES.to_owned(),
+        Backend::Yocto => crate::yocto::DEFAULT_SERIES.to_owned(),
+    };
+    crate::algorithms::Build { backend: backend.as_str().to_owned(), series: series.unwrap_or_else(default) }
 }
 
 fn input(diagnostics: Vec<Diagnostic>) -> Failure {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::decode::{Decode, Decoder};
 use crate::yaml::{Kind, Node};
 
-pub use crypto::{Cipher, Proposal};
+pub use crypto::{Cipher, Proposal, WireguardKey};
 pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
@@ -169,6 +169,7 @@ decodes!(
     UserName,
     Version,
     WaiverTarget,
+    WireguardKey,
     Word,
 );
 

@@ -52,6 +52,7 @@ const POLICY: [&str; 42] = [
     "/etc/systemd/*.conf.d/**",
     "/etc/systemd/network/**",
     "/etc/tmpfiles.d/**",
+    "/etc/wireguard/**",
     "/usr/lib/fastness/**",
 ];
 

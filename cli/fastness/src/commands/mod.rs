@@ -33,6 +33,7 @@ mod pki_verify;
 pub mod plan;
 pub mod provision;
 mod provision_opcua;
+mod provision_wireguard;
 pub mod report;
 pub mod sbom;
 pub mod schema;

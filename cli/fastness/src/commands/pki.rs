@@ -16,6 +16,16 @@ use crate::stages::{self, Passphrase};
 
 pub use super::pki_arguments::{Arguments, Place};
 
+/// Result of `pki ssh-revoke`.
+#[derive(Debug, Serialize)]
+struct SshRevoked {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<SshEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    file: PathBuf,
+}
+
 /// Result of `pki ssh`.
 #[derive(Debug, Serialize)]
 struct Certified {
@@ -150,6 +160,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             };
             certify(&mut place.open()?, &request, &passphrase.ask(&place.key()?)?, output)
         }
+        Verb::SshRevoke { name, key } => {
+            ssh_revoke(&mut place.open()?, name.as_deref(), key.as_deref(), output)
+        }
         Verb::Verify(asked) => verify(asked, place, output),
         Verb::List => list(&place.folder()?, output),
         Verb::Show { name } => show(&place.folder()?, name, output),
@@ -179,6 +192,30 @@ fn make(folder: &Path, init: &Init, passphrase: &Passphrase, output: &Output) ->
 fn print_issued(issued: Issued, output: &Output) -> Outcome<ExitStatus> {
     let held = Held::new(issued.entry, issued.path.parent().unwrap_or(Path::new(".")));
     output.result(&held, |_| format!("{}in `{}`\n", entry_text(&held.entry), held.certificate.display()));
+    Ok(ExitStatus::Success)
+}
+
+/// Revokes certificates of OpenSSH, or a bare key.
+fn ssh_revoke(
+    authority: &mut Authority,
+    name: Option<&str>,
+    key: Option<&Path>,
+    output: &Output,
+) -> Outcome<ExitStatus> {
+    let certificates = name.map(|name| authority.revoke_ssh(name)).transpose()?.unwrap_or_default();
+    let key = match key {
+        Some(file) => Some(authority.revoke_ssh_key(&String::from_utf8_lossy(&read_file(file)?))?),
+        None => None,
+    };
+    let revoked = SshRevoked { certificates, key, file: authority.folder().join("ssh/revoked_keys") };
+    output.result(&revoked, |_| {
+        let mut text: String = revoked.certificates.iter().map(ssh_text).collect();
+        text.extend(revoked.key.iter().map(|print| format!("revoked the key {print}\n")));
+        format!(
+            "{text}wrote `{}`; a device knows of it when it lies there as `/var/lib/fastness/ssh/revoked_keys`\n",
+            revoked.file.display()
+        )
+    });
     Ok(ExitStatus::Success)
 }
 

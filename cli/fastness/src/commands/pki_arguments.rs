@@ -20,6 +20,7 @@ Examples:
   fastness pki revoke gw-17.plant7.example --reason key-compromise
   fastness pki crl
   fastness pki ssh eve eve.pub --kind user --principal maintenance
+  fastness pki ssh-revoke eve
   fastness pki verify peer.pem --name dns:scada.plant7.example --purpose server";
 
 /// Arguments of `pki`.
@@ -147,6 +148,16 @@ pub(super) enum Verb {
         days: Option<u32>,
         #[command(flatten)]
         passphrase: Passphrase,
+    },
+    /// Revoke the certificates of OpenSSH of an identity, or a bare public key
+    #[command(after_help = EXAMPLE)]
+    SshRevoke {
+        /// Name of the identity
+        #[arg(required_unless_present = "key")]
+        name: Option<String>,
+        /// A public key, as `ssh-keygen` wrote it, instead
+        #[arg(long, value_name = "FILE", conflicts_with = "name")]
+        key: Option<PathBuf>,
     },
     /// Verify a certificate: chain, names, validity, usages, algorithms, revocation
     #[command(after_help = EXAMPLE)]

@@ -21,12 +21,15 @@ pub fn request_text(asked: &Asked) -> String {
 
 /// One line.
 pub fn ssh_text(entry: &SshEntry) -> String {
+    let state = match entry.revoked {
+        Some(at) => format!("revoked on {}", format_time(at)),
+        None => format!("until {}", format_time(entry.not_after)),
+    };
     clean(&format!(
-        "`{}`: ssh {} for {}, until {}, serial {}",
+        "`{}`: ssh {} for {}, {state}, serial {}",
         entry.file,
         entry.kind.name(),
         entry.principals.join(", "),
-        format_time(entry.not_after),
         entry.serial
     )) + "\n"
 }

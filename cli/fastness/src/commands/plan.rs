@@ -138,8 +138,11 @@ fn network(out: &mut String, plan: &Plan) {
         network.tunnels.iter().map(|(name, tunnel)| {
             let behind: Vec<&str> =
                 tunnel.networks_v4.iter().chain(&tunnel.networks_v6).map(String::as_str).collect();
+            // The limits stand where people read what they get.
+            let limits =
+                if tunnel.kind == "wireguard" { ", without certificates and revocation" } else { "" };
             format!(
-                "{name}: {} with {} ({}) by {}; behind it {} ({})",
+                "{name}: {}{limits} with {} ({}) by {}; behind it {} ({})",
                 tunnel.kind,
                 tunnel.peer_name,
                 tunnel.peer_address,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
-use pki::provision::{End, Items, Target, archive, items};
+use pki::provision::{End, Target, archive, items, revoked_keys};
 use pki::verify::read_file;
 use pki::{AltName, Identity};
 use secret::{NewFile, PassphraseSource, Secret, publish};
@@ -13,7 +13,7 @@ use spec::plan::{CollectorFacts, Plan, TunnelFacts};
 
 use super::events::seal_key;
 use super::pki::Place;
-use super::provision_opcua;
+use super::{provision_opcua, provision_wireguard};
 use crate::output::Output;
 use crate::stages::{self, Passphrase};
 
@@ -22,6 +22,7 @@ Examples:
   fastness provision gw-17 --tls-crypt historian=gw-17.key --output gw-17.tar
   tar -C /var -xpf gw-17.tar                             on the device, as root
   fastness provision scada.plant7.example --peer scada --output scada.tar
+  fastness provision --wireguard backup=gw-17.wg --preshared backup=gw-17.psk --output gw-17-wg.tar
   fastness provision gw-17 --tls-crypt historian=gw-17.key --opcua plc=gw-17-plc --operator eve --output gw-17.tar
   fastness provision scada-ua --peer plc --output scada-ua.tar
   fastness provision gw-17 --seal gw-17.seal --output gw-17.tar
@@ -32,7 +33,7 @@ Examples:
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
     /// Name of the identity of the end of the tunnels and of the collector, or of an OPC UA application's other end
-    #[arg(required_unless_present = "opcua")]
+    #[arg(required_unless_present_any = ["opcua", "wireguard"])]
     pub(super) name: Option<String>,
     /// For the other end of this tunnel or OPC UA application, or for this collector, instead of the device
     #[arg(long, value_name = "NAME", conflicts_with = "opcua")]
@@ -44,11 +45,13 @@ pub struct Arguments {
     #[arg(long, value_name = "IDENTITY")]
     pub(super) operator: Vec<String>,
     /// The tls-crypt-v2 key of a tunnel with OpenVPN; may be repeated
-    #[arg(long, value_name = "TUNNEL=FILE", value_parser = tunnel_file)]
+    #[arg(long, value_name = "TUNNEL=FILE", value_parser = provision_wireguard::tunnel_file)]
     tls_crypt: Vec<(String, PathBuf)>,
     /// The first key of the seal of its records: 64 hexadecimal digits that no other device has
     #[arg(long, value_name = "FILE", conflicts_with = "peer")]
     seal: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) wireguard: provision_wireguard::Keys,
     /// Lists of revoked certificates of a company's authority, in PEM
     #[arg(long, value_name = "FILE")]
     crl: Option<PathBuf>,
@@ -67,8 +70,10 @@ pub struct Arguments {
 /// Result of `provision`.
 #[derive(Debug, Serialize)]
 struct Provisioned {
-    name: String,
-    serial: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
     file: PathBuf,
     /// Paths in the archive.
     paths: Vec<String>,
@@ -79,8 +84,14 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let plan = spec::load(arguments.place.product(), arguments.board.as_deref())?;
     let applications = provision_opcua::wanted(&plan, arguments)?;
     let collector = collector(&plan, arguments)?;
-    let tunnels = tunnels(&plan, arguments, !applications.is_empty(), collector.is_some())?;
+    let all = tunnels(&plan, arguments, !applications.is_empty(), collector.is_some())?;
     let seal = arguments.seal.as_deref().map(seal_key).transpose()?;
+    // Those with certificates, and those without.
+    let (bare, tunnels): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        all.into_iter().partition(|(_, tunnel)| tunnel.kind == "wireguard");
+    if !tunnels.is_empty() && arguments.name.is_none() {
+        return Err(no_identity(&plan));
+    }
     let end = if arguments.peer.is_some() { End::Peer } else { End::Device };
     let keys = tls_crypt_keys(&tunnels, &arguments.tls_crypt)?;
     let mut targets = targets(&plan, end, &tunnels, &keys)?;
@@ -93,9 +104,13 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     }
     let lists = arguments.crl.as_deref().map(text).transpose()?;
     let folder = arguments.place.folder()?;
-    let secret = arguments.passphrase.ask(&arguments.place.key()?)?;
     let now = stages::now();
-    let mut items = Items::new();
+    let mut items = provision_wireguard::items(&plan, end, &bare, &arguments.wireguard)?;
+    let secret = if targets.is_empty() && applications.is_empty() {
+        Secret::new(Vec::new())
+    } else {
+        arguments.passphrase.ask(&arguments.place.key()?)?
+    };
     let mut entries = Vec::new();
     if let (Some(name), false) = (&arguments.name, targets.is_empty()) {
         let identity = Identity::open(&folder, name, lists.clone(), &secret, now)?;
@@ -108,7 +123,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             let name = if end == End::Device { &facts.local_name } else { &facts.name };
             identity.check_name(&host(name)?, false)?;
         }
-        items = self::items(&identity, end, &targets)?;
+        items.extend(self::items(&identity, end, &targets)?);
         entries.push(identity.entry);
     }
     for wanted in &applications {
@@ -120,15 +135,20 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if let Some(key) = &seal {
         pki::provision::seal(&mut items, &layer_folder(&plan, "events")?, &key.line())?;
     }
-    let Some(entry) = entries.first() else { return Err(no_identity(&plan)) };
-    write(
-        &arguments.output,
-        &archive(&items, entries.iter().map(|e| e.not_before).max().unwrap_or_default())?,
-    )?;
+    if items.is_empty() {
+        return Err(no_identity(&plan));
+    }
+    if end == End::Device {
+        items.extend(revoked_keys(&folder)?);
+    }
+    // Without a certificate there is no time but the product's.
+    let epoch = entries.iter().map(|entry| entry.not_before).max().unwrap_or(plan.product.epoch);
+    write(&arguments.output, &archive(&items, epoch)?)?;
+    let entry = entries.first();
     let files = items.into_iter().filter(|(_, item)| item.content.is_some());
     let made = Provisioned {
-        name: entry.name.clone(),
-        serial: entry.serial.clone(),
+        name: entry.map(|entry| entry.name.clone()).or_else(|| arguments.name.clone()),
+        serial: entry.map(|entry| entry.serial.clone()),
         file: arguments.output.clone(),
         paths: files.map(|(path, _)| path).collect(),
     };
@@ -137,7 +157,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         format!(
             "wrote `{}` for `{}` alone; it holds its private key in clear\n{paths}",
             made.file.display(),
-            made.name
+            made.name.as_deref().unwrap_or("one end")
         )
     });
     Ok(ExitStatus::Success)
@@ -170,9 +190,6 @@ fn tunnels<'a>(
         .filter(|(name, _)| arguments.peer.as_ref().is_none_or(|peer| peer == *name))
         .map(|(name, tunnel)| (name.as_str(), tunnel))
         .collect();
-    if !tunnels.is_empty() && arguments.name.is_none() {
-        return Err(no_identity(plan));
-    }
     if !tunnels.is_empty() || collector || (others && (arguments.peer.is_some() || arguments.name.is_none())) {
         return Ok(tunnels);
     }
@@ -262,15 +279,6 @@ fn host(name: &str) -> Outcome<AltName> {
     format!("dns:{name}").parse().map_err(|why: String| {
         Failure::error(ExitStatus::Input, "bad-name", why).hint("give the tunnel's end a host name")
     })
-}
-
-fn tunnel_file(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((tunnel, file)) if !tunnel.is_empty() && !file.is_empty() => {
-            Ok((tunnel.to_owned(), file.into()))
-        }
-        _ => Err("expected `TUNNEL=FILE`".to_owned()),
-    }
 }
 
 /// Never over another file, whole or not at all, closed to other users.

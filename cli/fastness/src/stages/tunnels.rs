@@ -158,6 +158,10 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
 fn tunnels<'a>(plan: &'a Plan, folder: &Path) -> Outcome<Vec<Tunnel<'a>>> {
     let mut out = Vec::new();
     for (name, facts) in &plan.network.tunnels {
+        // WireGuard has no identities, and no scenario.
+        if facts.kind == "wireguard" {
+            continue;
+        }
         let openvpn = facts.kind == "openvpn";
         let Some(place) = place(plan, if openvpn { "openvpn" } else { "ipsec" }) else { continue };
         let place = if openvpn { format!("{place}/{name}") } else { place };

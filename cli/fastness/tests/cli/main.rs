@@ -13,6 +13,7 @@ mod evidence;
 mod facts;
 mod fit;
 mod help;
+mod identities;
 mod image;
 mod interface;
 mod keys;

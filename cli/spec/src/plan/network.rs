@@ -136,7 +136,7 @@ pub struct FrameFlow {
 /// A tunnel between the device and one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunnelFacts {
-    /// `strongswan` (IPsec with IKEv2) or `openvpn`.
+    /// `strongswan` (IPsec with IKEv2), `openvpn` or `wireguard`.
     pub kind: String,
     /// Zone that its outer packets pass.
     pub zone: String,
@@ -148,23 +148,26 @@ pub struct TunnelFacts {
     pub local_name: String,
     /// The peer's outer address.
     pub peer_address: String,
-    /// The peer's name, as its certificate must say it.
+    /// The peer's name, as its certificate must say it; for people only with `wireguard`.
     pub peer_name: String,
+    /// The peer's public key: `wireguard` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_key: Option<String>,
     /// IPv4 networks behind the peer: from and to them, nothing passes but through the tunnel.
     pub networks_v4: Vec<String>,
     /// IPv6 networks behind the peer.
     pub networks_v6: Vec<String>,
-    /// The device's address in the tunnel with its prefix length: `openvpn` only.
+    /// The device's address in the tunnel with its prefix length: `openvpn` and `wireguard`.
     pub inner_address: Option<String>,
-    /// The peer's address in the tunnel: `openvpn` only.
+    /// The peer's address in the tunnel: `openvpn` and `wireguard`.
     pub inner_peer: Option<String>,
-    /// The tunnel's own interface: `openvpn` only.
+    /// The tunnel's own interface: `openvpn` and `wireguard`.
     pub device: Option<String>,
     /// `reqid` of the kernel's IPsec policies (RFC 4301's SPD entries), fixed: `strongswan` only.
     pub reqid: Option<u32>,
-    /// UDP ports of the outer packets: 500 and 4500 (RFC 7296), or OpenVPN's.
+    /// UDP ports of the outer packets: 500 and 4500 (RFC 7296), or the peer's.
     pub ports: Vec<u16>,
-    /// Proposals for the IKE SA, or the data ciphers of OpenVPN, the preferred one first.
+    /// Proposals for the IKE SA, or the data ciphers of OpenVPN, the preferred one first; WireGuard's only construction.
     pub proposals: Vec<String>,
     /// Proposals for the ESP SAs: `strongswan` only.
     pub esp_proposals: Vec<String>,

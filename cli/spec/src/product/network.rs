@@ -2,8 +2,8 @@
 
 use crate::decode::{Spanned, choice, model};
 use crate::types::{
-    Address, Cipher, HostName, Integer, InterfaceAddress, InterfaceName, Name, Port, Prefix, Proposal, Rate,
-    Reason, Text,
+    Address, Cipher, Flag, HostName, Integer, InterfaceAddress, InterfaceName, Name, Port, Prefix, Proposal,
+    Rate, Reason, Text, WireguardKey,
 };
 
 choice! {
@@ -55,7 +55,7 @@ choice! {
         Strongswan = "strongswan",
         /// TLS over UDP.
         Openvpn = "openvpn",
-        /// Known, and refused: it is not built yet.
+        /// WireGuard: no certificates, no revocation, nothing to negotiate.
         Wireguard = "wireguard",
     }
 }
@@ -71,7 +71,7 @@ model! {
         peer: TunnelPeer,
         /// The device's end.
         local: Option<TunnelLocal> = None,
-        /// UDP port of OpenVPN; default 1194.
+        /// UDP port of the peer: OpenVPN (default 1194) and WireGuard (51820).
         port: Option<Spanned<Port>> = None,
         /// IKE proposals of strongSwan in place of the default.
         proposals: Vec<Spanned<Proposal>> = Vec::new(),
@@ -93,8 +93,12 @@ model! {
         address: Spanned<Address>,
         /// Networks behind it; default: only itself.
         networks: Option<Spanned<Vec<Spanned<Prefix>>>> = None,
-        /// Its address in the tunnel: OpenVPN only.
+        /// Its address in the tunnel: OpenVPN and WireGuard.
         inner: Option<Spanned<Address>> = None,
+        /// Its public key, by which alone it is known: WireGuard only.
+        public_key: Option<Spanned<WireguardKey>> = None,
+        /// Whether it exchanges keys with ML-KEM, too (RFC 9370): strongSwan 6.0.2 or later with OpenSSL 3.5 or later.
+        ml_kem: Option<Spanned<Flag>> = None,
     }
 }
 
@@ -105,7 +109,7 @@ model! {
         name: Option<Spanned<HostName>> = None,
         /// Its outer address; default: the first of the zone's interface that reaches the peer.
         address: Option<Spanned<Address>> = None,
-        /// Its address in the tunnel with the prefix length: OpenVPN only.
+        /// Its address in the tunnel with the prefix length: OpenVPN and WireGuard.
         inner: Option<Spanned<InterfaceAddress>> = None,
     }
 }

@@ -43,6 +43,7 @@ pub fn fixed(
             json!({
                 "strongswan": ends::items(&fixed.network, "strongswan"),
                 "openvpn": ends::items(&fixed.network, "openvpn"),
+                "wireguard": ends::items(&fixed.network, "wireguard"),
                 "opcua": opcua::items(&fixed.network, None),
                 "opcua-open62541": opcua::items(&fixed.network, Some("open62541")),
                 "opcua-dotnet-standard": opcua::items(&fixed.network, Some("dotnet-standard")),

@@ -47,6 +47,9 @@ pub fn item(name: &str, tunnel: &TunnelFacts, network: &NetworkFacts) -> Value {
         "peer_address": tunnel.peer_address,
         "peer_network": single(&tunnel.peer_address),
         "peer_name": tunnel.peer_name,
+        "peer_key": tunnel.peer_key,
+        "endpoint": endpoint(tunnel),
+        "behind": behind(tunnel),
         "ports": tunnel.ports,
         "port": tunnel.ports.first(),
         "inner_v4": !v6(inner),
@@ -54,6 +57,7 @@ pub fn item(name: &str, tunnel: &TunnelFacts, network: &NetworkFacts) -> Value {
         "inner_network": single(inner),
         "inner_address": tunnel.inner_address,
         "inner_peer": tunnel.inner_peer,
+        "inner_length": tunnel.inner_address.as_deref().and_then(|text| text.split('/').nth(1)).and_then(|l| l.parse::<u8>().ok()),
         "routes": routes(tunnel),
         "networks_v4": tunnel.networks_v4,
         "networks_v6": tunnel.networks_v6,
@@ -61,6 +65,23 @@ pub fn item(name: &str, tunnel: &TunnelFacts, network: &NetworkFacts) -> Value {
         "esp_proposals": tunnel.esp_proposals,
         "conduits": conduits,
     })
+}
+
+/// The peer's outer address and port as wg(8) writes them.
+fn endpoint(tunnel: &TunnelFacts) -> Option<String> {
+    let (address, port) = (&tunnel.peer_address, tunnel.ports.first()?);
+    Some(if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") })
+}
+
+/// Networks behind the peer that need a route: the peer itself is on the tunnel's own link.
+fn behind(tunnel: &TunnelFacts) -> Vec<&String> {
+    let own = tunnel.inner_peer.as_deref().map(single);
+    tunnel
+        .networks_v4
+        .iter()
+        .chain(&tunnel.networks_v6)
+        .filter(|network| own.as_ref() != Some(network))
+        .collect()
 }
 
 /// IPv4 networks behind the peer as openvpn(8) writes routes; the peer itself needs none.

@@ -86,7 +86,7 @@ impl Resolver<'_> {
             None => return vec![None],
             Some(ForEach::Users) => ("user", self.renderer.get("users")),
             Some(ForEach::Interfaces) => ("interface", self.interfaces()),
-            Some(kind @ (ForEach::Strongswan | ForEach::Openvpn)) => {
+            Some(kind @ (ForEach::Strongswan | ForEach::Openvpn | ForEach::Wireguard)) => {
                 ("tunnel", self.renderer.get("ends")[kind.as_str()].clone())
             }
             Some(kind) => ("application", self.renderer.get("ends")[kind.as_str()].clone()),

@@ -15,8 +15,11 @@ use crate::product::{DEFAULT_LAYERS, Product, TunnelKind};
 use crate::source::{At, Source};
 
 /// Layers that a product's tunnels switch on.
-const TUNNEL_LAYERS: [(TunnelKind, &str); 2] =
-    [(TunnelKind::Strongswan, "ipsec"), (TunnelKind::Openvpn, "openvpn")];
+const TUNNEL_LAYERS: [(TunnelKind, &str); 3] = [
+    (TunnelKind::Strongswan, "ipsec"),
+    (TunnelKind::Openvpn, "openvpn"),
+    (TunnelKind::Wireguard, "wireguard"),
+];
 
 /// The layer that a product's OPC UA applications switch on.
 const OPCUA_LAYER: &str = "opcua";

@@ -6,7 +6,7 @@ use diag::Diagnostic;
 
 use super::references::unknown_interface;
 use super::{conduits, logging, opcua, services, tunnels};
-use crate::algorithms::Algorithms;
+use crate::algorithms::{Algorithms, Build};
 use crate::opcua::OpcuaStandard;
 use crate::plan::{BoardFacts, InterfaceFacts, NetworkFacts, ZoneFacts};
 use crate::product::Product;
@@ -22,6 +22,8 @@ pub struct Standards {
     pub protocols: Protocols,
     /// Algorithms of tunnels.
     pub algorithms: Option<Algorithms>,
+    /// What builds the programs of tunnels.
+    pub build: Build,
     /// Security of OPC UA.
     pub opcua: Option<OpcuaStandard>,
 }
@@ -43,7 +45,12 @@ pub fn resolve(
             zone_networks.entry(zone).or_default().push(*prefix);
         }
     }
-    let behind = tunnels::resolve(product, standards.algorithms.as_ref(), &mut network, trouble);
+    let behind = tunnels::resolve(
+        product,
+        standards.algorithms.as_ref().map(|table| (table, &standards.build)),
+        &mut network,
+        trouble,
+    );
     let services = services::of(product, &standards.protocols, trouble);
     conduits::resolve(product, &services, &zone_networks, &behind, &mut network, trouble);
     opcua::resolve(product, standards.opcua.as_ref(), &services, &mut network, trouble);

@@ -9,11 +9,12 @@ use crate::source::At;
 use super::{Resolver, ends, mud, opcua};
 
 /// Templates of a peer's end by kind of tunnel: file name and template.
-const ENDS: [(&str, &str, &str); 2] = [
+const ENDS: [(&str, &str, &str); 3] = [
     ("strongswan", "swanctl.conf", "peer/strongswan.swanctl.conf.hbs"),
     ("openvpn", "openvpn.conf", "peer/openvpn.server.conf.hbs"),
+    ("wireguard", "wireguard.conf", "peer/wireguard.conf.hbs"),
 ];
-/// The firewall of either.
+/// The firewall of each.
 const RULES: (&str, &str) = ("nftables.conf", "peer/ruleset.nft.hbs");
 
 /// What the other end of an OPC UA application may be configured with: file name and template.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use diag::Diagnostic;
 
 use super::references::unknown_zone;
-use crate::algorithms::Algorithms;
+use crate::algorithms::{Algorithms, Build};
 use crate::decode::{Map, Spanned};
 use crate::plan::{NetworkFacts, TunnelFacts};
 use crate::product::{Interface, Product, Tunnel, TunnelKind};
@@ -17,10 +17,17 @@ use crate::types::{InterfaceName, Prefix};
 const IKE_PORTS: [u16; 2] = [500, 4500];
 /// OpenVPN's (IANA).
 const OPENVPN_PORT: u16 = 1194;
+/// The one that WireGuard's own pages use; IANA has none.
+const WIREGUARD_PORT: u16 = 51820;
 /// CNSA's classical choice, and one for small processors.
 const PROPOSALS: [&str; 2] = ["aes256gcm16-prfsha384-ecp384", "chacha20poly1305-prfsha256-curve25519"];
 const ESP_PROPOSALS: [&str; 2] = ["aes256gcm16-ecp384", "chacha20poly1305-curve25519"];
+/// The same with ML-KEM-768 besides (RFC 9370, FIPS 203): it breaks only if both exchanges break.
+const HYBRID_PROPOSALS: [&str; 1] = ["aes256gcm16-prfsha384-ecp384-ke1_mlkem768"];
+const HYBRID_ESP_PROPOSALS: [&str; 1] = ["aes256gcm16-ecp384-ke1_mlkem768"];
 const CIPHERS: [&str; 2] = ["AES-256-GCM", "CHACHA20-POLY1305"];
+/// WireGuard's only construction (its white paper, 5.4): there is nothing to choose.
+const NOISE: [&str; 1] = ["Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"];
 
 /// Networks behind each tunnel's peer.
 pub type Behind<'p> = HashMap<&'p str, Vec<Prefix>>;
@@ -28,7 +35,7 @@ pub type Behind<'p> = HashMap<&'p str, Vec<Prefix>>;
 /// Fills in `network.tunnels`; gives the networks behind them.
 pub fn resolve<'p>(
     product: &'p Product,
-    algorithms: Option<&Algorithms>,
+    algorithms: Option<(&Algorithms, &Build)>,
     network: &mut NetworkFacts,
     trouble: &mut Vec<Diagnostic>,
 ) -> Behind<'p> {
@@ -38,23 +45,12 @@ pub fn resolve<'p>(
     // Numbers of interfaces and policies follow the names, so that the order in the file is of no weight.
     names.sort_by_key(|(name, _)| name.as_str());
     for (number, (name, tunnel)) in (1u32..).zip(names) {
-        if let Some(algorithms) = algorithms {
-            look_at_algorithms(tunnel, algorithms, trouble);
+        if let Some((algorithms, build)) = algorithms {
+            look_at_algorithms(tunnel, algorithms, build, trouble);
         }
         let networks = networks(tunnel);
         reject_shared(name, tunnel, &networks, &mut taken, trouble);
         behind.insert(name.as_str(), networks.clone());
-        if tunnel.kind.value == TunnelKind::Wireguard {
-            let message = format!(
-                "expected a tunnel of `strongswan` or `openvpn`, found `{}` for `{}`: WireGuard is not built yet",
-                tunnel.kind.as_str(),
-                name.as_str()
-            );
-            let hint =
-                "it has neither certificates nor revocation, so that a peer is shut out only by a new image";
-            trouble.push(Diagnostic::error("tunnel-kind", message).at(tunnel.kind.at.location()).hint(hint));
-            continue;
-        }
         reject_foreign_settings(tunnel, trouble);
         let Some(facts) = facts(product, tunnel, number, &networks, network, trouble) else { continue };
         network.tunnels.insert(name.as_str().to_owned(), facts);
@@ -66,20 +62,53 @@ fn networks(tunnel: &Tunnel) -> Vec<Prefix> {
     match &tunnel.peer.networks {
         Some(given) => given.iter().map(|network| network.value).collect(),
         None => match (&tunnel.peer.inner, tunnel.kind.value) {
-            (Some(inner), TunnelKind::Openvpn) => vec![Prefix::of(inner.0)],
+            (Some(inner), kind) if has_interface(kind) => vec![Prefix::of(inner.0)],
             _ => vec![Prefix::of(tunnel.peer.address.0)],
         },
     }
 }
 
-fn look_at_algorithms(tunnel: &Tunnel, algorithms: &Algorithms, trouble: &mut Vec<Diagnostic>) {
+/// Whether a tunnel has its own interface, and addresses inside of it.
+fn has_interface(kind: TunnelKind) -> bool {
+    kind != TunnelKind::Strongswan
+}
+
+fn look_at_algorithms(
+    tunnel: &Tunnel,
+    algorithms: &Algorithms,
+    build: &Build,
+    trouble: &mut Vec<Diagnostic>,
+) {
+    let peer = tunnel.peer.ml_kem.as_ref().filter(|given| given.0);
+    let mut hybrid = false;
     for (proposals, esp) in [(&tunnel.proposals, false), (&tunnel.esp_proposals, true)] {
         for proposal in proposals {
-            algorithms.proposal(proposal.as_str(), esp, &proposal.at, trouble);
+            let before = trouble.len();
+            let mixed = algorithms.proposal(proposal.as_str(), esp, build, &proposal.at, trouble);
+            hybrid |= mixed && !esp;
+            if mixed && peer.is_none() && trouble.len() == before {
+                let message = format!(
+                    "the proposal `{}` has ML-KEM, and nothing says that the peer has it",
+                    proposal.as_str()
+                );
+                let hint = "write `peer: {ml_kem: true}` if it is strongSwan 6.0.2 or later with OpenSSL 3.5 or later, \
+                            or leave ML-KEM out";
+                trouble
+                    .push(Diagnostic::error("absent-cipher", message).at(proposal.at.location()).hint(hint));
+            }
+        }
+    }
+    if let Some(given) = peer.filter(|_| tunnel.kind.value == TunnelKind::Strongswan) {
+        if tunnel.proposals.is_empty() {
+            algorithms.proposal(HYBRID_PROPOSALS[0], false, build, &given.at, trouble);
+        } else if !hybrid {
+            let message = "the peer has ML-KEM, and no proposal of the tunnel uses it";
+            let hint = format!("leave `proposals` out, or write one such as `{}`", HYBRID_PROPOSALS[0]);
+            trouble.push(Diagnostic::error("unused-cipher", message).at(given.at.location()).hint(hint));
         }
     }
     for cipher in &tunnel.ciphers {
-        algorithms.cipher(cipher.as_str(), &cipher.at, trouble);
+        algorithms.cipher(cipher.as_str(), build, &cipher.at, trouble);
     }
 }
 
@@ -111,29 +140,39 @@ fn reject_shared<'p>(
     }
 }
 
-/// Settings of the other kind would be dropped in silence.
+/// Settings of another kind would be dropped in silence.
 fn reject_foreign_settings(tunnel: &Tunnel, trouble: &mut Vec<Diagnostic>) {
-    let openvpn = tunnel.kind.value == TunnelKind::Openvpn;
-    let local = tunnel.local.as_ref();
-    let of_ipsec = [
-        ("proposals", tunnel.proposals.first().map(|p| &p.at)),
-        ("esp_proposals", tunnel.esp_proposals.first().map(|p| &p.at)),
+    let (peer, local) = (&tunnel.peer, tunnel.local.as_ref());
+    let settings = [
+        ("proposals", tunnel.proposals.first().map(|p| &p.at), "strongswan"),
+        ("esp_proposals", tunnel.esp_proposals.first().map(|p| &p.at), "strongswan"),
+        ("peer.ml_kem", peer.ml_kem.as_ref().map(|flag| &flag.at), "strongswan"),
+        ("ciphers", tunnel.ciphers.first().map(|c| &c.at), "openvpn"),
+        ("port", tunnel.port.as_ref().map(|p| &p.at), "openvpn` and `wireguard"),
+        ("peer.inner", peer.inner.as_ref().map(|a| &a.at), "openvpn` and `wireguard"),
+        ("local.inner", local.and_then(|l| l.inner.as_ref()).map(|a| &a.at), "openvpn` and `wireguard"),
+        ("peer.public_key", peer.public_key.as_ref().map(|key| &key.at), "wireguard"),
     ];
-    let of_openvpn = [
-        ("port", tunnel.port.as_ref().map(|p| &p.at)),
-        ("ciphers", tunnel.ciphers.first().map(|c| &c.at)),
-        ("peer.inner", tunnel.peer.inner.as_ref().map(|a| &a.at)),
-        ("local.inner", local.and_then(|l| l.inner.as_ref()).map(|a| &a.at)),
-    ];
-    let (foreign, owner): (&[_], _) =
-        if openvpn { (&of_ipsec, "strongswan") } else { (&of_openvpn, "openvpn") };
-    for (key, at) in foreign {
+    let kind = tunnel.kind.as_str();
+    for (key, at, owner) in
+        settings.iter().filter(|(.., owner)| !owner.split("` and `").any(|own| own == kind))
+    {
         if let Some(at) = at {
-            let message =
-                format!("`{key}` is a setting of `{owner}`, and this tunnel is `{}`", tunnel.kind.as_str());
+            let message = format!("`{key}` is a setting of `{owner}`, and this tunnel is `{kind}`");
             trouble.push(Diagnostic::error("tunnel-setting", message).at(at.location()).hint("take it away"));
         }
     }
+}
+
+/// The peer's public key, by which alone WireGuard knows it.
+fn peer_key(tunnel: &Tunnel, trouble: &mut Vec<Diagnostic>) -> Option<String> {
+    let key = tunnel.peer.public_key.as_ref();
+    if key.is_none() {
+        let message = "a WireGuard tunnel needs the peer's public key, `peer.public_key`";
+        let hint = "`wg genkey | tee scada.key | wg pubkey` makes a key and shows its public half: the first stays with the peer";
+        trouble.push(Diagnostic::error("missing-key", message).at(tunnel.kind.at.location()).hint(hint));
+    }
+    key.map(|key| key.as_str().to_owned())
 }
 
 fn facts(
@@ -145,8 +184,9 @@ fn facts(
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<TunnelFacts> {
     let (interface, local_address) = outer(product, tunnel, network, trouble)?;
-    let openvpn = tunnel.kind.value == TunnelKind::Openvpn;
-    let inner = if openvpn { Some(inner(tunnel, networks, trouble)?) } else { None };
+    let kind = tunnel.kind.value;
+    let inner = if has_interface(kind) { Some(inner(tunnel, networks, trouble)?) } else { None };
+    let peer_key = if kind == TunnelKind::Wireguard { Some(peer_key(tunnel, trouble)?) } else { None };
     let v4 = inner.as_ref().map_or(local_address.is_ipv4(), |(own, _)| !own.contains(':'));
     if let Some(other) = networks.iter().find(|network| network.is_v4() != v4) {
         let message = format!("`{other}` is of another IP version than the device's address in the tunnel");
@@ -161,12 +201,16 @@ fn facts(
         let all = if given.is_empty() { default.to_vec() } else { given };
         all.into_iter().map(str::to_owned).collect()
     };
-    let proposals = if openvpn {
-        words(tunnel.ciphers.iter().map(|c| c.as_str()).collect(), &CIPHERS)
-    } else {
-        words(tunnel.proposals.iter().map(|p| p.as_str()).collect(), &PROPOSALS)
+    let hybrid = tunnel.peer.ml_kem.as_ref().is_some_and(|given| given.0);
+    let (ike, child): (&[&str], &[&str]) =
+        if hybrid { (&HYBRID_PROPOSALS, &HYBRID_ESP_PROPOSALS) } else { (&PROPOSALS, &ESP_PROPOSALS) };
+    let proposals = match kind {
+        TunnelKind::Strongswan => words(tunnel.proposals.iter().map(|p| p.as_str()).collect(), ike),
+        TunnelKind::Openvpn => words(tunnel.ciphers.iter().map(|c| c.as_str()).collect(), &CIPHERS),
+        TunnelKind::Wireguard => words(Vec::new(), &NOISE),
     };
-    let esp = words(tunnel.esp_proposals.iter().map(|p| p.as_str()).collect(), &ESP_PROPOSALS);
+    let esp = words(tunnel.esp_proposals.iter().map(|p| p.as_str()).collect(), child);
+    let port = |default| vec![tunnel.port.as_ref().map_or(default, |port| port.0)];
     let local_name = tunnel.local.as_ref().and_then(|local| local.name.as_ref());
     let hostname = product.hostname.as_ref().map_or(product.name.as_str(), |name| name.as_str());
     Some(TunnelFacts {
@@ -177,19 +221,24 @@ fn facts(
         local_name: local_name.map_or(hostname, |name| name.as_str()).to_owned(),
         peer_address: tunnel.peer.address.0.to_string(),
         peer_name: tunnel.peer.name.as_str().to_owned(),
+        peer_key,
         networks_v4: of(true),
         networks_v6: of(false),
         inner_address: inner.as_ref().map(|(own, _)| own.clone()),
         inner_peer: inner.map(|(_, peer)| peer),
-        device: openvpn.then(|| format!("ovpn{number}")),
-        reqid: (!openvpn).then_some(number),
-        ports: if openvpn {
-            vec![tunnel.port.as_ref().map_or(OPENVPN_PORT, |port| port.0)]
-        } else {
-            IKE_PORTS.to_vec()
+        device: match kind {
+            TunnelKind::Strongswan => None,
+            TunnelKind::Openvpn => Some(format!("ovpn{number}")),
+            TunnelKind::Wireguard => Some(format!("wg{number}")),
+        },
+        reqid: (!has_interface(kind)).then_some(number),
+        ports: match kind {
+            TunnelKind::Strongswan => IKE_PORTS.to_vec(),
+            TunnelKind::Openvpn => port(OPENVPN_PORT),
+            TunnelKind::Wireguard => port(WIREGUARD_PORT),
         },
         proposals,
-        esp_proposals: if openvpn { Vec::new() } else { esp },
+        esp_proposals: if has_interface(kind) { Vec::new() } else { esp },
         reason: tunnel.reason.0.clone(),
     })
 }
@@ -255,11 +304,13 @@ pub fn reaching<'p>(
     own().find(|(_, i)| on_link(i)).or_else(|| own().find(|(_, i)| routed(i)))
 }
 
-/// The two addresses inside OpenVPN.
+/// The two addresses inside OpenVPN or WireGuard.
 fn inner(tunnel: &Tunnel, networks: &[Prefix], trouble: &mut Vec<Diagnostic>) -> Option<(String, String)> {
     let own = tunnel.local.as_ref().and_then(|local| local.inner.as_ref());
     let (Some(own), Some(peer)) = (own, tunnel.peer.inner.as_ref()) else {
-        let message = "an OpenVPN tunnel needs the addresses inside of it, `local.inner` and `peer.inner`";
+        let name = if tunnel.kind.value == TunnelKind::Openvpn { "an OpenVPN" } else { "a WireGuard" };
+        let message =
+            format!("{name} tunnel needs the addresses inside of it, `local.inner` and `peer.inner`");
         let hint = "write `local: {inner: 10.8.0.2/30}` and `peer: {…, inner: 10.8.0.1}`";
         trouble.push(Diagnostic::error("missing-key", message).at(tunnel.kind.at.location()).hint(hint));
         return None;

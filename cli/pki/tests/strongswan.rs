@@ -1,0 +1,289 @@
+//! Two strongSwan, each with the configuration of its end and the archive of its identity, exchange keys over a wire
+//! between two namespaces: good peers with ECDSA and with RSA are taken, weak and revoked ones refused.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop with the place")]
+#![allow(clippy::print_stderr, reason = "what was skipped is said aloud")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pki::provision::{End, Target, archive, items};
+use pki::{Algorithm, Authority, Identity, Init, Reason, Request, Role};
+use secret::Secret;
+use spec::library::Library;
+use spec::plan::{FilePlan, Plan};
+use tempfile::TempDir;
+
+const PRODUCT: &str = include_str!("../../../examples/plc-gateway/product.yaml");
+const DAEMON: &str = "/usr/sbin/charon-systemd";
+
+/// strongSwan looks at this machine's clock.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn secret() -> Secret {
+    Secret::new(b"a passphrase of the tests".to_vec())
+}
+
+/// strongSwan, and a namespace with a wire for it.
+fn can_run() -> bool {
+    let there = Path::new(DAEMON).exists() && Command::new("swanctl").arg("--version").output().is_ok();
+    assert!(there || std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "strongSwan is not installed");
+    let wire = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--net",
+            "ip",
+            "link",
+            "add",
+            "v0",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "v1",
+        ])
+        .output()
+        .is_ok_and(|run| run.status.success());
+    for (holds, what) in
+        [(there, "strongSwan is not installed"), (wire, "this machine gives no namespace with a wire")]
+    {
+        if !holds {
+            eprintln!("SKIPPED: {what}");
+        }
+    }
+    there && wire
+}
+
+fn plan(product: &str) -> Plan {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("product.yaml");
+    fs::write(&file, product).unwrap();
+    spec::load_with(&Library::built_in(None), &file, None).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn issue(authority: &mut Authority, name: &str, role: Role, host: &str, algorithm: Algorithm) {
+    let request = Request {
+        name: name.to_owned(),
+        common_name: Some(host.to_owned()),
+        role,
+        names: vec![format!("dns:{host}").parse().unwrap()],
+        device_serial: None,
+        days: None,
+        algorithm,
+        csr: None,
+    };
+    authority.issue(&request, &secret()).unwrap();
+}
+
+/// The folder of one end: its archive, its configuration, and a strongswan.conf with the device's plugins.
+fn end(folder: &Path, end: End, identity: &str, configuration: &str, plugins: &str) {
+    let name = if end == End::Device { "device" } else { "peer" };
+    let identity = Identity::open(&folder.join("pki"), identity, None, &secret(), now()).unwrap();
+    let bytes =
+        archive(&items(&identity, end, &[Target::Ipsec { folder: name.to_owned() }]).unwrap(), 0).unwrap();
+    let _ = fs::remove_dir_all(folder.join(name));
+    tar::Archive::new(bytes.as_slice()).unpack(folder).unwrap();
+    let here = folder.join(name);
+    fs::write(here.join("swanctl.conf"), configuration).unwrap();
+    let own = here.display();
+    let settings = format!(
+        "charon-systemd {{\n{plugins}\nsend_vendor_id = no\nretransmit_tries = 1\n\
+         plugins {{ vici {{ socket = unix://{own}/vici }} }}\n\
+         filelog {{ log {{ path = {own}/log\n default = 1\n cfg = 2\n flush_line = yes }} }} }}\nswanctl {{\n{plugins}\n}}\n"
+    );
+    fs::write(here.join("strongswan.conf"), settings).unwrap();
+}
+
+/// Both ends in their namespaces; the device asks for the tunnel. Gives its answer and both logs.
+fn exchange(folder: &Path, device: &str, peer: &str) -> (Output, String) {
+    let script = r#"
+        unshare --net sleep 60 & other=$!
+        trap 'kill $other $one $two 2>/dev/null' EXIT
+        ip link add v0 type veth peer name v1
+        until ip link set v1 netns $other 2>/dev/null && [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
+            ip link show v1 >/dev/null 2>&1 || break; sleep 0.05; done
+        there="nsenter --net=/proc/$other/ns/net"
+        for at in 0:$1 1:$2; do
+            in=; [ ${at%%:*} = 0 ] || in=$there
+            $in ip link set lo up; $in ip addr add ${at#*:} dev v${at%%:*}; $in ip link set v${at%%:*} up
+        done
+        STRONGSWAN_CONF=$PWD/device/strongswan.conf DAEMON & one=$!
+        STRONGSWAN_CONF=$PWD/peer/strongswan.conf $there DAEMON & two=$!
+        for end in device peer; do
+            tries=100
+            until [ -S $end/vici ] || [ $tries = 0 ]; do sleep 0.1; tries=$((tries-1)); done
+            STRONGSWAN_CONF=$PWD/$end/strongswan.conf swanctl --load-all --noprompt --file $PWD/$end/swanctl.conf --uri unix://$PWD/$end/vici >$end/loaded 2>&1 || { cat $end/loaded; exit 90; }
+        done
+        STRONGSWAN_CONF=$PWD/device/strongswan.conf swanctl --initiate --ike scada --timeout 20 --uri unix://$PWD/device/vici
+    "#
+    .replace("DAEMON", DAEMON);
+    let run = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--kill-child",
+            "--fork",
+            "--pid",
+            "--mount-proc",
+            "timeout",
+            "60",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+            device,
+            peer,
+        ])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let log = |end: &str| fs::read_to_string(folder.join(end).join("log")).unwrap_or_default();
+    let said = format!("{}\n{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    (run, format!("{said}\n== device\n{}\n== peer\n{}", log("device"), log("peer")))
+}
+
+/// What the device's layer lets strongSwan load, as its own line.
+fn plugins(plan: &Plan) -> String {
+    let FilePlan::File { content, .. } = &plan.files["/etc/strongswan.conf"].value else { panic!() };
+    let line = content.lines().find(|line| line.trim().starts_with("load = ")).unwrap();
+    line.trim().to_owned()
+}
+
+fn device_configuration(plan: &Plan) -> String {
+    let FilePlan::File { content, .. } = &plan.files["/etc/swanctl/swanctl.conf"].value else { panic!() };
+    content.clone()
+}
+
+#[test]
+fn good_peers_with_ecdsa_and_with_rsa_are_taken_and_weak_or_revoked_ones_refused() {
+    if !can_run() {
+        return;
+    }
+    let plan = plan(PRODUCT);
+    let work = TempDir::new().unwrap();
+    let folder = work.path();
+    let init = Init {
+        organization: "Plant".into(),
+        algorithm: Algorithm::P384,
+        days: 7300,
+        crl_url: None,
+        domains: Vec::new(),
+    };
+    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let (own, other) = ("plc-gateway.plant.example", "scada.plant.example");
+    issue(&mut authority, "device", Role::Device, own, Algorithm::P256);
+    issue(&mut authority, "ecdsa", Role::Peer, other, Algorithm::P256);
+    issue(&mut authority, "rsa", Role::Peer, other, Algorithm::Rsa3072);
+    issue(&mut authority, "gone", Role::Peer, other, Algorithm::P256);
+    authority.crl(30, &secret()).unwrap();
+    drop(authority);
+
+    let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
+    let load = plugins(&plan);
+    let run = |identity: &str| {
+        end(folder, End::Device, "device", &device, &load);
+        end(folder, End::Peer, identity, peer, &load);
+        exchange(folder, "192.0.2.10/24", "192.0.2.20/24")
+    };
+    for good in ["ecdsa", "rsa"] {
+        let (run, log) = run(good);
+        assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{good}: {log}");
+    }
+    // A key of 2048 bits under the good peer's name and below the same root: the authority refuses to make one.
+    let made = |arguments: &str| {
+        let run =
+            Command::new("openssl").current_dir(folder).args(arguments.split_whitespace()).output().unwrap();
+        assert!(run.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    fs::write(folder.join("pass"), "a passphrase of the tests\n").unwrap();
+    fs::write(
+        folder.join("extensions"),
+        format!("basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nsubjectAltName=DNS:{other}\nextendedKeyUsage=serverAuth\nauthorityKeyIdentifier=keyid\n"),
+    )
+    .unwrap();
+    made("req -new -newkey rsa:2048 -nodes -keyout weak.key -out weak.csr -subj /CN=scada.plant.example");
+    made(
+        "x509 -req -in weak.csr -CA pki/issuing.crt -CAkey pki/issuing.key.pem -passin file:pass -set_serial 77 -days 9 -extfile extensions -out weak.pem",
+    );
+    end(folder, End::Device, "device", &device, &load);
+    end(folder, End::Peer, "ecdsa", peer, &load);
+    for (from, to) in [("weak.key", "peer/private/peer.pem"), ("weak.pem", "peer/x509/peer.pem")] {
+        fs::copy(folder.join(from), folder.join(to)).unwrap();
+    }
+    let (weak, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(!weak.status.success() && log.contains("RSA-2048 signatures not acceptable"), "{log}");
+
+    // Provisioned, then revoked: the device alone has the newer list.
+    end(folder, End::Peer, "gone", peer, &load);
+    let mut authority = Authority::open(&folder.join("pki"), now()).unwrap();
+    authority.revoke("gone", Reason::KeyCompromise).unwrap();
+    authority.crl(30, &secret()).unwrap();
+    drop(authority);
+    end(folder, End::Device, "device", &device, &load);
+    let (revoked, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(!revoked.status.success() && log.contains("certificate was revoked"), "{log}");
+}
+
+#[test]
+fn a_chain_of_rsa_keys_is_taken_whether_it_is_signed_with_pkcs1_or_with_pss() {
+    if !can_run() {
+        return;
+    }
+    let plan = plan(PRODUCT);
+    let work = TempDir::new().unwrap();
+    let folder = work.path();
+    let init = Init {
+        organization: "Plant".into(),
+        algorithm: Algorithm::Rsa3072,
+        days: 7300,
+        crl_url: None,
+        domains: Vec::new(),
+    };
+    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let other = "scada.plant.example";
+    issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
+    issue(&mut authority, "peer", Role::Peer, other, Algorithm::Rsa3072);
+    authority.crl(30, &secret()).unwrap();
+    drop(authority);
+    let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
+    let load = plugins(&plan);
+    let ends = || {
+        end(folder, End::Device, "device", &device, &load);
+        end(folder, End::Peer, "peer", peer, &load);
+    };
+    ends();
+    let (run, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
+
+    pss_peer(folder, other, "digest");
+    ends();
+    for (from, to) in [("pss.key", "peer/private/peer.pem"), ("pss.pem", "peer/x509/peer.pem")] {
+        fs::copy(folder.join(from), folder.join(to)).unwrap();
+    }
+    let (run, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
+}
+
+/// A peer's certificate that the issuing CA signs with PSS, by OpenSSL.
+fn pss_peer(folder: &Path, host: &str, salt: &str) {
+    let made = |arguments: &str| {
+        let run =
+            Command::new("openssl").current_dir(folder).args(arguments.split_whitespace()).output().unwrap();
+        assert!(run.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    fs::write(folder.join("pass"), "a passphrase of the tests\n").unwrap();
+    let extensions = format!(
+        "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nsubjectAltName=DNS:{host}\nextendedKeyUsage=serverAuth\nauthorityKeyIdentifier=keyid\n"
+    );
+    fs::write(folder.join("extensions"), extensions).unwrap();
+    made("req -new -newkey rsa:3072 -nodes -keyout pss.key -out pss.csr -subj /CN=scada.plant.example");
+    made(&format!(
+        "x509 -req -in pss.csr -CA pki/issuing.crt -CAkey pki/issuing.key.pem -passin file:pass -set_serial 78 -days 9 -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt} -extfile extensions -out pss.pem"
+    ));
+}
