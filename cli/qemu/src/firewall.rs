@@ -22,6 +22,8 @@ use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
 use crate::peer::{self, Peer};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// What starts our script, which the second disk holds, as the first process.
+pub(crate) const WITH_SHELL: &str = " init=/bin/sh -- /dev/vdb";
 /// What the device's first process becomes.
 const INIT: &str = "/sbin/init";
 /// Where the ruleset is.
@@ -93,7 +95,7 @@ impl<'a> Bench<'a> {
         let image = absolute(&self.folder.join(&file(self.record, Role::Disk)?.path))?;
         let mut spec = MachineSpec::new(self.plan, Path::new(""), &image, &logs)?;
         spec.wires = true;
-        let append = format!("{} init=/bin/sh -- /dev/vdb", self.record.cmdline);
+        let append = self.record.cmdline.clone() + WITH_SHELL;
         spec.direct = Some(Direct { kernel, append, second: Some(second) });
         let interface = &self.names[self.index];
         let mut wire = None;
@@ -139,8 +141,13 @@ impl<'a> Bench<'a> {
             told.map(|(shell, states)| (shell, states, heard))
         })?;
         let ((rounds, mut problems), served, hears) = heard.map_err(|e| self.torn("broken", &e))?;
-        let links = shell.ask("for i in /sys/class/net/*/flags; do echo \"$i $(cat $i)\"; done", MINUTE)?;
-        let filters = shell.ask("nft list ruleset | grep -c 'policy drop'", MINUTE)?;
+        let asked = engine.meanwhile(|| {
+            let links =
+                shell.ask("for i in /sys/class/net/*/flags; do echo \"$i $(cat $i)\"; done", MINUTE)?;
+            let filters = shell.ask("nft list ruleset | grep -c 'policy drop'", MINUTE)?;
+            Ok::<_, Failure>((links, filters))
+        });
+        let (links, filters) = asked.map_err(|e| self.torn("broken", &e))??;
         if served {
             problems.push("the service answers though no ruleset was loaded".to_owned());
         }
@@ -163,9 +170,14 @@ impl<'a> Bench<'a> {
 
     /// Reload, broken files, connections, and a full table, of a device that is up.
     fn stress(&self) -> Outcome<Vec<FirewallClass>> {
-        let (machine, engine, _scratch) = self.start("stress", false)?;
-        let mut shell = Peer::ready(machine, self.limit)?;
-        let state = shell.ask(UP, self.limit)?;
+        let (machine, mut engine, _scratch) = self.start("stress", false)?;
+        let limit = self.limit;
+        let ready = engine.meanwhile(move || {
+            let mut shell = Peer::ready(machine, limit)?;
+            let state = shell.ask(UP, limit)?;
+            Ok::<_, Failure>((shell, state))
+        });
+        let (shell, state) = ready.map_err(|e| self.torn("stress", &e))??;
         let mut stress = Stress { bench: self, shell, engine };
         let mut out = vec![stress.reload(&state)?];
         out.push(stress.broken()?);
@@ -181,7 +193,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Waits until systemd has done what it can.
-const UP: &str = "timeout 240 systemctl is-system-running --wait";
+pub(crate) const UP: &str = "timeout 240 systemctl is-system-running --wait";
 
 struct Stress<'a, 'b> {
     bench: &'b Bench<'a>,
@@ -192,6 +204,11 @@ struct Stress<'a, 'b> {
 impl Stress<'_, '_> {
     fn io<T>(&self, result: std::io::Result<T>) -> Outcome<T> {
         result.map_err(|e| self.bench.torn("stress", &e))
+    }
+
+    fn ask(&mut self, command: &str) -> Outcome<Vec<String>> {
+        let (engine, shell) = (&mut self.engine, &mut self.shell);
+        engine.meanwhile(|| shell.ask(command, MINUTE * 2)).map_err(|e| self.bench.torn("stress", &e))?
     }
 
     /// What must hold whatever happened: a stranger is not answered, somebody allowed is, and the device hears.
@@ -248,7 +265,7 @@ impl Stress<'_, '_> {
                 "{write}; mount --bind /run/proof/broken {RULESET}; systemctl reload nftables.service; \
                  echo \"reload $?\"; umount {RULESET}"
             );
-            let lines = self.shell.ask(&command, MINUTE)?;
+            let lines = self.ask(&command)?;
             let said = lines.iter().find(|line| line.starts_with("reload ")).cloned();
             seen.push(format!("{name}: {}", said.clone().unwrap_or_else(|| lines.join("; "))));
             // A file without a rule is no mistake of nft's: it changes nothing.
@@ -273,8 +290,8 @@ impl Stress<'_, '_> {
             "sed '/comment \"{conduit}\"/s#limit rate [^ ]*#limit rate 10000/second burst 10000 packets#' {RULESET} \
              > /run/proof/fast && nft -f /run/proof/fast; echo \"load $?\""
         );
-        let lines = self.shell.ask(&relaxed, MINUTE)?;
-        if lines.last().map(String::as_str) != Some("load 0") {
+        let lines = self.ask(&relaxed)?;
+        if lines.iter().all(|line| line != "load 0") {
             let problem =
                 || vec![format!("the ruleset without the rate was not loaded: {}", lines.join("; "))];
             let failed = |name| class(name, TrafficVerdict::NotRun, Vec::new(), problem());
@@ -282,7 +299,7 @@ impl Stress<'_, '_> {
         }
         let mut out = vec![self.many(&service)?];
         out.push(self.full_table()?);
-        self.shell.ask(&format!("nft -f {RULESET}"), MINUTE)?;
+        self.ask(&format!("nft -f {RULESET}"))?;
         Ok(out)
     }
 
@@ -312,27 +329,28 @@ impl Stress<'_, '_> {
 
     fn full_table(&mut self) -> Outcome<FirewallClass> {
         const AT: &str = "/proc/sys/net/netfilter/nf_conntrack";
-        let read = |shell: &mut Peer, what: &str| -> Outcome<u32> {
-            let lines = shell.ask(&format!("cat {AT}_{what}"), MINUTE)?;
+        let read = |stress: &mut Self, what: &str| -> Outcome<u32> {
+            let lines = stress.ask(&format!("cat {AT}_{what}"))?;
             Ok(lines.iter().rev().find_map(|line| line.trim().parse().ok()).unwrap_or(u32::MAX))
         };
         let mut problems = Vec::new();
-        let (max, before) = (read(&mut self.shell, "max")?, read(&mut self.shell, "count")?);
+        let (max, before) = (read(self, "max")?, read(self, "count")?);
         let result = self.engine.flood(FLOOD);
         if !self.io(result)? {
             problems.push("the device hears nothing after a stranger's flood".to_owned());
         }
-        let after = read(&mut self.shell, "count")?;
+        let after = read(self, "count")?;
         // What is dropped is never confirmed, and takes no place.
         if after > before.saturating_add(200) {
             problems.push(format!(
                 "a stranger's {FLOOD} segments took places in the table: {before}, then {after}"
             ));
         }
-        self.shell.ask(&format!("dmesg -C; echo {TABLE} > {AT}_max"), MINUTE)?;
+        self.ask(&format!("dmesg -C; echo {TABLE} > {AT}_max"))?;
         let result = self.engine.open(TABLE * 4, true);
         let taken = self.io(result)?;
-        let (count, result) = (read(&mut self.shell, "count")?, self.engine.stranger());
+        let count = read(self, "count")?;
+        let result = self.engine.stranger();
         problems.extend(self.io(result)?);
         let result = self.engine.hears();
         if !self.io(result)? {
@@ -341,8 +359,8 @@ impl Stress<'_, '_> {
         if count < u32::from(TABLE) {
             problems.push(format!("the table was to be full, and holds {count} of {TABLE}"));
         }
-        let told = self.shell.ask("dmesg | grep -c 'table full'", MINUTE)?;
-        self.shell.ask(&format!("echo {max} > {AT}_max"), MINUTE)?;
+        let told = self.ask("dmesg | grep -c 'table full'")?;
+        self.ask(&format!("echo {max} > {AT}_max"))?;
         let result = self.engine.release(TABLE * 4);
         self.io(result)?;
         problems.extend(self.holds("after a full table")?);
@@ -351,7 +369,7 @@ impl Stress<'_, '_> {
             format!(
                 "a table of {TABLE}: {taken} of {} allowed connections answered, {count} entries, {} lines of the kernel say that it is full",
                 TABLE * 4,
-                told.last().map_or("no", String::as_str)
+                told.iter().rev().find(|line| line.parse::<u32>().is_ok()).map_or("no", String::as_str)
             ),
         ];
         Ok(judged("full table", seen, problems))
@@ -359,7 +377,7 @@ impl Stress<'_, '_> {
 }
 
 /// The device's first process: lays the broken file over the ruleset, adds the shell, and becomes systemd.
-fn script(broken: bool) -> Vec<u8> {
+pub(crate) fn script(broken: bool) -> Vec<u8> {
     let cover = format!(": > /run/proof/broken; mount --bind /run/proof/broken {RULESET}\n");
     let text = format!(
         "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
@@ -367,7 +385,7 @@ fn script(broken: bool) -> Vec<u8> {
          mkdir -p /run/proof /run/systemd/system/sysinit.target.wants\n\
          cat > /run/proof/shell <<'@end-of-file@'\n\
          export PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_COLORS=0 NO_COLOR=1 SYSTEMD_PAGER=cat\n\
-         exec < /dev/console > /dev/console 2>&1; stty -echo; echo; echo @@ready\n\
+         exec < /dev/console > /dev/console 2>&1; stty -echo; dmesg -n 1; echo; echo @@ready\n\
          while read -r line; do eval \"$line\"; done\n\
          @end-of-file@\n\
          cat > /run/systemd/system/proof.service <<'@end-of-file@'\n\

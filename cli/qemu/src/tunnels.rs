@@ -5,27 +5,28 @@
 //! identity of this test. That the boot chain holds is shown elsewhere, with the untouched image.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use diag::{ExitStatus, Failure, Outcome};
-use exec::{Call, tool};
-use record::{ImageRecord, Role, TrafficVerdict, TunnelClass};
+use record::{ImageRecord, TrafficVerdict, TunnelClass};
 use spec::plan::{Flow, Plan, TunnelFacts};
-use traffic::hub::{self, Port};
 use traffic::pcap::Pcap;
 use traffic::tunnel::{self as judge, Probe};
 
-use crate::boot::{absolute, file, watch};
-use crate::files::{clone_sparse, kernel_of, scratch_in};
-use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
-use crate::peer::{self, Peer};
+use crate::boot::watch;
+use crate::machine::Machine;
+use crate::peer::Peer;
 
 mod ipsec;
+mod machines;
 mod openvpn;
 mod services;
+mod throughput;
+
+use machines::Wired;
+pub use throughput::{Throughput, measure};
 
 /// A file, or a folder if it has no content. Its owner is root.
 #[derive(Clone, Debug)]
@@ -58,11 +59,8 @@ pub struct Identities {
 const MINUTE: Duration = Duration::from_secs(60);
 /// How the firewall's lines of what it drops begin.
 const DROPS: [&str; 3] = ["fw-deny-in", "fw-clear-in", "fw-drop-in"];
-/// What the journal needs to be read from outside.
-const JOURNAL: &str = " systemd.journald.forward_to_console=1 systemd.journald.max_level_console=debug \
-                        systemd.journald.tty_path=/dev/console";
-
-/// Starts both machines and judges every tunnel; what cannot be asked yet is `not-shown` with its reason.
+/// Starts the machines and judges every tunnel; what cannot be asked yet is `not-shown` with its reason. `up` is
+/// told when a device has booted: then the host has time for other machines.
 ///
 /// # Errors
 /// When a machine cannot be started or driven.
@@ -72,6 +70,7 @@ pub fn prove(
     folder: &Path,
     identities: &Identities,
     limit: Duration,
+    up: &dyn Fn(),
 ) -> Outcome<Vec<TunnelClass>> {
     let mut out = Vec::new();
     let mut wires: BTreeMap<&str, Vec<Subject<'_>>> = BTreeMap::new();
@@ -86,7 +85,7 @@ pub fn prove(
     // One pair of machines for each interface: its peers are neighbours on one wire.
     for (number, (interface, subjects)) in wires.into_iter().enumerate() {
         let suffix = if number == 0 { String::new() } else { format!("-{interface}") };
-        out.extend(session(plan, record, folder, identities, limit, &subjects, &suffix)?);
+        out.extend(session((plan, record, folder), identities, limit, &subjects, &suffix, up)?);
     }
     out.sort_by(|a, b| a.tunnel.cmp(&b.tunnel));
     Ok(out)
@@ -97,75 +96,25 @@ type Subject<'a> = (&'a String, &'a TunnelFacts, &'a String);
 
 /// The device and the peers of one wire, all tunnels at the same time.
 fn session(
-    plan: &Plan,
-    record: &ImageRecord,
-    folder: &Path,
+    (plan, record, folder): (&Plan, &ImageRecord, &Path),
     identities: &Identities,
     limit: Duration,
     subjects: &[Subject<'_>],
     suffix: &str,
+    up: &dyn Fn(),
 ) -> Outcome<Vec<TunnelClass>> {
-    let logs = |of: &str| {
-        let path = folder.join(format!("boot/{of}"));
-        fs::create_dir_all(&path).map_err(|e| Failure::io("make", &path, &e))?;
-        Ok::<_, Failure>(path)
-    };
-    let own_logs = logs(&format!("device{suffix}"))?;
-    let scratch = scratch_in(&own_logs)?;
-    let at = absolute(scratch.path())?;
-    let kernel = at.join("Image");
-    let fit = folder.join(&file(record, Role::Fit)?.path);
-    write(&kernel, &kernel_of(&fit)?)?;
-    let disk = at.join("disk.img");
-    provision(plan, record, folder, &disk, &identities.device, &at)?;
-    let image = absolute(&folder.join(&file(record, Role::Disk)?.path))?;
-    let mut device = MachineSpec::new(plan, Path::new(""), &image, &own_logs)?;
-    device.disk = disk;
-    device.wires = true;
-    device.epoch = identities.epoch;
-    device.direct =
-        Some(Direct { kernel: kernel.clone(), append: record.cmdline.clone() + JOURNAL, second: None });
-
-    let interface = subjects.first().map(|(_, facts, _)| &facts.interface);
-    let wire = plan.board.interfaces.iter().position(|i| Some(i) == interface).unwrap_or(0);
-    let bind = |sockets: &Path, index: usize| {
-        let (near, far) = wire_sockets(index);
-        let path = sockets.join(far);
-        Port::bind(&path, sockets.join(near)).map_err(|e| Failure::io("listen on", &path, &e))
-    };
-    let (mut ports, mut peer_ports, mut peers) = (Vec::new(), Vec::new(), Vec::new());
-    for (subject, station) in subjects.iter().zip(1u8..) {
-        let script = at.join(format!("{}.script", subject.0));
-        let mut files: Files = peer_files(plan, *subject, identities);
-        files.extend(services::peer_files(plan, identities)?);
-        peer::write(&script, &peer::script(&files, &addresses(plan, *subject))?)?;
-        let mut other = device.clone();
-        other.logs = logs(&format!("peer-{}", subject.0))?;
-        (other.interfaces, other.station) = (1, station);
-        other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
-        let append = peer::append(&plan.board.console);
-        other.direct = Some(Direct { kernel: kernel.clone(), append, second: Some(script) });
-        peers.push(Machine::start_with(&other, |sockets| {
-            peer_ports.push(bind(sockets, 0)?);
-            Ok(())
-        })?);
-    }
-    let mut device_machine = Machine::start_with(&device, |sockets| {
-        for index in 0..device.interfaces {
-            ports.push(bind(sockets, index)?);
-        }
-        Ok(())
-    })?;
-    let device_port = ports.remove(wire);
+    let Wired { device: mut device_machine, peers, ports, _scratch } =
+        Wired::start(plan, record, folder, identities, subjects, suffix, false)?;
     let recorded = format!("boot/tunnels{suffix}.pcap");
     let pcap = folder.join(&recorded);
     let recording = Pcap::create(&pcap).map_err(|e| Failure::io("write", &pcap, &e))?;
     let sealed: Vec<_> = subjects.iter().map(|subject| sealed(*subject)).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let hub = scope.spawn(|| hub::run(&device_port, &peer_ports, &ports, &sealed, recording, &stop));
+        let hub = scope.spawn(|| ports.run(&sealed, recording, &stop));
         let judged = (|| {
             watch(&mut device_machine, Instant::now() + limit)?;
+            up();
             let device = &device_machine;
             let proved: Vec<_> = subjects
                 .iter()
@@ -233,14 +182,6 @@ fn closed_port(conduits: &[u16]) -> u16 {
     [22, 80, 443].into_iter().chain(1024..).find(|port| !conduits.contains(port)).unwrap_or(1)
 }
 
-/// What the peer's machine needs for a tunnel, good and bad.
-fn peer_files(plan: &Plan, subject: Subject<'_>, identities: &Identities) -> Files {
-    match subject.1.kind.as_str() {
-        "strongswan" => ipsec::peer_files(plan, subject.0, identities),
-        _ => openvpn::peer_files(plan, subject.0, identities),
-    }
-}
-
 /// Files of the peer's machine by their path.
 type Files = Vec<(String, Vec<u8>)>;
 
@@ -251,19 +192,6 @@ fn below<'a>(folder: &str, tree: &'a Tree) -> impl Iterator<Item = (String, Vec<
         let inside = path.split_once('/').map_or(path.as_str(), |(_, inside)| inside);
         Some((format!("/run/peer/{folder}/{inside}"), item.content.clone()?))
     })
-}
-
-/// The peer's own address with the plant's prefix, and the first one behind it.
-fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
-    let own = plan
-        .network
-        .interfaces
-        .get(&facts.interface)
-        .and_then(|i| i.addresses.iter().find(|a| a.contains('.')));
-    let length = own.and_then(|address| address.split('/').nth(1)).unwrap_or("24");
-    let outer = format!("{}/{length}", facts.peer_address);
-    // OpenVPN gives the inner address to its own interface.
-    if facts.inner_peer.is_some() { vec![outer] } else { vec![outer, format!("{}/32", first_host(inner))] }
 }
 
 /// The first host of an IPv4 network.
@@ -344,51 +272,6 @@ fn not_run(tunnel: &str, class: &str, why: String) -> TunnelClass {
 fn not_shown(tunnel: &str, class: &str, why: String) -> TunnelClass {
     let (tunnel, class) = (tunnel.to_owned(), class.to_owned());
     TunnelClass { tunnel, class, verdict: TrafficVerdict::NotShown, seen: Vec::new(), problems: vec![why] }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    fs::write(path, bytes).map_err(|e| Failure::io("write", path, &e))
-}
-
-/// A copy of the disk with the identity on its data partition.
-fn provision(
-    plan: &Plan,
-    record: &ImageRecord,
-    folder: &Path,
-    disk: &Path,
-    tree: &Tree,
-    at: &Path,
-) -> Outcome<()> {
-    clone_sparse(&folder.join(&file(record, Role::Disk)?.path), disk)?;
-    let part = record.partitions.iter().find(|part| part.name == "data").ok_or_else(|| {
-        Failure::error(
-            ExitStatus::Input,
-            "no-data",
-            format!("the image of `{}` has no data partition", plan.product.name),
-        )
-        .hint("build the image again with `fastness build`")
-    })?;
-    let mut commands = String::new();
-    for (number, (path, Item { group, mode, content })) in tree.iter().enumerate() {
-        let path = path.trim_end_matches('/');
-        let kind = if let Some(content) = content {
-            let source: PathBuf = at.join(format!("item-{number}"));
-            write(&source, content)?;
-            commands.push_str(&format!("write {} /{path}\n", source.display()));
-            0o100_000
-        } else {
-            commands.push_str(&format!("mkdir /{path}\n"));
-            0o40_000
-        };
-        commands.push_str(&format!(
-            "sif /{path} mode 0{:o}\nsif /{path} uid 0\nsif /{path} gid {group}\n",
-            kind | mode
-        ));
-    }
-    let list = at.join("debugfs.commands");
-    write(&list, commands.as_bytes())?;
-    let name = format!("{}?offset={}", disk.display(), part.offset);
-    Call::new(tool("debugfs")?).args(["-w", "-f"]).arg(&list).arg(name).log(&at.join("debugfs.log")).run()
 }
 
 #[cfg(test)]

@@ -128,6 +128,26 @@ impl<'a> Engine<'a> {
         Ok((rounds, problems))
     }
 
+    /// Does something while the wire is served: a machine whose frames nobody takes stops.
+    ///
+    /// # Errors
+    /// When the recording cannot be written.
+    pub fn meanwhile<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let result = work();
+                done.store(true, Ordering::Release);
+                result
+            });
+            while !done.load(Ordering::Acquire) && !worker.is_finished() {
+                self.wire.listen(Duration::from_millis(20))?;
+                self.wire.take();
+            }
+            worker.join().map_err(|_| io::Error::other("the work beside the wire ended with a panic"))
+        })
+    }
+
     /// Many segments with SYN from a stranger, to all ports in turn; whether the device hears afterwards.
     ///
     /// # Errors

@@ -82,9 +82,16 @@ fn with_machines(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Ou
     let log = built.folder.join("boot/device/console.log");
     steps.step("prove the tunnels and the firewall", Some(&log), || {
         let (tunnels, firewall) = std::thread::scope(|scope| {
-            let firewall = scope
-                .spawn(|| qemu::prove_firewall(&built.plan, &built.image, &built.folder, BOOT_LIMIT));
-            let tunnels = tunnels(built);
+            // Machines that boot at the same time starve each other: the second ones wait for the first.
+            let (booted, first) = std::sync::mpsc::channel();
+            let firewall = scope.spawn(move || {
+                let _ = first.recv();
+                qemu::prove_firewall(&built.plan, &built.image, &built.folder, BOOT_LIMIT)
+            });
+            let tunnels = tunnels(built, &|| {
+                let _ = booted.send(());
+            });
+            drop(booted);
             let panicked = || {
                 let message = "the proof of the firewall ended with a panic".to_owned();
                 Failure::error(diag::ExitStatus::Internal, "panic", message).hint("tell this to the project")
@@ -111,13 +118,28 @@ fn with_machines(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Ou
     })
 }
 
-fn tunnels(built: &Built) -> Outcome<Vec<record::TunnelClass>> {
+/// How much gets through the tunnels, and through the firewall with and without rules; writes `throughput.json`.
+///
+/// # Errors
+/// As [`boot`]; when nothing was transferred.
+pub fn throughput(built: &Built, steps: &Steps) -> Outcome<Vec<qemu::Throughput>> {
+    steps.step("measure", None, || {
+        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+        let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+        let (plan, image) = (&built.plan, &built.image);
+        let found = qemu::measure_throughput(plan, image, &built.folder, &identities, BOOT_LIMIT)?;
+        write_json_atomic(&built.folder.join("throughput.json"), &found)?;
+        Ok((found, false))
+    })
+}
+
+fn tunnels(built: &Built, up: &dyn Fn()) -> Outcome<Vec<record::TunnelClass>> {
     if built.plan.network.tunnels.is_empty() {
         return Ok(Vec::new());
     }
     let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
     let identities = super::tunnels::identities(built, folder.path(), super::now())?;
-    qemu::prove_tunnels(&built.plan, &built.image, &built.folder, &identities, BOOT_LIMIT)
+    qemu::prove_tunnels(&built.plan, &built.image, &built.folder, &identities, BOOT_LIMIT, up)
 }
 
 /// Runs attacks (all, if none is named) and writes `attacks.json`.

@@ -125,11 +125,11 @@ fn read(
     };
     let from = device.ms();
     let node = node.replace('\'', "'\\''");
-    // Standard output first: what was refused comes alone.
+    // The stack's own log is between brackets, on standard output; why it was refused comes last.
     let command = format!(
-        "cd '/run/peer/opcua/{application}'; chmod 700 reader; timeout 50 ./reader {settings}.conf opc.tcp://{own}:{} server.der \
-         {certificate} {key} '{node}' > /run/reader.out 2> /run/reader.err; cat /run/reader.out; \
-         grep -a '^refused: ' /run/reader.err || grep -avE 'info/|warn/' /run/reader.err; cd /",
+        "cd '/run/peer/opcua/{application}'; chmod 700 reader; timeout 50 ./reader {settings}.conf \
+         opc.tcp://{own}:{} server.der {certificate} {key} '{node}' > /run/reader.out 2> /run/reader.err; \
+         grep -av '^\\[' /run/reader.out; cat /run/reader.err; cd /",
         facts.port
     );
     let lines = peer.ask(&command, MINUTE)?;

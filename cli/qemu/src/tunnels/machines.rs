@@ -1,0 +1,192 @@
+//! The machines of one wire: the device with the identity of the test, and a peer for each tunnel, with the hub's
+//! ends of their wires.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use record::{ImageRecord, Role};
+use spec::plan::Plan;
+use traffic::hub::{self, Port, Sent};
+use traffic::pcap::Pcap;
+
+use super::{Files, Identities, Item, Subject, Tree, first_host, ipsec, openvpn, services};
+use crate::boot::{absolute, file};
+use crate::files::{clone_sparse, kernel_of, scratch_in};
+use crate::firewall::{self, WITH_SHELL};
+use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
+use crate::peer;
+
+/// What the journal needs to be read from outside.
+const JOURNAL: &str = " systemd.journald.forward_to_console=1 systemd.journald.max_level_console=debug \
+                        systemd.journald.tty_path=/dev/console";
+
+/// Machines that run, joined by nothing yet.
+pub(super) struct Wired {
+    pub(super) device: Machine,
+    /// In the order of their tunnels.
+    pub(super) peers: Vec<Machine>,
+    pub(super) ports: Ports,
+    pub(super) _scratch: tempfile::TempDir,
+}
+
+/// The hub's ends.
+pub(super) struct Ports {
+    device: Port,
+    peers: Vec<Port>,
+    unused: Vec<Port>,
+}
+
+impl Ports {
+    /// Forwards until `stop`; what the device sent in clear to the sealed networks.
+    pub(super) fn run(
+        &self,
+        sealed: &[(String, Vec<String>)],
+        pcap: Pcap,
+        stop: &AtomicBool,
+    ) -> io::Result<Sent> {
+        hub::run(&self.device, &self.peers, &self.unused, sealed, pcap, stop)
+    }
+}
+
+impl Wired {
+    /// Starts them; `shell` gives the device a shell on its console, instead of its journal.
+    pub(super) fn start(
+        plan: &Plan,
+        record: &ImageRecord,
+        folder: &Path,
+        identities: &Identities,
+        subjects: &[Subject<'_>],
+        suffix: &str,
+        shell: bool,
+    ) -> Outcome<Self> {
+        let logs = |of: &str| {
+            let path = folder.join(format!("boot/{of}"));
+            fs::create_dir_all(&path).map_err(|e| Failure::io("make", &path, &e))?;
+            Ok::<_, Failure>(path)
+        };
+        let own_logs = logs(&format!("device{suffix}"))?;
+        let scratch = scratch_in(&own_logs)?;
+        let at = absolute(scratch.path())?;
+        let (kernel, own_script) = (at.join("Image"), at.join("device.script"));
+        let fit = folder.join(&file(record, Role::Fit)?.path);
+        write(&kernel, &kernel_of(&fit)?)?;
+        let disk = at.join("disk.img");
+        provision(plan, record, folder, &disk, &identities.device, &at)?;
+        let image = absolute(&folder.join(&file(record, Role::Disk)?.path))?;
+        let mut spec = MachineSpec::new(plan, Path::new(""), &image, &own_logs)?;
+        spec.disk = disk;
+        spec.wires = true;
+        spec.epoch = identities.epoch;
+        let (more, second) = if shell {
+            write(&own_script, &firewall::script(false))?;
+            (WITH_SHELL, Some(own_script))
+        } else {
+            (JOURNAL, None)
+        };
+        let append = record.cmdline.clone() + more;
+        spec.direct = Some(Direct { kernel: kernel.clone(), append, second });
+
+        let interface = subjects.first().map(|(_, facts, _)| &facts.interface);
+        let wire = plan.board.interfaces.iter().position(|i| Some(i) == interface).unwrap_or(0);
+        let bind = |sockets: &Path, index: usize| {
+            let (near, far) = wire_sockets(index);
+            let path = sockets.join(far);
+            Port::bind(&path, sockets.join(near)).map_err(|e| Failure::io("listen on", &path, &e))
+        };
+        let (mut unused, mut peer_ports, mut peers) = (Vec::new(), Vec::new(), Vec::new());
+        for (subject, station) in subjects.iter().zip(1u8..) {
+            let script = at.join(format!("{}.script", subject.0));
+            let mut files: Files = peer_files(plan, *subject, identities);
+            files.extend(services::peer_files(plan, identities)?);
+            peer::write(&script, &peer::script(&files, &addresses(plan, *subject))?)?;
+            let mut other = spec.clone();
+            other.logs = logs(&format!("peer{suffix}-{}", subject.0))?;
+            (other.interfaces, other.station) = (1, station);
+            other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
+            let append = peer::append(&plan.board.console);
+            other.direct = Some(Direct { kernel: kernel.clone(), append, second: Some(script) });
+            peers.push(Machine::start_with(&other, |sockets| {
+                peer_ports.push(bind(sockets, 0)?);
+                Ok(())
+            })?);
+        }
+        let device = Machine::start_with(&spec, |sockets| {
+            for index in 0..spec.interfaces {
+                unused.push(bind(sockets, index)?);
+            }
+            Ok(())
+        })?;
+        let ports = Ports { device: unused.remove(wire), peers: peer_ports, unused };
+        Ok(Self { device, peers, ports, _scratch: scratch })
+    }
+}
+
+/// What the peer's machine needs for a tunnel, good and bad.
+fn peer_files(plan: &Plan, subject: Subject<'_>, identities: &Identities) -> Files {
+    match subject.1.kind.as_str() {
+        "strongswan" => ipsec::peer_files(plan, subject.0, identities),
+        _ => openvpn::peer_files(plan, subject.0, identities),
+    }
+}
+
+/// The peer's own address with the plant's prefix, and the first one behind it.
+fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
+    let own = plan
+        .network
+        .interfaces
+        .get(&facts.interface)
+        .and_then(|i| i.addresses.iter().find(|a| a.contains('.')));
+    let length = own.and_then(|address| address.split('/').nth(1)).unwrap_or("24");
+    let outer = format!("{}/{length}", facts.peer_address);
+    // OpenVPN gives the inner address to its own interface.
+    if facts.inner_peer.is_some() { vec![outer] } else { vec![outer, format!("{}/32", first_host(inner))] }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    fs::write(path, bytes).map_err(|e| Failure::io("write", path, &e))
+}
+
+/// A copy of the disk with the identity on its data partition.
+fn provision(
+    plan: &Plan,
+    record: &ImageRecord,
+    folder: &Path,
+    disk: &Path,
+    tree: &Tree,
+    at: &Path,
+) -> Outcome<()> {
+    clone_sparse(&folder.join(&file(record, Role::Disk)?.path), disk)?;
+    let part = record.partitions.iter().find(|part| part.name == "data").ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-data",
+            format!("the image of `{}` has no data partition", plan.product.name),
+        )
+        .hint("build the image again with `fastness build`")
+    })?;
+    let mut commands = String::new();
+    for (number, (path, Item { group, mode, content })) in tree.iter().enumerate() {
+        let path = path.trim_end_matches('/');
+        let kind = if let Some(content) = content {
+            let source: PathBuf = at.join(format!("item-{number}"));
+            write(&source, content)?;
+            commands.push_str(&format!("write {} /{path}\n", source.display()));
+            0o100_000
+        } else {
+            commands.push_str(&format!("mkdir /{path}\n"));
+            0o40_000
+        };
+        commands.push_str(&format!(
+            "sif /{path} mode 0{:o}\nsif /{path} uid 0\nsif /{path} gid {group}\n",
+            kind | mode
+        ));
+    }
+    let list = at.join("debugfs.commands");
+    write(&list, commands.as_bytes())?;
+    let name = format!("{}?offset={}", disk.display(), part.offset);
+    Call::new(tool("debugfs")?).args(["-w", "-f"]).arg(&list).arg(name).log(&at.join("debugfs.log")).run()
+}
