@@ -277,7 +277,7 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
 }
 
 /// The kernel in the image's FIT.
-fn kernel_of(fit: &Path) -> Outcome<Vec<u8>> {
+pub(crate) fn kernel_of(fit: &Path) -> Outcome<Vec<u8>> {
     let blob = fs::read(fit).map_err(|e| Failure::io("read", fit, &e))?;
     let tree = fit::fdt::Tree::parse(&blob).ok();
     let data =
@@ -293,7 +293,7 @@ fn kernel_of(fit: &Path) -> Outcome<Vec<u8>> {
 }
 
 /// A copy of the disk with the identity on its data partition.
-fn provision(
+pub(crate) fn provision(
     plan: &Plan,
     record: &ImageRecord,
     folder: &Path,

@@ -18,4 +18,4 @@ pub use proof::{
     AttackOutcome, AttackResult, BootRecord, ConsoleLine, Milestone, SelfcheckEvent, SelfcheckVerdict,
 };
 pub use store::{read_json, sha256_file, sha256_hex, write_atomic, write_json_atomic};
-pub use traffic::{TrafficClass, TrafficInterface, TrafficRecord, TrafficVerdict, TunnelClass};
+pub use traffic::{EventClass, TrafficClass, TrafficInterface, TrafficRecord, TrafficVerdict, TunnelClass};

@@ -180,7 +180,7 @@ fn tls_crypt(folder: &Path, name: &str) -> Outcome<(Secret, Secret)> {
     Ok((read(&client)?, read(&server)?))
 }
 
-fn init(organization: &str) -> Init {
+pub(super) fn init(organization: &str) -> Init {
     Init {
         organization: organization.to_owned(),
         algorithm: Algorithm::P384,
@@ -190,7 +190,7 @@ fn init(organization: &str) -> Init {
     }
 }
 
-fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<Request> {
+pub(super) fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<Request> {
     let name = format!("dns:{host}").parse().map_err(|why: String| {
         diag::Failure::error(diag::ExitStatus::Input, "bad-name", why)
             .hint("give the tunnel's end a host name")
@@ -232,13 +232,13 @@ fn trust(tree: &mut Tree, place: &str, root: &Root) {
 }
 
 /// Where a layer's programs look for the device's identity, below `/var`.
-fn place(plan: &Plan, layer: &str) -> Option<String> {
+pub(super) fn place(plan: &Plan, layer: &str) -> Option<String> {
     let layer = plan.layers.iter().find(|known| known.name == layer)?;
     let folder = layer.parameters.get("folder")?.as_str()?;
     folder.strip_prefix("/var/").map(str::to_owned)
 }
 
-fn tree(items: Items) -> Tree {
+pub(super) fn tree(items: Items) -> Tree {
     let item = |item: pki::provision::Item| (item.mode, item.content.map(|content| content.to_vec()));
     items.into_iter().map(|(path, found)| (path, item(found))).collect()
 }
