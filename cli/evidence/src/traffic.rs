@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use record::{Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict};
+use record::{
+    EventClass, Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
+};
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
 const TITLES: [(&str, &str); 11] = [
@@ -79,6 +81,13 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
         });
         findings.push(finding("traffic.firewall", title, parts.collect(), traffic));
     }
+    if !traffic.events.is_empty() {
+        let title = "Security events that are provoked are recorded with five facts, and come to the collector as they were written";
+        let parts = traffic.events.iter().map(event_part).collect();
+        let expected = "each kind has a record on the device and at the collector".to_owned();
+        let found = finding("traffic.events", title, parts, traffic);
+        findings.push(Finding { layer: "events".to_owned(), expected, ..found });
+    }
     findings
 }
 
@@ -105,6 +114,18 @@ fn stated(id: String, found: TrafficVerdict, expected: &str, seen: &[String], pr
         id,
         verdict: verdict(found),
         expected: expected.to_owned(),
+        seen: if said.is_empty() { "as expected".to_owned() } else { said.join("; ") },
+        waiver: None,
+    }
+}
+
+fn event_part(class: &EventClass) -> Part {
+    let said = if class.problems.is_empty() { &class.seen } else { &class.problems };
+    let kind = if class.r#type.is_empty() { String::new() } else { format!(" ({})", class.r#type) };
+    Part {
+        id: format!("traffic.events:{}{kind}", class.kind),
+        verdict: verdict(class.verdict),
+        expected: "recorded on the device, and at the collector".to_owned(),
         seen: if said.is_empty() { "as expected".to_owned() } else { said.join("; ") },
         waiver: None,
     }
@@ -196,6 +217,28 @@ mod tests {
         );
         traffic.interfaces[1].classes[0].verdict = TrafficVerdict::NotRun;
         assert_eq!(of(&traffic, "traffic.tcp").verdict, Verdict::CouldNotRun);
+    }
+
+    #[test]
+    fn events_are_parts_of_one_finding() {
+        let mut traffic = sample::traffic();
+        let class = |kind: &str, verdict, problem: &str| EventClass {
+            kind: kind.into(),
+            r#type: "audit.mount".into(),
+            verdict,
+            seen: vec!["record 7".into()],
+            problems: if problem.is_empty() { vec![] } else { vec![problem.into()] },
+        };
+        traffic.events.push(class("a mount", TrafficVerdict::Pass, ""));
+        let found = of(&traffic, "traffic.events");
+        assert_eq!(
+            (found.verdict, found.parts[0].id.as_str()),
+            (Verdict::Pass, "traffic.events:a mount (audit.mount)")
+        );
+        traffic.events.push(class("a login", TrafficVerdict::Fail, "the device has no record"));
+        let found = of(&traffic, "traffic.events");
+        assert_eq!(found.verdict, Verdict::Fail);
+        assert!(found.parts[1].seen.contains("no record"), "{found:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 pub mod attack;
 mod boot;
 pub mod console;
+pub mod events;
 mod files;
 mod firewall;
 pub mod machine;

@@ -51,6 +51,8 @@ pub struct MachineSpec<'a> {
     /// Whether each interface is a wire of Unix datagrams ([`wire_sockets`]) instead of a network of
     /// QEMU's own that leads nowhere.
     pub wires: bool,
+    /// QEMU's options of each interface's own network in place of one that leads nowhere; may be empty.
+    pub networks: Vec<String>,
     /// The clock at the start, seconds since the Unix epoch.
     pub epoch: u64,
     /// Boot flash: exactly the bank's size. Never written.
@@ -86,6 +88,7 @@ impl<'a> MachineSpec<'a> {
             interfaces: plan.board.interfaces.len(),
             station: 0,
             wires: false,
+            networks: Vec::new(),
             epoch: plan.product.epoch,
             flash: flash.to_owned(),
             direct: None,
@@ -139,7 +142,8 @@ impl<'a> MachineSpec<'a> {
                     "dgram,id=net{index},local.type=unix,local.path={near},remote.type=unix,remote.path={far}"
                 )
             } else {
-                format!("user,id=net{index},restrict=on")
+                let options = self.networks.get(index).map_or("restrict=on", String::as_str);
+                format!("user,id=net{index},{options}")
             };
             add(&["-netdev", &netdev]);
             add(&[
@@ -311,6 +315,7 @@ mod tests {
             interfaces: 2,
             station: 0,
             wires: false,
+            networks: Vec::new(),
             epoch: 1_700_000_000,
             flash: "/x/a,b.bin".into(),
             direct: None,

@@ -26,6 +26,7 @@ mod services;
 mod throughput;
 
 use machines::Wired;
+pub(crate) use machines::provision;
 pub use throughput::{Throughput, measure};
 
 /// A file, or a folder if it has no content. Its owner is root.

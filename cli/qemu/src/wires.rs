@@ -116,6 +116,7 @@ fn judge(disk_sha256: String, interfaces: Vec<TrafficInterface>) -> TrafficRecor
         interfaces,
         tunnels: Vec::new(),
         firewall: Vec::new(),
+        events: Vec::new(),
     }
 }
 

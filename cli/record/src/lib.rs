@@ -19,5 +19,5 @@ pub use proof::{
 };
 pub use store::{read_json, sha256_file, sha256_hex, write_atomic, write_json_atomic};
 pub use traffic::{
-    FirewallClass, TrafficClass, TrafficInterface, TrafficRecord, TrafficVerdict, TunnelClass,
+    EventClass, FirewallClass, TrafficClass, TrafficInterface, TrafficRecord, TrafficVerdict, TunnelClass,
 };

@@ -80,6 +80,21 @@ pub struct FirewallClass {
     pub problems: Vec<String>,
 }
 
+/// One kind of security event that was provoked, or one property of the records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventClass {
+    /// What happened, in words.
+    pub kind: String,
+    /// Type of the record; empty for a property of the records.
+    pub r#type: String,
+    /// Verdict.
+    pub verdict: TrafficVerdict,
+    /// The record, or what was measured.
+    pub seen: Vec<String>,
+    /// What is wrong, or why it was not run.
+    pub problems: Vec<String>,
+}
+
 /// The proof by traffic of one image (`traffic.json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficRecord {
@@ -99,4 +114,7 @@ pub struct TrafficRecord {
     /// What the firewall showed under stress.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub firewall: Vec<FirewallClass>,
+    /// What the security events showed, on the device and at a collector.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventClass>,
 }

@@ -15,8 +15,8 @@ mod proof;
 mod yocto;
 
 pub use network::{
-    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
-    TunnelFacts, ZoneFacts,
+    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy,
+    Surface, TunnelFacts, ZoneFacts,
 };
 pub use proof::{ProofFacts, ReaderFacts};
 pub use yocto::{

@@ -15,7 +15,10 @@ const TEXT_BYTES: std::ops::RangeInclusive<usize> = 4..=255;
 /// Where modules lie that PAM and the C library load by themselves, and who does.
 const LOADED: [(&str, &[&str]); 2] = [
     ("/security/pam_", &["pam_start", "pam_authenticate"]),
-    ("/libnss_", &["getaddrinfo", "getgrnam", "getgrouplist", "getpwnam", "getpwnam_r", "getpwuid", "initgroups"]),
+    (
+        "/libnss_",
+        &["getaddrinfo", "getgrnam", "getgrouplist", "getpwnam", "getpwnam_r", "getpwuid", "initgroups"],
+    ),
 ];
 
 /// A program or library.
@@ -112,7 +115,9 @@ impl Binaries {
     fn library(&self, root: &Root, name: &str) -> Option<String> {
         let ending = format!("/{name}");
         let mut links = root.nodes().filter(|(path, _)| path.ends_with(&ending));
-        links.find_map(|(path, _)| root.resolve(path).map(|(real, _)| real).filter(|real| self.all.contains_key(real)))
+        links.find_map(|(path, _)| {
+            root.resolve(path).map(|(real, _)| real).filter(|real| self.all.contains_key(real))
+        })
     }
 
     /// A program with its libraries, the modules that these load by themselves, and the programs whose paths stand in
@@ -130,11 +135,16 @@ impl Binaries {
             if closure.files.len() > MAX_FILES {
                 return Err(format!("it is made of more than {MAX_FILES} files"));
             }
-            let binary = self.all.get(&path).ok_or_else(|| format!("`{path}` is no program that can be read"))?;
+            let binary =
+                self.all.get(&path).ok_or_else(|| format!("`{path}` is no program that can be read"))?;
             let imports = binary.imports.as_ref();
-            let imports = imports.ok_or_else(|| format!("`{path}` is static: what it calls cannot be told"))?;
+            let imports =
+                imports.ok_or_else(|| format!("`{path}` is static: what it calls cannot be told"))?;
             for name in binary.needed.iter().filter(|name| !table.is_c_library(name)) {
-                pending.push(self.library(root, name).ok_or_else(|| format!("`{path}` needs `{name}`, which is missing"))?);
+                pending.push(
+                    self.library(root, name)
+                        .ok_or_else(|| format!("`{path}` needs `{name}`, which is missing"))?,
+                );
             }
             for (part, callers) in LOADED {
                 if callers.iter().any(|caller| imports.contains(*caller)) {
@@ -145,7 +155,8 @@ impl Binaries {
             let texts = texts(&bytes);
             if !table.of_kinds(&["spawn".to_owned()], imports).is_empty() {
                 let started = texts.iter().filter_map(|text| root.resolve(text)).map(|(real, _)| real);
-                pending.extend(started.filter(|real| self.all.get(real).is_some_and(|binary| binary.program)));
+                pending
+                    .extend(started.filter(|real| self.all.get(real).is_some_and(|binary| binary.program)));
             }
             closure.texts.extend(texts);
             closure.imports.extend(imports.iter().cloned());

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use diag::{ExitStatus, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use exec::FolderLock;
-use record::{BootRecord, SelfcheckVerdict, TrafficRecord, TrafficVerdict};
+use qemu::events::Login;
+use record::{BootRecord, EventClass, SelfcheckVerdict, TrafficRecord, TrafficVerdict};
 
 use crate::output::{Output, clean};
 use crate::places::{self, Built, PRODUCT};
@@ -15,7 +16,9 @@ const EXAMPLE: &str = "\
 Examples:
   fastness boot                          the image of product.yaml
   fastness boot out/qemu-aarch64
-  fastness boot --network                also probe every port of every interface";
+  fastness boot --network                also probe every port of every interface
+  fastness boot --events                 provoke the security events and look for them at a collector
+  fastness boot --events --login maintenance=id_ed25519";
 
 /// Arguments of `boot`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +39,20 @@ pub struct Arguments {
     /// Measure what gets through the tunnels, with and without firewall rules, instead of proving anything
     #[arg(long, conflicts_with = "network")]
     throughput: bool,
+    /// Provoke the security events of a product with a collector, and look for their records at both ends
+    #[arg(long, conflicts_with_all = ["network", "throughput"])]
+    events: bool,
+    /// A user of the product and the private key that opens a login, for what only a login shows
+    #[arg(long, value_name = "USER=FILE", value_parser = login)]
+    login: Option<(String, PathBuf)>,
+}
+
+/// `USER=FILE`.
+fn login(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((user, file)) if !user.is_empty() && !file.is_empty() => Ok((user.to_owned(), file.into())),
+        _ => Err("expected `USER=FILE`".to_owned()),
+    }
 }
 
 /// Boots and prints what the boot showed.
@@ -46,8 +63,17 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let _lock = FolderLock::take(&folder)?;
     let built = Built::open(&folder)?;
     let steps = Steps::new(*output);
+    let login = arguments.login.as_ref().map(known_user(&built)).transpose()?;
+    if arguments.events {
+        let classes = stages::prove_events(&built, login.as_ref(), &steps)?;
+        drop(steps);
+        output.result(&classes, |_| events_text(&classes));
+        let good =
+            |class: &EventClass| matches!(class.verdict, TrafficVerdict::Pass | TrafficVerdict::NotShown);
+        return Ok(if classes.iter().all(good) { ExitStatus::Success } else { ExitStatus::Proof });
+    }
     if arguments.network {
-        let (boot, traffic) = stages::boot_network(&built, &steps)?;
+        let (boot, traffic) = stages::boot_network(&built, login.as_ref(), &steps)?;
         drop(steps);
         output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
         return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
@@ -71,6 +97,21 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     Ok(if boot.passed { ExitStatus::Success } else { ExitStatus::Proof })
 }
 
+/// Somebody who is a user of the product.
+fn known_user(built: &Built) -> impl Fn(&(String, PathBuf)) -> Outcome<Login> {
+    |(user, key)| {
+        if built.plan.users.contains_key(user) {
+            // ssh starts elsewhere.
+            let key = std::path::absolute(key).map_err(|e| Failure::io("find", key, &e))?;
+            return Ok(Login { user: user.clone(), key });
+        }
+        let message = format!("expected a user of the product in `--login`, found `{}`", user.escape_debug());
+        let known: Vec<&str> = built.plan.users.keys().map(String::as_str).collect();
+        Err(Failure::error(ExitStatus::Usage, "unknown-user", message)
+            .hint(format!("it has `{}`", known.join("`, `"))))
+    }
+}
+
 fn word(verdict: TrafficVerdict) -> &'static str {
     match verdict {
         TrafficVerdict::Pass => "pass",
@@ -78,6 +119,26 @@ fn word(verdict: TrafficVerdict) -> &'static str {
         TrafficVerdict::NotRun => "NOT RUN",
         TrafficVerdict::NotShown => "no test",
     }
+}
+
+fn events_text(classes: &[EventClass]) -> String {
+    let mut out = String::new();
+    for class in classes {
+        let seen: Vec<String> = class.seen.iter().map(|line| clean(line)).collect();
+        let kind = if class.r#type.is_empty() { String::new() } else { format!(" ({})", class.r#type) };
+        out.push_str(&format!("{}  {}{kind}: {}\n", word(class.verdict), class.kind, seen.join("; ")));
+        for problem in &class.problems {
+            out.push_str(&format!("      {}\n", clean(problem)));
+        }
+    }
+    let count = |verdict| classes.iter().filter(|class| class.verdict == verdict).count();
+    out.push_str(&format!(
+        "{} pass, {} fail, {} have no test here\n",
+        count(TrafficVerdict::Pass),
+        count(TrafficVerdict::Fail),
+        count(TrafficVerdict::NotShown)
+    ));
+    out
 }
 
 fn traffic_text(traffic: &TrafficRecord) -> String {
@@ -113,6 +174,9 @@ fn traffic_text(traffic: &TrafficRecord) -> String {
         for problem in problems {
             out.push_str(&format!("      {}\n", clean(problem)));
         }
+    }
+    if !traffic.events.is_empty() {
+        out.push_str(&events_text(&traffic.events));
     }
     out.push_str(&format!("{}\n", traffic.summary));
     out

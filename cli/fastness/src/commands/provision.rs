@@ -190,7 +190,8 @@ fn tunnels<'a>(
         .filter(|(name, _)| arguments.peer.as_ref().is_none_or(|peer| peer == *name))
         .map(|(name, tunnel)| (name.as_str(), tunnel))
         .collect();
-    if !tunnels.is_empty() || collector || (others && (arguments.peer.is_some() || arguments.name.is_none())) {
+    if !tunnels.is_empty() || collector || (others && (arguments.peer.is_some() || arguments.name.is_none()))
+    {
         return Ok(tunnels);
     }
     let product = arguments.place.product().display();

@@ -4,6 +4,7 @@
 //! leaves is what docs/contract.md says; no function keeps anything in memory that is not also
 //! a file of the output folder.
 
+mod events;
 mod findings;
 mod proof;
 mod readers;
@@ -25,7 +26,9 @@ use spec::product::{Backend, Product};
 
 pub use ::record::write_atomic;
 pub use findings::{inspect, known_findings, report, write_bill, write_report};
-pub use proof::{attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic, throughput};
+pub use proof::{
+    attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic, prove_events, throughput,
+};
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
 
 use crate::cli::BackendName;

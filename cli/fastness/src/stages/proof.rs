@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use diag::{Failure, Outcome};
 use qemu::attack::{Progress, library, select};
+use qemu::events::Login;
 use qemu::{AttackRun, run_attacks};
-use record::{AttackResult, BootRecord, TrafficRecord, TrafficVerdict, read_json, write_json_atomic};
+use record::{
+    AttackResult, BootRecord, EventClass, TrafficRecord, TrafficVerdict, read_json, write_json_atomic,
+};
 use serde::Serialize;
 
 use super::{disk_sha256, write_atomic};
@@ -64,7 +67,11 @@ pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
 ///
 /// # Errors
 /// As [`boot`]. An answer that the plan does not allow is a result, no error.
-pub fn boot_network(built: &Built, steps: &Steps) -> Outcome<(BootRecord, TrafficRecord)> {
+pub fn boot_network(
+    built: &Built,
+    login: Option<&Login>,
+    steps: &Steps,
+) -> Outcome<(BootRecord, TrafficRecord)> {
     let log = built.folder.join(qemu::CONSOLE_LOG);
     steps
         .step("boot and probe", Some(&log), || {
@@ -73,7 +80,53 @@ pub fn boot_network(built: &Built, steps: &Steps) -> Outcome<(BootRecord, Traffi
             write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
             Ok(((boot, traffic), false))
         })
-        .and_then(|(boot, traffic)| Ok((boot, with_machines(built, traffic, steps)?)))
+        .and_then(|(boot, traffic)| {
+            let traffic = with_machines(built, traffic, steps)?;
+            Ok((boot, with_events(built, traffic, login, steps)?))
+        })
+}
+
+/// Provokes the security events of a product with a collector, and writes `events.json`.
+///
+/// # Errors
+/// As [`boot`], and that the product names no collector.
+pub fn prove_events(built: &Built, login: Option<&Login>, steps: &Steps) -> Outcome<Vec<EventClass>> {
+    let Some(facts) = &built.plan.network.collector else {
+        let message =
+            format!("`{}` names no collector, so that there is none to prove", built.plan.product.name);
+        return Err(Failure::error(diag::ExitStatus::Input, "no-collector", message)
+            .hint("name it below `logging` in the product file"));
+    };
+    let log = built.folder.join("boot/events/console.log");
+    steps.step("prove the events", Some(&log), || {
+        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+        let identities = super::events::identities(built, facts, folder.path(), super::now())?;
+        let classes =
+            qemu::events::prove(&built.plan, &built.image, &built.folder, &identities, login, BOOT_LIMIT)?;
+        write_json_atomic(&built.folder.join("events.json"), &classes)?;
+        Ok((classes, false))
+    })
+}
+
+/// What the events of a product with a collector showed, added to `traffic.json`.
+fn with_events(
+    built: &Built,
+    mut traffic: TrafficRecord,
+    login: Option<&Login>,
+    steps: &Steps,
+) -> Outcome<TrafficRecord> {
+    if built.plan.network.collector.is_none() {
+        return Ok(traffic);
+    }
+    traffic.events = prove_events(built, login, steps)?;
+    let count = |verdict| traffic.events.iter().filter(|class| class.verdict == verdict).count();
+    let (pass, fail, open) =
+        (count(TrafficVerdict::Pass), count(TrafficVerdict::Fail), count(TrafficVerdict::NotShown));
+    traffic.passed &= fail == 0 && count(TrafficVerdict::NotRun) == 0;
+    traffic.summary +=
+        &format!("; of the security events, {pass} pass, {fail} fail, {open} have no test here");
+    write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
+    Ok(traffic)
 }
 
 /// What peer machines at the other end of the tunnels show, and a firewall under stress, added to `traffic.json`.

@@ -186,7 +186,7 @@ fn tls_crypt(folder: &Path, name: &str) -> Outcome<(Secret, Secret)> {
     Ok((read(&client)?, read(&server)?))
 }
 
-fn init(organization: &str) -> Init {
+pub(super) fn init(organization: &str) -> Init {
     Init {
         organization: organization.to_owned(),
         algorithm: Algorithm::P384,
@@ -196,7 +196,7 @@ fn init(organization: &str) -> Init {
     }
 }
 
-fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<Request> {
+pub(super) fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<Request> {
     let name = format!("dns:{host}").parse().map_err(|why: String| {
         diag::Failure::error(diag::ExitStatus::Input, "bad-name", why)
             .hint("give the tunnel's end a host name")

@@ -151,7 +151,7 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
 }
 
 /// A copy of the disk with the identity on its data partition.
-fn provision(
+pub(crate) fn provision(
     plan: &Plan,
     record: &ImageRecord,
     folder: &Path,

@@ -1,0 +1,38 @@
+# First process of the device under test: adds one unit below /run, then goes on as the device's own. The
+# unit takes commands from the port of the self-check once that has ended. Nothing of the image is changed.
+mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
+mkdir -p /run/systemd/system/multi-user.target.wants
+cat >/run/systemd/system/bench.service <<'@end'
+[Unit]
+After=fastness-selfcheck.service
+[Service]
+ExecStart=/bin/sh /run/bench
+@end
+ln -s ../bench.service /run/systemd/system/multi-user.target.wants/bench.service
+printf '[Service]\nExecStart=/bin/sleep 1000\n' >/run/systemd/system/bench-once.service
+printf '[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=60\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=100ms\n' >/run/systemd/system/bench-crash.service
+cat >/run/bench <<'@end'
+for folder in /sys/class/virtio-ports/*; do
+	[ "$(cat "$folder/name")" != org.fastness.selfcheck ] || port=/dev/${folder##*/}
+done
+# The port opens once at a time.
+exec 0<>"$port" 1>&0 2>&0
+# As somebody who logged in: uid of the login, command.
+person() { sh -c 'echo "$0" >/proc/self/loginuid; eval "$1"' "$1" "$2"; }
+unprivileged() { person "$1" "exec setpriv --reuid=$1 --clear-groups $2"; }
+# Microseconds of processor time and bytes of memory of services, all processes of each.
+cost() {
+	for unit in "$@"; do
+		cd "/sys/fs/cgroup/system.slice/$unit" 2>/dev/null || continue
+		read -r _ used <cpu.stat
+		read -r held <memory.current
+		read -r rest </proc/uptime
+		anon=0
+		while read -r key value; do [ "$key" != anon ] || anon=$value; done <memory.stat
+		echo "cost $unit $used $held $anon ${rest%% *}"
+	done
+}
+echo @@ready
+while read -r line; do eval "$line"; done
+@end
+exec /usr/lib/systemd/systemd

@@ -1,0 +1,220 @@
+//! The kinds of events that are provoked, and whether a record of each has its facts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use events::{Event, Outcome as Ended};
+use record::{EventClass, TrafficVerdict};
+
+/// One kind: how it is provoked, and what its record has to say.
+pub(crate) struct Kind {
+    /// What happens, in words.
+    pub(crate) name: &'static str,
+    /// Command for the bench; empty: it happens at the start, or is provoked from outside.
+    pub(crate) command: &'static str,
+    /// The record's type.
+    pub(crate) r#type: &'static str,
+    /// What its component ends in.
+    pub(crate) component: &'static str,
+    /// Its subject; empty: any.
+    pub(crate) subject: &'static str,
+    /// Its outcome.
+    pub(crate) outcome: Ended,
+    /// A part of its message; may be empty.
+    pub(crate) contains: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:literal, $command:literal => $type:literal $component:literal $subject:literal $outcome:ident $contains:literal;)*) => {
+        &[$(Kind { name: $name, command: $command, r#type: $type, component: $component, subject: $subject, outcome: Ended::$outcome, contains: $contains }),*]
+    };
+}
+
+/// In the order in which they are provoked. `USER` is an account of the product with its `UID`.
+pub(crate) const KINDS: &[Kind] = kinds! {
+    "the recording begins", "" => "log.started" "event-log" "root" Success "";
+    "auditing begins", "" => "audit.daemon_start" "" "" Success "";
+    "the rules of auditing are loaded", "" => "audit.config_change" "" "" Success "op=add_rule";
+    "the firewall's rules are loaded", "" => "audit.netfilter_cfg" "" "" Unknown "";
+    "the root file system is verified", "" => "integrity.verity" "kernel" "kernel" Success "verity";
+    "a key is made for the device", "" => "audit.identity" "/usr/bin/ssh-keygen" "root" Success "";
+    "a self-check's result", "" => "selfcheck.result" "selfcheck" "self.audit" Success "";
+    "the time source is chosen or missed", "" => "time.source" "chronyd" "" Unknown "";
+    "the collector is reached", "" => "log.forwarding" "event-forward" "" Success "";
+    "a service starts", "systemctl start bench-once" => "audit.service_start" "/systemd" "" Success "unit=bench-once";
+    "a service stops", "systemctl stop bench-once" => "audit.service_stop" "/systemd" "" Success "unit=bench-once";
+    "a service fails", "systemctl start bench-crash" => "service.failed" "systemd" "bench-crash.service" Failure "Failed with result";
+    "a service is started again", "" => "service.restarted" "systemd" "bench-crash.service" Failure "Scheduled restart";
+    "a service that fails in a loop is given up", "" => "service.given-up" "systemd" "bench-crash.service" Failure "repeated too quickly";
+    "auditing is to be changed", "person UID 'auditctl -e 1'" => "audit.audit-config" "/auditctl" "USER" Success "";
+    "the change of auditing is refused", "" => "audit.config_change" "" "" Failure "";
+    "a file of the audit log is written", "person UID ': >>/var/log/audit/bench'" => "audit.audit-config" "/dash" "USER" Success "";
+    "the firewall is looked at", "person UID 'nft list tables'" => "audit.firewall" "/nft" "USER" Success "";
+    "a network setting is changed", "person UID 'ip link set lo mtu 65535'" => "audit.network" "/ip" "USER" Success "";
+    "an interface listens to everything", "ip link set lo promisc on; ip link set lo promisc off" => "audit.anom_promiscuous" "" "" Unknown "prom=256";
+    "a program of the data partition is refused", "cp /usr/bin/true /var/bench; chmod 700 /var/bench; person UID /var/bench; rm /var/bench" => "audit.data-exec" "" "USER" Failure "";
+    "the clock is set", "person UID 'date -s @$(date +%s)'" => "audit.time-change" "/date" "USER" Success "";
+    "a file system is mounted", "mkdir -p /run/m; person UID 'mount -t tmpfs tmpfs /run/m'" => "audit.mount" "/mount" "USER" Success "";
+    "a file system is unmounted", "person UID 'umount /run/m'" => "audit.mount" "/umount" "USER" Success "";
+    "a key or certificate is written", "person UID ': >/var/lib/fastness/bench'" => "audit.identity" "/dash" "USER" Success "";
+    "permissions of keys are changed", "person UID 'chmod 600 /var/lib/fastness/bench'" => "audit.identity" "/chmod" "USER" Success "";
+    "a program runs as root for a person", "person UID /usr/bin/true" => "audit.privilege" "/true" "USER" Success "";
+    "a namespace is refused", "unprivileged UID 'unshare -U true'" => "audit.privilege" "/unshare" "USER" Failure "";
+    "a file is denied", "unprivileged UID 'cat /etc/shadow'" => "audit.access" "/cat" "USER" Failure "";
+    "mandatory access control is to be changed", "person UID ': >/sys/kernel/security/lockdown'" => "audit.mac-policy" "/dash" "USER" Success "";
+    "the service manager is called by a person", "person UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success "";
+    "a login id is set", "" => "audit.login" "" "" Success "auid=UID";
+    "a packet is dropped", "" => "firewall.dropped" "kernel" "" Failure "DPT=23";
+    "a login without a key is refused", "" => "ssh.login" "sshd" "USER" Failure "";
+    "a login of nobody is refused", "" => "ssh.login" "sshd" "stranger" Failure "";
+};
+
+/// What only a login with a key of the product shows.
+pub(crate) const LOGIN: &[Kind] = kinds! {
+    "a login", "" => "ssh.login" "sshd" "USER" Success "Accepted publickey";
+    "a session begins", "" => "audit.user_start" "/sshd-session" "USER" Success "";
+    "a session ends", "" => "audit.user_end" "/sshd-session" "USER" Success "";
+};
+
+/// What the collector's absence shows.
+pub(crate) const AWAY: &[Kind] = kinds! {
+    "the collector is away, or is another", "" => "log.forwarding" "event-forward" "" Failure "cannot be reached";
+};
+
+/// What a full log shows.
+pub(crate) const FULL: &[Kind] = kinds! {
+    "the log is nearly full", "" => "log.nearly-full" "event-log" "root" Unknown "";
+    "the oldest records go", "" => "log.dropped" "event-log" "root" Failure "";
+    "records go that the collector had not got", "" => "log.unforwarded" "event-log" "root" Failure "";
+};
+
+/// Kinds that no program of an image provokes, each with the reason.
+pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
+    ("a kernel module is loaded", "the kernel has no modules, and no program of the image calls for one"),
+    ("a process is traced", "no program of the image calls ptrace"),
+    (
+        "a block does not verify",
+        "the kernel panics at once, as the attack `verity-data` shows; nothing is recorded then",
+    ),
+    ("a change of accounts", "accounts are on the verified root: none can change"),
+    ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),
+    ("sudo", "there is none"),
+];
+
+/// Words of a kind for one account.
+pub(crate) fn fill(text: &str, user: &str, uid: u32) -> String {
+    text.replace("USER", user).replace("UID", &uid.to_string())
+}
+
+/// The device's records by number, with the lines as they were written.
+pub(crate) type Records = BTreeMap<u64, (Event, String)>;
+
+/// Adds the records of lines; longer ones came in parts.
+///
+/// # Errors
+/// A line that is no record, in words.
+pub(crate) fn read(lines: &[String], into: &mut Records) -> Result<(), String> {
+    let mut whole: Vec<String> = Vec::new();
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        match whole.last_mut() {
+            Some(last) if !line.starts_with("{\"seq\":") => last.push_str(line),
+            _ => whole.push(line.clone()),
+        }
+    }
+    for line in whole {
+        let event = Event::parse(line.as_bytes()).map_err(|why| format!("{why}: {line}"))?;
+        into.insert(event.seq, (event, line));
+    }
+    Ok(())
+}
+
+/// Whether there is a record of a kind, with its facts, on the device and at the collector.
+pub(crate) fn judge(
+    kind: &Kind,
+    account: (&str, u32),
+    host: &str,
+    device: &Records,
+    collected: &BTreeSet<String>,
+) -> EventClass {
+    let words = |text: &str| fill(text, account.0, account.1);
+    let (subject, contains) = (words(kind.subject), words(kind.contains));
+    let fits = |event: &Event| {
+        event.r#type == kind.r#type
+            && event.component.ends_with(kind.component)
+            && (subject.is_empty() || event.subject == subject)
+            && event.outcome == kind.outcome
+            && event.message.contains(&contains)
+    };
+    let mut class = EventClass {
+        kind: kind.name.to_owned(),
+        r#type: kind.r#type.to_owned(),
+        verdict: TrafficVerdict::Pass,
+        seen: Vec::new(),
+        problems: Vec::new(),
+    };
+    let Some((event, line)) = device.values().find(|(event, _)| fits(event)) else {
+        class.problems.push(format!("the device has no record of the type `{}` with its facts", kind.r#type));
+        class.verdict = TrafficVerdict::Fail;
+        return class;
+    };
+    class.seen.push(format!(
+        "record {}: {}, {:?}; {} on {}; {}; {:?}",
+        event.seq, event.time, event.clock, event.component, event.host, event.subject, event.outcome
+    ));
+    if event.host != host {
+        class.problems.push(format!("expected the host `{host}`, found `{}`", event.host));
+    }
+    if !collected.contains(line) {
+        class.problems.push(format!("record {} did not come to the collector as it was written", event.seq));
+    }
+    if !class.problems.is_empty() {
+        class.verdict = TrafficVerdict::Fail;
+    }
+    class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"seq":7,"prev":"00000000000000000000000000000000000000000000000000000000000000aa","clock":"synchronised","time":"2026-01-31T12:00:00Z","host":"gw","component":"/usr/bin/cat","type":"audit.access","subject":"eve","outcome":"failure","message":"m"}"#;
+
+    fn kind() -> &'static Kind {
+        KINDS.iter().find(|kind| kind.r#type == "audit.access").unwrap()
+    }
+
+    #[test]
+    fn a_record_with_its_facts_at_both_ends_passes_and_any_other_fails() {
+        let mut device = Records::new();
+        // A long line comes in two parts.
+        let (one, two) = LINE.split_at(100);
+        read(&[one.to_owned(), two.to_owned()], &mut device).unwrap();
+        let both = BTreeSet::from([LINE.to_owned()]);
+        let of = |user: &str, host: &str, collected: &BTreeSet<String>| {
+            judge(kind(), (user, 2000), host, &device, collected)
+        };
+        assert_eq!(of("eve", "gw", &both).verdict, TrafficVerdict::Pass);
+        assert!(of("adam", "gw", &both).problems[0].contains("no record of the type `audit.access`"));
+        assert!(of("eve", "other", &both).problems[0].contains("expected the host `other`, found `gw`"));
+        let none = of("eve", "gw", &BTreeSet::new());
+        assert!(none.problems[0].contains("did not come to the collector"), "{none:?}");
+        assert!(read(&["{\"seq\":x".to_owned()], &mut Records::new()).is_err());
+    }
+
+    #[test]
+    fn every_kind_has_its_own_name() {
+        let all = [KINDS, LOGIN, AWAY, FULL].concat_names();
+        let names: BTreeSet<&str> = all.iter().copied().collect();
+        assert_eq!(names.len(), all.len());
+        assert!(names.len() >= 25, "{}", names.len());
+    }
+
+    trait Names {
+        fn concat_names(&self) -> Vec<&'static str>;
+    }
+
+    impl Names for [&'static [Kind]; 4] {
+        fn concat_names(&self) -> Vec<&'static str> {
+            self.iter().flat_map(|kinds| kinds.iter().map(|kind| kind.name)).collect()
+        }
+    }
+}

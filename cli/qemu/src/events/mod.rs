@@ -1,0 +1,418 @@
+//! The proof of the security events: each kind is provoked on the running device, and its record looked for
+//! on the device and at a real collector.
+//!
+//! As in the proof of the tunnels, the device is started without its boot loader, from a copy of its disk with
+//! an identity of this test. Its first process is a shell that adds one unit below `/run`: through it the
+//! events are provoked. Root file system, services and configuration are the image's own.
+
+mod kinds;
+mod session;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use diag::{Failure, Outcome};
+use events::{Chain, SealKey, Verifier};
+use exec::{Call, tool};
+use record::{EventClass, ImageRecord, Role, TrafficVerdict};
+use spec::plan::Plan;
+
+use crate::boot::{absolute, file, watch};
+use crate::files::{kernel_of, scratch_in};
+use crate::machine::{Direct, Machine, MachineSpec};
+use crate::tunnels::{Tree, provision};
+use kinds::{AWAY, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, judge, read};
+use session::{Bench, Collector, Ports, networks};
+
+const BENCH: &str = include_str!("bench.sh");
+const MINUTE: Duration = Duration::from_secs(60);
+/// A full log is provoked when its bound is at most this, in bytes: the device is emulated.
+const FILLED: u64 = 512 << 10;
+/// How long the device is left alone while its cost is measured.
+const REST: Duration = Duration::from_secs(60);
+/// What monitoring may cost: thousandths of one processor, and bytes that are not the page cache.
+const MAX_PROCESSOR: u64 = 30;
+const MAX_MEMORY: u64 = 40 << 20;
+/// The services whose cost is the monitoring's.
+const SERVICES: [&str; 3] = ["auditd.service", "fastness-events.service", "fastness-forward.service"];
+
+/// Identities for one test.
+pub struct EventIdentities {
+    /// Below `/var` of the device.
+    pub device: Tree,
+    /// The collector's.
+    pub collector: Tree,
+    /// One of the same authority with another name, which the device must refuse.
+    pub stranger: Tree,
+    /// The first key of the seal.
+    pub seal: SealKey,
+    /// Clock of the device, seconds since the Unix epoch.
+    pub epoch: u64,
+}
+
+/// A person of the product who logs in.
+pub struct Login {
+    /// Account.
+    pub user: String,
+    /// File of the private key.
+    pub key: PathBuf,
+}
+
+/// Starts the device and the collector, provokes every kind and judges the records.
+///
+/// # Errors
+/// When the machine or the collector cannot be started or driven.
+pub fn prove(
+    plan: &Plan,
+    record: &ImageRecord,
+    folder: &Path,
+    identities: &EventIdentities,
+    login: Option<&Login>,
+    limit: Duration,
+) -> Outcome<Vec<EventClass>> {
+    let Some(facts) = &plan.network.collector else { return Ok(Vec::new()) };
+    let logs = folder.join("boot/events");
+    fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
+    let scratch = scratch_in(&logs)?;
+    let at = absolute(scratch.path())?;
+    let (kernel, disk, script) = (at.join("Image"), at.join("disk.img"), at.join("bench"));
+    write(&kernel, &kernel_of(&folder.join(&file(record, Role::Fit)?.path))?)?;
+    provision(plan, record, folder, &disk, &identities.device, &at)?;
+    let mut bench = BENCH.as_bytes().to_vec();
+    bench.resize(bench.len().next_multiple_of(512), b'\n');
+    write(&script, &bench)?;
+
+    let ports = Ports::free()?;
+    let config = plan.outside.get(&format!("collector/{}/rsyslog.conf", facts.name));
+    let config = config.map(String::as_str).unwrap_or_default();
+    let mut collector = Collector::new(&at.join("collector"), config, ports.collector, facts.port)?;
+    collector.start(&identities.collector)?;
+    let image = absolute(&folder.join(&file(record, Role::Disk)?.path))?;
+    let mut spec = MachineSpec::new(plan, Path::new(""), &image, &logs)?;
+    spec.disk = disk;
+    spec.epoch = identities.epoch;
+    spec.networks = networks(plan, facts, &ports)?;
+    let append = format!("{} init=/bin/sh -- /dev/vdb", record.cmdline);
+    spec.direct = Some(Direct { kernel, append, second: Some(script) });
+    let mut machine = Machine::start(&spec)?;
+    watch(&mut machine, Instant::now() + limit)?;
+    let bench = Bench::ready(machine, limit)?;
+    let mut proof = Proof { plan, bench, collector, ports, device: Records::new(), out: Vec::new() };
+    proof.run(identities, login)?;
+    for (kind, why) in NOT_SHOWN {
+        proof.class(kind, TrafficVerdict::NotShown, Vec::new(), vec![(*why).to_owned()]);
+    }
+    let (_, lines) = proof.collector.records();
+    write(&logs.join("collected.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
+    Ok(proof.out)
+}
+
+struct Proof<'a> {
+    plan: &'a Plan,
+    bench: Bench,
+    collector: Collector,
+    ports: Ports,
+    device: Records,
+    out: Vec<EventClass>,
+}
+
+impl Proof<'_> {
+    fn run(&mut self, identities: &EventIdentities, login: Option<&Login>) -> Outcome<()> {
+        let person = self.plan.users.iter().find(|(_, user)| (1000..60_000).contains(&user.value.uid));
+        let (name, uid) = person.map_or(("nobody", 65_534), |(name, user)| (name.as_str(), user.value.uid));
+        let account = (name, uid);
+        for kind in KINDS.iter().filter(|kind| !kind.command.is_empty()) {
+            self.bench.ask(&kinds::fill(kind.command, name, uid), MINUTE)?;
+        }
+        self.strangers(name)?;
+        if let Some(login) = login {
+            let key = ["-i".to_owned(), login.key.to_string_lossy().into_owned()];
+            self.ssh(&login.user, &key)?;
+        }
+        self.settle()?;
+        self.judge_all(KINDS, account);
+        match login {
+            Some(login) => self.judge_all(LOGIN, (&login.user, uid)),
+            None => {
+                for kind in LOGIN {
+                    let why = "needs a key of a user of the product: `--login USER=FILE`".to_owned();
+                    self.class(kind.name, TrafficVerdict::NotShown, Vec::new(), vec![why]);
+                }
+            }
+        }
+        self.cost()?;
+        self.away(identities)?;
+        self.judge_all(AWAY, account);
+        self.full(identities, account)?;
+        self.chains(identities);
+        Ok(())
+    }
+
+    /// Whoever is not let in: a packet to a closed port, a person without a key, nobody's account.
+    fn strangers(&mut self, user: &str) -> Outcome<()> {
+        // The connection to QEMU opens; behind it the device's firewall says nothing.
+        let _ = std::net::TcpStream::connect(("127.0.0.1", self.ports.closed));
+        for user in [user, "stranger"] {
+            self.ssh(user, &[])?;
+        }
+        Ok(())
+    }
+
+    fn ssh(&self, user: &str, more: &[String]) -> Outcome<()> {
+        let port = self.ports.ssh.to_string();
+        let call = Call::new(tool("ssh")?)
+            .args(["-F", "none", "-p", &port, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
+            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(more)
+            .args([&format!("{user}@127.0.0.1"), "true"])
+            .limit(MINUTE * 2);
+        // Refused or not is what the records say.
+        let _ = call.run();
+        exec::check_interrupt()
+    }
+
+    /// The device's records; the oldest files first.
+    fn look(&mut self) -> Outcome<()> {
+        let folder = parameter(self.plan, "events", "folder");
+        let command = format!(
+            "for i in 9 8 7 6 5 4 3 2 1; do [ ! -e {folder}/events.jsonl.$i ] || cat {folder}/events.jsonl.$i; done; cat {folder}/events.jsonl"
+        );
+        let lines = self.bench.ask(&command, MINUTE * 3)?;
+        if let Err(why) = read(&lines, &mut self.device) {
+            self.class("every record has its facts", TrafficVerdict::Fail, Vec::new(), vec![why]);
+        }
+        Ok(())
+    }
+
+    /// Until the device has written what happened: an emulated one on a busy host takes its time.
+    fn quiet(&mut self) -> Outcome<()> {
+        let folder = parameter(self.plan, "events", "folder");
+        let command = format!("tail -n 1 {folder}/events.jsonl | cut -d , -f 1");
+        let deadline = Instant::now() + MINUTE * 6;
+        let mut before = Vec::new();
+        loop {
+            let now = self.bench.ask(&command, MINUTE)?;
+            if now == before || Instant::now() > deadline {
+                return Ok(());
+            }
+            before = now;
+            std::thread::sleep(Duration::from_secs(10));
+        }
+    }
+
+    /// Until what the device has recorded is at the collector, or it does not come.
+    fn settle(&mut self) -> Outcome<()> {
+        let folder = parameter(self.plan, "events", "folder");
+        self.quiet()?;
+        self.look()?;
+        let deadline = Instant::now() + MINUTE * 4;
+        let last = self.device.keys().next_back().copied().unwrap_or_default();
+        loop {
+            let sent = self.bench.ask(&format!("cat {folder}/forward/sent"), MINUTE)?;
+            let sent = sent.first().and_then(|line| line.parse::<u64>().ok()).unwrap_or_default();
+            if sent >= last || Instant::now() > deadline {
+                std::thread::sleep(Duration::from_secs(1));
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+
+    /// The collector goes; records wait; another one with a wrong name gets none; then it is back.
+    fn away(&mut self, identities: &EventIdentities) -> Outcome<()> {
+        self.collector.stop();
+        let before = self.collector.records().1.len();
+        for _ in 0..3 {
+            self.bench.ask("nft list tables", MINUTE)?;
+        }
+        self.collector.start(&identities.stranger)?;
+        std::thread::sleep(Duration::from_secs(25));
+        let got = self.collector.records().1.len() - before;
+        self.collector.stop();
+        let problems = if got == 0 { vec![] } else { vec![format!("it got {got} records")] };
+        self.verdict(
+            "a collector with another name gets no record",
+            vec![format!("{got} records")],
+            problems,
+        );
+        self.collector.start(&identities.collector)?;
+        self.settle()?;
+        let (path, lines) = self.collector.records();
+        let (seen, problems) = match collected(&path, &identities.seal) {
+            Ok(chain) if chain.gaps.is_empty() => {
+                let more = lines.len() - before;
+                (
+                    vec![format!(
+                        "{more} records came when it was back, in order and without a gap; {} came again",
+                        chain.repeats
+                    )],
+                    vec![],
+                )
+            }
+            Ok(chain) => (vec![], vec![format!("records are missing: {:?}", chain.gaps)]),
+            Err(why) => (vec![], vec![why]),
+        };
+        self.verdict("records wait while the collector is away", seen, problems);
+        Ok(())
+    }
+
+    /// Beyond the bound: what goes is told, and nothing else is missing.
+    fn full(&mut self, identities: &EventIdentities, account: (&str, u32)) -> Outcome<()> {
+        let number = |name: &str| parameter(self.plan, "events", name).parse::<u64>().unwrap_or(u64::MAX);
+        let bound = number("log_size").saturating_mul(number("logs").saturating_add(1));
+        if bound > FILLED {
+            let why =
+                format!("the records may grow to {bound} bytes; an emulated device is filled up to {FILLED}");
+            for kind in FULL {
+                self.class(kind.name, TrafficVerdict::NotShown, Vec::new(), vec![why.clone()]);
+            }
+            return Ok(());
+        }
+        self.collector.stop();
+        // Each writes one record of some 700 bytes, without a process of its own.
+        let count = bound / 600 + 50;
+        for _ in 0..count.div_ceil(50) {
+            let command =
+                "i=0; while [ $i -lt 50 ]; do : >/var/lib/fastness/bench; i=$((i + 1)); done; sleep 5";
+            self.bench.ask(command, MINUTE * 3)?;
+        }
+        self.quiet()?;
+        self.look()?;
+        self.collector.start(&identities.collector)?;
+        self.settle()?;
+        self.judge_all(FULL, account);
+        let (path, _) = self.collector.records();
+        let (seen, problems) = match collected(&path, &identities.seal) {
+            Ok(chain) if chain.unexplained.is_empty() => {
+                (vec![format!("missing: {:?}, as the device says", chain.gaps)], vec![])
+            }
+            Ok(chain) => {
+                (vec![], vec![format!("missing, and the device does not say so: {:?}", chain.unexplained)])
+            }
+            Err(why) => (vec![], vec![why]),
+        };
+        self.verdict("what the collector lacks is what the device says", seen, problems);
+        Ok(())
+    }
+
+    /// The chain at the collector, with its seals.
+    fn chains(&mut self, identities: &EventIdentities) {
+        let (path, _) = self.collector.records();
+        let (seen, problems) = match collected(&path, &identities.seal) {
+            Ok(chain) if chain.sealed_from == Some(1) => {
+                (vec![format!("{} records, sealed from the first on", chain.records)], vec![])
+            }
+            Ok(chain) => (vec![], vec![format!("sealed from record {:?} on, expected 1", chain.sealed_from)]),
+            Err(why) => (vec![], vec![why]),
+        };
+        self.verdict("chain and seals verify at the collector", seen, problems);
+    }
+
+    /// What the services cost while nothing happens.
+    fn cost(&mut self) -> Outcome<()> {
+        let command = format!("cost {}", SERVICES.join(" "));
+        let before = self.bench.ask(&command, MINUTE)?;
+        std::thread::sleep(REST);
+        let after = self.bench.ask(&command, MINUTE)?;
+        let (mut seen, mut processor, mut memory) = (Vec::new(), 0, 0);
+        for (name, used, held, seconds) in costs(&before, &after) {
+            let share = used / (seconds.max(1) * 1000);
+            processor += share;
+            memory += held;
+            seen.push(format!(
+                "{name}: {}.{} % of one processor, {} KiB",
+                share / 10,
+                share % 10,
+                held >> 10
+            ));
+        }
+        let mut problems = Vec::new();
+        if seen.len() != SERVICES.len() {
+            problems.push(format!("expected the cost of {}, found that of {}", SERVICES.len(), seen.len()));
+        }
+        if processor >= MAX_PROCESSOR || memory >= MAX_MEMORY {
+            problems.push(format!(
+                "expected less than 3 % of one processor and 40 MiB, found {processor} ‰ and {memory} bytes"
+            ));
+        }
+        seen.push(format!("together {}.{} % and {} KiB", processor / 10, processor % 10, memory >> 10));
+        self.verdict("the cost at rest is bounded", seen, problems);
+        Ok(())
+    }
+
+    fn judge_all(&mut self, kinds: &[Kind], account: (&str, u32)) {
+        let collected: BTreeSet<String> = self.collector.records().1.into_iter().collect();
+        for kind in kinds {
+            self.out.push(judge(kind, account, &self.plan.product.name, &self.device, &collected));
+        }
+    }
+
+    fn verdict(&mut self, kind: &str, seen: Vec<String>, problems: Vec<String>) {
+        let verdict = if problems.is_empty() { TrafficVerdict::Pass } else { TrafficVerdict::Fail };
+        self.class(kind, verdict, seen, problems);
+    }
+
+    fn class(&mut self, kind: &str, verdict: TrafficVerdict, seen: Vec<String>, problems: Vec<String>) {
+        self.out.push(EventClass { kind: kind.to_owned(), r#type: String::new(), verdict, seen, problems });
+    }
+}
+
+/// A parameter of a layer, as text.
+fn parameter(plan: &Plan, layer: &str, name: &str) -> String {
+    let layer = plan.layers.iter().find(|facts| facts.name == layer);
+    match layer.and_then(|facts| facts.parameters.get(name)) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+/// The chain of what a collector got.
+fn collected(path: &Path, seal: &SealKey) -> Result<Chain, String> {
+    let file = File::open(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
+    let mut verifier = Verifier::new(None).sealed(Some(seal.clone())).collected();
+    verifier.read("collected.jsonl", BufReader::new(file)).map_err(|e| e.to_string())?;
+    verifier.finish().map_err(|e| e.to_string())
+}
+
+/// Of each service: microseconds of processor time between two looks, bytes held at the second, seconds.
+fn costs(before: &[String], after: &[String]) -> Vec<(String, u64, u64, u64)> {
+    let read = |line: &String| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["cost", name, used, _, anon, uptime] = words.as_slice() else { return None };
+        let whole = uptime.split('.').next()?;
+        Some((
+            (*name).to_owned(),
+            used.parse::<u64>().ok()?,
+            anon.parse::<u64>().ok()?,
+            whole.parse::<u64>().ok()?,
+        ))
+    };
+    let first: Vec<_> = before.iter().filter_map(read).collect();
+    let then = after.iter().filter_map(read);
+    then.filter_map(|(name, used, held, at)| {
+        let (_, was, _, from) = first.iter().find(|(known, ..)| *known == name)?;
+        Some((name, used.saturating_sub(*was), held, at.saturating_sub(*from)))
+    })
+    .collect()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    fs::write(path, bytes).map_err(|e| Failure::io("write", path, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cost_is_what_was_used_between_two_looks() {
+        let line = |used: u64, at: &str| format!("cost auditd.service {used} 9000000 5000000 {at}");
+        let found = costs(&[line(1_000_000, "100.25")], &["noise".to_owned(), line(1_600_000, "160.9")]);
+        assert_eq!(found, [("auditd.service".to_owned(), 600_000, 5_000_000, 60)]);
+        assert!(costs(&[], &[line(1, "1.0")]).is_empty());
+    }
+}
