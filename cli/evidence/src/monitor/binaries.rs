@@ -12,13 +12,14 @@ const MAX_FILES: usize = 400;
 const MAX_TEXTS: usize = 20_000;
 /// Shortest and longest text that can be a path worth anything here.
 const TEXT_BYTES: std::ops::RangeInclusive<usize> = 4..=255;
-/// Where modules lie that PAM and the C library load by themselves, and who does.
-const LOADED: [(&str, &[&str]); 2] = [
-    ("/security/pam_", &["pam_start", "pam_authenticate"]),
-    (
-        "/libnss_",
-        &["getaddrinfo", "getgrnam", "getgrouplist", "getpwnam", "getpwnam_r", "getpwuid", "initgroups"],
-    ),
+/// Bytes of a configuration file that is looked into.
+const CONFIGURATION_LIMIT: usize = 256 << 10;
+/// Who loads modules of PAM by the files of `/etc/pam.d`.
+const PAM: [&str; 2] = ["pam_authenticate", "pam_start"];
+/// Who loads modules of the C library by `/etc/nsswitch.conf`.
+const NSS: [&str; 11] = [
+    "getaddrinfo", "getgrgid", "getgrnam", "getgrnam_r", "getgrouplist", "gethostbyname", "getpwnam", "getpwnam_r",
+    "getpwuid", "getpwuid_r", "initgroups",
 ];
 
 /// A program or library.
@@ -43,6 +44,9 @@ pub struct Binaries {
     pub scripts: BTreeSet<String>,
     /// Files that look like programs and could not be read as such, and why.
     pub broken: BTreeMap<String, String>,
+    /// Modules that configuration names, as `pam_unix.so` and `libnss_dns.so.2`.
+    pam: BTreeSet<String>,
+    nss: BTreeSet<String>,
 }
 
 /// A program with its libraries and what it starts.
@@ -64,7 +68,7 @@ impl Binaries {
     /// # Errors
     /// When a file of the root cannot be read.
     pub fn of(root: &Root) -> Result<Self, Unable> {
-        let mut found = Self::default();
+        let mut found = Self { nss: nss_modules(root)?, pam: pam_modules(root)?, ..Self::default() };
         for (path, node) in root.nodes() {
             let NodeKind::File(size) = node.kind else { continue };
             let library = path.contains(".so");
@@ -115,9 +119,7 @@ impl Binaries {
     fn library(&self, root: &Root, name: &str) -> Option<String> {
         let ending = format!("/{name}");
         let mut links = root.nodes().filter(|(path, _)| path.ends_with(&ending));
-        links.find_map(|(path, _)| {
-            root.resolve(path).map(|(real, _)| real).filter(|real| self.all.contains_key(real))
-        })
+        links.find_map(|(path, _)| root.resolve(path).map(|(real, _)| real).filter(|real| self.all.contains_key(real)))
     }
 
     /// A program with its libraries, the modules that these load by themselves, and the programs whose paths stand in
@@ -135,35 +137,69 @@ impl Binaries {
             if closure.files.len() > MAX_FILES {
                 return Err(format!("it is made of more than {MAX_FILES} files"));
             }
-            let binary =
-                self.all.get(&path).ok_or_else(|| format!("`{path}` is no program that can be read"))?;
+            let binary = self.all.get(&path).ok_or_else(|| format!("`{path}` is no program that can be read"))?;
             let imports = binary.imports.as_ref();
-            let imports =
-                imports.ok_or_else(|| format!("`{path}` is static: what it calls cannot be told"))?;
+            let imports = imports.ok_or_else(|| format!("`{path}` is static: what it calls cannot be told"))?;
             for name in binary.needed.iter().filter(|name| !table.is_c_library(name)) {
-                pending.push(
-                    self.library(root, name)
-                        .ok_or_else(|| format!("`{path}` needs `{name}`, which is missing"))?,
-                );
+                pending.push(self.library(root, name).ok_or_else(|| format!("`{path}` needs `{name}`, which is missing"))?);
             }
-            for (part, callers) in LOADED {
+            for (modules, callers) in [(&self.pam, &PAM[..]), (&self.nss, &NSS)] {
                 if callers.iter().any(|caller| imports.contains(*caller)) {
-                    pending.extend(self.all.keys().filter(|path| path.contains(part)).cloned());
+                    let named = |path: &&String| path.rsplit('/').next().is_some_and(|name| modules.contains(name));
+                    pending.extend(self.all.keys().filter(named).cloned());
                 }
             }
             let bytes = root.read(&path).map_err(|why| why.to_string())?.unwrap_or_default();
             let texts = texts(&bytes);
             if !table.of_kinds(&["spawn".to_owned()], imports).is_empty() {
                 let started = texts.iter().filter_map(|text| root.resolve(text)).map(|(real, _)| real);
-                pending
-                    .extend(started.filter(|real| self.all.get(real).is_some_and(|binary| binary.program)));
+                let started = started.filter(|real| !table.not_followed.contains(real));
+                pending.extend(started.filter(|real| self.all.get(real).is_some_and(|binary| binary.program)));
             }
+            closure.texts.extend(configured(root, &texts));
             closure.texts.extend(texts);
             closure.imports.extend(imports.iter().cloned());
             closure.by_file.insert(path, imports.clone());
         }
         Ok(closure)
     }
+}
+
+/// Paths in the files of `/etc` that these texts name.
+fn configured(root: &Root, texts: &BTreeSet<String>) -> BTreeSet<String> {
+    let named = texts.iter().filter(|text| text.starts_with("/etc/"));
+    let read = named.filter_map(|text| match root.resolve(text)? {
+        (_, node) if matches!(node.kind, NodeKind::File(_)) => root.read(text).ok().flatten(),
+        _ => None,
+    });
+    let read = read.filter(|bytes| bytes.len() <= CONFIGURATION_LIMIT && !image::elf::is_elf(bytes));
+    read.flat_map(|bytes| paths(&String::from_utf8_lossy(&bytes)).collect::<Vec<_>>()).collect()
+}
+
+/// Words of a text that are absolute paths.
+pub fn paths(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
+    let words = lines.flat_map(|line| line.split([' ', '\t', '=', ',', ':', '"', '\'']));
+    words.filter(|word| word.starts_with('/') && TEXT_BYTES.contains(&word.len())).map(str::to_owned).take(MAX_TEXTS)
+}
+
+/// `pam_unix.so` and the like, as the files of `/etc/pam.d` name them (pam.d(5)).
+fn pam_modules(root: &Root) -> Result<BTreeSet<String>, Unable> {
+    let mut modules = BTreeSet::new();
+    for name in root.list("/etc/pam.d") {
+        let text = root.read_text(&format!("/etc/pam.d/{name}"))?.unwrap_or_default();
+        let words = text.split_whitespace().filter_map(|word| word.rsplit('/').next());
+        modules.extend(words.filter(|word| word.starts_with("pam_") && word.ends_with(".so")).map(str::to_owned));
+    }
+    Ok(modules)
+}
+
+/// The modules of `/etc/nsswitch.conf` (nsswitch.conf(5)).
+fn nss_modules(root: &Root) -> Result<BTreeSet<String>, Unable> {
+    let text = root.read_text("/etc/nsswitch.conf")?.unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.split('#').next()?.split_once(':'));
+    let words = lines.flat_map(|(_, services)| services.split_whitespace());
+    Ok(words.map(|service| format!("libnss_{service}.so.2")).collect())
 }
 
 /// Texts of a file that begin like an absolute path, or are a single word.

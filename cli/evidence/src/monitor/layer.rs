@@ -150,20 +150,26 @@ fn checks(out: &mut String, monitoring: &Monitoring, name: &str, confined: &[&Sa
         keys.join(", "),
         cover.concat()
     );
-    if !confined.is_empty() {
-        let _ = write!(
-            out,
-            "  - id: monitor.sandbox\n    title: Services are confined to what their programs import\n    kind: all-of\n    with:\n      checks:\n"
-        );
-        for service in confined {
-            let lines: Vec<String> = service.given.iter().map(|given| quoted(&given.line)).collect();
-            let _ = writeln!(
-                out,
-                "        - {{kind: file-text, with: {{paths: [/etc/systemd/system/{}.d/50-{name}.conf], lines: [{}]}}}}",
-                service.unit,
-                lines.join(", ")
-            );
+    let one = |service: &&Sandbox| {
+        let lines: Vec<String> = service.given.iter().map(|given| quoted(&given.line)).collect();
+        let path = format!("/etc/systemd/system/{}.d/50-{name}.conf", service.unit);
+        format!("{{paths: [{path}], lines: [{}]}}", lines.join(", "))
+    };
+    let title = "Services are confined to what their programs import";
+    match confined {
+        [] => {}
+        [service] => {
+            let with = one(service);
+            let _ = writeln!(out, "  - id: monitor.sandbox\n    title: {title}\n    kind: file-text\n    with: {with}");
         }
+        services => {
+            let _ = writeln!(out, "  - id: monitor.sandbox\n    title: {title}\n    kind: all-of\n    with:\n      checks:");
+            for service in services {
+                let _ = writeln!(out, "        - {{kind: file-text, with: {}}}", one(service));
+            }
+        }
+    }
+    if !confined.is_empty() {
         out.push_str("    requirements: [\"CR 7.7\"]\n");
     }
     let _ = write!(

@@ -102,7 +102,12 @@ pub fn of(
         return Ok(made);
     }
     let closure = match binaries.closure(root, table, &programs) {
-        Ok(closure) => closure,
+        Ok(mut closure) => {
+            // What the unit itself names is used, too.
+            let own = service.values().chain(in_unit.values()).flatten();
+            closure.texts.extend(own.flat_map(|line| super::binaries::paths(line).collect::<Vec<_>>()));
+            closure
+        }
         Err(why) => {
             made.left_alone = why;
             return Ok(made);

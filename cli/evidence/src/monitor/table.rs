@@ -113,6 +113,8 @@ pub struct Table {
     /// Address families.
     pub families: Families,
     c_library: Vec<String>,
+    /// Programs whose start is a word to the running manager.
+    pub not_followed: BTreeSet<String>,
     /// Programs that change how the device is protected.
     pub administrative: BTreeSet<String>,
     /// System calls that few programs need.

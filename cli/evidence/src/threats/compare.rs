@@ -161,9 +161,8 @@ fn change(key: &str, before: Option<&ThreatState>, after: Option<&ThreatState>) 
 fn lost(old: &ThreatState, new: &ThreatState) -> Vec<String> {
     let counted = old.controls.iter().chain(&old.lessened_by).filter(|control| control.counts);
     let gone = counted.filter_map(|control| {
-        let ids = || control.checks.iter().map(|check| &check.check);
-        let now = new.controls.iter().chain(&new.lessened_by);
-        let now = now.clone().find(|one| one.checks.iter().map(|check| &check.check).eq(ids()));
+        let mut now = new.controls.iter().chain(&new.lessened_by);
+        let now = now.find(|one| one.title == control.title);
         match now {
             Some(now) if now.counts => None,
             Some(now) => {

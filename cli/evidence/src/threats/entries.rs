@@ -139,7 +139,10 @@ fn of_flow(plan: &Plan, protocols: &Protocols, flow: &Flow) -> Entry {
         .with("transport", &flow.transport)
         .with("path", path);
     let made = match tunnel {
-        Some(tunnel) => made.with("kind", &tunnel.kind),
+        Some(tunnel) => {
+            let name = flow.tunnel.as_deref().unwrap_or_default();
+            made.with("kind", &tunnel.kind).with("tunnel", name)
+        }
         None => made,
     };
     Entry { accepted: flow.accepted_risk.as_ref().map(Accepted::from), ..made }

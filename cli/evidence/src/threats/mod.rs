@@ -332,7 +332,7 @@ impl Judge<'_> {
     fn threat(&self, id: &str, threat: &Threat, entry: &Entry) -> ThreatState {
         let of = |controls: &[Control]| -> Vec<ControlState> {
             let meant = controls.iter().filter(|control| entry.is_meant(control.matches.as_ref()));
-            meant.map(|control| self.control(control)).collect()
+            meant.map(|control| self.control(control, entry)).collect()
         };
         let controls = of(&threat.controls);
         // Others may be there or not; what is not planned lessens nothing.
@@ -381,8 +381,9 @@ impl Judge<'_> {
         }
     }
 
-    fn control(&self, control: &Control) -> ControlState {
-        let checks: Vec<CheckState> = control.checks.iter().map(|id| self.check(id.as_str())).collect();
+    fn control(&self, control: &Control, entry: &Entry) -> ControlState {
+        let ids = control.checks.iter().flat_map(|id| self.planned(id.as_str(), entry));
+        let checks: Vec<CheckState> = ids.map(|id| self.check(&id)).collect();
         // Proofs are of a run: without one there is nothing to say of them.
         let proofs = control.proofs.iter().filter(|_| self.findings.is_some());
         let proofs: Vec<CheckState> = proofs.map(|id| self.proof(id.as_str())).collect();
@@ -395,6 +396,24 @@ impl Judge<'_> {
             checks,
             proofs,
         }
+    }
+
+    /// The checks that an id of the catalogue means: itself, or those that a layer made once for each interface,
+    /// tunnel or application, with its name behind the id: this entry point's, or all of them.
+    fn planned(&self, id: &str, entry: &Entry) -> Vec<String> {
+        let checks = &self.plan.checks;
+        if checks.contains_key(id) {
+            return vec![id.to_owned()];
+        }
+        let names = std::iter::once(&entry.name).chain(entry.attributes.get("tunnel"));
+        let own: Vec<String> =
+            names.map(|name| format!("{id}.{name}")).filter(|id| checks.contains_key(id)).collect();
+        if !own.is_empty() {
+            return own;
+        }
+        let prefix = format!("{id}.");
+        let all: Vec<String> = checks.keys().filter(|known| known.starts_with(&prefix)).cloned().collect();
+        if all.is_empty() { vec![id.to_owned()] } else { all }
     }
 
     fn check(&self, id: &str) -> CheckState {
