@@ -149,8 +149,10 @@ fn a_device_gets_its_key_its_chain_and_its_lists_where_the_layers_look() {
     let targets = [
         Target::Ipsec { folder: folder("ipsec") },
         Target::Openvpn { folder: folder("openvpn/uplink"), tls_crypt: key },
+        Target::Collector { folder: folder("forward") },
     ];
-    let items = items(&identity, End::Device, &targets).unwrap();
+    let mut items = items(&identity, End::Device, &targets).unwrap();
+    pki::provision::seal(&mut items, "log/events", "00000000000000000001 ab\n").unwrap();
     let bytes = archive(&items, 0).unwrap();
     assert_eq!(*bytes, *archive(&items, 0).unwrap());
     let mut found = Vec::new();
@@ -167,6 +169,10 @@ fn a_device_gets_its_key_its_chain_and_its_lists_where_the_layers_look() {
     let expected = [
         "755 lib/",
         "755 lib/fastness/",
+        "700 lib/fastness/forward/",
+        "600 lib/fastness/forward/ca.pem BEGIN CERTIFICATE",
+        "600 lib/fastness/forward/device.key BEGIN PRIVATE KEY",
+        "600 lib/fastness/forward/device.pem BEGIN CERTIFICATE",
         "700 lib/fastness/ipsec/",
         "700 lib/fastness/ipsec/private/",
         "600 lib/fastness/ipsec/private/device.pem BEGIN PRIVATE KEY",
@@ -185,6 +191,10 @@ fn a_device_gets_its_key_its_chain_and_its_lists_where_the_layers_look() {
         "600 lib/fastness/openvpn/uplink/device.key BEGIN PRIVATE KEY",
         "644 lib/fastness/openvpn/uplink/device.pem BEGIN CERTIFICATE",
         "600 lib/fastness/openvpn/uplink/tls-crypt-v2.key BEGIN OpenVPN tlscryptv2 client key",
+        "755 log/",
+        "700 log/events/",
+        "700 log/events/state/",
+        "600 log/events/state/seal 00000000000000000001 ab",
     ];
     assert_eq!(found, expected);
 }

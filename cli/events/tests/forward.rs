@@ -1,0 +1,208 @@
+//! What sends the records (templates/forward), run here against rsyslog over TLS.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::fs;
+use std::io::{BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use events::{Chain, Verifier};
+
+const NONE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A program that ends with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn template(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates").join(name)).unwrap()
+}
+
+fn openssl(folder: &Path, arguments: &[&str]) {
+    let run = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// A key and a certificate of the test's authority, `NAME.key` and `NAME.pem`.
+fn certify(folder: &Path, name: &str, host: &str, usage: &str) {
+    let (key, pem, extensions) = (format!("{name}.key"), format!("{name}.pem"), format!("{name}.ext"));
+    fs::write(folder.join(&extensions), format!("subjectAltName=DNS:{host}\nextendedKeyUsage={usage}\n")).unwrap();
+    let subject = format!("/CN={host}");
+    let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    openssl(folder, &[&["req", "-new", "-subj", &subject, "-keyout", &key, "-out", "request"], new.as_slice()].concat());
+    openssl(
+        folder,
+        &["x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", &extensions, "-out", &pem],
+    );
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    port: u16,
+    seq: u64,
+    prev: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        for sub in ["records/forward", "device", "run"] {
+            fs::create_dir_all(place.join(sub)).unwrap();
+        }
+        let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        openssl(place, &[&["req", "-x509", "-subj", "/CN=test", "-days", "30", "-keyout", "ca.key", "-out", "ca.pem"], new.as_slice()].concat());
+        certify(place, "device/device", "gw.example", "clientAuth");
+        certify(place, "good", "logs.example", "serverAuth");
+        certify(place, "other", "other.example", "serverAuth");
+        fs::copy(place.join("ca.pem"), place.join("device/ca.pem")).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self { folder, port, seq: 0, prev: NONE.to_owned() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Appends records as the device's program writes them.
+    fn record(&mut self, count: u64) {
+        use sha2::Digest as _;
+        let path = self.path("records/events.jsonl");
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        for _ in 0..count {
+            self.seq += 1;
+            let (seq, prev) = (self.seq, &self.prev);
+            let line = format!(
+                r#"{{"seq":{seq},"prev":"{prev}","clock":"synchronised","time":"2026-01-31T12:00:00Z","host":"gw","component":"sshd","type":"ssh.login","subject":"é","outcome":"failure","message":"a \"b\" \\ %s $(x)"}}"#
+            );
+            self.prev = sha2::Sha256::digest(&line).iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(file, "{line}").unwrap();
+        }
+    }
+
+    /// The collector with the plant's configuration and one of the certificates.
+    fn collector(&self, identity: &str) -> Ends {
+        let place = self.path(&format!("collector-{identity}"));
+        fs::create_dir_all(&place).unwrap();
+        for (from, to) in [("ca.pem", "ca.pem"), (&format!("{identity}.pem"), "peer.pem"), (&format!("{identity}.key"), "peer.key")] {
+            fs::copy(self.path(from), place.join(to)).unwrap();
+        }
+        let text = template("peer/collector.rsyslog.conf.hbs")
+            .replace("{{conf parameters.folder}}", place.to_str().unwrap())
+            .replace("{{conf network.collector.local_name}}", "gw.example")
+            .replace("{{network.collector.port}}\"", &format!("{}\" address=\"127.0.0.1\"", self.port));
+        let config = place.join("rsyslog.conf");
+        fs::write(&config, text).unwrap();
+        let child = Command::new("rsyslogd").args(["-n", "-iNONE", "-f"]).arg(&config).spawn().unwrap();
+        let ends = Ends(child);
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(start.elapsed() < PATIENCE, "rsyslog does not listen: is `rsyslog-openssl` installed?");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        ends
+    }
+
+    /// The device's program, three records a connection.
+    fn device(&self) -> Ends {
+        let text = template("forward/event-forward.sh.hbs")
+            .replace("{{sh parameters.records}}", self.path("records").to_str().unwrap())
+            .replace("{{sh network.collector.name}}", "logs.example")
+            .replace("{{sh network.collector.address}}", "127.0.0.1")
+            .replace("{{network.collector.port}}", &self.port.to_string())
+            .replace("{{parameters.batch}}", "3")
+            .replace("{{parameters.interval}}", "1")
+            .replace("{{parameters.retry}}", "1");
+        assert!(!text.contains("{{"), "a parameter that this test does not know");
+        let program = self.path("event-forward");
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let child = Command::new("sh")
+            .arg(program)
+            .env("RUNTIME_DIRECTORY", self.path("run"))
+            .env("CREDENTIALS_DIRECTORY", self.path("device"))
+            .stdout(Stdio::from(fs::OpenOptions::new().create(true).append(true).open(self.path("said")).unwrap()))
+            .spawn()
+            .unwrap();
+        Ends(child)
+    }
+
+    fn sent(&self) -> u64 {
+        let text = fs::read_to_string(self.path("records/forward/sent")).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    }
+
+    fn wait(&self, sent: u64) {
+        let start = Instant::now();
+        while self.sent() < sent {
+            assert!(start.elapsed() < PATIENCE, "only {} of {sent} were sent", self.sent());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn chain(&self, identity: &str) -> Result<Chain, String> {
+        let path = self.path(&format!("collector-{identity}/records.jsonl"));
+        let Ok(file) = fs::File::open(path) else { return Ok(Chain::default()) };
+        let mut verifier = Verifier::new(None).collected();
+        verifier.read("records.jsonl", BufReader::new(file)).map_err(|e| e.to_string())?;
+        verifier.finish().map_err(|e| e.to_string())
+    }
+}
+
+#[test]
+fn records_wait_for_the_right_collector_and_come_whole_and_in_order() {
+    for tool in ["rsyslogd", "socat", "openssl"] {
+        if Command::new(tool).arg("-h").output().is_err() {
+            assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{tool}` is not installed");
+            println!("SKIPPED: `{tool}` is not installed");
+            return;
+        }
+    }
+    let mut bench = Bench::new();
+    bench.record(4);
+    let device = bench.device();
+    // Nobody is there, then somebody with another name: nothing is sent.
+    let other = bench.collector("other");
+    std::thread::sleep(Duration::from_secs(4));
+    drop(other);
+    assert_eq!((bench.sent(), bench.chain("other").unwrap().records), (0, 0));
+    let good = bench.collector("good");
+    bench.wait(4);
+    // It goes; what comes meanwhile waits, over a rotation and a restart of the device's program.
+    drop(good);
+    bench.record(5);
+    std::thread::sleep(Duration::from_secs(2));
+    drop(device);
+    fs::rename(bench.path("records/events.jsonl"), bench.path("records/events.jsonl.1")).unwrap();
+    bench.record(5);
+    let _good = bench.collector("good");
+    let _device = bench.device();
+    bench.wait(14);
+    std::thread::sleep(Duration::from_secs(1));
+    let chain = bench.chain("good").unwrap();
+    assert_eq!((chain.records, chain.first, chain.gaps.len()), (14, 1, 0), "{chain:?}");
+    let said = fs::read_to_string(bench.path("said")).unwrap();
+    assert!(said.contains("the collector logs.example cannot be reached, records wait"), "{said}");
+    assert!(said.contains("the collector logs.example has what was waiting"), "{said}");
+    // What was dropped before it was sent: the rest goes on behind the gap.
+    drop(_good);
+    bench.record(2);
+    fs::remove_file(bench.path("records/events.jsonl")).unwrap();
+    bench.record(3);
+    let _good = bench.collector("good");
+    bench.wait(19);
+    std::thread::sleep(Duration::from_secs(1));
+    let chain = bench.chain("good").unwrap();
+    assert_eq!((chain.gaps, chain.unexplained), (vec![(15, 16)], vec![(15, 16)]));
+}
