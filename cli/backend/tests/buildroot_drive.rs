@@ -109,6 +109,28 @@ fn a_package_that_fails_is_named_and_the_next_run_goes_on() {
 }
 
 #[test]
+fn host_tools_that_buildroot_misses_are_named_before_anything_is_fetched() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::new();
+    fs::write(
+        fake.path("configure-fails"),
+        "You must install 'cpio' on your build machine\nYou must install 'rsync' on your build machine\nmake[1]: *** [support/dependencies/dependencies.mk:27: dependencies] Error 1\n",
+    )
+    .expect("written");
+    let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");
+    let text = failure.to_string();
+    assert_eq!(
+        (failure.status, failure.diagnostics[0].code.as_str()),
+        (ExitStatus::Environment, "missing-tool")
+    );
+    assert!(text.contains("host tools that are not installed: `cpio`, `rsync`"), "{text}");
+    assert!(text.contains("apt install cpio rsync"), "{text}");
+    assert_eq!(fake.count("all"), 0);
+}
+
+#[test]
 fn a_symbol_that_is_lost_stops_before_anything_is_built() {
     let fake = Fake::with("DROP = BR2_PACKAGE_AUDIT=");
     let failure = build(&fake.plan, &fake.options(), &NoProgress).expect_err("a failure");

@@ -85,7 +85,7 @@ fn mirrors_downloads_and_ccache_of_this_machine_reach_make() {
     };
     let said = last(Machine { ccache: Ccache::Shared, ..fake.machine() }, false);
     let shared = fake.path("cache").canonicalize().expect("a folder").join("buildroot-ccache");
-    assert!(said.ends_with(&format!("only= site= ccache={}", shared.display())), "{said}");
+    assert!(said.ends_with(&format!("only= site= ccache={} jlevel=2", shared.display())), "{said}");
     let machine = Machine {
         downloads: Some(fake.path("dl")),
         ccache: Ccache::In(fake.path("objects")),
@@ -95,13 +95,36 @@ fn mirrors_downloads_and_ccache_of_this_machine_reach_make() {
     let folder = fake.folder.path().canonicalize().expect("a folder");
     let place = folder.display();
     let said = last(machine.clone(), false);
-    let expected = format!("dl={place}/dl only= site=https://mirror.example/dl ccache={place}/objects");
+    let expected =
+        format!("dl={place}/dl only= site=https://mirror.example/dl ccache={place}/objects jlevel=2");
     assert_eq!(said, expected);
     let said = last(machine, true);
     assert!(said.contains("only=y site=https://mirror.example/dl"), "{said}");
     // None of it configured anything anew but ccache itself.
     assert_eq!(fake.count("defconfig"), 1);
-    assert!(last(fake.machine(), false).ends_with("ccache="));
+    assert!(last(fake.machine(), false).ends_with("ccache= jlevel=2"));
+}
+
+#[test]
+fn jobs_bound_what_takes_no_part_in_makes_own_count_unless_a_symbol_says_so() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Fake::with("LOCAL = BR2_JLEVEL=");
+    let last = |options: BuildOptions| {
+        built(&fake, &options);
+        let calls = fs::read_to_string(fake.work().join("output/calls")).expect("calls");
+        calls.lines().rfind(|line| line.starts_with("dl=")).expect("a call").to_owned()
+    };
+    assert!(last(BuildOptions { jobs: 3, ..fake.options() }).ends_with(" jlevel=3"));
+    // Another number configures nothing anew.
+    assert!(last(BuildOptions { jobs: 1, ..fake.options() }).ends_with(" jlevel=1"));
+    assert_eq!(fake.count("defconfig"), 1);
+    let file = fake.path("local.config");
+    fs::write(&file, "BR2_JLEVEL=7\n").expect("written");
+    let machine = Machine { symbols: Some(file), ..fake.machine() };
+    // Not on make's command line: the symbol of the configuration holds.
+    assert!(last(BuildOptions { buildroot: machine, ..fake.options() }).ends_with(" jlevel="));
 }
 
 #[test]

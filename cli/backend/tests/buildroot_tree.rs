@@ -23,19 +23,23 @@ const BOARDS: [&str; 2] = ["qemu-aarch64", "qemu-arm"];
 /// The example that is shipped on every board, and those with tunnels.
 const EXAMPLES: [&str; 3] = ["cell-gateway", "plc-gateway", "pump-station"];
 
+/// What is off unless a product asks for it, as one more variant of the example: the folder's name, and what is asked.
+const OPTIONAL: (&str, &str) =
+    ("cell-gateway-optional", "\nlayers: {events: {}}\nsigning: {algorithm: \"sha384,ecdsa384\"}\n");
+
 fn plan() -> Plan {
-    plan_for(EXAMPLES[0], BOARDS[0])
+    plan_for(EXAMPLES[0], BOARDS[0], "")
 }
 
-/// An example on a board, which its product need not list.
-fn plan_for(example: &str, board: &str) -> Plan {
+/// An example on a board, which its product need not list, with more behind it.
+fn plan_for(example: &str, board: &str, more: &str) -> Plan {
     let example = top().join(format!("examples/{example}/product.yaml"));
     let text = fs::read_to_string(&example).expect("the example");
     let listed = format!("\nboards: [{}]\n", BOARDS[0]);
     assert!(text.contains(&listed), "the example lists other boards");
     let folder = tempfile::tempdir().expect("a folder");
     let product = folder.path().join("product.yaml");
-    fs::write(&product, text.replace(&listed, &format!("\nboards: [{board}]\n"))).expect("written");
+    fs::write(&product, text.replace(&listed, &format!("\nboards: [{board}]\n")) + more).expect("written");
     let library = Library::built_in(product.parent());
     let choice = Choice { backend: Some(Backend::Buildroot), series: None };
     spec::load_as(&library, &product, None, choice).unwrap_or_else(|failure| panic!("{failure}"))
@@ -47,8 +51,8 @@ fn tree() -> Tree {
 
 /// What this backend decides of the tree: without the lines of layers, which move with every edit,
 /// and without the contents of the plan's files, which are compared with the plan itself.
-fn tree_of_the_backend(example: &str, board: &str) -> Tree {
-    let mut plan = plan_for(example, board);
+fn tree_of_the_backend(example: &str, board: &str, more: &str) -> Tree {
+    let mut plan = plan_for(example, board, more);
     let buildroot = plan.buildroot.iter_mut().map(|facts| &mut facts.symbols);
     for kconfig in [&mut plan.linux, &mut plan.uboot].into_iter().chain(buildroot) {
         let origins = kconfig.symbols.values_mut().flat_map(|asked| &mut asked.origins);
@@ -60,6 +64,8 @@ fn tree_of_the_backend(example: &str, board: &str) -> Tree {
         let in_image = path.split_once("/overlay").map(|(_, path)| path);
         match node {
             Node::File(_) if in_image.is_some_and(|path| plan.files.contains_key(path)) => {}
+            // The layer's own file, which a test of its own compares.
+            Node::File(_) if path.ends_with(".patch") => {}
             Node::File(text) => tree.file(path, text),
             Node::Script(text) => tree.script(path, text),
             Node::Link(target) => tree.link(path, target),
@@ -113,10 +119,13 @@ fn first_difference(committed: Option<&Node>, made: &Node) -> String {
 fn the_trees_of_the_examples_are_the_committed_ones() {
     let shipped = Library::built_in(None).names(spec::library::Area::Boards).expect("boards");
     assert_eq!(shipped.into_iter().collect::<Vec<_>>(), BOARDS, "a board without a committed tree");
-    let cases = BOARDS.map(|board| (EXAMPLES[0], board)).into_iter().chain([(EXAMPLES[1], BOARDS[0])]);
-    for (example, board) in cases {
-        let golden = golden(example, board);
-        let tree = tree_of_the_backend(example, board);
+    let cases = BOARDS
+        .map(|board| (EXAMPLES[0], board, ""))
+        .into_iter()
+        .chain([(EXAMPLES[1], BOARDS[0], ""), (EXAMPLES[0], BOARDS[0], OPTIONAL.1)]);
+    for (example, board, more) in cases {
+        let golden = golden(if more.is_empty() { example } else { OPTIONAL.0 }, board);
+        let tree = tree_of_the_backend(example, board, more);
         if std::env::var_os("FASTNESS_UPDATE_GOLDEN").is_some() {
             tree.bring_to(&golden).unwrap_or_else(|failure| panic!("{failure}"));
         }
@@ -133,6 +142,22 @@ fn the_trees_of_the_examples_are_the_committed_ones() {
             committed.keys().filter(|path| !tree.nodes().contains_key(*path)).collect();
         assert!(strays.is_empty(), "no longer generated: {strays:?}");
     }
+}
+
+/// `BR2_GLOBAL_PATCH_DIR`: U-Boot gets the verifier of ECDSA from the layer's own file, and only where it is asked for.
+#[test]
+fn the_patches_of_layers_are_where_buildroot_looks_for_them() {
+    let patch = "patches/uboot/0001-ecdsa-software.patch";
+    let file = top().join("layers/ecdsa/uboot/0001-ecdsa-software.patch");
+    let layer = fs::read_to_string(file).expect("the layer's patch");
+    let with = tree_of(&plan_for(EXAMPLES[0], BOARDS[0], OPTIONAL.1)).expect("a tree");
+    assert_eq!(with.nodes().get(patch), Some(&Node::File(layer)));
+    assert!(!tree().nodes().contains_key(patch));
+    let Some(Node::File(defconfig)) = with.nodes().get("configs/cell-gateway_qemu-aarch64_defconfig") else {
+        panic!("no defconfig")
+    };
+    let folder = "BR2_GLOBAL_PATCH_DIR=\"$(BR2_EXTERNAL_CELL_GATEWAY_PATH)/patches\"";
+    assert!(defconfig.contains(folder), "{defconfig}");
 }
 
 #[test]
@@ -174,7 +199,7 @@ fn every_asked_symbol_is_in_the_defconfig_or_known_to_be_implied() {
 }
 
 fn asked_symbols_of(board: &str) {
-    let plan = plan_for(EXAMPLES[0], board);
+    let plan = plan_for(EXAMPLES[0], board, "");
     let facts = plan.buildroot.as_ref().expect("a plan for Buildroot");
     let tree = tree_of(&plan).unwrap_or_else(|failure| panic!("{failure}"));
     let path = format!("configs/cell-gateway_{board}_defconfig");

@@ -49,6 +49,60 @@ fn every_package_of_every_shipped_layer_has_a_meaning() {
     assert_eq!(facts.symbols.symbols["BR2_FASTNESS_BOARD"].value, "\"qemu-aarch64\"");
 }
 
+/// What a product asks for on top: each layer that is not on by itself, with all that it needs.
+const OPTIONAL: &str = "\nlayers: {events: {}}\nsigning: {algorithm: \"sha384,ecdsa384\"}\n";
+
+#[test]
+fn the_layers_of_every_product_mean_something_to_buildroot() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for layer in Library::built_in(None).names(Area::Layers).expect("layers") {
+        let file = top.join(format!("layers/{layer}/layer.yaml"));
+        let text = std::fs::read_to_string(file).expect("a layer");
+        let Some((_, section)) = text.split_once("\npackages:\n") else { continue };
+        let asks = section.lines().take_while(|line| line.starts_with("  "));
+        let names = asks.filter_map(|line| line.trim().strip_prefix("- {name: ")?.split([',', '}']).next());
+        for package in names {
+            let path = format!("packages/{package}.yaml");
+            let found = Library::built_in(None).read(Area::Buildroot, &path).expect("readable");
+            assert!(found.is_some(), "the layer `{layer}` asks for `{package}`: no buildroot/{path}");
+        }
+    }
+    let plan = load(OPTIONAL).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(["events", "ecdsa"].iter().all(|name| plan.layers.iter().any(|layer| layer.name == *name)));
+    assert_eq!(plan.uboot.symbols["ECDSA_SOFTWARE"].value, "y");
+    let origin =
+        &plan.buildroot.expect("a plan for Buildroot").symbols.symbols["BR2_PACKAGE_RSYSLOG"].origins[0];
+    assert_eq!(origin.who, "layer events");
+}
+
+/// Debian and Buildroot put rsyslog's parts into other folders: what goes in one may be all in the other.
+#[test]
+fn what_rsyslog_loads_is_never_removed() {
+    let plan = load(OPTIONAL).unwrap_or_else(|failure| panic!("{failure}"));
+    let spec::plan::FilePlan::File { content, .. } = &plan.files["/etc/rsyslog.conf"].value else {
+        panic!("no settings")
+    };
+    let loaded = content.split("module(load=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    // And what its core loads by itself, for `net` and for the rules' regular expressions.
+    let parts: Vec<&str> = loaded.chain(["lmnet", "lmregexp", "lmzlibw"]).collect();
+    assert_eq!(parts, ["imjournal", "imfile", "mmutf8fix", "omprog", "lmnet", "lmregexp", "lmzlibw"]);
+    for part in parts {
+        let file = format!("/usr/lib/rsyslog/{part}.so");
+        for pattern in plan.removals.keys() {
+            let whole = pattern.trim_end_matches("/**");
+            let inside =
+                file.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let starts = pattern.split_once('*').is_some_and(|(start, end)| {
+                file.starts_with(start)
+                    && file[start.len()..].ends_with(end)
+                    && !file[start.len()..].contains('/')
+            });
+            assert!(!inside && !starts, "`{pattern}` takes out `{file}`");
+        }
+    }
+    assert!(plan.removals.contains_key("/usr/lib/rsyslog/imtcp.so"));
+}
+
 /// An option that only the suite's OpenSSH knows keeps every other from starting.
 #[test]
 fn what_only_one_backend_has_is_asked_of_that_one() {

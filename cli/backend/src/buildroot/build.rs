@@ -31,6 +31,7 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
     let root = options.cache.canonicalize().map_err(|e| Failure::io("open", &options.cache, &e))?;
     source::usable(&root)?;
+    options.buildroot.check()?;
     let cache = Cache::new(&root);
     let log = |name: &str| options.out.join("logs").join(format!("{name}.log"));
     let (tree, version) = buildroot_tree(plan, options, &cache, &log("buildroot-fetch"), progress)?;

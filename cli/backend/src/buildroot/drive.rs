@@ -1,15 +1,18 @@
 //! Runs Buildroot's makefile to build: what it may fetch, how wide it runs, what it tells meanwhile.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use diag::{Failure, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 
 use super::configure::{Place, make};
 use super::log;
 use super::machine::{self, Ccache};
 use crate::{BuildOptions, Cache, Progress, follow};
 
+/// With less room than this, bytes, nothing is built.
+const LITTLE: u64 = 1 << 20;
 /// A whole build on a slow machine.
 const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -57,9 +60,40 @@ pub fn run(
     if options.offline {
         call = call.arg("BR2_PRIMARY_SITE_ONLY=y");
     }
+    // Ninja and cargo take no part in make's own count: they get theirs by this symbol, whose default
+    // is one more than the machine has processors. Source: Buildroot `package/Makefile.in`.
+    if has("BR2_JLEVEL=0") {
+        call = call.arg(format!("BR2_JLEVEL={}", options.jobs));
+    }
     if rustix::process::geteuid().is_root() {
         call = call.env("FORCE_UNSAFE_CONFIGURE", "1");
     }
     let result = follow::run(&call, place.log, log::doing, progress);
-    result.map_err(|whole| log::failure(place.log, &follow::end_of(place.log), whole))
+    result.map_err(|whole| {
+        let failure = log::failure(place.log, &follow::end_of(place.log), whole);
+        if failure.diagnostics.iter().all(|d| d.code == "package-failed") {
+            without_room(failure, &[place.log, place.output])
+        } else {
+            failure
+        }
+    })
+}
+
+/// A log that had no room for its last words does not say why make ended.
+fn without_room(mut failure: Failure, paths: &[&Path]) -> Failure {
+    let room = |path: &Path| {
+        rustix::fs::statvfs(path).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+    };
+    let full = paths.iter().map(|path| (path, room(path))).find(|(_, room)| *room < LITTLE);
+    if let Some((path, room)) = full {
+        failure.status = ExitStatus::Environment;
+        if let Some(last) = failure.diagnostics.last_mut() {
+            last.code = log::NO_SPACE.to_owned();
+            last.message.push_str(": the disk is full");
+        }
+        failure = failure
+            .note(format!("the file system of `{}` has {} KiB left", path.display(), room >> 10))
+            .hint("make room there, then run the same command again to go on where it stopped");
+    }
+    failure
 }

@@ -84,6 +84,19 @@ impl Machine {
         self.downloads.as_deref().map(folder).transpose()
     }
 
+    /// Whether Buildroot can work with what this machine names: told before any work.
+    ///
+    /// # Errors
+    /// As [`Self::download_folder`] and [`Self::mirror`], and for ccache's folder.
+    pub fn check(&self) -> Outcome<()> {
+        self.download_folder()?;
+        self.mirror()?;
+        if let Ccache::In(objects) = &self.ccache {
+            folder(objects)?;
+        }
+        Ok(())
+    }
+
     /// The mirror, checked: it gets onto make's command line.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub(crate) mod defconfig;
 mod drive;
 mod generate;
 mod hand_over;
+mod host_tools;
 mod local_changes;
 mod log;
 mod machine;

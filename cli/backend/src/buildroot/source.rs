@@ -78,19 +78,22 @@ pub fn open(tree: &Path, facts: &BuildrootFacts) -> Outcome<(PathBuf, Version)> 
     Ok((tree, version))
 }
 
+/// What make, a shell or the linker's options (`-Wl,-rpath,…`) split or expand.
+const SPECIAL: &str = "$#:%\\\"'`&|;<>()[]{}*?!,~";
+
 /// Refuses a path that Buildroot's makefiles would split or expand.
 ///
 /// # Errors
 /// When it holds a space, or a character that make or a shell expands.
 pub fn usable(path: &Path) -> Outcome<()> {
     let text = path.to_string_lossy();
-    match text.chars().find(|c| c.is_whitespace() || "$#:%\\\"'".contains(*c)) {
+    match text.chars().find(|c| c.is_whitespace() || SPECIAL.contains(*c)) {
         None => Ok(()),
         Some(found) => Err(Failure::error(
             ExitStatus::Input,
             "unusable-path",
             format!(
-                "Buildroot cannot work in `{text}`: the path holds `{found}`, which make splits or expands"
+                "Buildroot cannot work in `{text}`: the path holds `{found}`, which make, a shell or the linker splits or expands"
             ),
         )
         .hint(
@@ -138,9 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn a_path_with_a_space_is_refused() {
-        usable(Path::new("/srv/build-root_1.2/x")).unwrap();
+    fn a_path_that_make_or_a_shell_takes_apart_is_refused_with_the_character() {
+        // What CI systems and people name their folders.
+        for good in ["/srv/build-root_1.2/x", "/var/ci/workspace@2", "/srv/a+b=c/é"] {
+            usable(Path::new(good)).unwrap();
+        }
         let text = usable(Path::new("/srv/my build")).unwrap_err().to_string();
-        assert!(text.contains("Buildroot cannot work in `/srv/my build`"), "{text}");
+        assert!(text.contains("Buildroot cannot work in `/srv/my build`: the path holds ` `"), "{text}");
+        for bad in ["tab\t", "a(b", "a;b", "a&b", "a,b", "a$b", "a'b", "a*b", "a~b", "a:b"] {
+            let text = usable(&Path::new("/srv").join(bad)).unwrap_err().to_string();
+            assert!(text.contains("which make, a shell or the linker splits or expands"), "{text}");
+        }
     }
 }

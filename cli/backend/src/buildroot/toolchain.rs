@@ -285,6 +285,7 @@ pub fn configured(
     let Some(path) = text("BR2_TOOLCHAIN_EXTERNAL_PATH").filter(|path| custom && !path.contains('$')) else {
         return Ok(None);
     };
+    usable(Path::new(path))?;
     let prefix = text("BR2_TOOLCHAIN_EXTERNAL_CUSTOM_PREFIX").filter(|prefix| !prefix.contains('$'));
     let toolchain = Toolchain::probe(Path::new(path), prefix, log)?;
     toolchain.fits(plan, facts)?;

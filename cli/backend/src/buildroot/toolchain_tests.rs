@@ -154,6 +154,9 @@ fn a_toolchain_of_a_file_of_symbols_is_asked_too() {
     config.insert("BR2_TOOLCHAIN_EXTERNAL_CUSTOM_PREFIX".into(), "\"other\"".into());
     let text = configured(&plan, facts, &config, &log).unwrap_err().to_string();
     assert!(text.contains("it has no `bin/other-gcc`"), "{text}");
+    config.insert("BR2_TOOLCHAIN_EXTERNAL_PATH".into(), "\"/opt/my tools\"".into());
+    let text = configured(&plan, facts, &config, &log).unwrap_err().to_string();
+    assert!(text.contains("Buildroot cannot work in `/opt/my tools`: the path holds ` `"), "{text}");
     config.remove("BR2_TOOLCHAIN_EXTERNAL_CUSTOM");
     assert!(configured(&plan, facts, &config, &log).unwrap().is_none());
 }

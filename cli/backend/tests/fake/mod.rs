@@ -56,12 +56,13 @@ all:
 	@$(if $(FIT),printf '\320\015\376\355' > $(O)/images/Image)
 	@cp $(BOARD)/overlay.txt $(O)/build/fastness-overlay.txt
 	@mkdir -p $(O)/target/usr/lib; echo VERSION=2026.02.3-1-gabcdef-dirty > $(O)/target/usr/lib/os-release
-	@echo dl=$(BR2_DL_DIR) only=$(BR2_PRIMARY_SITE_ONLY) site=$(BR2_PRIMARY_SITE) ccache=$(BR2_CCACHE_DIR) >> $(O)/calls
+	@echo dl=$(BR2_DL_DIR) only=$(BR2_PRIMARY_SITE_ONLY) site=$(BR2_PRIMARY_SITE) ccache=$(BR2_CCACHE_DIR) jlevel=$(BR2_JLEVEL) >> $(O)/calls
 defconfig:
 	@echo defconfig >> $(O)/calls
 	@cp $(BR2_DEFCONFIG) $(O)/was_defconfig
 	@echo 'BR2_DL_DIR="$$(TOPDIR)/dl"' > $(O)/.config.new
 	@echo 'BR2_CCACHE_DIR="$$(HOME)/.buildroot-ccache"' >> $(O)/.config.new
+	@grep -q BR2_JLEVEL $(BR2_DEFCONFIG) || echo BR2_JLEVEL=0 >> $(O)/.config.new
 	@$(if $(LOCAL),grep -e $(LOCAL) $(BR2_DEFCONFIG) >> $(O)/.config.new || :)
 	@$(call as_config,,buildroot) | $(if $(DROP),grep -v $(DROP),cat) >> $(O)/.config.new
 	@(echo; cat $(O)/.config.new) > $(O)/.config

@@ -161,7 +161,7 @@ fn an_interrupted_build_leaves_a_tree_that_goes_on() {
 }
 
 /// A second board of the product, the twin of the first.
-fn second_board(place: &Place) {
+pub(crate) fn second_board(place: &Place) {
     let board =
         std::fs::read_to_string(crate::support::top().join("boards/qemu-aarch64/board.yaml")).unwrap();
     fs::create_dir_all(place.path("boards/twin")).unwrap();

@@ -6,6 +6,7 @@ mod analyze;
 mod bad_input;
 mod broken_builds;
 mod buildroot;
+mod buildroot_builds;
 mod definitions;
 mod documents;
 mod elsewhere;
