@@ -10,7 +10,7 @@ use crate::sshd::Config;
 pub(super) const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
 
 /// Files that are compared whole, without comments and blank lines.
-const POLICY: [&str; 42] = [
+const POLICY: [&str; 43] = [
     "/etc/audit/auditd.conf",
     "/etc/bash.bashrc",
     "/etc/chrony.conf",
