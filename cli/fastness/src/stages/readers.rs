@@ -123,7 +123,9 @@ fn request(identity: &str, role: Role, names: &[String], algorithm: Algorithm) -
 /// The first certificate of a chain in PEM.
 fn der(chain: &str) -> Outcome<Vec<u8>> {
     use x509_cert::der::{DecodePem as _, Encode as _};
-    let certificate = x509_cert::Certificate::from_pem(chain.as_bytes()).and_then(|found| found.to_der());
+    const END: &str = "-----END CERTIFICATE-----\n";
+    let first = chain.find(END).map_or(chain, |at| &chain[..at + END.len()]);
+    let certificate = x509_cert::Certificate::from_pem(first.as_bytes()).and_then(|found| found.to_der());
     certificate.map_err(|e| {
         Failure::error(diag::ExitStatus::Internal, "broken-certificate", e.to_string())
             .hint("tell this to the project")
