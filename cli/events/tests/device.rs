@@ -135,7 +135,13 @@ fn what_a_collector_had_not_got_before_it_went_is_recorded() {
     run(&program, &lines);
     let said: Vec<String> = ["events.jsonl.2", "events.jsonl.1", "events.jsonl"]
         .iter()
-        .flat_map(|name| fs::read_to_string(folder.path().join(name)).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|name| {
+            fs::read_to_string(folder.path().join(name))
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
         .filter(|line| line.contains("log.unforwarded"))
         .collect();
     let (_, first) = said[0].split_once("records 5 to ").unwrap_or_else(|| panic!("{said:?}"));

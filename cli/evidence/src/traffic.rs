@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use record::{EventClass, Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict};
+use record::{
+    EventClass, Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
+};
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
 const TITLES: [(&str, &str); 6] = [
@@ -200,7 +202,10 @@ mod tests {
         };
         traffic.events.push(class("a mount", TrafficVerdict::Pass, ""));
         let found = of(&traffic, "traffic.events");
-        assert_eq!((found.verdict, found.parts[0].id.as_str()), (Verdict::Pass, "traffic.events:a mount (audit.mount)"));
+        assert_eq!(
+            (found.verdict, found.parts[0].id.as_str()),
+            (Verdict::Pass, "traffic.events:a mount (audit.mount)")
+        );
         traffic.events.push(class("a login", TrafficVerdict::Fail, "the device has no record"));
         let found = of(&traffic, "traffic.events");
         assert_eq!(found.verdict, Verdict::Fail);

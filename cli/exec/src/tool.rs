@@ -67,7 +67,11 @@ pub const TOOLS: &[Tool] = &[
     Tool { program: "rsyslogd", purpose: "is the collector in the proof of the events", package: "rsyslog" },
     SETPRIV,
     Tool { program: "socat", purpose: "leads a device under test to its collector", package: "socat" },
-    Tool { program: "ssh", purpose: "logs in, or tries to, in the proof of the events", package: "openssh-client" },
+    Tool {
+        program: "ssh",
+        purpose: "logs in, or tries to, in the proof of the events",
+        package: "openssh-client",
+    },
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
     Tool { program: "xxd", purpose: "U-Boot's default environment", package: "xxd" },

@@ -108,7 +108,15 @@ fn judge(disk_sha256: String, interfaces: Vec<TrafficInterface>) -> TrafficRecor
             "{pass} classes of probes pass, {fail} fail, {not_run} are not proved; {unasked} kinds of frames were sent unasked"
         )
     };
-    TrafficRecord { schema_version: 1, disk_sha256, passed, summary, interfaces, tunnels: Vec::new(), events: Vec::new() }
+    TrafficRecord {
+        schema_version: 1,
+        disk_sha256,
+        passed,
+        summary,
+        interfaces,
+        tunnels: Vec::new(),
+        events: Vec::new(),
+    }
 }
 
 #[cfg(test)]

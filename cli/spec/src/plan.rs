@@ -14,8 +14,8 @@ mod network;
 mod yocto;
 
 pub use network::{
-    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy, Surface,
-    TunnelFacts, ZoneFacts,
+    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy,
+    Surface, TunnelFacts, ZoneFacts,
 };
 pub use yocto::{
     YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,

@@ -360,8 +360,10 @@ fn with_collector(conduit: &str, logging: &str) -> String {
     product + logging
 }
 
-const LOGS: &str = "  - {name: logs, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: r}\n";
-const COLLECTOR: &str = "logging: {collector: {name: logs.plant.example, address: 192.0.2.40, service: logs}}\n";
+const LOGS: &str =
+    "  - {name: logs, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: r}\n";
+const COLLECTOR: &str =
+    "logging: {collector: {name: logs.plant.example, address: 192.0.2.40, service: logs}}\n";
 
 #[test]
 fn a_collector_needs_its_conduit_and_tls() {
@@ -385,7 +387,10 @@ fn a_collector_needs_its_conduit_and_tls() {
     let (kind, ..) = code(&LOGS.replace("192.0.2.40", "192.0.2.41"), COLLECTOR);
     assert_eq!(kind, "unreachable-collector");
     let (kind, message, hint) = code(LOGS, &COLLECTOR.replace("service: logs", "service: ntp"));
-    assert_eq!((kind.as_str(), message.as_str()), ("wrong-protocol", "the service `ntp` of the collector does not speak `syslog-tls`"));
+    assert_eq!(
+        (kind.as_str(), message.as_str()),
+        ("wrong-protocol", "the service `ntp` of the collector does not speak `syslog-tls`")
+    );
     assert!(hint.contains("records leave the device in TLS only"), "{hint}");
     let (kind, ..) = code(LOGS, &COLLECTOR.replace("service: logs", "service: log"));
     assert_eq!(kind, "unknown-service");

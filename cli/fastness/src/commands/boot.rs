@@ -65,9 +65,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         let classes = stages::prove_events(&built, login.as_ref(), &steps)?;
         drop(steps);
         output.result(&classes, |_| events_text(&classes));
-        let good = |class: &EventClass| {
-            matches!(class.verdict, TrafficVerdict::Pass | TrafficVerdict::NotShown)
-        };
+        let good =
+            |class: &EventClass| matches!(class.verdict, TrafficVerdict::Pass | TrafficVerdict::NotShown);
         return Ok(if classes.iter().all(good) { ExitStatus::Success } else { ExitStatus::Proof });
     }
     if arguments.network {

@@ -74,8 +74,10 @@ pub(super) fn seal_key(path: &Path) -> Outcome<SealKey> {
     let secret = PassphraseSource::File(path.to_owned()).read("seal", &crate::passphrase::ask)?;
     let digits = std::str::from_utf8(secret.bytes()).unwrap_or_default();
     SealKey::first(digits).ok_or_else(|| {
-        let message =
-            format!("expected 64 lower-case hexadecimal digits in `{}`, found something else", path.display());
+        let message = format!(
+            "expected 64 lower-case hexadecimal digits in `{}`, found something else",
+            path.display()
+        );
         Failure::error(ExitStatus::Input, "bad-seal", message)
             .hint("`(umask 077; openssl rand -hex 32 > FILE)` makes a key; each device has its own")
     })
@@ -98,7 +100,11 @@ fn text(chain: &Chain, known: bool) -> String {
     out.push_str(if chain.gaps.is_empty() { "\n" } else { " but for what is missing\n" });
     for (from, to) in &chain.gaps {
         let told = !chain.unexplained.contains(&(*from, *to));
-        let why = if told { "the device says that it had to drop them" } else { "no record of the device says why" };
+        let why = if told {
+            "the device says that it had to drop them"
+        } else {
+            "no record of the device says why"
+        };
         out.push_str(&format!("missing: {from} to {to}; {why}\n"));
     }
     if chain.repeats > 0 {

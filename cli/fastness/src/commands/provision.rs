@@ -173,7 +173,8 @@ fn tunnels<'a>(
     if !tunnels.is_empty() && arguments.name.is_none() {
         return Err(no_identity(plan));
     }
-    if !tunnels.is_empty() || collector || (others && (arguments.peer.is_some() || arguments.name.is_none())) {
+    if !tunnels.is_empty() || collector || (others && (arguments.peer.is_some() || arguments.name.is_none()))
+    {
         return Ok(tunnels);
     }
     let product = arguments.place.product().display();

@@ -66,5 +66,6 @@ fn first_key(folder: &Path) -> Outcome<SealKey> {
     let mut bytes = [0_u8; 32];
     std::fs::File::open(source).and_then(|mut file| file.read_exact(&mut bytes)).map_err(failed)?;
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    SealKey::first(&digits).ok_or_else(|| Failure::io("make a key in", folder, &std::io::ErrorKind::InvalidData.into()))
+    SealKey::first(&digits)
+        .ok_or_else(|| Failure::io("make a key in", folder, &std::io::ErrorKind::InvalidData.into()))
 }

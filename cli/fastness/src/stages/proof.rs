@@ -11,7 +11,9 @@ use diag::{Failure, Outcome};
 use qemu::attack::{Progress, library, select};
 use qemu::events::Login;
 use qemu::{AttackRun, run_attacks};
-use record::{AttackResult, BootRecord, EventClass, TrafficRecord, TrafficVerdict, read_json, write_json_atomic};
+use record::{
+    AttackResult, BootRecord, EventClass, TrafficRecord, TrafficVerdict, read_json, write_json_atomic,
+};
 use serde::Serialize;
 
 use super::{disk_sha256, write_atomic};
@@ -90,7 +92,8 @@ pub fn boot_network(
 /// As [`boot`], and that the product names no collector.
 pub fn prove_events(built: &Built, login: Option<&Login>, steps: &Steps) -> Outcome<Vec<EventClass>> {
     let Some(facts) = &built.plan.network.collector else {
-        let message = format!("`{}` names no collector, so that there is none to prove", built.plan.product.name);
+        let message =
+            format!("`{}` names no collector, so that there is none to prove", built.plan.product.name);
         return Err(Failure::error(diag::ExitStatus::Input, "no-collector", message)
             .hint("name it below `logging` in the product file"));
     };
@@ -120,7 +123,8 @@ fn with_events(
     let (pass, fail, open) =
         (count(TrafficVerdict::Pass), count(TrafficVerdict::Fail), count(TrafficVerdict::NotShown));
     traffic.passed &= fail == 0 && count(TrafficVerdict::NotRun) == 0;
-    traffic.summary += &format!("; of the security events, {pass} pass, {fail} fail, {open} have no test here");
+    traffic.summary +=
+        &format!("; of the security events, {pass} pass, {fail} fail, {open} have no test here");
     write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
     Ok(traffic)
 }

@@ -91,7 +91,10 @@ pub(crate) const FULL: &[Kind] = kinds! {
 pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
     ("a kernel module is loaded", "the kernel has no modules, and no program of the image calls for one"),
     ("a process is traced", "no program of the image calls ptrace"),
-    ("a block does not verify", "the kernel panics at once, as the attack `verity-data` shows; nothing is recorded then"),
+    (
+        "a block does not verify",
+        "the kernel panics at once, as the attack `verity-data` shows; nothing is recorded then",
+    ),
     ("a change of accounts", "accounts are on the verified root: none can change"),
     ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),
     ("sudo", "there is none"),

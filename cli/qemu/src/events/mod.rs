@@ -233,14 +233,24 @@ impl Proof<'_> {
         let got = self.collector.records().1.len() - before;
         self.collector.stop();
         let problems = if got == 0 { vec![] } else { vec![format!("it got {got} records")] };
-        self.verdict("a collector with another name gets no record", vec![format!("{got} records")], problems);
+        self.verdict(
+            "a collector with another name gets no record",
+            vec![format!("{got} records")],
+            problems,
+        );
         self.collector.start(&identities.collector)?;
         self.settle()?;
         let (path, lines) = self.collector.records();
         let (seen, problems) = match collected(&path, &identities.seal) {
             Ok(chain) if chain.gaps.is_empty() => {
                 let more = lines.len() - before;
-                (vec![format!("{more} records came when it was back, in order and without a gap; {} came again", chain.repeats)], vec![])
+                (
+                    vec![format!(
+                        "{more} records came when it was back, in order and without a gap; {} came again",
+                        chain.repeats
+                    )],
+                    vec![],
+                )
             }
             Ok(chain) => (vec![], vec![format!("records are missing: {:?}", chain.gaps)]),
             Err(why) => (vec![], vec![why]),
@@ -254,7 +264,8 @@ impl Proof<'_> {
         let number = |name: &str| parameter(self.plan, "events", name).parse::<u64>().unwrap_or(u64::MAX);
         let bound = number("log_size").saturating_mul(number("logs").saturating_add(1));
         if bound > FILLED {
-            let why = format!("the records may grow to {bound} bytes; an emulated device is filled up to {FILLED}");
+            let why =
+                format!("the records may grow to {bound} bytes; an emulated device is filled up to {FILLED}");
             for kind in FULL {
                 self.class(kind.name, TrafficVerdict::NotShown, Vec::new(), vec![why.clone()]);
             }
@@ -264,7 +275,8 @@ impl Proof<'_> {
         // Each writes one record of some 700 bytes, without a process of its own.
         let count = bound / 600 + 50;
         for _ in 0..count.div_ceil(50) {
-            let command = "i=0; while [ $i -lt 50 ]; do : >/var/lib/fastness/bench; i=$((i + 1)); done; sleep 5";
+            let command =
+                "i=0; while [ $i -lt 50 ]; do : >/var/lib/fastness/bench; i=$((i + 1)); done; sleep 5";
             self.bench.ask(command, MINUTE * 3)?;
         }
         self.quiet()?;
@@ -277,7 +289,9 @@ impl Proof<'_> {
             Ok(chain) if chain.unexplained.is_empty() => {
                 (vec![format!("missing: {:?}, as the device says", chain.gaps)], vec![])
             }
-            Ok(chain) => (vec![], vec![format!("missing, and the device does not say so: {:?}", chain.unexplained)]),
+            Ok(chain) => {
+                (vec![], vec![format!("missing, and the device does not say so: {:?}", chain.unexplained)])
+            }
             Err(why) => (vec![], vec![why]),
         };
         self.verdict("what the collector lacks is what the device says", seen, problems);
@@ -308,14 +322,21 @@ impl Proof<'_> {
             let share = used / (seconds.max(1) * 1000);
             processor += share;
             memory += held;
-            seen.push(format!("{name}: {}.{} % of one processor, {} KiB", share / 10, share % 10, held >> 10));
+            seen.push(format!(
+                "{name}: {}.{} % of one processor, {} KiB",
+                share / 10,
+                share % 10,
+                held >> 10
+            ));
         }
         let mut problems = Vec::new();
         if seen.len() != SERVICES.len() {
             problems.push(format!("expected the cost of {}, found that of {}", SERVICES.len(), seen.len()));
         }
         if processor >= MAX_PROCESSOR || memory >= MAX_MEMORY {
-            problems.push(format!("expected less than 3 % of one processor and 40 MiB, found {processor} ‰ and {memory} bytes"));
+            problems.push(format!(
+                "expected less than 3 % of one processor and 40 MiB, found {processor} ‰ and {memory} bytes"
+            ));
         }
         seen.push(format!("together {}.{} % and {} KiB", processor / 10, processor % 10, memory >> 10));
         self.verdict("the cost at rest is bounded", seen, problems);
@@ -363,7 +384,12 @@ fn costs(before: &[String], after: &[String]) -> Vec<(String, u64, u64, u64)> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let ["cost", name, used, _, anon, uptime] = words.as_slice() else { return None };
         let whole = uptime.split('.').next()?;
-        Some(((*name).to_owned(), used.parse::<u64>().ok()?, anon.parse::<u64>().ok()?, whole.parse::<u64>().ok()?))
+        Some((
+            (*name).to_owned(),
+            used.parse::<u64>().ok()?,
+            anon.parse::<u64>().ok()?,
+            whole.parse::<u64>().ok()?,
+        ))
     };
     let first: Vec<_> = before.iter().filter_map(read).collect();
     let then = after.iter().filter_map(read);

@@ -52,7 +52,10 @@ impl Link {
     fn of(addresses: &[String]) -> Option<Self> {
         addresses.iter().find_map(|text| {
             let (own, length) = text.split_once('/')?;
-            Some(Self { own: own.parse().ok()?, length: length.parse().ok().filter(|l| (1..=30).contains(l))? })
+            Some(Self {
+                own: own.parse().ok()?,
+                length: length.parse().ok().filter(|l| (1..=30).contains(l))?,
+            })
         })
     }
 
@@ -163,7 +166,10 @@ impl Collector {
                 return Err(Failure::error(
                     ExitStatus::Environment,
                     "collector",
-                    format!("rsyslog does not listen; its log is `{}`", self.folder.join("rsyslogd.log").display()),
+                    format!(
+                        "rsyslog does not listen; its log is `{}`",
+                        self.folder.join("rsyslogd.log").display()
+                    ),
                 )
                 .hint("is the package `rsyslog-openssl` installed? `ci/setup` brings it"));
             }
@@ -244,7 +250,9 @@ mod tests {
         let place = folder.path().display();
         assert_eq!(
             fs::read_to_string(&made.config).unwrap(),
-            format!("workDirectory=\"{place}\" CAFile=\"{place}/ca.pem\" port=\"40000\" address=\"127.0.0.1\" ruleset")
+            format!(
+                "workDirectory=\"{place}\" CAFile=\"{place}/ca.pem\" port=\"40000\" address=\"127.0.0.1\" ruleset"
+            )
         );
         assert!(made.records().1.is_empty());
     }

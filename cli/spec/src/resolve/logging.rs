@@ -52,8 +52,11 @@ fn leads(flow: &Flow, collector: &Collector, port: u16) -> bool {
 }
 
 fn no_conduit(collector: &Collector) -> Diagnostic {
-    let message =
-        format!("no conduit lets records out to the collector `{}` at `{}`", collector.name.as_str(), collector.address.0);
+    let message = format!(
+        "no conduit lets records out to the collector `{}` at `{}`",
+        collector.name.as_str(),
+        collector.address.0
+    );
     Diagnostic::error("unreachable-collector", message).at(collector.address.at.location()).hint(format!(
         "add a conduit with `from: {DEVICE}` and `service: {}` whose `peers` hold this address",
         collector.service.as_str()
@@ -77,8 +80,10 @@ fn port(
     // What is wrong with it was said.
     let spoken = services.get(service.as_str())?;
     if spoken.protocol.is_none_or(|(protocol, _)| protocol != PROTOCOL) {
-        let message = format!("the service `{}` of the collector does not speak `{PROTOCOL}`", service.as_str());
-        let hint = format!("write `protocol: {PROTOCOL}` in the service: records leave the device in TLS only");
+        let message =
+            format!("the service `{}` of the collector does not speak `{PROTOCOL}`", service.as_str());
+        let hint =
+            format!("write `protocol: {PROTOCOL}` in the service: records leave the device in TLS only");
         trouble.push(Diagnostic::error("wrong-protocol", message).at(service.at.location()).hint(hint));
         return None;
     }
