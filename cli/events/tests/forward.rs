@@ -37,13 +37,33 @@ fn openssl(folder: &Path, arguments: &[&str]) {
 /// A key and a certificate of the test's authority, `NAME.key` and `NAME.pem`.
 fn certify(folder: &Path, name: &str, host: &str, usage: &str) {
     let (key, pem, extensions) = (format!("{name}.key"), format!("{name}.pem"), format!("{name}.ext"));
-    fs::write(folder.join(&extensions), format!("subjectAltName=DNS:{host}\nextendedKeyUsage={usage}\n")).unwrap();
+    fs::write(folder.join(&extensions), format!("subjectAltName=DNS:{host}\nextendedKeyUsage={usage}\n"))
+        .unwrap();
     let subject = format!("/CN={host}");
     let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    openssl(folder, &[&["req", "-new", "-subj", &subject, "-keyout", &key, "-out", "request"], new.as_slice()].concat());
     openssl(
         folder,
-        &["x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30", "-extfile", &extensions, "-out", &pem],
+        &[&["req", "-new", "-subj", &subject, "-keyout", &key, "-out", "request"], new.as_slice()].concat(),
+    );
+    openssl(
+        folder,
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "request",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "30",
+            "-extfile",
+            &extensions,
+            "-out",
+            &pem,
+        ],
     );
 }
 
@@ -62,7 +82,14 @@ impl Bench {
             fs::create_dir_all(place.join(sub)).unwrap();
         }
         let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        openssl(place, &[&["req", "-x509", "-subj", "/CN=test", "-days", "30", "-keyout", "ca.key", "-out", "ca.pem"], new.as_slice()].concat());
+        openssl(
+            place,
+            &[
+                &["req", "-x509", "-subj", "/CN=test", "-days", "30", "-keyout", "ca.key", "-out", "ca.pem"],
+                new.as_slice(),
+            ]
+            .concat(),
+        );
         certify(place, "device/device", "gw.example", "clientAuth");
         certify(place, "good", "logs.example", "serverAuth");
         certify(place, "other", "other.example", "serverAuth");
@@ -95,7 +122,11 @@ impl Bench {
     fn collector(&self, identity: &str) -> Ends {
         let place = self.path(&format!("collector-{identity}"));
         fs::create_dir_all(&place).unwrap();
-        for (from, to) in [("ca.pem", "ca.pem"), (&format!("{identity}.pem"), "peer.pem"), (&format!("{identity}.key"), "peer.key")] {
+        for (from, to) in [
+            ("ca.pem", "ca.pem"),
+            (&format!("{identity}.pem"), "peer.pem"),
+            (&format!("{identity}.key"), "peer.key"),
+        ] {
             fs::copy(self.path(from), place.join(to)).unwrap();
         }
         let text = template("peer/collector.rsyslog.conf.hbs")
@@ -132,7 +163,9 @@ impl Bench {
             .arg(program)
             .env("RUNTIME_DIRECTORY", self.path("run"))
             .env("CREDENTIALS_DIRECTORY", self.path("device"))
-            .stdout(Stdio::from(fs::OpenOptions::new().create(true).append(true).open(self.path("said")).unwrap()))
+            .stdout(Stdio::from(
+                fs::OpenOptions::new().create(true).append(true).open(self.path("said")).unwrap(),
+            ))
             .spawn()
             .unwrap();
         Ends(child)

@@ -407,13 +407,21 @@ fn a_device_and_its_collector_get_what_syslog_over_tls_needs() {
     only_scada(&place);
     let path = place.path("product.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let text = text.replacen("  ntp: {protocol: ntp}\n", "  ntp: {protocol: ntp}\n  logs: {protocol: syslog-tls}\n", 1);
+    let text = text.replacen(
+        "  ntp: {protocol: ntp}\n",
+        "  ntp: {protocol: ntp}\n  logs: {protocol: syslog-tls}\n",
+        1,
+    );
     let conduit = "conduits:\n  - {name: logs, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: r}\n";
     let text = text.replacen("conduits:\n", conduit, 1);
     let collector = "logging: {collector: {name: logs.plant.example, address: 192.0.2.40, service: logs, local: gw.plant.example}}\n";
     std::fs::write(&path, text + collector).unwrap();
     good(keyed(&place, "init --organization Plant --domain plant.example --algorithm p256"));
-    for identity in ["gw.plant.example --role device", "logs.plant.example --role peer", "other.plant.example --role peer"] {
+    for identity in [
+        "gw.plant.example --role device",
+        "logs.plant.example --role peer",
+        "other.plant.example --role peer",
+    ] {
         good(keyed(&place, &format!("issue {identity}")));
     }
     let provision = |more: &str| {
@@ -422,18 +430,26 @@ fn a_device_and_its_collector_get_what_syslog_over_tls_needs() {
     };
     private(&place.path("short"), "abc\n");
     let run = provision("gw.plant.example --seal short");
-    assert!(run.code == 3 && run.err.contains("expected 64 lower-case hexadecimal digits in `short`"), "{run:?}");
+    assert!(
+        run.code == 3 && run.err.contains("expected 64 lower-case hexadecimal digits in `short`"),
+        "{run:?}"
+    );
     let run = provision("other.plant.example --peer logs.plant.example");
     assert!(run.code == 3 && run.err.contains("to be known as `dns:logs.plant.example`"), "{run:?}");
     private(&place.path("key"), &("5a".repeat(32) + "\n"));
     let made = good(provision("gw.plant.example --seal key --json")).json();
     let paths = made["paths"].to_string();
-    for path in ["lib/fastness/forward/device.key", "lib/fastness/ipsec/private/device.pem", "log/events/state/seal"] {
+    for path in
+        ["lib/fastness/forward/device.key", "lib/fastness/ipsec/private/device.pem", "log/events/state/seal"]
+    {
         assert!(paths.contains(path), "{paths}");
     }
     std::fs::remove_file(place.path("out.tar")).unwrap();
     let made = good(provision("logs.plant.example --peer logs.plant.example --json")).json();
-    assert_eq!(made["paths"].to_string(), r#"["logs.plant.example/ca.pem","logs.plant.example/peer.key","logs.plant.example/peer.pem"]"#);
+    assert_eq!(
+        made["paths"].to_string(),
+        r#"["logs.plant.example/ca.pem","logs.plant.example/peer.key","logs.plant.example/peer.pem"]"#
+    );
 }
 
 #[test]
