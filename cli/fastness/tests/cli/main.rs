@@ -12,6 +12,7 @@ mod elsewhere;
 mod evidence;
 mod facts;
 mod fit;
+mod fit_more;
 mod help;
 mod image;
 mod interface;
