@@ -64,6 +64,12 @@ pub const TOOLS: &[Tool] = &[
         package: "qemu-system-arm",
     },
     Tool { program: "qemu-system-arm", purpose: "the same for 32-bit boards", package: "qemu-system-arm" },
+    Tool { program: "qemu-system-riscv64", purpose: "the same for RISC-V", package: "qemu-system-misc" },
+    Tool {
+        program: "riscv64-linux-gnu-gcc",
+        purpose: "compiles U-Boot and Linux for RISC-V",
+        package: "gcc-riscv64-linux-gnu",
+    },
     SETPRIV,
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
