@@ -172,11 +172,16 @@ fn board() -> BoardFacts {
             kernel_address: 0x4040_0000,
             fdt_address: 0x4800_0000,
             block_interface: "virtio".into(),
+            block_device: 0,
             flash_bytes: 1 << 20,
+            first_stage: None,
         },
         algorithms: vec!["sha256,rsa2048".into()],
         paddings: vec!["pss".into()],
         root_of_trust: "none".into(),
+        trust: None,
+        device_tree: None,
+        rom_places: vec![],
         qemu: None,
     }
 }

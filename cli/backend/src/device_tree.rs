@@ -4,23 +4,31 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
-use spec::plan::Plan;
+use spec::plan::{Plan, QemuFacts};
 
 use crate::{Cache, key_of};
+
+/// The board's QEMU machine, whose device tree is taken.
+///
+/// # Errors
+/// `no-device-tree` when it has none.
+pub(crate) fn machine(plan: &Plan) -> Outcome<&QemuFacts> {
+    plan.board.qemu.as_ref().ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-device-tree",
+            format!("the board `{}` has no QEMU machine to take its device tree from", plan.board.name),
+        )
+        .hint("its trees for the build systems can be generated: `fastness generate`; images of such boards are not built yet")
+    })
+}
 
 /// QEMU's own device tree for exactly the machine that the board describes.
 ///
 /// # Errors
 /// When the board has no QEMU machine, or QEMU is missing or fails.
 pub(crate) fn device_tree(plan: &Plan, cache: &Cache, log: &Path) -> Outcome<(PathBuf, bool)> {
-    let qemu = plan.board.qemu.as_ref().ok_or_else(|| {
-        Failure::error(
-            ExitStatus::Input,
-            "no-device-tree",
-            format!("the board `{}` has no QEMU machine to take its device tree from", plan.board.name),
-        )
-        .hint("boards with a device tree of their own are not supported by this backend yet")
-    })?;
+    let qemu = machine(plan)?;
     let program = tool(&qemu.program)?;
     let version = Call::new(program).arg("--version").output()?;
     let mut arguments = qemu.machine_arguments();

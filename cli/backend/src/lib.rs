@@ -65,6 +65,8 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 /// # Errors
 /// When a tool or package is missing, a symbol did not survive, or a build fails.
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
+    // First: nobody should learn of it after a download.
+    device_tree::machine(plan)?;
     match plan.backend.as_str() {
         "buildroot" => buildroot::build(plan, options, progress),
         "yocto" => yocto::build(plan, options, progress),

@@ -199,7 +199,7 @@ impl Rows {
             [one] => Ok(self.rows.iter().filter(|row| row.of.contains(one)).collect()),
             found => Err(format!(
                 "the rows are for `{}`, and the kernel's configuration says `=y` of {} of them",
-                self.architectures.join("` and `"),
+                self.architectures.join("`, `"),
                 found.len()
             )),
         }
@@ -437,14 +437,14 @@ mod tests {
         let rows = Rows::built_in().unwrap();
         // As many as the tool has: 238 + 42 + 39 of arm64, and 219 + 39 + 39 of arm without the two of 32-bit
         // programs on 64 bits, which it leaves out there.
-        for (symbol, whole, of_cmdline) in [("ARM64", 319, 42), ("ARM", 295, 39)] {
+        for (symbol, whole, of_cmdline) in [("ARM64", 319, 42), ("ARM", 295, 39), ("RISCV", 294, 40)] {
             let mut facts = facts();
             facts.config.insert(symbol.into(), "y".into());
             let rows = rows.for_kernel(&facts).unwrap();
             let cmdline = rows.iter().filter(|row| row.place == Place::Cmdline).count();
             assert_eq!((rows.len(), cmdline), (whole, of_cmdline), "{symbol}");
         }
-        assert!(rows.for_kernel(&facts()).unwrap_err().contains("`ARM64` and `ARM`, and the kernel's"));
+        assert!(rows.for_kernel(&facts()).unwrap_err().contains("`ARM64`, `ARM`, `RISCV`, and the kernel's"));
         assert!(rows.rows.iter().any(|row| row.id == "LSM:yama"));
         assert!(rows.sysctl_keys().any(|key| key == "kernel.unprivileged_userns_clone"));
     }

@@ -64,6 +64,12 @@ pub const TOOLS: &[Tool] = &[
         package: "qemu-system-arm",
     },
     Tool { program: "qemu-system-arm", purpose: "the same for 32-bit boards", package: "qemu-system-arm" },
+    Tool { program: "qemu-system-riscv64", purpose: "the same for RISC-V", package: "qemu-system-misc" },
+    Tool {
+        program: "riscv64-linux-gnu-gcc",
+        purpose: "compiles U-Boot and Linux for RISC-V",
+        package: "gcc-riscv64-linux-gnu",
+    },
     Tool { program: "rsyslogd", purpose: "is the collector in the proof of the events", package: "rsyslog" },
     SETPRIV,
     Tool { program: "socat", purpose: "leads a device under test to its collector", package: "socat" },

@@ -1,6 +1,7 @@
 //! Keys in U-Boot's control FDT: insert, remove, list.
 //!
-//! Only keys that are required for configurations are ever written. See [`crate::binary`] for the control
+//! [`insert_key`] writes keys that are required for configurations, which is what a product trusts; what U-Boot's own
+//! tools write besides is [`insert_key_for`]'s. See [`crate::binary`] for the control
 //! FDT inside of a shipped U-Boot.
 //!
 //! Source: U-Boot `doc/usage/fit/signature.rst`, "Public Key Storage"; `lib/rsa/rsa-sign.c`,
@@ -45,6 +46,17 @@ impl KeyNode {
     }
 }
 
+/// What a key of a control FDT is required for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// Every configuration that is started: what protects a device.
+    Configurations,
+    /// Every image, each by itself: images can be recombined.
+    Images,
+    /// Nothing: unsigned images start.
+    Nothing,
+}
+
 /// Puts a key into a control FDT, required for every configuration; replaces one of that name.
 ///
 /// # Errors
@@ -54,6 +66,20 @@ pub fn insert_key(
     name: &str,
     algorithm: Algorithm,
     key: &PublicKey,
+) -> Result<Vec<u8>, FitError> {
+    insert_key_for(control, name, algorithm, key, Required::Configurations)
+}
+
+/// As [`insert_key`], for something else than configurations.
+///
+/// # Errors
+/// As [`insert_key`].
+pub fn insert_key_for(
+    control: &[u8],
+    name: &str,
+    algorithm: Algorithm,
+    key: &PublicKey,
+    required: Required,
 ) -> Result<Vec<u8>, FitError> {
     key.must_fit(algorithm, name)?;
     let node_name = format!("key-{name}");
@@ -69,7 +95,11 @@ pub fn insert_key(
     let signature = tree.root.child_or_new("signature");
     let node = signature.child_or_new(&node_name);
     node.properties.clear();
-    node.set_text("required", "conf");
+    match required {
+        Required::Configurations => node.set_text("required", "conf"),
+        Required::Images => node.set_text("required", "image"),
+        Required::Nothing => {}
+    }
     node.set_text("algo", &algorithm.name());
     for (property, value) in key.uboot_properties()? {
         node.set(property, value);

@@ -19,18 +19,36 @@ use crate::key::Hash;
 /// # Errors
 /// When the tree is no FIT's description, or describes what protects nothing.
 pub fn finish(compiled: &[u8], timestamp: u32) -> Result<Vec<u8>, FitError> {
+    finish_as(compiled, timestamp, Strictness::Protected)
+}
+
+/// What a description must protect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// Every image has a hash that a configuration's signature covers.
+    Protected,
+    /// As `mkimage`: images without a hash and images that are signed alone are taken, too. Weak algorithms are not.
+    AsDescribed,
+}
+
+/// As [`finish`], with a choice.
+///
+/// # Errors
+/// As [`finish`], but for what `strictness` lets pass.
+pub fn finish_as(compiled: &[u8], timestamp: u32, strictness: Strictness) -> Result<Vec<u8>, FitError> {
     let mut tree = Tree::parse_unique(compiled)?;
     let images = tree.root.child_mut("images").filter(|images| !images.children.is_empty());
     let images = images.ok_or_else(|| FitError::Fit("it has no node `/images` with images".to_owned()))?;
     for image in &mut images.children {
-        hash(image)?;
+        hash(image, strictness)?;
     }
     check_configurations(&tree)?;
     set_first(&mut tree.root, "timestamp", timestamp.to_be_bytes().to_vec());
     tree.write()
 }
 
-fn hash(image: &mut Node<'_>) -> Result<(), FitError> {
+fn hash(image: &mut Node<'_>, strictness: Strictness) -> Result<(), FitError> {
+    let strict = strictness == Strictness::Protected;
     let wrong = |message: String| Err(FitError::Fit(message));
     let name = image.name.clone();
     if !is_node_name(&name) {
@@ -47,7 +65,8 @@ fn hash(image: &mut Node<'_>) -> Result<(), FitError> {
             ));
         }
     };
-    if let Some(signature) = image.children.iter().find(|child| child.name.starts_with("signature")) {
+    let alone = image.children.iter().find(|child| child.name.starts_with("signature"));
+    if let Some(signature) = alone.filter(|_| strict) {
         return wrong(format!(
             "`{}` signs the image `{name}` alone, which lets images be recombined: sign the configuration",
             signature.name
@@ -65,7 +84,7 @@ fn hash(image: &mut Node<'_>) -> Result<(), FitError> {
         set_first(child, "value", digest);
         hashes += 1;
     }
-    if hashes == 0 {
+    if hashes == 0 && strict {
         return wrong(format!(
             "the image `{name}` has no hash, so that no signature covers it: add `hash-1 {{ algo = \"sha256\"; }};`"
         ));
@@ -101,7 +120,8 @@ fn check_configurations(tree: &Tree<'_>) -> Result<(), FitError> {
                 return wrong(format!("`{role}` of the configuration `{name}` is no list of images"));
             }
             for image in names {
-                if tree.root.at(&format!("/images/{image}")).is_none() {
+                // By name, not by path: `kernel/hash-1` is no image.
+                if tree.root.child("images").is_none_or(|images| images.child(image).is_none()) {
                     return wrong(format!(
                         "the configuration `{name}` refers to the image `{}`, which is not there",
                         image.escape_debug()

@@ -4,6 +4,7 @@
 //! nodes; never only a part of them. Source: U-Boot `tools/image-host.c`
 //! (`fit_config_process_sig`) and `boot/fdt_region.c`, read at v2025.01.
 
+mod described;
 mod signer;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use crate::FitError;
 use crate::fdt::{Node, Piece, Pieces, Tree};
 use crate::key::{Algorithm, Hash, Padding, PublicKey};
 
+pub use described::{Described, Part, described, sign_described};
 pub use signer::{EcdsaSigner, RsaSigner, signer_from_der, signer_from_pem};
 
 /// Properties of a configuration that are no references to images (`boot/image-fit-sig.c`).
@@ -94,40 +96,56 @@ pub fn sign_pieces<'t>(
     tree: &'t mut Tree<'_>,
     signatures: &[(&SignOptions, &dyn Signer)],
 ) -> Result<Pieces<'t>, FitError> {
-    for (index, (options, signer)) in signatures.iter().enumerate() {
-        check_options(options, *signer)?;
-        if signatures[..index].iter().any(|(other, _)| other.node == options.node) {
-            return Err(FitError::Spec(format!("two signatures share the node name `{}`", options.node)));
+    let names: Vec<String> = configurations(tree)?.children.iter().map(|node| node.name.clone()).collect();
+    let wanted: Vec<Wanted<'_>> = names
+        .iter()
+        .flat_map(|name| {
+            signatures.iter().map(move |(options, signer)| Wanted {
+                configuration: name.clone(),
+                options,
+                signer: *signer,
+            })
+        })
+        .collect();
+    sign_wanted(tree, &wanted)
+}
+
+/// A signature of a configuration that is to be made.
+struct Wanted<'s> {
+    configuration: String,
+    options: &'s SignOptions,
+    signer: &'s dyn Signer,
+}
+
+/// Makes these signatures and takes all others of configurations away.
+fn sign_wanted<'t>(tree: &'t mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<Pieces<'t>, FitError> {
+    for (index, one) in wanted.iter().enumerate() {
+        check_options(one.options, one.signer)?;
+        let same = |other: &Wanted<'_>| {
+            other.configuration == one.configuration && other.options.node == one.options.node
+        };
+        if wanted[..index].iter().any(same) {
+            return Err(FitError::Spec(format!("two signatures share the node name `{}`", one.options.node)));
         }
     }
-    let names: Vec<String> = configurations(tree)?.children.iter().map(|node| node.name.clone()).collect();
-    for name in &names {
-        if let Some(configuration) = tree.root.at_mut(&format!("/configurations/{name}")) {
+    if let Some(configurations) = tree.root.child_mut("configurations") {
+        for configuration in &mut configurations.children {
             configuration.children.retain(|child| !child.name.starts_with("signature"));
         }
-        for (options, _) in signatures {
-            prepare(tree, name, options)?;
-        }
+    }
+    for one in wanted {
+        prepare(tree, &one.configuration, one.options)?;
     }
     // The strings that a signature covers are all of them; their size is known once all
     // names are in the tree, and it changes no other size.
     let strings_bytes = strings_size(tree)?;
     let mut places = Vec::new();
-    for name in &names {
-        let listed = covered_paths(tree, name)?;
-        for (options, signer) in signatures {
-            let node = signature_node(tree, name, &options.node)?;
-            node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
-            let path = format!("/configurations/{name}/{}/value", options.node);
-            places.push(Place {
-                path,
-                listed: listed.clone(),
-                options,
-                signer: *signer,
-                ranges: vec![],
-                value: None,
-            });
-        }
+    for Wanted { configuration, options, signer } in wanted {
+        let listed = covered_paths(tree, configuration)?;
+        let node = signature_node(tree, configuration, &options.node)?;
+        node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
+        let path = format!("/configurations/{configuration}/{}/value", options.node);
+        places.push(Place { path, listed, options, signer: *signer, ranges: vec![], value: None });
     }
     let mut pieces = tree.write_tracking(&mut |piece, path, range| {
         for place in &mut places {
@@ -258,11 +276,12 @@ fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String
     for (_, names) in references(tree, configuration)? {
         for name in names {
             let path = format!("/images/{name}");
-            let image = tree.root.at(&path).ok_or_else(|| {
-                FitError::Fit(format!(
-                    "the configuration `{configuration}` refers to the image `{name}`, which is not there"
-                ))
-            })?;
+            let image =
+                tree.root.child("images").and_then(|images| images.child(&name)).ok_or_else(|| {
+                    FitError::Fit(format!(
+                        "the configuration `{configuration}` refers to the image `{name}`, which is not there"
+                    ))
+                })?;
             let hashes: Vec<&Node<'_>> =
                 image.children.iter().filter(|c| c.name.starts_with("hash")).collect();
             if hashes.is_empty() {

@@ -25,7 +25,7 @@ const QMP_SOCKET: &str = "qmp.sock";
 /// How long QEMU may take to connect or to answer. Emulation on a busy host is slow; a QEMU that
 /// needs longer is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The QEMU machine has 32 virtio transports; the disk and others take the first ones.
+/// QEMU's Arm machine has 32 virtio transports, RISC-V's has 8; the disk and others take the first ones.
 const FIRST_INTERFACE_BUS: usize = 4;
 
 /// A kernel that QEMU starts without a boot loader.
@@ -120,7 +120,11 @@ impl<'a> MachineSpec<'a> {
             }
         } else {
             let flash = quoted(&self.flash);
-            add(&["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={flash}")]);
+            if self.qemu.in_memory {
+                add(&["-bios", &self.flash.to_string_lossy()]);
+            } else {
+                add(&["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={flash}")]);
+            }
         }
         if let Some(environment) = &self.environment {
             let file = quoted(environment);
@@ -306,6 +310,7 @@ mod tests {
             cpu: "max".into(),
             cpus: 2,
             memory_mib: 1024,
+            in_memory: false,
         }
     }
 
@@ -345,6 +350,15 @@ mod tests {
             assert!(line.contains(part), "`{part}` is not in `{line}`");
         }
         assert!(!line.contains("hostfwd") && !line.contains("unit=1") && !line.contains("kvm"));
+    }
+
+    #[test]
+    fn a_boot_loader_in_memory_is_no_flash_bank() {
+        let qemu = QemuFacts { in_memory: true, ..qemu() };
+        let words: Vec<String> =
+            spec(&qemu).arguments().into_iter().map(|a| a.into_string().unwrap()).collect();
+        let line = words.join(" ");
+        assert!(line.contains("-bios /x/a,b.bin") && !line.contains("pflash"), "{line}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ choice! {
         Arm = "arm",
         /// 64-bit Arm.
         Arm64 = "arm64",
+        /// RISC-V; boards of 64 bits only.
+        Riscv = "riscv",
     }
 }
 
@@ -19,14 +21,15 @@ impl Architecture {
     /// The architecture of that name; a plan's `kernel_arch` always has one.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
-        [Self::Arm, Self::Arm64].into_iter().find(|architecture| architecture.as_str() == name)
+        [Self::Arm, Self::Arm64, Self::Riscv].into_iter().find(|architecture| architecture.as_str() == name)
     }
 
-    /// `ARCH=` of U-Boot, which has one folder for both.
+    /// `ARCH=` of U-Boot, which has one folder for Arm of 32 and 64 bits.
     #[must_use]
     pub fn of_uboot(self) -> &'static str {
         match self {
             Self::Arm | Self::Arm64 => "arm",
+            Self::Riscv => "riscv",
         }
     }
 
@@ -35,7 +38,7 @@ impl Architecture {
     pub fn bits(self) -> u32 {
         match self {
             Self::Arm => 32,
-            Self::Arm64 => 64,
+            Self::Arm64 | Self::Riscv => 64,
         }
     }
 
@@ -43,7 +46,7 @@ impl Architecture {
     #[must_use]
     pub fn command_line_bytes(self) -> usize {
         match self {
-            Self::Arm => 1024,
+            Self::Arm | Self::Riscv => 1024,
             Self::Arm64 => 2048,
         }
     }
@@ -54,6 +57,7 @@ impl Architecture {
         match self {
             Self::Arm => &["arm-", "armv7"],
             Self::Arm64 => &["aarch64-"],
+            Self::Riscv => &["riscv64-"],
         }
     }
 

@@ -1,8 +1,10 @@
 //! `board.yaml`: what the hardware is and how it boots.
 
+mod hardware;
+
 use crate::architecture::Architecture;
 use crate::buildroot::BuildrootAsk;
-use crate::decode::{Spanned, model};
+use crate::decode::{Spanned, choice, model};
 use crate::plan::{BoardFacts, BootFacts, QemuFacts};
 use crate::product::Padding;
 use crate::types::{
@@ -10,6 +12,9 @@ use crate::types::{
     TemplatePath, Templated, Text, Word,
 };
 use crate::yocto::YoctoBoard;
+pub use hardware::{
+    DeviceTreeFiles, FirstStage, RomPlace, Trust, TrustAnchor, TrustKind, TrustPlace, TrustStep,
+};
 
 model! {
     /// A board: what the hardware is and how it boots.
@@ -34,6 +39,12 @@ model! {
         paddings: Vec<Spanned<Padding>>,
         /// Root of trust, in words for the report.
         root_of_trust: Text,
+        /// How the hardware comes to trust U-Boot, and what a person does for it; required without `qemu`.
+        trust: Option<Spanned<Trust>> = None,
+        /// Device trees by name; required without `qemu`, whose own is taken.
+        device_tree: Option<DeviceTreeFiles> = None,
+        /// Where the boot ROM, and what it started, look for the next program.
+        rom_places: Vec<Spanned<RomPlace>> = Vec::new(),
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
@@ -64,8 +75,22 @@ model! {
         fdt_address: Size,
         /// U-Boot block interface, such as `virtio`.
         block_interface: Word,
-        /// Size of the boot flash, for boards that boot from one.
+        /// Number of the device on that interface.
+        block_device: Count = Count(0),
+        /// Size of the boot flash, for boards that boot from one; 0 for others.
         flash_bytes: Size,
+        /// What runs before U-Boot and stands in the same file.
+        first_stage: Option<FirstStage> = None,
+    }
+}
+
+choice! {
+    /// How QEMU is given the boot loader, in the place of a boot ROM.
+    pub enum QemuStart {
+        /// As the first flash bank, which is read-only.
+        Flash = "flash",
+        /// In memory, as firmware (`-bios`).
+        Memory = "memory",
     }
 }
 
@@ -82,6 +107,8 @@ model! {
         cpus: Count,
         /// Memory in MiB.
         memory_mib: Count,
+        /// How the boot loader is given to it.
+        start: QemuStart = QemuStart::Flash,
     }
 }
 
@@ -152,17 +179,23 @@ impl Board {
                 kernel_address: self.boot.kernel_address.0,
                 fdt_address: self.boot.fdt_address.0,
                 block_interface: self.boot.block_interface.as_str().to_owned(),
+                block_device: self.boot.block_device.0,
                 flash_bytes: self.boot.flash_bytes.0,
+                first_stage: self.boot.first_stage.as_ref().map(FirstStage::facts),
             },
             algorithms: words(&self.algorithms),
             paddings: self.paddings.iter().map(|p| p.as_str().to_owned()).collect(),
             root_of_trust: self.root_of_trust.as_str().to_owned(),
+            trust: self.trust.as_ref().map(|trust| trust.facts()),
+            device_tree: self.device_tree.as_ref().map(DeviceTreeFiles::facts),
+            rom_places: self.rom_places.iter().map(|place| place.facts()).collect(),
             qemu: self.qemu.as_ref().map(|qemu| QemuFacts {
                 program: qemu.program.as_str().to_owned(),
                 machine: qemu.machine.as_str().to_owned(),
                 cpu: qemu.cpu.as_str().to_owned(),
                 cpus: qemu.cpus.0,
                 memory_mib: qemu.memory_mib.0,
+                in_memory: qemu.start == QemuStart::Memory,
             }),
         }
     }

@@ -44,7 +44,7 @@ use plan::Plan;
 pub use architecture::Architecture;
 pub use diff::{Change, diff};
 pub use explain::{Explanation, explain};
-pub use listing::{BoardSummary, LayerSummary, ParameterSummary, boards, layers};
+pub use listing::{BoardSummary, LayerSummary, ParameterSummary, board_facts, boards, layers};
 pub use resolve::Choice;
 pub use scaffold::scaffold;
 

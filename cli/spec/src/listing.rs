@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::board::Board;
 use crate::layer::Layer;
 use crate::library::{Area, Library, read_model};
+use crate::plan::BoardFacts;
 use crate::product::DEFAULT_LAYERS;
 
 /// A board in a list.
@@ -26,6 +27,9 @@ pub struct BoardSummary {
     pub root_of_trust: String,
     /// Whether it can be run in QEMU.
     pub qemu: bool,
+    /// What its hardware verifies: `fused-key` or `none`; nothing where it is emulated only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
 }
 
 /// A layer in a list.
@@ -79,8 +83,27 @@ pub fn boards(library: &Library) -> Outcome<Vec<BoardSummary>> {
             interfaces: facts.interfaces,
             root_of_trust: facts.root_of_trust,
             qemu: facts.qemu.is_some(),
+            trust: facts.trust.map(|trust| trust.kind),
         }
     })
+}
+
+/// One board of a library; nothing when there is none of that name.
+///
+/// # Errors
+/// The board's file is wrong.
+pub fn board_facts(library: &Library, name: &str) -> Outcome<Option<BoardFacts>> {
+    if !library.names(Area::Boards)?.contains(name) {
+        return Ok(None);
+    }
+    let Some(source) = library.read(Area::Boards, &format!("{name}/board.yaml"))? else { return Ok(None) };
+    let mut trouble: Vec<Diagnostic> = Vec::new();
+    let facts = read_model::<Board>(&source, &mut trouble).map(|board| board.facts(name));
+    if trouble.is_empty() {
+        Ok(facts)
+    } else {
+        Err(Failure { status: ExitStatus::Input, diagnostics: trouble })
+    }
 }
 
 /// Every layer of a library.

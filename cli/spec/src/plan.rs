@@ -10,10 +10,14 @@ use std::collections::BTreeMap;
 use base64ct::Encoding as _;
 use serde::{Deserialize, Serialize};
 
+mod hardware;
 mod network;
 mod proof;
 mod yocto;
 
+pub use hardware::{
+    DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
+};
 pub use network::{
     AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy,
     Surface, TunnelFacts, ZoneFacts,
@@ -154,6 +158,15 @@ pub struct BoardFacts {
     pub paddings: Vec<String>,
     /// Root of trust, in words for the report.
     pub root_of_trust: String,
+    /// How real hardware comes to trust U-Boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustFacts>,
+    /// Device trees by name, where no emulator gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_tree: Option<DeviceTreeFacts>,
+    /// Where the boot ROM looks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rom_places: Vec<RomPlaceFacts>,
     /// QEMU machine, if it has one.
     pub qemu: Option<QemuFacts>,
 }
@@ -171,8 +184,14 @@ pub struct BootFacts {
     pub fdt_address: u64,
     /// U-Boot block interface, such as `virtio`.
     pub block_interface: String,
+    /// Number of the device on that interface.
+    #[serde(default)]
+    pub block_device: u32,
     /// Size of the boot flash in bytes, for boards that boot from one.
     pub flash_bytes: u64,
+    /// What runs before U-Boot and stands in the same file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_stage: Option<FirstStageFacts>,
 }
 
 /// The QEMU machine of a board.
@@ -188,6 +207,9 @@ pub struct QemuFacts {
     pub cpus: u32,
     /// Memory in MiB.
     pub memory_mib: u32,
+    /// Whether the boot loader is put in memory (`-bios`) instead of the first flash bank.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_memory: bool,
 }
 
 impl QemuFacts {

@@ -12,6 +12,7 @@ mod context;
 mod ends;
 mod files;
 mod firewall;
+mod hardware;
 mod kconfig;
 mod layers;
 mod logging;
@@ -193,7 +194,12 @@ fn choose_board(
         return Ok(None);
     }
     let Some(source) = library.read(Area::Boards, &format!("{name}/board.yaml"))? else { return Ok(None) };
-    Ok(read_model::<Board>(&source, trouble).map(|model| NamedBoard { name: name.to_owned(), model }))
+    let board =
+        read_model::<Board>(&source, trouble).map(|model| NamedBoard { name: name.to_owned(), model });
+    if let Some(board) = &board {
+        hardware::reject_incomplete(board, &first.at, trouble);
+    }
+    Ok(board)
 }
 
 fn product_facts(product: &Product, trouble: &mut Vec<Diagnostic>) -> ProductFacts {
@@ -363,7 +369,7 @@ impl Resolver<'_> {
         };
         self.waivers(layers);
         let outside = match self.trouble.is_empty() {
-            true => self.outside(&fixed.product, &fixed.network, &self.product.name.at.clone()),
+            true => self.outside(&fixed.product, &fixed.board, &fixed.network, &self.product.name.at.clone()),
             false => BTreeMap::new(),
         };
         if !self.trouble.is_empty() {

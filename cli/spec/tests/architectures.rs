@@ -85,10 +85,10 @@ fn two_layers_still_disagree_where_both_ask() {
 fn an_architecture_that_does_not_exist_is_told_wherever_it_stands() {
     let slip = LAYER.replacen("architectures: [arm64]", "architectures: [arm46]", 1);
     let failure = plan("arm64", &slip).expect_err("a slip").to_string();
-    assert!(failure.contains("expected one of `arm`, `arm64`, found `arm46`"), "{failure}");
+    assert!(failure.contains("expected one of `arm`, `arm64`, `riscv`, found `arm46`"), "{failure}");
     assert!(failure.contains("did you mean `arm64`?"), "{failure}");
     let failure = plan("armhf", LAYER).expect_err("Debian's word").to_string();
-    assert!(failure.contains("expected one of `arm`, `arm64`, found `armhf`"), "{failure}");
+    assert!(failure.contains("expected one of `arm`, `arm64`, `riscv`, found `armhf`"), "{failure}");
 }
 
 #[test]

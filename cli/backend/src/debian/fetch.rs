@@ -25,6 +25,8 @@ pub struct Fetched {
     pub uboot: Vec<PathBuf>,
     /// The package that holds the kernel's source.
     pub linux: PathBuf,
+    /// The package that holds what runs before U-Boot, where the board has one.
+    pub first_stage: Option<PathBuf>,
     /// Pins of those sources, by their files.
     sources: BTreeMap<PathBuf, Pin>,
     /// Whether nothing had to be resolved or fetched.
@@ -40,6 +42,7 @@ pub fn fetch_all(plan: &Plan, options: &BuildOptions, cache: &Cache, log: &Path)
     let mut lock = Lock::read(&options.lock)?;
     let mut asked: Vec<String> = plan.packages.keys().cloned().collect();
     asked.push(plan.debian.linux_source.clone());
+    asked.extend(first_stage(plan).map(str::to_owned));
     asked.push(format!("source:{}", plan.debian.uboot_source));
     asked.sort();
     let archive = LazyApt { plan, options, cache, log, apt: OnceCell::new(), lock: OnceCell::new() };
@@ -87,11 +90,23 @@ pub fn fetch_all(plan: &Plan, options: &BuildOptions, cache: &Cache, log: &Path)
     let (linux_name, uboot_name) = (&plan.debian.linux_source, &plan.debian.uboot_source);
     let unpinned = |name: &str| pin_gone(name, "(no version in the lock)");
     let linux = packages.remove(linux_name).ok_or_else(|| unpinned(linux_name))?;
+    let first_stage = match first_stage(plan) {
+        // A device that has it installed, too, keeps it.
+        Some(name) if plan.packages.contains_key(name) => packages.get(name).cloned(),
+        Some(name) => Some(packages.remove(name).ok_or_else(|| unpinned(name))?),
+        None => None,
+    };
     let tarballs = target.sources.get(uboot_name).ok_or_else(|| unpinned(uboot_name))?;
     let uboot = tarballs.iter().map(|pin| stored(&downloads, pin)).collect();
-    let pins = tarballs.iter().chain(target.packages.get(linux_name));
+    let of_first_stage = self::first_stage(plan).and_then(|name| target.packages.get(name));
+    let pins = tarballs.iter().chain(target.packages.get(linux_name)).chain(of_first_stage);
     let sources = pins.map(|pin| (stored(&downloads, pin), pin.clone())).collect();
-    Ok(Fetched { target, packages, uboot, linux, sources, cached })
+    Ok(Fetched { target, packages, uboot, linux, first_stage, sources, cached })
+}
+
+/// Package of what runs before U-Boot.
+fn first_stage(plan: &Plan) -> Option<&str> {
+    plan.board.boot.first_stage.as_ref().map(|stage| stage.package.as_str())
 }
 
 impl Fetched {
@@ -159,10 +174,11 @@ fn pin_anew(plan: &Plan, apt: &Apt, asked: Vec<String>) -> Outcome<Target> {
         }
     }
     // The kernel's source depends on build tools that the device must not get: alone, without its closure.
-    let source = &plan.debian.linux_source;
-    let with_tools = apt.resolve(&[source])?;
-    let version = with_tools.get(source).ok_or_else(|| pin_gone(source, "(newest)"))?;
-    versions.insert(source.clone(), version.clone());
+    for alone in std::iter::once(plan.debian.linux_source.as_str()).chain(first_stage(plan)) {
+        let with_tools = apt.resolve(&[alone])?;
+        let version = with_tools.get(alone).ok_or_else(|| pin_gone(alone, "(newest)"))?;
+        versions.insert(alone.to_owned(), version.clone());
+    }
     let located = apt.locate(&versions)?;
     let packages = versions
         .into_iter()

@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod apt;
 mod compile;
 mod fetch;
+mod first_stage;
 mod generate;
 mod rootfs;
 mod source;
@@ -89,7 +90,8 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
             Ok(folder)
         })?;
         let cached = built.cached;
-        Ok((built, cached))
+        let binary = first_stage::before_uboot(plan, &fetched, built.binary, &cache, &log("uboot"))?;
+        Ok((Compiled { binary, ..built }, cached))
     })?;
     let linux = step(progress, "build Linux", Some(&log("linux")), || {
         let source_key = files_key(std::slice::from_ref(&fetched.linux));

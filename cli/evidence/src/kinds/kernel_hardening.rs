@@ -180,7 +180,7 @@ mod tests {
     fn what_is_not_whole_is_no_pass() {
         cannot(
             check("# Linux/x86 6.12.30 Kernel Configuration\nCONFIG_X86_64=y\n", "x", ""),
-            "the rows are for `ARM64` and `ARM`, and the kernel's configuration says `=y` of 0 of them",
+            "the rows are for `ARM64`, `ARM`, `RISCV`, and the kernel's configuration says `=y` of 0 of them",
         );
         cannot(check("CONFIG_ARM64=y\n", "x", ""), "does not say its version");
         let subject = Subject::of_cmdline("x");

@@ -190,6 +190,7 @@ mod tests {
             cpu: "max".into(),
             cpus: 1,
             memory_mib: 128,
+            in_memory: false,
         });
         assert!(load(&subject, &board, "/etc/nftables.conf").unwrap_err().contains("only a disk image"));
     }

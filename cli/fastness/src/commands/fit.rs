@@ -8,6 +8,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use fit::control_fdt::{self, KeyNode};
 use fit::verify::{VerifyReport, verify};
 
+use super::fit_described::{TrustArguments, trust};
 use super::fit_elsewhere::{AnswerArguments, AttachArguments, RequestArguments, answer, attach, request};
 use super::fit_write::{BuildArguments, SignArguments, build, sign};
 use crate::output::{Output, clean};
@@ -18,6 +19,8 @@ Examples:
   fastness fit build --kernel Image --fdt board.dtb --load 0x40400000 --output unsigned.itb
   fastness fit build --its board.its --output unsigned.itb
   fastness fit sign unsigned.itb --key dev --output fit.itb
+  fastness fit sign described.itb --described --output fit.itb
+  fastness fit trust u-boot.dtb --key dev --output keyed.dtb
   fastness fit verify fit.itb --control u-boot.bin
   fastness fit show fit.itb";
 
@@ -56,6 +59,9 @@ enum Verb {
     /// Put the signatures that came back into the FIT
     #[command(after_help = ELSEWHERE)]
     Attach(AttachArguments),
+    /// Put a public key into a control FDT, as `fdt_add_pubkey` does
+    #[command(after_help = EXAMPLE)]
+    Trust(TrustArguments),
     /// Verify a FIT as U-Boot does
     #[command(after_help = EXAMPLE)]
     Verify(VerifyArguments),
@@ -92,6 +98,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         Verb::SignRequest(asked) => request(asked, &store()?, output),
         Verb::Answer(asked) => answer(asked, &store()?, output),
         Verb::Attach(asked) => attach(asked, &store()?, output),
+        Verb::Trust(asked) => trust(asked, &store()?, output),
         Verb::Verify(asked) => verify_file(asked, store, output),
         Verb::Show { file } => {
             let text = fit::show::show(&read(file)?).map_err(|e| wrong(file, &e))?;
@@ -156,6 +163,9 @@ fn text(report: &VerifyReport) -> String {
             ));
         }
     }
+    for path in &report.outside {
+        out.push_str(&format!("  not covered by a signature: `{path}`\n"));
+    }
     for problem in report.all_problems() {
         out.push_str(&format!("  {}: {}\n", problem.code, problem.message));
     }
@@ -168,17 +178,18 @@ pub fn read(path: &Path) -> Outcome<Vec<u8>> {
     use std::io::Read as _;
     const LARGEST: u64 = 1 << 30;
     let io = |e: &std::io::Error| Failure { status: ExitStatus::Input, ..Failure::io("read", path, e) };
+    let too_large = || {
+        let message = format!("expected at most {LARGEST} bytes, `{}` is larger", path.display());
+        Failure::error(ExitStatus::Input, "file-too-large", message)
+    };
     let file = std::fs::File::open(path).map_err(|e| io(&e))?;
+    // A sparse file says it before a byte is read; a pipe has no size.
+    if file.metadata().is_ok_and(|meta| meta.len() > LARGEST) {
+        return Err(too_large());
+    }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| io(&e))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(Failure::error(
-            ExitStatus::Input,
-            "file-too-large",
-            format!("expected at most {LARGEST} bytes, `{}` is larger", path.display()),
-        ));
-    }
-    Ok(bytes)
+    if bytes.len() as u64 > LARGEST { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// A file that is not what it should be.

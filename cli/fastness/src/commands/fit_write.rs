@@ -10,11 +10,14 @@ use fit::FitError;
 use fit::build::{Configuration, FitSpec, Image};
 use fit::external::{Placement, externalise, internalise};
 use fit::fdt::Tree;
+use fit::its::Strictness;
 use fit::key::{Algorithm, Hash, Padding, PublicKey};
 use fit::sign::SignOptions;
 use serde::Serialize;
 
 use super::fit::{read, wrong};
+use super::fit_described::sign_as_described;
+use super::fit_list::listed;
 use crate::output::Output;
 use crate::stages::{self, Passphrase};
 
@@ -34,7 +37,7 @@ struct Time {
 
 /// Where the images' data lies.
 #[derive(Debug, clap::Args)]
-struct Outside {
+pub struct Outside {
     /// Put the images' data behind the tree, as `mkimage -E` does; with a number, at that byte of the file
     #[arg(long, value_name = "POSITION", num_args = 0..=1, require_equals = true)]
     external: Option<Option<u32>>,
@@ -44,7 +47,8 @@ struct Outside {
 }
 
 impl Outside {
-    fn applied(&self, blob: Vec<u8>) -> Outcome<Vec<u8>> {
+    /// The FIT with its data where it was asked for.
+    pub fn applied(&self, blob: Vec<u8>) -> Outcome<Vec<u8>> {
         let Some(position) = self.external else { return Ok(blob) };
         let placement = position.map_or(Placement::BehindTree, Placement::At);
         externalise(&blob, placement, self.align).map_err(|e| usage(&e))
@@ -98,12 +102,21 @@ pub fn algorithm(asked: Option<&str>, key: &PublicKey) -> Outcome<Algorithm> {
 #[derive(Debug, clap::Args)]
 pub struct BuildArguments {
     /// An image tree source that describes everything, as `mkimage -f` takes it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fdt", "ramdisk", "load", "fdt_load"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "kernel", "fdt", "ramdisk", "load", "fdt_load"])]
     its: Option<PathBuf>,
+    /// A list of images and configurations in JSON: several device trees, overlays, a TEE, what SPL loads (docs/fit.md)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fdt", "ramdisk", "load", "fdt_load"])]
+    list: Option<PathBuf>,
+    /// Folder in which the description's files are looked for, too; may be given again
+    #[arg(long, value_name = "DIR", requires = "its")]
+    include: Vec<PathBuf>,
+    /// Take images that have no hash, or are to be signed alone, as `mkimage` does: no configuration protects them
+    #[arg(long, requires = "its")]
+    unprotected: bool,
     #[command(flatten)]
     outside: Outside,
     /// Kernel, not compressed
-    #[arg(long, value_name = "FILE", required_unless_present = "its")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["its", "list"])]
     kernel: Option<PathBuf>,
     /// The kernel's device tree
     #[arg(long, value_name = "FILE")]
@@ -112,7 +125,7 @@ pub struct BuildArguments {
     #[arg(long, value_name = "FILE")]
     ramdisk: Option<PathBuf>,
     /// Address that the kernel is put at and entered
-    #[arg(long, value_name = "ADDRESS", value_parser = address, required_unless_present = "its")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, required_unless_present_any = ["its", "list"])]
     load: Option<u64>,
     /// Address that the device tree is put at
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
@@ -137,16 +150,45 @@ pub struct BuildArguments {
 #[derive(Debug, clap::Args)]
 pub struct SignArguments {
     /// The FIT
-    file: PathBuf,
+    pub file: PathBuf,
+    /// Key of the key store; also the `key-name-hint`
+    #[arg(long, value_name = "NAME", required_unless_present = "described")]
+    key: Option<String>,
+    /// Fill the signatures that the FIT describes, each by the key of its hint, as `mkimage -F` does
+    #[arg(long, conflicts_with_all = ["key", "padding"])]
+    described: bool,
+    /// Hash and kind of key, as U-Boot spells them; otherwise the usual one of the key, such as `sha256,rsa3072`
+    #[arg(long, value_name = "ALGORITHM")]
+    pub algorithm: Option<String>,
+    /// `pss` or `pkcs-1.5`; of RSA only
+    #[arg(long, default_value = "pss")]
+    padding: String,
     #[command(flatten)]
-    with: SignWith,
+    time: Time,
     #[command(flatten)]
-    outside: Outside,
+    pub outside: Outside,
     /// Where to write it
     #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    pub output: PathBuf,
     #[command(flatten)]
-    passphrase: Passphrase,
+    pub passphrase: Passphrase,
+}
+
+impl SignArguments {
+    /// The one key that signs everything; none: what the FIT describes is signed.
+    fn with(&self) -> Option<SignWith> {
+        Some(SignWith {
+            key: self.key.clone()?,
+            algorithm: self.algorithm.clone(),
+            padding: self.padding.clone(),
+            time: Time { timestamp: self.time.timestamp },
+        })
+    }
+
+    /// Time stamp of the signatures, in seconds since 1970.
+    pub fn timestamp(&self) -> u32 {
+        self.time.timestamp
+    }
 }
 
 #[derive(Serialize)]
@@ -156,7 +198,11 @@ struct Written<'a> {
     sha256: String,
 }
 
-fn address(text: &str) -> Result<u64, String> {
+/// An address, decimal or hexadecimal.
+///
+/// # Errors
+/// What was expected.
+pub fn address(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
@@ -170,15 +216,16 @@ fn usage(error: &fit::FitError) -> Failure {
 
 /// Builds an unsigned FIT: from its description, or with one configuration, `conf`.
 pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
-    let blob = match (&asked.its, &asked.kernel, asked.load) {
-        (Some(source), ..) => described(source, asked.time.timestamp)?,
-        (None, Some(kernel), Some(load)) => from_parts(asked, kernel, load)?,
+    let blob = match (&asked.its, &asked.list, &asked.kernel, asked.load) {
+        (Some(source), ..) => described(source, asked)?,
+        (None, Some(list), ..) => listed(list, asked.time.timestamp)?,
+        (None, None, Some(kernel), Some(load)) => from_parts(asked, kernel, load)?,
         // clap requires them.
         _ => {
             return Err(Failure::error(
                 ExitStatus::Usage,
                 "fit",
-                "expected `--its`, or `--kernel` and `--load`",
+                "expected `--its`, `--list`, or `--kernel` and `--load`",
             ));
         }
     };
@@ -186,7 +233,7 @@ pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
 }
 
 /// A description, compiled by `dtc` as `mkimage` does it, with what is missing filled in.
-fn described(source: &Path, timestamp: u32) -> Outcome<Vec<u8>> {
+fn described(source: &Path, asked: &BuildArguments) -> Outcome<Vec<u8>> {
     let text = read(source)?;
     let is_source = String::from_utf8_lossy(&text).contains("/dts-v1/");
     if !is_source {
@@ -198,14 +245,17 @@ fn described(source: &Path, timestamp: u32) -> Outcome<Vec<u8>> {
     let (compiled, log) = (folder.path().join("fit.dtb"), folder.path().join("dtc.log"));
     let source = source.canonicalize().map_err(|e| Failure::io("open", source, &e))?;
     Call::new(tool("dtc")?)
-        .args(["-q", "-I", "dts", "-O", "dtb", "-o"])
+        .args(["-q", "-I", "dts", "-O", "dtb"])
+        .args(asked.include.iter().flat_map(|folder| ["-i".as_ref(), folder.as_os_str()]))
+        .arg("-o")
         .arg(&compiled)
         .arg(&source)
         .log(&log)
         .failing_as(ExitStatus::Input)
         .run()
         .map_err(|failure| without_log_path(failure, &source, &log))?;
-    fit::its::finish(&read(&compiled)?, timestamp).map_err(|e| wrong(&source, &e))
+    let strictness = if asked.unprotected { Strictness::AsDescribed } else { Strictness::Protected };
+    fit::its::finish_as(&read(&compiled)?, asked.time.timestamp, strictness).map_err(|e| wrong(&source, &e))
 }
 
 /// What `dtc` said; its log is in a folder that is gone when it is read.
@@ -265,25 +315,32 @@ fn from_parts(asked: &BuildArguments, kernel: &PathBuf, load: u64) -> Outcome<Ve
 
 /// Signs every configuration of a FIT, and verifies the result with the public key before it is written.
 pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
-    let public = store.public(&asked.with.key)?.key;
-    let options = asked.with.options(&public)?;
+    let Some(with) = asked.with() else { return sign_as_described(asked, store, output) };
+    let public = store.public(&with.key)?.key;
+    let options = with.options(&public)?;
     let blob = read(&asked.file)?;
     let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
-    let secret = asked.passphrase.read(store, &asked.with.key)?;
-    let key = store.load_signing(&asked.with.key, &secret)?;
-    let signed = fit::sign::sign(tree, &options, key.signer()).map_err(|e| match e {
+    let secret = asked.passphrase.read(store, &with.key)?;
+    let key = store.load_signing(&with.key, &secret)?;
+    let signed =
+        fit::sign::sign(tree, &options, key.signer()).map_err(|e| signing_failure(&asked.file, e))?;
+    let signed = asked.outside.applied(signed)?;
+    prove(&asked.file, &signed, &with, &public)?;
+    write(&asked.output, &signed, output)
+}
+
+/// Why a FIT was not signed.
+pub fn signing_failure(file: &Path, error: FitError) -> Failure {
+    match error {
         FitError::Unsigned(why) => Failure::error(ExitStatus::Keys, "signature-wanted", why).hint(
             "run `fastness fit answer REQUEST` where the key is, bring the `.sig` back, and sign again",
         ),
         FitError::Key(why) => {
-            Failure::error(ExitStatus::Keys, "signing", format!("`{}`: {why}", asked.file.display()))
+            Failure::error(ExitStatus::Keys, "signing", format!("`{}`: {why}", file.display()))
         }
-        e => wrong(&asked.file, &e),
-    })?;
-    let signed = asked.outside.applied(signed)?;
-    prove(&asked.file, &signed, &asked.with, &public)?;
-    write(&asked.output, &signed, output)
+        e => wrong(file, &e),
+    }
 }
 
 /// Verifies what was signed with the public key.

@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use backend::BuildOptions;
 use backend::buildroot::Machine;
-use diag::Outcome;
+use diag::{Failure, Outcome};
 use record::{Artefacts, ImageRecord};
 use spec::Choice;
 use spec::library::{Library, read_file, read_model};
@@ -138,16 +138,32 @@ pub fn generate(plan: &Plan, folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
     steps.step("generate", None, || {
         backend::generate(plan, &generated)?;
         outside(plan, folder)?;
+        root_of_trust(plan, &folder.join(ROOT_OF_TRUST))?;
         Ok(((), false))
     })?;
     Ok(generated)
 }
 
+/// Name in a plan, and in the output folder, of what a person does so that the hardware trusts U-Boot.
+const ROOT_OF_TRUST: &str = "root-of-trust.txt";
+
 /// What is made for others than the device: the peer's end of each tunnel and the MUD file, in `network/`.
 fn outside(plan: &Plan, folder: &Path) -> Outcome<()> {
     let mut tree = backend::buildroot::Tree::default();
-    plan.outside.iter().for_each(|(path, content)| tree.file(path, content));
+    let network = plan.outside.iter().filter(|(path, _)| *path != ROOT_OF_TRUST);
+    network.for_each(|(path, content)| tree.file(path, content));
     tree.bring_to(&folder.join("network"))
+}
+
+/// Writes what a person does for the hardware's root of trust, with its warning; a board without has no such file.
+fn root_of_trust(plan: &Plan, path: &Path) -> Outcome<()> {
+    match plan.outside.get(ROOT_OF_TRUST) {
+        Some(text) => write_atomic(path, text.as_bytes()),
+        None => match std::fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", path, &e)),
+            _ => Ok(()),
+        },
+    }
 }
 
 /// Plans of several boards → one `generated/`, for Buildroot.
@@ -160,6 +176,9 @@ pub fn generate_together(plans: &[Plan], folder: &Path, steps: &Steps) -> Outcom
         backend::buildroot::tree_of_boards(plans)?.bring_to(&generated)?;
         // The network is the product's: it is the same for all boards.
         plans.first().map_or(Ok(()), |plan| outside(plan, folder))?;
+        for plan in plans {
+            root_of_trust(plan, &folder.join(format!("{}-{ROOT_OF_TRUST}", plan.board.name)))?;
+        }
         Ok(((), false))
     })?;
     Ok(generated)

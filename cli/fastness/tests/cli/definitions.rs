@@ -8,10 +8,42 @@ fn boards_are_listed_with_what_matters() {
     let run = place.run(&["boards"]);
     assert_eq!((run.code, run.err.as_str()), (0, ""));
     let json = place.run(&["boards", "--json"]).json();
-    for (number, board) in ["qemu-aarch64", "qemu-arm"].into_iter().enumerate() {
+    for board in ["qemu-aarch64", "qemu-arm", "qemu-riscv64", "imx8mm-evk"] {
         assert!(run.out.contains(&format!("{board}: ")), "{}", run.out);
-        assert_eq!(json[number]["name"], board);
+        assert!(json.as_array().unwrap().iter().any(|one| one["name"] == board), "{board}");
     }
+    assert!(
+        run.out.contains("arm64; its boot ROM verifies with a fused key; interfaces eth0"),
+        "{}",
+        run.out
+    );
+    assert!(run.out.contains("armhf; its hardware verifies nothing; interfaces eth0"), "{}", run.out);
+}
+
+#[test]
+fn the_root_of_trust_of_a_board_is_said_with_its_warning_and_nothing_is_burnt() {
+    let place = Place::new();
+    let run = place.run(&["boards", "stm32mp157-dk2"]);
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    let warning = run.out.find("WARNING: OTP words cannot be undone").expect("the warning");
+    let step = run.out.find("PERMANENT, CANNOT BE UNDONE: burns the hash").expect("the step");
+    assert!(warning < step && run.out.contains("Fastness runs none of these commands"), "{}", run.out);
+    // The same text lies beside what is generated for the board.
+    std::fs::write(
+        place.path("product.yaml"),
+        spec::scaffold("gw").replace("qemu-aarch64", "stm32mp157-dk2"),
+    )
+    .unwrap();
+    assert_eq!(place.run(&["generate"]).code, 0);
+    let written = std::fs::read_to_string(place.path("out/stm32mp157-dk2/root-of-trust.txt")).unwrap();
+    assert_eq!(written, run.out);
+    assert!(!place.path("out/stm32mp157-dk2/network/root-of-trust.txt").exists());
+    let json = place.run(&["boards", "stm32mp157-dk2", "--json"]).json();
+    assert_eq!(json["trust"]["steps"][3]["permanent"], true);
+    let none = place.run(&["boards", "stm32mp157-dk3"]);
+    let expected =
+        "error[unknown-board]: there is no board `stm32mp157-dk3`\n  hint: did you mean `stm32mp157-dk2`?\n";
+    assert_eq!((none.code, none.out.as_str(), none.err.as_str()), (3, "", expected));
 }
 
 #[test]

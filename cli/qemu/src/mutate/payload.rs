@@ -42,23 +42,56 @@ const A32: [u32; 8] = [
     0xeaff_fffd, // b     wfe
 ];
 
+/// The same in RV64I instructions, to the 16550 at 0x1000_0000 (QEMU `hw/riscv/virt.c`, `VIRT_UART0`).
+const RV64: [u32; 10] = [
+    0x1000_0537, // lui   a0, 0x10000
+    0x0000_0597, // auipc a1, 0
+    0x0245_8593, // addi  a1, a1, 36 (text)
+    0x0005_c603, // lbu   a2, 0(a1)
+    0x0006_0863, // beqz  a2, wfi
+    0x0015_8593, // addi  a1, a1, 1
+    0x00c5_0023, // sb    a2, 0(a0)
+    0xff1f_f06f, // j     lbu
+    0x1050_0073, // wfi
+    0xffdf_f06f, // j     wfi
+];
+
 fn code(architecture: Architecture) -> Vec<u8> {
     let words = match architecture {
-        Architecture::Arm => A32,
-        Architecture::Arm64 => A64,
+        Architecture::Arm => &A32[..],
+        Architecture::Arm64 => &A64,
+        Architecture::Riscv => &RV64,
     };
     let mut out: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     out.extend_from_slice(format!("\r\n{MARKER}\r\n\0").as_bytes());
     out
 }
 
-/// A raw kernel with the code: what `booti` starts on arm64, and `bootz` on arm.
+/// A raw kernel with the code: what `booti` starts on arm64 and RISC-V, and `bootz` on arm.
 #[must_use]
 pub fn raw_kernel(architecture: Architecture) -> Vec<u8> {
     match architecture {
         Architecture::Arm => zimage(),
         Architecture::Arm64 => arm64_image(),
+        Architecture::Riscv => riscv_image(),
     }
+}
+
+/// The header of Linux `Documentation/arch/riscv/boot-image-header.rst`, and the code.
+fn riscv_image() -> Vec<u8> {
+    let code = code(Architecture::Riscv);
+    let size = (64 + code.len() as u64).next_multiple_of(4096);
+    let mut out = Vec::new();
+    out.extend_from_slice(&0x0400_006fu32.to_le_bytes()); // j 64 bytes on
+    out.extend_from_slice(&0u32.to_le_bytes());
+    for field in [0x20_0000, size, 0, 2, 0] {
+        out.extend_from_slice(&field.to_le_bytes()); // text_offset, image_size, flags, version 0.2, reserved
+    }
+    out.extend_from_slice(b"RISCV\0\0\0RSC\x05");
+    out.extend_from_slice(&0u32.to_le_bytes());
+    out.extend_from_slice(&code);
+    out.resize(usize::try_from(size).unwrap_or(4096), 0);
+    out
 }
 
 /// The header of Linux `Documentation/arch/arm64/booting.rst`, 4, and the code.
@@ -104,6 +137,7 @@ pub(super) fn legacy_image(architecture: Architecture, kind: u8, data: &[u8], ad
     let arch = match architecture {
         Architecture::Arm => 2,    // IH_ARCH_ARM
         Architecture::Arm64 => 22, // IH_ARCH_ARM64
+        Architecture::Riscv => 26, // IH_ARCH_RISCV
     };
     let mut header = [0u8; 64];
     let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
@@ -124,14 +158,17 @@ pub(super) fn legacy_script(text: &str) -> Vec<u8> {
     [&size.to_be_bytes()[..], &[0; 4], text.as_bytes()].concat()
 }
 
-/// An EFI program with one section (Microsoft PE format; UEFI 2.10, 2.1.1): PE32+ on arm64, PE32 on arm.
+/// An EFI program with one section (Microsoft PE format; UEFI 2.10, 2.1.1): PE32+ on 64 bits, PE32 on 32.
 pub(super) fn efi_program(architecture: Architecture) -> Vec<u8> {
     const FILE_ALIGNMENT: u32 = 0x200;
     const SECTION: u32 = 0x1000;
-    let wide = architecture == Architecture::Arm64;
+    let wide = architecture.bits() == 64;
     // Machine, size of the optional header, characteristics (executable, stripped, 32 bits).
-    let (machine, optional, characteristics) =
-        if wide { (0xaa64u16, 240u16, 0x0206u16) } else { (0x01c2, 224, 0x0306) };
+    let (machine, optional, characteristics) = match architecture {
+        Architecture::Arm => (0x01c2u16, 224u16, 0x0306u16),
+        Architecture::Arm64 => (0xaa64, 240, 0x0206),
+        Architecture::Riscv => (0x5064, 240, 0x0206),
+    };
     let mut out = vec![0u8; 0x40];
     out[..2].copy_from_slice(b"MZ");
     out[0x3c] = 0x40;
@@ -193,7 +230,7 @@ pub(super) fn saved_environment(variables: &BTreeMap<String, String>, bytes: usi
 mod tests {
     use super::*;
 
-    use Architecture::{Arm, Arm64};
+    use Architecture::{Arm, Arm64, Riscv};
 
     #[test]
     fn an_arm64_image_starts_with_a_branch_to_its_code() {
@@ -220,6 +257,18 @@ mod tests {
     }
 
     #[test]
+    fn a_riscv_image_jumps_over_its_header_to_its_code() {
+        let image = raw_kernel(Riscv);
+        assert_eq!((image.len(), &image[56..60]), (4096, &b"RSC\x05"[..]));
+        assert_eq!(image[48..56], *b"RISCV\0\0\0");
+        // `jal x0`: the 64 bytes of the header stand in bits 21 to 30, in half-words.
+        assert_eq!(image[..4], 0x0400_006fu32.to_le_bytes());
+        // `addi` adds 36 to the address of `auipc` (64 + 4): the text behind the ten instructions.
+        assert_eq!(&image[64 + 4 + 36..][..2], b"\r\n");
+        assert_eq!(image[64..68], 0x1000_0537u32.to_le_bytes());
+    }
+
+    #[test]
     fn a_legacy_image_has_the_checksums_that_mkimage_makes() {
         let image = legacy_image(Arm64, LEGACY_KERNEL, b"data", 0x4040_0000);
         assert_eq!(&image[64..], b"data");
@@ -235,9 +284,11 @@ mod tests {
     fn mkimage_accepts_the_legacy_image() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("uImage");
-        for (architecture, words) in
-            [(Arm64, "AArch64 Linux Kernel Image"), (Arm, "Image Type:   ARM Linux Kernel Image")]
-        {
+        for (architecture, words) in [
+            (Arm64, "AArch64 Linux Kernel Image"),
+            (Arm, "Image Type:   ARM Linux Kernel Image"),
+            (Riscv, "RISC-V Linux Kernel Image"),
+        ] {
             std::fs::write(&path, legacy_image(architecture, LEGACY_KERNEL, b"data", 0)).unwrap();
             let output = match std::process::Command::new("mkimage").arg("-l").arg(&path).output() {
                 Ok(output) => output,
@@ -255,9 +306,11 @@ mod tests {
     #[test]
     fn an_efi_program_is_read_as_one() {
         let pe = 0x40;
-        for (architecture, machine, magic, optional) in
-            [(Arm64, [0x64u8, 0xaa], [0x0bu8, 0x02], 240), (Arm, [0xc2, 0x01], [0x0b, 0x01], 224)]
-        {
+        for (architecture, machine, magic, optional) in [
+            (Arm64, [0x64u8, 0xaa], [0x0bu8, 0x02], 240),
+            (Arm, [0xc2, 0x01], [0x0b, 0x01], 224),
+            (Riscv, [0x64, 0x50], [0x0b, 0x02], 240),
+        ] {
             let program = efi_program(architecture);
             assert_eq!(&program[pe..pe + 4], b"PE\0\0");
             assert_eq!(program[pe + 4..pe + 6], machine);

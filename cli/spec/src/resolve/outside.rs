@@ -1,9 +1,10 @@
-//! What is made for others than the device: the peer's end of each tunnel, the collector's, and the MUD file.
+//! What is made for others than the device: the peer's end of each tunnel, the collector's, the MUD file, and what a
+//! person does for the root of trust.
 
 use std::collections::BTreeMap;
 
 use crate::library::Area;
-use crate::plan::{NetworkFacts, ProductFacts};
+use crate::plan::{BoardFacts, NetworkFacts, ProductFacts};
 use crate::source::At;
 
 use super::{Resolver, ends, mud, opcua};
@@ -32,10 +33,14 @@ impl Resolver<'_> {
     pub(super) fn outside(
         &mut self,
         product: &ProductFacts,
+        board: &BoardFacts,
         network: &NetworkFacts,
         at: &At,
     ) -> BTreeMap<String, String> {
         let mut files = BTreeMap::from([("mud.json".to_owned(), mud::file(product, network))]);
+        if board.trust.is_some() {
+            files.insert("root-of-trust.txt".to_owned(), board.root_of_trust_text());
+        }
         for (name, tunnel) in &network.tunnels {
             self.renderer.set("tunnel", ends::item(name, tunnel, network));
             let own = ENDS

@@ -1,0 +1,81 @@
+//! Every shipped board is constructed with every backend, and what each generates is there.
+
+use std::fs;
+use std::path::Path;
+
+use spec::Choice;
+use spec::library::{Area, Library};
+use spec::plan::Plan;
+use spec::product::Backend;
+
+fn plan(board: &str, backend: Backend) -> Plan {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    fs::write(&product, spec::scaffold("bench").replace("qemu-aarch64", board)).expect("written");
+    let library = Library::built_in(None);
+    let choice = Choice { backend: Some(backend), series: None };
+    spec::load_as(&library, &product, Some(board), choice)
+        .unwrap_or_else(|failure| panic!("{board}: {failure}"))
+}
+
+fn generated(plan: &Plan) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    backend::generate(plan, &folder.path().join("generated"))
+        .unwrap_or_else(|failure| panic!("{}: {failure}", plan.board.name));
+    folder
+}
+
+/// Whether a file below the folder has the text.
+fn holds(folder: &Path, text: &str) -> bool {
+    fs::read_dir(folder).expect("a folder").filter_map(Result::ok).any(|entry| {
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => holds(&path, text),
+            Ok(kind) if kind.is_file() => fs::read_to_string(&path).is_ok_and(|found| found.contains(text)),
+            _ => false,
+        }
+    })
+}
+
+#[test]
+fn every_board_is_generated_with_every_backend() {
+    for board in Library::built_in(None).names(Area::Boards).expect("boards") {
+        for backend in [Backend::Debian, Backend::Buildroot, Backend::Yocto] {
+            let plan = plan(&board, backend);
+            let folder = generated(&plan);
+            let base = &plan.uboot.base;
+            let spelled = match backend {
+                Backend::Buildroot => base.trim_end_matches("_defconfig"),
+                Backend::Debian | Backend::Yocto => base,
+            };
+            assert!(holds(folder.path(), spelled), "{board} with {}: `{spelled}`", backend.as_str());
+            let console = format!("console={}", plan.board.console);
+            assert!(plan.cmdline.iter().any(|asked| asked.value.starts_with(&console)), "{board}: {console}");
+            let signed = plan.board.algorithms.contains(&plan.signing.algorithm);
+            assert!(signed, "{board}: {}", plan.signing.algorithm);
+        }
+    }
+}
+
+#[test]
+fn a_board_without_an_emulator_says_why_it_is_not_built_here() {
+    let plan = plan("imx8mm-evk", Backend::Debian);
+    assert!(plan.outside["root-of-trust.txt"].contains("fuse prog 1 3 0x2000000"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = backend::BuildOptions {
+        cache: folder.path().join("cache"),
+        out: folder.path().join("out"),
+        lock: folder.path().join("fastness.lock"),
+        jobs: 1,
+        offline: true,
+        update_lock: false,
+        buildroot: Default::default(),
+        yocto: Default::default(),
+    };
+    let failure =
+        backend::build(&plan, &options, &backend::NoProgress).expect_err("nothing to take the tree from");
+    assert_eq!(failure.status, diag::ExitStatus::Input);
+    assert_eq!(failure.diagnostics[0].code, "no-device-tree");
+    assert!(failure.to_string().contains("the board `imx8mm-evk` has no QEMU machine"), "{failure}");
+    assert!(fs::read_dir(folder.path()).expect("a folder").next().is_none(), "nothing was made");
+}

@@ -1,0 +1,133 @@
+//! What a plan says of real hardware: first stage, device trees, the boot ROM's places, the root of trust.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::BoardFacts;
+
+/// A program that runs before U-Boot, from a package of the suite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstStageFacts {
+    /// Debian package that has it.
+    pub package: String,
+    /// Its absolute path in the package.
+    pub file: String,
+    /// Where U-Boot begins behind it, in bytes.
+    pub uboot_offset: u64,
+}
+
+/// Device trees by name, for boards that no emulator describes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceTreeFacts {
+    /// Source below Linux's `arch/ARCH/boot/dts`.
+    pub linux: String,
+    /// Name that U-Boot's `DEFAULT_DEVICE_TREE` has.
+    pub uboot: String,
+}
+
+/// A place where the boot ROM, or what it started, looks for the next program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RomPlaceFacts {
+    /// File name.
+    pub file: String,
+    /// On what.
+    pub medium: String,
+    /// Byte of the medium.
+    pub offset: Option<u64>,
+    /// Otherwise the partition, in words.
+    pub partition: Option<String>,
+    /// Where that is written.
+    pub source: String,
+}
+
+/// How a board's hardware comes to trust U-Boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustFacts {
+    /// `fused-key` or `none`.
+    pub kind: String,
+    /// Its maker's name for it.
+    pub mechanism: String,
+    /// What the boot ROM verifies with.
+    pub verifies: Vec<String>,
+    /// What is set for good.
+    pub anchors: Vec<TrustAnchorFacts>,
+    /// What a person does, in order.
+    pub steps: Vec<TrustStepFacts>,
+    /// What a person must know before the first permanent step.
+    pub warning: String,
+    /// What it does not protect against.
+    pub limits: String,
+    /// Where the facts are from.
+    pub sources: Vec<String>,
+}
+
+/// Something in the hardware that cannot be changed once it is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustAnchorFacts {
+    /// What it holds.
+    pub holds: String,
+    /// Where.
+    pub place: String,
+}
+
+/// A step that a person takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustStepFacts {
+    /// `host`, `u-boot` or `board`.
+    pub on: String,
+    /// The command, or what to do.
+    pub command: String,
+    /// What it does.
+    pub about: String,
+    /// Whether it cannot be undone.
+    pub permanent: bool,
+}
+
+impl BoardFacts {
+    /// The root of trust as a text for people: the warning first, then what is verified, where, and each step.
+    ///
+    /// Nothing of the text is executed by Fastness. A board without [`TrustFacts`] is an emulated one.
+    #[must_use]
+    pub fn root_of_trust_text(&self) -> String {
+        let mut out = format!("Root of trust of {} ({})\n\n{}\n", self.name, self.title, self.root_of_trust);
+        let Some(trust) = &self.trust else {
+            out.push_str("\nThis board is emulated: there is nothing to burn.\n");
+            return out;
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\nWARNING: {}\n", trust.warning);
+        let _ = write!(out, "Fastness runs none of these commands.\n\nMechanism: {}\n", trust.mechanism);
+        if !trust.verifies.is_empty() {
+            let _ = writeln!(out, "The boot ROM verifies: {}", trust.verifies.join("; "));
+        }
+        for anchor in &trust.anchors {
+            let _ = writeln!(out, "Set for good: {}, in {}", anchor.holds, anchor.place);
+        }
+        for place in &self.rom_places {
+            let at = match (place.offset, &place.partition) {
+                (Some(offset), _) => format!("at byte {offset}"),
+                (None, Some(partition)) => partition.clone(),
+                (None, None) => String::new(),
+            };
+            let _ = writeln!(
+                out,
+                "The boot ROM's way: `{}` on {}, {at} [{}]",
+                place.file, place.medium, place.source
+            );
+        }
+        if !trust.steps.is_empty() {
+            out.push_str("\nSteps for a person:\n");
+        }
+        for (number, step) in trust.steps.iter().enumerate() {
+            let mark = if step.permanent { " PERMANENT, CANNOT BE UNDONE:" } else { "" };
+            let _ =
+                writeln!(out, "{}. on {}:{mark} {}\n   {}", number + 1, step.on, step.about, step.command);
+        }
+        let _ = write!(out, "\nIt does not protect against: {}\n\nSources:\n", trust.limits);
+        for source in &trust.sources {
+            let _ = writeln!(out, "- {source}");
+        }
+        out
+    }
+}
