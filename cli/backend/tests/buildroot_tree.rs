@@ -160,6 +160,27 @@ fn the_patches_of_layers_are_where_buildroot_looks_for_them() {
     assert!(defconfig.contains(folder), "{defconfig}");
 }
 
+/// Buildroot's `utils/check-package` refuses a tree with a patch that lacks one of them.
+#[test]
+fn every_patch_of_a_layer_says_who_signed_it_off_and_whether_it_is_upstream() {
+    let mut seen = 0;
+    for layer in
+        fs::read_dir(top().join("layers")).expect("layers").map(|entry| entry.expect("a layer").path())
+    {
+        for patch in fs::read_dir(layer.join("uboot")).into_iter().flatten() {
+            let path = patch.expect("a patch").path();
+            let text = fs::read_to_string(&path).expect("text");
+            let header = text.split("\n--- ").next().unwrap_or_default();
+            for word in ["Signed-off-by: ", "Upstream: "] {
+                let said = header.lines().any(|line| line.starts_with(word));
+                assert!(said, "`{}` needs a line `{word}…` before its first file", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}
+
 #[test]
 fn every_file_of_the_plan_is_in_the_overlay_as_it_is() {
     let (plan, tree) = (plan(), tree());

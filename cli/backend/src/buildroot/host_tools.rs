@@ -14,11 +14,8 @@ const SHOWN: usize = 15;
 #[must_use]
 pub fn missing(log: &Path, lines: &[&str]) -> Option<Failure> {
     let end = lines.iter().position(|line| is_the_check(line))?;
-    let said: Vec<&str> = lines[..end]
-        .iter()
-        .copied()
-        .filter(|line| !line.trim().is_empty() && !line.starts_with("$ ") && !line.starts_with("make"))
-        .collect();
+    let said: Vec<&str> =
+        lines[..end].iter().copied().filter(|line| !line.trim().is_empty() && !is_makes(line)).collect();
     let tools: Vec<&str> = said.iter().filter_map(|line| tool(line)).collect();
     let message = if tools.is_empty() {
         "Buildroot cannot build on this machine".to_owned()
@@ -44,6 +41,12 @@ pub fn missing(log: &Path, lines: &[&str]) -> Option<Failure> {
             .note(format!("the whole log is `{}`", log.display()))
             .hint(hint),
     )
+}
+
+/// Our own call, make's messages, and the call of make that it shows.
+fn is_makes(line: &str) -> bool {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    word == "$" || word.starts_with("make") || word.ends_with("/make")
 }
 
 /// `make: *** [support/dependencies/dependencies.mk:27: dependencies] Error 1`.
@@ -88,6 +91,7 @@ mod tests {
     fn every_missing_tool_is_named_at_once_with_its_package() {
         let failure = told(&[
             "$ make --directory /x all",
+            "/usr/bin/make -j1  O=/x HOSTCC=\"/usr/bin/gcc\" syncconfig",
             "You must install 'cpio' on your build machine",
             "You must install 'cmp' on your build machine",
             "  cmp is usually part of the diffutils package in your distribution",
@@ -107,7 +111,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "`{part}` is missing in {text}");
         }
-        assert!(!text.contains("--directory"), "{text}");
+        assert!(!text.contains("--directory") && !text.contains("syncconfig"), "{text}");
     }
 
     #[test]
