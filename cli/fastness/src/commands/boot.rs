@@ -33,9 +33,9 @@ pub struct Arguments {
     /// Probe all ports of every interface, and compare what answers with the plan
     #[arg(long)]
     network: bool,
-    /// Measure what gets through the tunnels, with and without firewall rules, instead of proving anything
-    #[arg(long, conflicts_with = "network")]
-    throughput: bool,
+    /// Also put the firewall under stress: reloads, broken files, too many connections, a full table
+    #[arg(long, requires = "network")]
+    stress: bool,
 }
 
 /// Boots and prints what the boot showed.
@@ -47,23 +47,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let built = Built::open(&folder)?;
     let steps = Steps::new(*output);
     if arguments.network {
-        let (boot, traffic) = stages::boot_network(&built, &steps)?;
+        let (boot, traffic) = stages::boot_network(&built, &steps, arguments.stress)?;
         drop(steps);
         output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
         return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
-    }
-    if arguments.throughput {
-        let found = stages::throughput(&built, &steps)?;
-        drop(steps);
-        output.result(&found, |_| {
-            let line =
-                |one: &qemu::Throughput| format!("{:>8.2} MB/s  {}\n", one.megabytes_per_second, one.way);
-            match found.is_empty() {
-                true => "no tunnel over IPv4 has a conduit over TCP: nothing to measure\n".to_owned(),
-                false => found.iter().map(line).collect(),
-            }
-        });
-        return Ok(ExitStatus::Success);
     }
     let boot = stages::boot(&built, &steps)?;
     drop(steps);
