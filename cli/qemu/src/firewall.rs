@@ -23,7 +23,7 @@ use crate::peer::{self, Peer};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What starts our script, which the second disk holds, as the first process.
-pub(crate) const WITH_SHELL: &str = " init=/bin/sh -- /dev/vdb";
+const WITH_SHELL: &str = " init=/bin/sh -- /dev/vdb";
 /// What the device's first process becomes.
 const INIT: &str = "/sbin/init";
 /// Where the ruleset is.
@@ -193,7 +193,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Waits until systemd has done what it can.
-pub(crate) const UP: &str = "timeout 240 systemctl is-system-running --wait";
+const UP: &str = "timeout 240 systemctl is-system-running --wait";
 
 struct Stress<'a, 'b> {
     bench: &'b Bench<'a>,
@@ -377,7 +377,7 @@ impl Stress<'_, '_> {
 }
 
 /// The device's first process: lays the broken file over the ruleset, adds the shell, and becomes systemd.
-pub(crate) fn script(broken: bool) -> Vec<u8> {
+fn script(broken: bool) -> Vec<u8> {
     let cover = format!(": > /run/proof/broken; mount --bind /run/proof/broken {RULESET}\n");
     let text = format!(
         "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\

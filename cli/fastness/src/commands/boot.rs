@@ -36,11 +36,11 @@ pub struct Arguments {
     /// Probe all ports of every interface, and compare what answers with the plan
     #[arg(long)]
     network: bool,
-    /// Measure what gets through the tunnels, with and without firewall rules, instead of proving anything
-    #[arg(long, conflicts_with = "network")]
-    throughput: bool,
+    /// Also put the firewall under stress: reloads, broken files, too many connections, a full table
+    #[arg(long, requires = "network")]
+    stress: bool,
     /// Provoke the security events of a product with a collector, and look for their records at both ends
-    #[arg(long, conflicts_with_all = ["network", "throughput"])]
+    #[arg(long, conflicts_with = "network")]
     events: bool,
     /// A user of the product and the private key that opens a login, for what only a login shows
     #[arg(long, value_name = "USER=FILE", value_parser = login)]
@@ -73,23 +73,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         return Ok(if classes.iter().all(good) { ExitStatus::Success } else { ExitStatus::Proof });
     }
     if arguments.network {
-        let (boot, traffic) = stages::boot_network(&built, login.as_ref(), &steps)?;
+        let (boot, traffic) = stages::boot_network(&built, login.as_ref(), &steps, arguments.stress)?;
         drop(steps);
         output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
         return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
-    }
-    if arguments.throughput {
-        let found = stages::throughput(&built, &steps)?;
-        drop(steps);
-        output.result(&found, |_| {
-            let line =
-                |one: &qemu::Throughput| format!("{:>8.2} MB/s  {}\n", one.megabytes_per_second, one.way);
-            match found.is_empty() {
-                true => "no tunnel over IPv4 has a conduit over TCP: nothing to measure\n".to_owned(),
-                false => found.iter().map(line).collect(),
-            }
-        });
-        return Ok(ExitStatus::Success);
     }
     let boot = stages::boot(&built, &steps)?;
     drop(steps);

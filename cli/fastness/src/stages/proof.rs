@@ -71,6 +71,7 @@ pub fn boot_network(
     built: &Built,
     login: Option<&Login>,
     steps: &Steps,
+    stress: bool,
 ) -> Outcome<(BootRecord, TrafficRecord)> {
     let log = built.folder.join(qemu::CONSOLE_LOG);
     steps
@@ -81,7 +82,7 @@ pub fn boot_network(
             Ok(((boot, traffic), false))
         })
         .and_then(|(boot, traffic)| {
-            let traffic = with_machines(built, traffic, steps)?;
+            let traffic = with_machines(built, traffic, steps, stress)?;
             Ok((boot, with_events(built, traffic, login, steps)?))
         })
 }
@@ -129,17 +130,28 @@ fn with_events(
     Ok(traffic)
 }
 
-/// What peer machines at the other end of the tunnels show, and a firewall under stress, added to `traffic.json`.
-/// Both run at the same time: most of either is waiting.
-fn with_machines(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Outcome<TrafficRecord> {
+/// What peer machines at the other end of the tunnels show, and if asked for a firewall under stress, added to
+/// `traffic.json`. Both run at the same time: most of either is waiting.
+fn with_machines(
+    built: &Built,
+    mut traffic: TrafficRecord,
+    steps: &Steps,
+    stress: bool,
+) -> Outcome<TrafficRecord> {
+    if built.plan.network.tunnels.is_empty() && !stress {
+        return Ok(traffic);
+    }
     let log = built.folder.join("boot/device/console.log");
-    steps.step("prove the tunnels and the firewall", Some(&log), || {
+    let title = if stress { "prove the tunnels and the firewall" } else { "prove the tunnels" };
+    steps.step(title, Some(&log), || {
         let (tunnels, firewall) = std::thread::scope(|scope| {
             // Machines that boot at the same time starve each other: the second ones wait for the first.
             let (booted, first) = std::sync::mpsc::channel();
-            let firewall = scope.spawn(move || {
-                let _ = first.recv();
-                qemu::prove_firewall(&built.plan, &built.image, &built.folder, BOOT_LIMIT)
+            let firewall = stress.then(|| {
+                scope.spawn(move || {
+                    let _ = first.recv();
+                    qemu::prove_firewall(&built.plan, &built.image, &built.folder, BOOT_LIMIT)
+                })
             });
             let tunnels = tunnels(built, &|| {
                 let _ = booted.send(());
@@ -149,7 +161,8 @@ fn with_machines(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Ou
                 let message = "the proof of the firewall ended with a panic".to_owned();
                 Failure::error(diag::ExitStatus::Internal, "panic", message).hint("tell this to the project")
             };
-            Ok::<_, Failure>((tunnels?, firewall.join().unwrap_or_else(|_| Err(panicked()))?))
+            let firewall = firewall.map(|thread| thread.join().unwrap_or_else(|_| Err(panicked())));
+            Ok::<_, Failure>((tunnels?, firewall.transpose()?.unwrap_or_default()))
         })?;
         traffic.tunnels = tunnels;
         traffic.firewall = firewall;
@@ -171,21 +184,7 @@ fn with_machines(built: &Built, mut traffic: TrafficRecord, steps: &Steps) -> Ou
     })
 }
 
-/// How much gets through the tunnels, and through the firewall with and without rules; writes `throughput.json`.
-///
-/// # Errors
-/// As [`boot`]; when nothing was transferred.
-pub fn throughput(built: &Built, steps: &Steps) -> Outcome<Vec<qemu::Throughput>> {
-    steps.step("measure", None, || {
-        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
-        let identities = super::tunnels::identities(built, folder.path(), super::now())?;
-        let (plan, image) = (&built.plan, &built.image);
-        let found = qemu::measure_throughput(plan, image, &built.folder, &identities, BOOT_LIMIT)?;
-        write_json_atomic(&built.folder.join("throughput.json"), &found)?;
-        Ok((found, false))
-    })
-}
-
+/// What each tunnel's peer shows; `up` is told when the device has booted.
 fn tunnels(built: &Built, up: &dyn Fn()) -> Outcome<Vec<record::TunnelClass>> {
     if built.plan.network.tunnels.is_empty() {
         return Ok(Vec::new());

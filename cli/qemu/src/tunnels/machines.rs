@@ -16,7 +16,6 @@ use traffic::pcap::Pcap;
 use super::{Files, Identities, Item, Subject, Tree, first_host, ipsec, openvpn, services};
 use crate::boot::{absolute, file};
 use crate::files::{clone_sparse, kernel_of, scratch_in};
-use crate::firewall::{self, WITH_SHELL};
 use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
 use crate::peer;
 
@@ -53,7 +52,7 @@ impl Ports {
 }
 
 impl Wired {
-    /// Starts them; `shell` gives the device a shell on its console, instead of its journal.
+    /// Starts them; the device's journal comes to its console.
     pub(super) fn start(
         plan: &Plan,
         record: &ImageRecord,
@@ -61,7 +60,6 @@ impl Wired {
         identities: &Identities,
         subjects: &[Subject<'_>],
         suffix: &str,
-        shell: bool,
     ) -> Outcome<Self> {
         let logs = |of: &str| {
             let path = folder.join(format!("boot/{of}"));
@@ -71,7 +69,7 @@ impl Wired {
         let own_logs = logs(&format!("device{suffix}"))?;
         let scratch = scratch_in(&own_logs)?;
         let at = absolute(scratch.path())?;
-        let (kernel, own_script) = (at.join("Image"), at.join("device.script"));
+        let kernel = at.join("Image");
         let fit = folder.join(&file(record, Role::Fit)?.path);
         write(&kernel, &kernel_of(&fit)?)?;
         let disk = at.join("disk.img");
@@ -81,14 +79,8 @@ impl Wired {
         spec.disk = disk;
         spec.wires = true;
         spec.epoch = identities.epoch;
-        let (more, second) = if shell {
-            write(&own_script, &firewall::script(false))?;
-            (WITH_SHELL, Some(own_script))
-        } else {
-            (JOURNAL, None)
-        };
-        let append = record.cmdline.clone() + more;
-        spec.direct = Some(Direct { kernel: kernel.clone(), append, second });
+        let append = record.cmdline.clone() + JOURNAL;
+        spec.direct = Some(Direct { kernel: kernel.clone(), append, second: None });
 
         let interface = subjects.first().map(|(_, facts, _)| &facts.interface);
         let wire = plan.board.interfaces.iter().position(|i| Some(i) == interface).unwrap_or(0);
