@@ -17,7 +17,7 @@ fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Every shipped board.
+/// The boards whose image was built with Buildroot; the others' trees are made in `boards.rs`.
 const BOARDS: [&str; 2] = ["qemu-aarch64", "qemu-arm"];
 
 /// The example that is shipped on every board, and those with tunnels.
@@ -118,7 +118,7 @@ fn first_difference(committed: Option<&Node>, made: &Node) -> String {
 #[test]
 fn the_trees_of_the_examples_are_the_committed_ones() {
     let shipped = Library::built_in(None).names(spec::library::Area::Boards).expect("boards");
-    assert_eq!(shipped.into_iter().collect::<Vec<_>>(), BOARDS, "a board without a committed tree");
+    assert!(BOARDS.iter().all(|board| shipped.contains(*board)), "a committed tree without a board");
     let cases = BOARDS
         .map(|board| (EXAMPLES[0], board, ""))
         .into_iter()
