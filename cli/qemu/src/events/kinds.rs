@@ -51,7 +51,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "the firewall is looked at", "person UID 'nft list tables'" => "audit.firewall" "/nft" "USER" Success "";
     "a network setting is changed", "person UID 'ip link set lo mtu 65535'" => "audit.network" "/ip" "USER" Success "";
     "an interface listens to everything", "ip link set lo promisc on; ip link set lo promisc off" => "audit.anom_promiscuous" "" "" Unknown "prom=256";
-    "a program of the data partition is refused", "cp /usr/bin/true /var/bench; chmod 700 /var/bench; person UID /var/bench; rm /var/bench" => "audit.data-exec" "" "USER" Failure "";
+    "a program of the data partition is refused", "cp /usr/bin/true /var/bench; chmod 700 /var/bench; /var/bench; rm /var/bench" => "audit.data-exec" "/dash" "root" Failure "";
     "the clock is set", "person UID 'date -s @$(date +%s)'" => "audit.time-change" "/date" "USER" Success "";
     "a file system is mounted", "mkdir -p /run/m; person UID 'mount -t tmpfs tmpfs /run/m'" => "audit.mount" "/mount" "USER" Success "";
     "a file system is unmounted", "person UID 'umount /run/m'" => "audit.mount" "/umount" "USER" Success "";
@@ -61,7 +61,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "a namespace is refused", "unprivileged UID 'unshare -U true'" => "audit.privilege" "/unshare" "USER" Failure "";
     "a file is denied", "unprivileged UID 'cat /etc/shadow'" => "audit.access" "/cat" "USER" Failure "";
     "mandatory access control is to be changed", "person UID ': >/sys/kernel/security/lockdown'" => "audit.mac-policy" "/dash" "USER" Success "";
-    "the service manager is called by a person", "person UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success "";
+    "the service manager is called by a person", "unprivileged UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success "";
     "a login id is set", "" => "audit.login" "" "" Success "auid=UID";
     "a packet is dropped", "" => "firewall.dropped" "kernel" "" Failure "DPT=23";
     "a login without a key is refused", "" => "ssh.login" "sshd" "USER" Failure "";
