@@ -52,7 +52,10 @@ fn confined(monitoring: &Monitoring) -> Vec<&Sandbox> {
 const FIRST: &str = "# Made by `fastness monitor` for one image; make it again when the image changes.\n";
 
 fn drop_in(name: &str, service: &Sandbox) -> String {
-    let mut out = format!("{FIRST}# layers/{name}: what {} needs, by what its programs import.\n[Service]\n", service.unit);
+    let mut out = format!(
+        "{FIRST}# layers/{name}: what {} needs, by what its programs import.\n[Service]\n",
+        service.unit
+    );
     for given in &service.given {
         let _ = writeln!(out, "{}", given.line);
     }
@@ -60,7 +63,10 @@ fn drop_in(name: &str, service: &Sandbox) -> String {
 }
 
 fn bounds_of_auditd(name: &str, bounds: Bounds) -> String {
-    format!("{FIRST}# layers/{name}: the monitoring stays within its means.\n[Service]\nMemoryMax={}M\nTasksMax=16\n", bounds.auditd_mib)
+    format!(
+        "{FIRST}# layers/{name}: the monitoring stays within its means.\n[Service]\nMemoryMax={}M\nTasksMax=16\n",
+        bounds.auditd_mib
+    )
 }
 
 fn executables(monitoring: &Monitoring) -> String {
@@ -94,7 +100,11 @@ fn layer(monitoring: &Monitoring, name: &str, confined: &[&Sandbox]) -> String {
     out.push_str("\nsysctl:\n  - {key: vm.memfd_noexec, value: \"2\", reason: \"a program in memory alone is on no list\"}\n");
     out.push_str("\nfiles:\n");
     let file = |out: &mut String, path: &str, template: &str, mode: &str, reason: &str| {
-        let _ = writeln!(out, "  - {{path: {path}, template: {name}/{template}.hbs, mode: \"{mode}\", reason: {}}}", quoted(reason));
+        let _ = writeln!(
+            out,
+            "  - {{path: {path}, template: {name}/{template}.hbs, mode: \"{mode}\", reason: {}}}",
+            quoted(reason)
+        );
     };
     for service in confined {
         let path = format!("/etc/systemd/system/{}.d/50-{name}.conf", service.unit);
@@ -124,7 +134,8 @@ fn checks(out: &mut String, monitoring: &Monitoring, name: &str, confined: &[&Sa
         .iter()
         .map(|key| {
             let of = monitoring.rules.iter().filter(|rule| rule.key == *key);
-            let words = of.flat_map(|rule| rule.rule.split_whitespace()).filter(|word| word.starts_with("path="));
+            let words =
+                of.flat_map(|rule| rule.rule.split_whitespace()).filter(|word| word.starts_with("path="));
             let mut words: Vec<String> = words.map(quoted).collect();
             if *key == REFUSED {
                 words.push("execve".to_owned());
@@ -149,10 +160,16 @@ fn checks(out: &mut String, monitoring: &Monitoring, name: &str, confined: &[&Sa
         [] => {}
         [service] => {
             let with = one(service);
-            let _ = writeln!(out, "  - id: monitor.sandbox\n    title: {title}\n    kind: file-text\n    with: {with}");
+            let _ = writeln!(
+                out,
+                "  - id: monitor.sandbox\n    title: {title}\n    kind: file-text\n    with: {with}"
+            );
         }
         services => {
-            let _ = writeln!(out, "  - id: monitor.sandbox\n    title: {title}\n    kind: all-of\n    with:\n      checks:");
+            let _ = writeln!(
+                out,
+                "  - id: monitor.sandbox\n    title: {title}\n    kind: all-of\n    with:\n      checks:"
+            );
             for service in services {
                 let _ = writeln!(out, "        - {{kind: file-text, with: {}}}", one(service));
             }

@@ -88,7 +88,8 @@ pub fn look(root: &Root, image: &str) -> Result<Monitoring, Unable> {
     let reached = crate::starts::reached(root)?;
     for unit in reached.iter().filter(|unit| unit.ends_with(".service") && !unit.starts_with(MANAGERS_OWN)) {
         if unit.contains(['@', '%']) || crate::kinds::unit_state::unit_file(root, unit).is_none() {
-            not_covered.push(format!("`{unit}` is a template: its instances are known to a running manager alone"));
+            not_covered
+                .push(format!("`{unit}` is a template: its instances are known to a running manager alone"));
             continue;
         }
         services.push(sandbox::of(root, &binaries, table, of_root, unit)?);

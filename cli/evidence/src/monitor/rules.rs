@@ -34,11 +34,16 @@ pub const FOREIGN: &str = "monitor-foreign";
 /// The rules, and the paths that could not be put into one.
 #[must_use]
 pub fn of(root: &Root, binaries: &Binaries, table: &Table) -> (Vec<AuditRule>, Vec<String>) {
-    let bits = if binaries.all.values().any(|one| matches!(one.machine.as_str(), "arm" | "i386")) { 32 } else { 64 };
+    let bits =
+        if binaries.all.values().any(|one| matches!(one.machine.as_str(), "arm" | "i386")) { 32 } else { 64 };
     let mut rules = Vec::new();
     let mut odd = Vec::new();
     let mut add = |rule: String, key: &str, why: String| {
-        rules.push(AuditRule { rule: format!("-a always,exit {rule} -F key={key}"), key: key.to_owned(), why });
+        rules.push(AuditRule {
+            rule: format!("-a always,exit {rule} -F key={key}"),
+            key: key.to_owned(),
+            why,
+        });
     };
     for error in ["EACCES", "EPERM"] {
         let why = "a program that may not run was started".to_owned();
@@ -46,7 +51,11 @@ pub fn of(root: &Root, binaries: &Binaries, table: &Table) -> (Vec<AuditRule>, V
     }
     // What can be written is mounted noexec: mapping code from there fails so, whoever asks (mmap(2)).
     let map = if bits == 32 { "mmap2" } else { "mmap" };
-    add(format!("-F arch=b{bits} -S {map} -F exit=-EPERM"), REFUSED, "code that may not run was loaded".to_owned());
+    add(
+        format!("-F arch=b{bits} -S {map} -F exit=-EPERM"),
+        REFUSED,
+        "code that may not run was loaded".to_owned(),
+    );
     let mut seen = BTreeSet::new();
     for (path, node) in root.nodes() {
         if !matches!(node.kind, NodeKind::File(_)) {
@@ -55,7 +64,11 @@ pub fn of(root: &Root, binaries: &Binaries, table: &Table) -> (Vec<AuditRule>, V
         let name = path.rsplit('/').next().unwrap_or_default();
         let program = binaries.all.contains_key(path) || binaries.scripts.contains(path);
         let (rule, key, why) = if node.mode & 0o6000 != 0 || node.capabilities {
-            (format!("-F arch=b{bits} -F path={path} -F perm=x"), PRIVILEGED, format!("mode {:04o}", node.mode))
+            (
+                format!("-F arch=b{bits} -F path={path} -F perm=x"),
+                PRIVILEGED,
+                format!("mode {:04o}", node.mode),
+            )
         } else if program && table.administrative.contains(name) {
             let why = "it changes how the device is protected".to_owned();
             (format!("-F arch=b{bits} -F path={path} -F perm=x -F auid!=unset"), ADMINISTRATIVE, why)

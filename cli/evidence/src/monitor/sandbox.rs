@@ -68,10 +68,17 @@ pub struct OfRoot {
 ///
 /// # Errors
 /// When its unit cannot be read.
-pub fn of(root: &Root, binaries: &Binaries, table: &Table, of_root: OfRoot, unit: &str) -> Result<Sandbox, Unable> {
+pub fn of(
+    root: &Root,
+    binaries: &Binaries,
+    table: &Table,
+    of_root: OfRoot,
+    unit: &str,
+) -> Result<Sandbox, Unable> {
     let service = settings(root, unit, "Service")?;
     let in_unit = settings(root, unit, "Unit")?;
-    let last = |all: &Settings, key: &str| all.get(key).and_then(|all| all.last()).cloned().unwrap_or_default();
+    let last =
+        |all: &Settings, key: &str| all.get(key).and_then(|all| all.last()).cloned().unwrap_or_default();
     let late = !matches!(last(&in_unit, "DefaultDependencies").as_str(), "no" | "false" | "0" | "off");
     let before = exposure::assess(&service, late).tenths();
     let mut made = Sandbox {
@@ -136,7 +143,9 @@ fn programs(root: &Root, service: &Settings) -> Vec<String> {
         let places = if path.starts_with('/') {
             vec![path.to_owned()]
         } else {
-            ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"].map(|at| format!("{at}/{path}")).to_vec()
+            ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"]
+                .map(|at| format!("{at}/{path}"))
+                .to_vec()
         };
         Some(places.iter().find_map(|place| root.resolve(place)).map_or(path.to_owned(), |(real, _)| real))
     });
@@ -218,7 +227,10 @@ impl Look<'_> {
                 writable.insert("-/var");
             }
         }
-        self.give("ProtectSystem=strict".to_owned(), "the root is read-only anyway; this holds for what is mounted on it, too");
+        self.give(
+            "ProtectSystem=strict".to_owned(),
+            "the root is read-only anyway; this holds for what is mounted on it, too",
+        );
         if !writable.is_empty() {
             let paths: Vec<&str> = writable.into_iter().collect();
             self.give(format!("ReadWritePaths={}", paths.join(" ")), "it names paths there");
@@ -299,7 +311,10 @@ impl Look<'_> {
         let why = if why.is_empty() { "it imports no other".to_owned() } else { why.join("; ") };
         self.give(line, why);
         if !self.has("SystemCallErrorNumber") {
-            self.give("SystemCallErrorNumber=EPERM".to_owned(), "a refused call is told to the program and does not end it");
+            self.give(
+                "SystemCallErrorNumber=EPERM".to_owned(),
+                "a refused call is told to the program and does not end it",
+            );
         }
     }
 }

@@ -161,6 +161,8 @@ impl Table {
     /// Whether it is a part of the C library.
     #[must_use]
     pub fn is_c_library(&self, name: &str) -> bool {
-        self.c_library.iter().any(|one| name == one || (one.ends_with('-') || !one.contains('.')) && name.starts_with(one))
+        self.c_library
+            .iter()
+            .any(|one| name == one || (one.ends_with('-') || !one.contains('.')) && name.starts_with(one))
     }
 }

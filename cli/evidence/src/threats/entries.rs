@@ -99,7 +99,8 @@ fn of_the_device(plan: &Plan) -> Vec<Entry> {
         one(EntryKind::Build, format!("backend {}", plan.backend)),
     ];
     if plan.storage.data_bytes > 0 {
-        entries.push(one(EntryKind::Data, format!("data partition of {} MiB", plan.storage.data_bytes >> 20)));
+        entries
+            .push(one(EntryKind::Data, format!("data partition of {} MiB", plan.storage.data_bytes >> 20)));
     }
     if plan.network.surface.iter().any(|surface| surface.conduit.is_some()) {
         entries.push(one(EntryKind::Program, "whatever takes what comes from a network".to_owned()));

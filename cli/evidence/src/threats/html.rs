@@ -21,7 +21,11 @@ pub fn render(report: &ThreatReport) -> String {
     let tiles: String = Status::ALL
         .iter()
         .map(|status| {
-            format!("<div class=\"tile\"><b>{}</b><span>{}</span></div>", report.count(*status), status.words())
+            format!(
+                "<div class=\"tile\"><b>{}</b><span>{}</span></div>",
+                report.count(*status),
+                status.words()
+            )
         })
         .collect();
     let mut sections = section("matrix", "Where and what", &matrix(report));
@@ -88,12 +92,15 @@ fn matrix(report: &ThreatReport) -> String {
         let cells: String = STRIDE
             .iter()
             .map(|word| {
-                let of: Vec<&ThreatState> = at(report, entry).filter(|threat| threat.stride == *word).collect();
+                let of: Vec<&ThreatState> =
+                    at(report, entry).filter(|threat| threat.stride == *word).collect();
                 let open = of.iter().filter(|threat| threat.status.is_open()).count();
                 match (of.len(), open) {
                     (0, _) => "<td class=\"n dim\">–</td>".to_owned(),
                     (all, 0) => format!("<td class=n>{all}</td>"),
-                    (all, open) => format!("<td class=n>{all} <span class=\"v not-met\">{open} open</span></td>"),
+                    (all, open) => {
+                        format!("<td class=n>{all} <span class=\"v not-met\">{open} open</span></td>")
+                    }
                 }
             })
             .collect();
@@ -167,7 +174,11 @@ fn control_part(control: &ControlState) -> String {
                 [] => String::new(),
                 ids => format!(" ({})", e(&ids.join(", "))),
             };
-            format!("<br><code>{}</code> <span class=dim>{}{requirements}</span>", e(&check.check), check.state.words())
+            format!(
+                "<br><code>{}</code> <span class=dim>{}{requirements}</span>",
+                e(&check.check),
+                check.state.words()
+            )
         })
         .collect();
     let mark = match (control.counts, control.proven) {

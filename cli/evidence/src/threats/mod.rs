@@ -250,7 +250,8 @@ impl ThreatReport {
         let mut threats = Vec::new();
         for entry in &entries {
             let here = catalogue.threats.iter();
-            let here = here.filter(|(_, t)| t.at.as_str() == entry.kind && entry.is_meant(t.matches.as_ref()));
+            let here =
+                here.filter(|(_, t)| t.at.as_str() == entry.kind && entry.is_meant(t.matches.as_ref()));
             threats.extend(here.map(|(id, threat)| judge.threat(id, threat, entry)));
         }
         let not_needed = acceptances(plan, catalogue, &threats)?;
@@ -346,14 +347,19 @@ impl Judge<'_> {
         } else if let Some(left) = &threat.left_to {
             (Status::LeftTo, format!("{}: {}", left.who.as_str(), left.reason.0))
         } else if controls.is_empty() {
-            (Status::Open, "no control answers it here, and the product does not say why it lives with it".to_owned())
+            (
+                Status::Open,
+                "no control answers it here, and the product does not say why it lives with it".to_owned(),
+            )
         } else {
             let status = if counting > 0 { Status::Part } else { Status::Open };
             (status, missing(&controls))
         };
         let (remaining, remaining_why) = match status {
             Status::Answered => (threat.residual.risk, threat.residual.reason.0.clone()),
-            Status::Part | Status::Open if !controls.is_empty() => (threat.risk, "a control is missing".to_owned()),
+            Status::Part | Status::Open if !controls.is_empty() => {
+                (threat.risk, "a control is missing".to_owned())
+            }
             _ => (worse(threat.risk, threat.residual.risk), threat.residual.reason.0.clone()),
         };
         ThreatState {

@@ -91,7 +91,10 @@ fn every_check_and_attack_that_the_catalogue_names_is_shipped() {
                 let attack = proof.strip_prefix("attack.").map(|name| {
                     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../attacks/{name}.yaml")).is_file()
                 });
-                assert!(attack.unwrap_or(proof.starts_with("traffic.") || known.contains(proof)), "{id}: {proof}");
+                assert!(
+                    attack.unwrap_or(proof.starts_with("traffic.") || known.contains(proof)),
+                    "{id}: {proof}"
+                );
             }
         }
     }
@@ -102,7 +105,12 @@ fn an_example_s_threats_follow_from_its_zones_services_and_people() {
     let report = model(&example("cell-gateway"), None);
     assert_eq!(report.exit_status(), ExitStatus::Success, "{}", terminal::render(&report, false));
     // Two interfaces: each is a link. SSH by its port, since the product names none of its protocols.
-    for key in ["link.unplanned:eth0", "link.unplanned:eth1", "service.impostor:service-ssh", "login.root:maintenance"] {
+    for key in [
+        "link.unplanned:eth0",
+        "link.unplanned:eth1",
+        "service.impostor:service-ssh",
+        "login.root:maintenance",
+    ] {
         let found = threat(&report, key);
         assert_eq!((found.status, found.proven), (Status::Answered, false), "{key}: {}", found.why);
     }
@@ -163,7 +171,9 @@ fn only_a_run_proves_and_a_failure_of_it_takes_the_control_away() {
     let answered = report.threats.iter().filter(|threat| threat.status == Status::Answered);
     assert!(answered.clone().count() > 30 && answered.clone().all(|threat| threat.proven));
     // A flipped block that was not refused: the check of the image passed, and the control does not hold.
-    for (id, verdict) in [("attack.verity-data-flipped", Verdict::Fail), ("boot.cmdline", Verdict::CouldNotRun)] {
+    for (id, verdict) in
+        [("attack.verity-data-flipped", Verdict::Fail), ("boot.cmdline", Verdict::CouldNotRun)]
+    {
         let at = findings.iter().position(|finding| finding.check == id).unwrap();
         findings[at].verdict = verdict;
         let report = model(&plan, Some(&findings));
@@ -246,15 +256,25 @@ fn the_page_stands_alone_and_the_schemas_name_what_is_written() {
     let (value, schema) = (json!(report), schema::report());
     assert_eq!(names(&value), names(&schema["properties"]));
     for list in ["threats", "entries", "assets"] {
-        assert_eq!(names(&value[list][0]), names(&schema["properties"][list]["items"]["properties"]), "{list}");
+        assert_eq!(
+            names(&value[list][0]),
+            names(&schema["properties"][list]["items"]["properties"]),
+            "{list}"
+        );
     }
     let control = &schema["properties"]["threats"]["items"]["properties"]["controls"]["items"]["properties"];
     assert_eq!(names(&value["threats"][0]["controls"][0]), names(control));
-    assert_eq!(names(&value["threats"][0]["controls"][0]["checks"][0]), names(&control["checks"]["items"]["properties"]));
+    assert_eq!(
+        names(&value["threats"][0]["controls"][0]["checks"][0]),
+        names(&control["checks"]["items"]["properties"])
+    );
     let mut plan = example("plc-gateway");
     plan.checks.remove("sshd.limits");
     let comparison = json!(ThreatComparison::new(&report, &model(&plan, None)));
     let schema = schema::comparison();
     assert_eq!(names(&comparison), names(&schema["properties"]));
-    assert_eq!(names(&comparison["changed"][0]), names(&schema["properties"]["changed"]["items"]["properties"]));
+    assert_eq!(
+        names(&comparison["changed"][0]),
+        names(&schema["properties"]["changed"]["items"]["properties"])
+    );
 }

@@ -53,7 +53,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             }
             stages::write_atomic(&path, text.as_bytes())?;
         }
-        wrote = format!("wrote the layer {name} ({} files); the product takes it by `layers: {{{name}: {{}}}}`\n", made.len());
+        wrote = format!(
+            "wrote the layer {name} ({} files); the product takes it by `layers: {{{name}: {{}}}}`\n",
+            made.len()
+        );
     }
     output.result(&monitoring, |_| format!("{}{wrote}", terminal::render(&monitoring, arguments.all)));
     Ok(ExitStatus::Success)
@@ -62,7 +65,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 fn of(image: &Path) -> Outcome<Monitoring> {
     let subject = evidence::open::open(image)?;
     let shown = match Built::open(image) {
-        Ok(built) => format!("{} {} on {}", built.plan.product.name, built.plan.product.version, built.plan.board.name),
+        Ok(built) => {
+            format!("{} {} on {}", built.plan.product.name, built.plan.product.version, built.plan.board.name)
+        }
         Err(_) => subject.name.clone(),
     };
     let broken = |why: evidence::Unable| {
@@ -81,7 +86,9 @@ fn name(arguments: &Arguments) -> Outcome<String> {
             Ok(built) => format!("monitoring-{}", built.plan.product.name),
             Err(_) => {
                 let message = "the layer needs a name: the image is none of this program's";
-                return Err(Failure::error(ExitStatus::Usage, "no-name", message).hint("give it with `--name`"));
+                return Err(
+                    Failure::error(ExitStatus::Usage, "no-name", message).hint("give it with `--name`")
+                );
             }
         },
     };
