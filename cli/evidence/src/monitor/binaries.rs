@@ -18,8 +18,17 @@ const CONFIGURATION_LIMIT: usize = 256 << 10;
 const PAM: [&str; 2] = ["pam_authenticate", "pam_start"];
 /// Who loads modules of the C library by `/etc/nsswitch.conf`.
 const NSS: [&str; 11] = [
-    "getaddrinfo", "getgrgid", "getgrnam", "getgrnam_r", "getgrouplist", "gethostbyname", "getpwnam", "getpwnam_r",
-    "getpwuid", "getpwuid_r", "initgroups",
+    "getaddrinfo",
+    "getgrgid",
+    "getgrnam",
+    "getgrnam_r",
+    "getgrouplist",
+    "gethostbyname",
+    "getpwnam",
+    "getpwnam_r",
+    "getpwuid",
+    "getpwuid_r",
+    "initgroups",
 ];
 
 /// A program or library.
@@ -119,7 +128,9 @@ impl Binaries {
     fn library(&self, root: &Root, name: &str) -> Option<String> {
         let ending = format!("/{name}");
         let mut links = root.nodes().filter(|(path, _)| path.ends_with(&ending));
-        links.find_map(|(path, _)| root.resolve(path).map(|(real, _)| real).filter(|real| self.all.contains_key(real)))
+        links.find_map(|(path, _)| {
+            root.resolve(path).map(|(real, _)| real).filter(|real| self.all.contains_key(real))
+        })
     }
 
     /// A program with its libraries, the modules that these load by themselves, and the programs whose paths stand in
@@ -137,15 +148,21 @@ impl Binaries {
             if closure.files.len() > MAX_FILES {
                 return Err(format!("it is made of more than {MAX_FILES} files"));
             }
-            let binary = self.all.get(&path).ok_or_else(|| format!("`{path}` is no program that can be read"))?;
+            let binary =
+                self.all.get(&path).ok_or_else(|| format!("`{path}` is no program that can be read"))?;
             let imports = binary.imports.as_ref();
-            let imports = imports.ok_or_else(|| format!("`{path}` is static: what it calls cannot be told"))?;
+            let imports =
+                imports.ok_or_else(|| format!("`{path}` is static: what it calls cannot be told"))?;
             for name in binary.needed.iter().filter(|name| !table.is_c_library(name)) {
-                pending.push(self.library(root, name).ok_or_else(|| format!("`{path}` needs `{name}`, which is missing"))?);
+                pending.push(
+                    self.library(root, name)
+                        .ok_or_else(|| format!("`{path}` needs `{name}`, which is missing"))?,
+                );
             }
             for (modules, callers) in [(&self.pam, &PAM[..]), (&self.nss, &NSS)] {
                 if callers.iter().any(|caller| imports.contains(*caller)) {
-                    let named = |path: &&String| path.rsplit('/').next().is_some_and(|name| modules.contains(name));
+                    let named =
+                        |path: &&String| path.rsplit('/').next().is_some_and(|name| modules.contains(name));
                     pending.extend(self.all.keys().filter(named).cloned());
                 }
             }
@@ -154,7 +171,8 @@ impl Binaries {
             if !table.of_kinds(&["spawn".to_owned()], imports).is_empty() {
                 let started = texts.iter().filter_map(|text| root.resolve(text)).map(|(real, _)| real);
                 let started = started.filter(|real| !table.not_followed.contains(real));
-                pending.extend(started.filter(|real| self.all.get(real).is_some_and(|binary| binary.program)));
+                pending
+                    .extend(started.filter(|real| self.all.get(real).is_some_and(|binary| binary.program)));
             }
             closure.texts.extend(configured(root, &texts));
             closure.texts.extend(texts);
@@ -180,7 +198,10 @@ fn configured(root: &Root, texts: &BTreeSet<String>) -> BTreeSet<String> {
 pub fn paths(text: &str) -> impl Iterator<Item = String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
     let words = lines.flat_map(|line| line.split([' ', '\t', '=', ',', ':', '"', '\'']));
-    words.filter(|word| word.starts_with('/') && TEXT_BYTES.contains(&word.len())).map(str::to_owned).take(MAX_TEXTS)
+    words
+        .filter(|word| word.starts_with('/') && TEXT_BYTES.contains(&word.len()))
+        .map(str::to_owned)
+        .take(MAX_TEXTS)
 }
 
 /// `pam_unix.so` and the like, as the files of `/etc/pam.d` name them (pam.d(5)).
@@ -189,7 +210,9 @@ fn pam_modules(root: &Root) -> Result<BTreeSet<String>, Unable> {
     for name in root.list("/etc/pam.d") {
         let text = root.read_text(&format!("/etc/pam.d/{name}"))?.unwrap_or_default();
         let words = text.split_whitespace().filter_map(|word| word.rsplit('/').next());
-        modules.extend(words.filter(|word| word.starts_with("pam_") && word.ends_with(".so")).map(str::to_owned));
+        modules.extend(
+            words.filter(|word| word.starts_with("pam_") && word.ends_with(".so")).map(str::to_owned),
+        );
     }
     Ok(modules)
 }

@@ -160,10 +160,16 @@ fn checks(out: &mut String, monitoring: &Monitoring, name: &str, confined: &[&Sa
         [] => {}
         [service] => {
             let with = one(service);
-            let _ = writeln!(out, "  - id: monitor.sandbox\n    title: {title}\n    kind: file-text\n    with: {with}");
+            let _ = writeln!(
+                out,
+                "  - id: monitor.sandbox\n    title: {title}\n    kind: file-text\n    with: {with}"
+            );
         }
         services => {
-            let _ = writeln!(out, "  - id: monitor.sandbox\n    title: {title}\n    kind: all-of\n    with:\n      checks:");
+            let _ = writeln!(
+                out,
+                "  - id: monitor.sandbox\n    title: {title}\n    kind: all-of\n    with:\n      checks:"
+            );
             for service in services {
                 let _ = writeln!(out, "        - {{kind: file-text, with: {}}}", one(service));
             }

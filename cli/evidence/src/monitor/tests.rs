@@ -9,7 +9,8 @@ fn compiled(source: &str, arguments: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let (text, built) = (folder.path().join("x.c"), folder.path().join("x"));
     std::fs::write(&text, source).unwrap();
-    let made = std::process::Command::new("gcc").args(["-w", "-o"]).args([&built, &text]).args(arguments).status();
+    let made =
+        std::process::Command::new("gcc").args(["-w", "-o"]).args([&built, &text]).args(arguments).status();
     assert!(made.unwrap().success());
     std::fs::read(built).unwrap()
 }
@@ -163,11 +164,21 @@ fn the_layer_loads_and_its_rules_stand_before_the_lock() {
     let drop_in = "/etc/systemd/system/x.service.d/50-monitoring-test.conf";
     assert!(text(drop_in).contains("ProtectClock=yes\n"));
     // Its checks look at what it made, and see when it is gone.
-    for id in ["monitor.rules", "monitor.sandbox", "monitor.programs", "self.monitor-refused", "self.monitor-bounds"] {
+    for id in [
+        "monitor.rules",
+        "monitor.sandbox",
+        "monitor.programs",
+        "self.monitor-refused",
+        "self.monitor-bounds",
+    ] {
         assert!(plan.checks.contains_key(id), "{id}");
     }
     let root = |drop_in_text: &str, rules: &str| {
-        let tree = tree(&quiet, UNIT).file(drop_in, 0o644, drop_in_text).file("/etc/audit/audit.rules", 0o640, rules);
+        let tree = tree(&quiet, UNIT).file(drop_in, 0o644, drop_in_text).file(
+            "/etc/audit/audit.rules",
+            0o640,
+            rules,
+        );
         tree.root()
     };
     let check = |id: &str| (plan.checks[id].value.kind.clone(), plan.checks[id].value.with.clone());
@@ -176,11 +187,15 @@ fn the_layer_loads_and_its_rules_stand_before_the_lock() {
     assert!(!run(&kind, with, root("[Service]\n", &rules)).unwrap().holds);
     let (kind, with) = check("monitor.rules");
     assert!(run(&kind, with.clone(), root("", &rules)).unwrap().holds);
-    let fewer = rules.replace(",execveat -F exit=-EACCES -F key=monitor-refused", "").replace("key=monitor-secret", "key=x");
+    let fewer = rules
+        .replace(",execveat -F exit=-EACCES -F key=monitor-refused", "")
+        .replace("key=monitor-secret", "key=x");
     assert!(!run(&kind, with, root("", &fewer)).unwrap().holds);
     for script in ["self.monitor-refused", "self.monitor-bounds"] {
         let script = text(&format!("/usr/lib/fastness/selfcheck.d/{script}"));
-        assert!(script.starts_with("#!/bin/sh\n") && !script.contains("LAYER") && !script.contains("ALL_MIB"));
+        assert!(
+            script.starts_with("#!/bin/sh\n") && !script.contains("LAYER") && !script.contains("ALL_MIB")
+        );
     }
 }
 
