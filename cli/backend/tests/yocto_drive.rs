@@ -305,3 +305,26 @@ fn images_of_another_build_are_taken_without_bitbake() {
     assert!(artefacts.provenance["built"].contains("--yocto-deploy"), "{:?}", artefacts.provenance);
     assert_eq!(fake.calls(), before);
 }
+
+#[test]
+fn another_product_in_the_same_output_folder_has_a_build_folder_of_its_own() {
+    if !qemu_is_there() {
+        return;
+    }
+    let mut fake = Yocto::new();
+    fake.built();
+    fake.plan.product.name = "other".to_owned();
+    fake.built();
+    let found = fs::read_dir(fake.path("cache/yocto")).expect("a folder");
+    let mut names: Vec<String> =
+        found.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names[0].starts_with("cell-gateway-") && names[1].starts_with("other-"), "{names:?}");
+    // What the first one left is no image of the second.
+    let deploy = fake.path("cache/yocto").join(&names[0]).join("build/tmp/deploy/images");
+    let mut options = fake.options();
+    options.yocto = yocto::Machine { deploy: Some(deploy), ..yocto::Machine::default() };
+    let text = fake.ended(&options).expect_err("a failure").to_string();
+    assert!(text.contains("found no") && text.contains("other-image-other-qemu-aarch64.rootfs"), "{text}");
+}

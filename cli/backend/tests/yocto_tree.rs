@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use backend::yocto::{Node, Tree, tree_of};
+use backend::yocto::{Node, Tree, tree_of, tree_of_boards};
 use spec::Choice;
 use spec::library::Library;
 use spec::plan::{FilePlan, Plan};
@@ -243,4 +243,88 @@ fn symbols_have_the_names_of_the_series_and_who_asked_for_them() {
     let arm = plan_for("cell-gateway", "qemu-arm", "wrynose");
     assert!(!arm.waivers.contains_key("linux:RODATA_FULL_DEFAULT_ENABLED"));
     assert_eq!(arm.linux.symbols["CRYPTO_LIB_CHACHA_ARCH"].value, "y");
+}
+
+#[test]
+fn a_distro_and_a_machine_of_another_name_get_the_appends_too() {
+    let tree = tree_of(&plan()).expect("a tree");
+    let machine = text(&tree, "meta-cell-gateway-bsp/conf/machine/include/cell-gateway-qemu-aarch64.inc");
+    assert!(machine.contains("MACHINEOVERRIDES =. \"cell-gateway-qemu-aarch64:\"\n"), "{machine}");
+    let distro = text(&tree, "meta-cell-gateway-distro/conf/distro/include/cell-gateway.inc");
+    assert!(distro.contains("DISTROOVERRIDES =. \"cell-gateway:\"\n"), "{distro}");
+}
+
+#[test]
+fn the_pages_name_the_maintainer_and_his_address() {
+    let wrong = load("cell-gateway", "qemu-aarch64", "yocto: {maintainer: nobody}\n").expect_err("refused");
+    assert!(wrong.to_string().contains("expected a maintainer with an address, found `nobody`"), "{wrong}");
+    let who = "The team <team@example.org>";
+    let plan = load("cell-gateway", "qemu-aarch64", &format!("yocto: {{maintainer: \"{who}\"}}\n"));
+    let tree = tree_of(&plan.expect("a plan")).expect("a tree");
+    for layer in ["distro", "bsp"] {
+        // What yocto-check-layer looks for.
+        let page = text(&tree, &format!("meta-cell-gateway-{layer}/README.md"));
+        assert!(page.contains(&format!("Maintainer: {who}. Send patches")), "{page}");
+        assert!(!page.contains("README"), "{page}");
+        assert!(text(&tree, &format!("meta-cell-gateway-{layer}/SECURITY.md")).contains(who));
+    }
+}
+
+#[test]
+fn a_patch_says_how_it_stands_upstream() {
+    let plan = load("cell-gateway", "qemu-aarch64", "signing: {algorithm: \"sha256,ecdsa256\", key: x}\n");
+    let tree = tree_of(&plan.unwrap_or_else(|failure| panic!("{failure}"))).expect("a tree");
+    let patches: Vec<_> = tree.nodes().iter().filter(|(path, _)| path.ends_with(".patch")).collect();
+    assert_eq!(patches.len(), 1, "{patches:?}");
+    for (path, node) in patches {
+        let Node::File(text) = node else { panic!("`{path}`") };
+        assert!(text.lines().any(|line| line == "Upstream-Status: Pending"), "`{path}`");
+    }
+    let older = load(
+        "cell-gateway",
+        "qemu-aarch64",
+        "signing: {algorithm: \"sha256,ecdsa256\", key: x}\nyocto: {series: scarthgap}\n",
+    );
+    let refused = tree_of(&older.expect("a plan")).expect_err("refused").to_string();
+    assert!(refused.contains("is for U-Boot 2025.01 and 2026.01, and this is 2024.01%"), "{refused}");
+}
+
+#[test]
+fn several_boards_are_multiconfigs_of_one_build() {
+    let plans = ["qemu-aarch64", "qemu-arm"].map(|board| plan_for("cell-gateway", board, "wrynose"));
+    let tree = tree_of_boards(&plans).unwrap_or_else(|failure| panic!("{failure}"));
+    let conf = text(&tree, "meta-cell-gateway-bsp/conf/multiconfig/qemu-arm.conf");
+    assert_eq!(conf, "MACHINE = \"cell-gateway-qemu-arm\"\nTMPDIR = \"${TOPDIR}/tmp-qemu-arm\"\n");
+    let append = text(&tree, "meta-cell-gateway-bsp/recipes-kernel/linux/linux-yocto_%.bbappend");
+    let single = tree_of(&plans[1]).expect("a tree");
+    let of_arm = text(&single, "meta-cell-gateway-bsp/recipes-kernel/linux/linux-yocto_%.bbappend");
+    assert!(append.contains(&of_arm) && append.contains(":cell-gateway-qemu-aarch64"), "{append}");
+    // Audit rules differ: the package is one of the machine. The firewall's are the same.
+    let folder = "meta-cell-gateway-distro/recipes-config";
+    let audit =
+        text(&tree, &format!("{folder}/cell-gateway-config-audit/cell-gateway-config-audit_1.0.0.bb"));
+    assert!(audit.contains("PACKAGE_ARCH = \"${MACHINE_ARCH}\"") && !audit.contains("allarch"), "{audit}");
+    for (board, plan) in ["qemu-aarch64", "qemu-arm"].iter().zip(&plans) {
+        let rules = text(
+            &tree,
+            &format!(
+                "{folder}/cell-gateway-config-audit/files/cell-gateway-{board}/rootfs/etc/audit/audit.rules"
+            ),
+        );
+        let FilePlan::File { content, .. } = &plan.files["/etc/audit/audit.rules"].value else { panic!() };
+        assert_eq!(&rules, content, "{board}");
+    }
+    let firewall =
+        text(&tree, &format!("{folder}/cell-gateway-config-firewall/cell-gateway-config-firewall_1.0.0.bb"));
+    assert!(firewall.contains("inherit allarch"), "{firewall}");
+    let kas = text(&tree, "kas.yml");
+    assert!(kas.contains("    BBMULTICONFIG = \"qemu-aarch64 qemu-arm\"\n"), "{kas}");
+    assert!(kas.contains("\"mc:qemu-arm:cell-gateway-image\""), "{kas}");
+    let page = text(&tree, "meta-cell-gateway-bsp/README.md");
+    assert!(page.contains("for qemu-aarch64, qemu-arm,"), "{page}");
+    // One board alone is what it always was; another product does not go with it.
+    assert_eq!(tree_of_boards(&plans[..1]).expect("a tree"), tree_of(&plans[0]).expect("a tree"));
+    let other = plan_for("plc-gateway", "qemu-arm", "wrynose");
+    let refused = tree_of_boards(&[plans[0].clone(), other]).expect_err("refused").to_string();
+    assert!(refused.contains("one build is for one product and one Yocto series"), "{refused}");
 }

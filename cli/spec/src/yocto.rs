@@ -193,6 +193,8 @@ model! {
         series: Option<Spanned<Name>> = None,
         /// Commits of repositories, by name; default: the series' branch.
         commits: Map<Name, Commit> = Map::new(),
+        /// Who keeps the layers, with an address for patches and reports: `yocto-check-layer` wants one.
+        maintainer: Option<Spanned<Text>> = None,
         /// Mirror of downloads that is asked before their own sites (`SOURCE_MIRROR_URL`).
         downloads: Option<FileUrl> = None,
         /// Mirror of shared state (`SSTATE_MIRRORS`).

@@ -109,8 +109,7 @@ impl Build<'_> {
     /// When a task fails, with the recipe, the task and the end of its log.
     pub fn build(&self, progress: &dyn Progress) -> Outcome<()> {
         self.fresh(&self.log)?;
-        let targets = [self.names.image(), "virtual/kernel".to_owned(), "virtual/bootloader".to_owned()];
-        self.run(&targets, &self.log, progress)
+        self.run(&self.names.targets(), &self.log, progress)
     }
 
     /// A log tells of one run only, since a failure's reason is looked for in it.

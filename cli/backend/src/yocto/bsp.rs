@@ -23,14 +23,17 @@ pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
             plan.board.name, plan.board.title
         ),
     );
-    tree.file(format!("{top}/conf/machine/include/{machine}.inc"), machine_include(plan, facts));
+    tree.file(format!("{top}/conf/machine/include/{machine}.inc"), machine_include(plan, facts, machine));
     kernel(plan, facts, machine, &format!("{top}/recipes-kernel/linux"), tree);
     uboot(plan, facts, machine, &format!("{top}/recipes-bsp/u-boot"), tree)
 }
 
-fn machine_include(plan: &Plan, facts: &YoctoFacts) -> String {
+/// Appends are scoped to the machine's name, which a machine that requires this file does not have.
+fn machine_include(plan: &Plan, facts: &YoctoFacts, machine: &str) -> String {
     format!(
-        "DEFAULTTUNE ?= \"{}\"\nrequire {}\n\n\
+        "# A machine of another name gets the appends of this layer, too.\n\
+         MACHINEOVERRIDES =. \"{machine}:\"\n\n\
+         DEFAULTTUNE ?= \"{}\"\nrequire {}\n\n\
          KERNEL_IMAGETYPE = \"Image\"\n\
          PREFERRED_PROVIDER_virtual/kernel ?= \"linux-yocto\"\n\
          PREFERRED_VERSION_linux-yocto ?= \"{}\"\n\

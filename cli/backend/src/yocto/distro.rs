@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use diag::Outcome;
 use spec::plan::{Plan, YoctoFacts};
 
-use super::generate::layer_conf;
+use super::generate::{layer_conf, multiconfig};
 use super::{Names, Tree, quoted};
 
 /// Writes `conf/`, `files/` and the appends.
@@ -30,12 +30,27 @@ pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
     tree.file(format!("{top}/files/{distro}-passwd"), passwd(plan));
     tree.file(format!("{top}/files/{distro}-group"), group(plan));
     appends(facts, distro, &top, tree)?;
-    templates(facts, names, &top, tree);
+    templates(facts, names, "", &names.targets(), tree);
+    Ok(())
+}
+
+/// The templates of a build of several boards.
+pub(super) fn templates_of_boards(
+    plans: &[Plan],
+    names: &Names,
+    targets: &[String],
+    tree: &mut Tree,
+) -> Outcome<()> {
+    if let Some(first) = plans.first() {
+        templates(super::facts(first)?, names, &multiconfig(plans), targets, tree);
+    }
     Ok(())
 }
 
 fn include(facts: &YoctoFacts, distro: &str) -> Outcome<String> {
-    let mut out = String::new();
+    let mut out = format!(
+        "# A distro of another name gets the appends of this layer, too.\nDISTROOVERRIDES =. \"{distro}:\"\n\n"
+    );
     for file in &facts.includes {
         out.push_str(&format!("require {file}\n\n"));
     }
@@ -97,8 +112,8 @@ fn appends(facts: &YoctoFacts, distro: &str, top: &str, tree: &mut Tree) -> Outc
 }
 
 /// What `oe-init-build-env` copies with `TEMPLATECONF`.
-fn templates(facts: &YoctoFacts, names: &Names, top: &str, tree: &mut Tree) {
-    let folder = format!("{top}/conf/templates/{}", names.distro);
+fn templates(facts: &YoctoFacts, names: &Names, more: &str, targets: &[String], tree: &mut Tree) {
+    let folder = format!("meta-{}/conf/templates/{}", names.distro_layer, names.distro);
     let mut layers = vec!["##OEROOT##/meta".to_owned()];
     layers.extend(facts.layers.iter().map(|layer| format!("##OEROOT##/../{}/{}", layer.source, layer.name)));
     layers.extend([&names.distro_layer, &names.bsp_layer].map(|layer| format!("##OEROOT##/../meta-{layer}")));
@@ -112,7 +127,7 @@ fn templates(facts: &YoctoFacts, names: &Names, top: &str, tree: &mut Tree) {
     tree.file(
         format!("{folder}/local.conf.sample"),
         format!(
-            "CONF_VERSION = \"2\"\nMACHINE = \"{}\"\nDISTRO = \"{}\"\n{}",
+            "CONF_VERSION = \"2\"\nMACHINE = \"{}\"\nDISTRO = \"{}\"\n{}{more}",
             names.machine,
             names.distro,
             site(facts)
@@ -120,9 +135,6 @@ fn templates(facts: &YoctoFacts, names: &Names, top: &str, tree: &mut Tree) {
     );
     tree.file(
         format!("{folder}/conf-notes.txt"),
-        format!(
-            "bitbake {} virtual/kernel virtual/bootloader\nThe image is unsigned: `fastness build` signs it.\n",
-            names.image()
-        ),
+        format!("bitbake {}\nThe image is unsigned: `fastness build` signs it.\n", targets.join(" ")),
     );
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use diag::Outcome;
 use spec::plan::{Plan, YoctoFacts};
 
-use super::{Names, Tree, bsp, distro, facts, image, recipes};
+use super::{Names, Tree, bsp, distro, facts, image, recipes, together};
 
 const README: &str = include_str!("files/README.md");
 const SECURITY: &str = include_str!("files/SECURITY.md");
@@ -30,25 +30,61 @@ pub fn tree_of(plan: &Plan) -> Outcome<Tree> {
     recipes::recipes(plan, facts, &names, &mut tree)?;
     image::image(plan, facts, &names, &mut tree)?;
     bsp::layer(plan, facts, &names, &mut tree)?;
-    for layer in [&names.distro_layer, &names.bsp_layer] {
-        tree.file(format!("meta-{layer}/README.md"), filled(README, plan, facts, &names, layer));
-        tree.file(format!("meta-{layer}/SECURITY.md"), filled(SECURITY, plan, facts, &names, layer));
-    }
-    tree.file("kas.yml", kas(facts, &names));
+    fill_pages(std::slice::from_ref(plan), &mut tree)?;
+    tree.file("kas.yml", kas_of_boards(std::slice::from_ref(plan))?);
     tree.file("expect.txt", expectations(facts));
     Ok(tree)
 }
 
-fn filled(text: &str, plan: &Plan, facts: &YoctoFacts, names: &Names, layer: &str) -> String {
+/// The layers of several boards of one product, for one build: a multiconfig for each board.
+///
+/// # Errors
+/// As [`tree_of`], or when the plans do not go together.
+pub fn tree_of_boards(plans: &[Plan]) -> Outcome<Tree> {
+    let mut trees = plans.iter().map(tree_of).collect::<Outcome<Vec<_>>>()?;
+    if let ([_], Some(tree)) = (plans, trees.pop_if(|_| plans.len() == 1)) {
+        return Ok(tree);
+    }
+    together::merged(plans, trees)
+}
+
+/// The pages of both layers, which speak of all boards.
+pub(super) fn fill_pages(plans: &[Plan], tree: &mut Tree) -> Outcome<()> {
+    let Some(first) = plans.first() else { return Ok(()) };
+    let facts = facts(first)?;
+    let names: Vec<Names> = plans.iter().map(Names::of).collect();
+    for layer in [&names[0].distro_layer, &names[0].bsp_layer] {
+        tree.file(format!("meta-{layer}/README.md"), filled(README, plans, facts, &names, layer));
+        tree.file(format!("meta-{layer}/SECURITY.md"), filled(SECURITY, plans, facts, &names, layer));
+    }
+    Ok(())
+}
+
+fn filled(text: &str, plans: &[Plan], facts: &YoctoFacts, names: &[Names], layer: &str) -> String {
+    let all = |values: Vec<&str>, between: &str| values.join(between);
+    let (plan, several) = (&plans[0], plans.len() > 1);
+    let boards = all(plans.iter().map(|plan| plan.board.name.as_str()).collect(), ", ");
+    let machines = all(names.iter().map(|names| names.machine.as_str()).collect(), "`, `");
+    let targets =
+        if several { together::targets(plans, names) } else { names[0].targets().to_vec() }.join(" ");
+    let maintainer = facts.maintainer.clone().unwrap_or_else(|| {
+        format!(
+            "the team of {} (`yocto: {{maintainer: …}}` in the product names an address)",
+            plan.product.name
+        )
+    });
+    let names = &names[0];
     let depends: Vec<String> = facts.layers.iter().map(|layer| layer.name.clone()).collect();
     let depends = if depends.is_empty() { "none".to_owned() } else { depends.join(", ") };
     [
         ("@LAYER@", layer),
         ("@PRODUCT@", plan.product.name.as_str()),
         ("@VERSION@", &plan.product.version),
-        ("@BOARD@", &plan.board.name),
+        ("@BOARD@", &boards),
         ("@DISTRO@", &names.distro),
-        ("@MACHINE@", &names.machine),
+        ("@MACHINE@", &machines),
+        ("@TARGETS@", &targets),
+        ("@MAINTAINER@", &maintainer),
         ("@SERIES@", &facts.series),
         ("@RELEASE@", &facts.release),
         ("@BITBAKE@", &facts.bitbake),
@@ -74,13 +110,19 @@ pub(super) fn layer_conf(facts: &YoctoFacts, collection: &str, depends: &[&str])
 }
 
 /// A project file of kas: repositories, layers, distro, machine and targets.
-fn kas(facts: &YoctoFacts, names: &Names) -> String {
+pub(super) fn kas_of_boards(plans: &[Plan]) -> Outcome<String> {
+    let all: Vec<Names> = plans.iter().map(Names::of).collect();
+    let (Some(first), [names, ..]) = (plans.first(), all.as_slice()) else { return Ok(String::new()) };
+    let facts = facts(first)?;
+    let targets = match plans {
+        [_] => names.targets().join(", "),
+        // In YAML's quotes, for the colons.
+        _ => together::targets(plans, &all).iter().map(|t| format!("\"{t}\"")).collect::<Vec<_>>().join(", "),
+    };
     let mut out = format!(
         "# kas build kas.yml. The image is unsigned: `fastness build` signs it.\n\
-         header:\n  version: 14\nmachine: {}\ndistro: {}\ntarget: [{}, virtual/kernel, virtual/bootloader]\nrepos:\n",
-        names.machine,
-        names.distro,
-        names.image()
+         header:\n  version: 14\nmachine: {}\ndistro: {}\ntarget: [{targets}]\nrepos:\n",
+        names.machine, names.distro,
     );
     out.push_str(&format!(
         "  {}:\n    layers:\n      meta-{}:\n      meta-{}:\n",
@@ -107,12 +149,18 @@ fn kas(facts: &YoctoFacts, names: &Names) -> String {
             layers.iter().for_each(|layer| out.push_str(&format!("      {layer}:\n")));
         }
     }
-    let site = distro::site(facts);
+    let site = distro::site(facts) + &multiconfig(plans);
     if !site.is_empty() {
         let lines: String = site.lines().map(|line| format!("    {line}\n")).collect();
         out.push_str(&format!("local_conf_header:\n  site: |\n{lines}"));
     }
-    out
+    Ok(out)
+}
+
+/// The line of `local.conf` that names several boards.
+pub(super) fn multiconfig(plans: &[Plan]) -> String {
+    let boards: Vec<&str> = plans.iter().map(|plan| plan.board.name.as_str()).collect();
+    if boards.len() < 2 { String::new() } else { format!("BBMULTICONFIG = \"{}\"\n", boards.join(" ")) }
 }
 
 /// What must hold in variables of the image: variable, `contains` or `lacks`, the word, and why; separated by tabs.

@@ -86,15 +86,18 @@ fn lines_told(lines: &[&str], task: &[&str], of_a_task: bool) -> Vec<String> {
     if of_a_task {
         return lost;
     }
-    let errors = lines.iter().filter_map(|line| line.strip_prefix("ERROR: ")).take(TOLD);
-    errors.map(|line| format!("BitBake says: {line}")).collect()
+    let skipped = |line: &str| line.contains(" was skipped: ");
+    let errors = lines.iter().filter_map(|line| {
+        line.strip_prefix("ERROR: ").or_else(|| Some(line.trim()).filter(|line| skipped(line)))
+    });
+    errors.take(TOLD).map(|line| format!("BitBake says: {line}")).collect()
 }
 
 /// Code, words and way out of a failure that has a name. Sources: BitBake `lib/bb/fetch2`,
 /// `lib/bb/monitordisk.py`, `lib/bb/cooker.py`; OE-Core `sanity.bbclass`.
 fn cause(lines: &[&str], task: &[&str]) -> (&'static str, &'static str, Option<&'static str>) {
     let has = |text: &str| lines.iter().chain(task).any(|line| line.contains(text));
-    const KNOWN: [(&[&str], &str, &str, &str); 11] = [
+    const KNOWN: [(&[&str], &str, &str, &str); 13] = [
         (
             &["No space left on device", "The free space of", "disk space monitor action"],
             "disk-full",
@@ -144,16 +147,29 @@ fn cause(lines: &[&str], task: &[&str]) -> (&'static str, &'static str, Option<&
             "look at the network, or name a mirror: `yocto: {downloads: …}`",
         ),
         (
-            &["Nothing PROVIDES", "Nothing RPROVIDES"],
-            "missing-recipe",
-            ": a package has no recipe",
-            "which layer has it, and is it in `yocto/base.yaml`?",
-        ),
-        (
             &["conflicting distro feature", "missing required distro feature"],
             "distro-conflict",
             ": the distro's features do not fit",
             "the distro of a team's own must keep what the product's distro has: systemd and PAM",
+        ),
+        (
+            &["Please set a valid MACHINE"],
+            "unknown-machine",
+            ": no layer defines the machine",
+            "leave MACHINE to the generated BSP layer, or add the layer that has `conf/machine/NAME.conf`",
+        ),
+        (
+            &["TMPDIR has changed location", "TMPDIR has changed its layout"],
+            "other-build-folder",
+            ": the build folder is another build's",
+            "give each build a folder of its own: leave TMPDIR alone, or remove what stands in it",
+        ),
+        // A recipe that the distro's features rule out has no provider either: that is told above.
+        (
+            &["Nothing PROVIDES", "Nothing RPROVIDES"],
+            "missing-recipe",
+            ": a package has no recipe",
+            "which layer has it, and is it in `yocto/base.yaml`?",
         ),
         (
             &["ParseError", "ExpansionError", "Unable to parse"],
@@ -248,6 +264,21 @@ mod tests {
                 "distro-conflict",
                 ExitStatus::Build,
             ),
+            (
+                "ERROR: Nothing PROVIDES 'gw-image'\ngw-image was skipped: missing required distro feature 'systemd' (not in DISTRO_FEATURES)",
+                "distro-conflict",
+                ExitStatus::Build,
+            ),
+            (
+                "MACHINE=frob is invalid. Please set a valid MACHINE in your local.conf, environment or other configuration file.",
+                "unknown-machine",
+                ExitStatus::Build,
+            ),
+            (
+                "Error, TMPDIR has changed location. You need to either move it back to /x or delete it and rebuild",
+                "other-build-folder",
+                ExitStatus::Build,
+            ),
             ("ERROR: ParseError at /srv/x.bb:1: unparsed line", "parse-failed", ExitStatus::Build),
             ("ERROR: something odd", "recipe-failed", ExitStatus::Build),
         ] {
@@ -255,6 +286,10 @@ mod tests {
             assert_eq!((failure.diagnostics[0].code.as_str(), failure.status), (code, status), "{line}");
             assert!(failure.to_string().contains("run the same command again"), "{failure}");
         }
+        let text =
+            told("ERROR: Nothing PROVIDES 'gw'\ngw was skipped: missing required distro feature 'x'\n")
+                .to_string();
+        assert!(text.contains("BitBake says: gw was skipped: missing required distro feature 'x'"), "{text}");
         let text = told("ERROR: Nothing PROVIDES 'frob'\n").to_string();
         assert!(text.contains("BitBake says: Nothing PROVIDES 'frob'"), "{text}");
     }

@@ -15,6 +15,7 @@ mod image;
 mod log;
 mod machine;
 mod recipes;
+mod together;
 mod variables;
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -22,7 +23,7 @@ use spec::plan::{Plan, YoctoFacts};
 
 pub use crate::buildroot::{Node, Tree};
 pub use build::build;
-pub use generate::{generate, tree_of};
+pub use generate::{generate, tree_of, tree_of_boards};
 pub use machine::Machine;
 
 /// The plan's Yocto part.
@@ -62,6 +63,11 @@ impl Names {
 
     fn image(&self) -> String {
         format!("{}-image", self.distro)
+    }
+
+    /// What BitBake is to build.
+    fn targets(&self) -> [String; 3] {
+        [self.image(), "virtual/kernel".to_owned(), "virtual/bootloader".to_owned()]
     }
 
     /// `IMAGE_LINK_NAME` as OE-Core has it by default. Source: `image-artifact-names.bbclass`.

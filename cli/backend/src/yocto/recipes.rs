@@ -14,6 +14,8 @@ use crate::buildroot::overlay;
 /// Folder of a recipe's files, laid out as in the image.
 const FILES: &str = "rootfs";
 const UNITS: &str = "/etc/systemd/system/";
+/// oelint-adv wants a home page of every recipe, and a product's configuration has none.
+const NO_HOMEPAGE: &str = "# nooelint: oelint.var.mandatoryvar.HOMEPAGE\n";
 
 /// What one recipe installs.
 #[derive(Default)]
@@ -174,7 +176,7 @@ fn recipe(
     let has_files = content.files.values().any(|file| matches!(file, FilePlan::File { .. }));
     let services: Vec<String> = content.services.iter().cloned().collect();
     let mut out = format!(
-        "SUMMARY = {}\nDESCRIPTION = \"Files of the layer {layer}, as fastness resolved them\"\n\
+        "{NO_HOMEPAGE}SUMMARY = {}\nDESCRIPTION = \"Files of the layer {layer}, as fastness resolved them\"\n\
          SECTION = \"base\"\nLICENSE = \"CLOSED\"\n",
         quoted(&format!("{}: {title}", names.distro))?
     );
@@ -260,7 +262,7 @@ fn accounts(plan: &Plan, names: &Names, tree: &mut Tree) -> Outcome<()> {
         Ok(format!("{variable} = {}\n", quoted(&lines.join("; "))?))
     };
     let out = format!(
-        "SUMMARY = \"{}: accounts\"\nDESCRIPTION = \"Groups and users with fixed numbers, all without a password\"\n\
+        "{NO_HOMEPAGE}SUMMARY = \"{}: accounts\"\nDESCRIPTION = \"Groups and users with fixed numbers, all without a password\"\n\
          SECTION = \"base\"\nLICENSE = \"CLOSED\"\nSRC_URI = \"\"\n\n\
          INHIBIT_DEFAULT_DEPS = \"1\"\n\ninherit allarch useradd\n\n\
          USERADD_PACKAGES = \"${{PN}}\"\n{}{}\n\

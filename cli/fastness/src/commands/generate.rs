@@ -28,8 +28,8 @@ pub struct Arguments {
     /// The product file
     #[arg(default_value = PRODUCT)]
     product: PathBuf,
-    /// A board, more than once for several; otherwise the product's first. With Buildroot, several boards get
-    /// one tree, `all-boards/generated` in the output folder
+    /// A board, more than once for several; otherwise the product's first. With Buildroot and
+    /// Yocto, several boards get one tree, `all-boards/generated` in the output folder
     #[arg(long, value_name = "BOARD")]
     board: Vec<String>,
     /// Every board of the product
@@ -78,7 +78,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let out = places::out(product, arguments.out.as_deref());
     let steps = Steps::new(*output);
     let mut written = Vec::new();
-    if plans.len() > 1 && plans.iter().all(|plan| plan.buildroot.is_some()) {
+    let together = |plan: &Plan| plan.buildroot.is_some() || plan.yocto.is_some();
+    if plans.len() > 1 && plans.iter().all(together) {
         let folder = out.join(ALL_BOARDS);
         let _lock = places::take(&folder, &plans[0].product.name)?;
         let generated = stages::generate_together(&plans, &folder, &steps)?;

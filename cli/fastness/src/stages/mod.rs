@@ -166,14 +166,19 @@ fn root_of_trust(plan: &Plan, path: &Path) -> Outcome<()> {
     }
 }
 
-/// Plans of several boards → one `generated/`, for Buildroot.
+/// Plans of several boards → one `generated/`, for Buildroot and for Yocto.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn generate_together(plans: &[Plan], folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
     let generated = folder.join("generated");
     steps.step("generate", None, || {
-        backend::buildroot::tree_of_boards(plans)?.bring_to(&generated)?;
+        let tree = if plans.iter().all(|plan| plan.yocto.is_some()) {
+            backend::yocto::tree_of_boards(plans)?
+        } else {
+            backend::buildroot::tree_of_boards(plans)?
+        };
+        tree.bring_to(&generated)?;
         // The network is the product's: it is the same for all boards.
         plans.first().map_or(Ok(()), |plan| outside(plan, folder))?;
         for plan in plans {

@@ -57,3 +57,22 @@ fn a_mirror_that_is_no_address_is_refused_at_its_line() {
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.err.contains("the address of a file") && run.err.contains("product.yaml:"), "{run:?}");
 }
+
+#[test]
+fn several_boards_are_one_build() {
+    let place = Place::with_product();
+    let board = fs::read_to_string(crate::support::top().join("boards/qemu-aarch64/board.yaml")).unwrap();
+    fs::create_dir_all(place.path("boards/twin")).unwrap();
+    fs::write(place.path("boards/twin/board.yaml"), board).unwrap();
+    place.edit("boards: [qemu-aarch64]", "boards: [qemu-aarch64, twin]");
+    let run = place.run(&["generate", "--backend", "yocto", "--all-boards", "--json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(run.json()["boards"].as_array().unwrap().len(), 2);
+    let folder = place.path("out/all-boards/generated");
+    for board in ["qemu-aarch64", "twin"] {
+        assert!(folder.join(format!("meta-gw-bsp/conf/machine/gw-{board}.conf")).is_file());
+        assert!(folder.join(format!("meta-gw-bsp/conf/multiconfig/{board}.conf")).is_file());
+    }
+    let kas = fs::read_to_string(folder.join("kas.yml")).unwrap();
+    assert!(kas.contains("BBMULTICONFIG = \"qemu-aarch64 twin\""), "{kas}");
+}

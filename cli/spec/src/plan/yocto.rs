@@ -42,6 +42,9 @@ pub struct YoctoFacts {
     pub layers: Vec<YoctoLayerFacts>,
     /// Repositories.
     pub sources: Vec<YoctoSourceFacts>,
+    /// Who keeps the layers, with an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintainer: Option<String>,
     /// `SOURCE_MIRROR_URL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downloads: Option<String>,

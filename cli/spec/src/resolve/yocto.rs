@@ -51,6 +51,12 @@ impl Resolver<'_> {
         overwrites.sort_unstable();
         overwrites.dedup();
         let site = self.product.yocto.as_ref();
+        let maintainer = site.and_then(|site| site.maintainer.as_ref());
+        if let Some(other) = maintainer.filter(|words| !words.as_str().contains('@')) {
+            let message = format!("expected a maintainer with an address, found `{}`", other.as_str());
+            let hint = "such as `Product security team <security@example.org>`";
+            self.trouble.push(Diagnostic::error("wrong-type", message).at(other.at.location()).hint(hint));
+        }
         Ok(Some(YoctoFacts {
             series: name,
             release: series.release.as_str().to_owned(),
@@ -68,6 +74,7 @@ impl Resolver<'_> {
             options: meant.options,
             layers: in_order(&base.layers, &meant.layers),
             sources: self.yocto_sources(&series),
+            maintainer: maintainer.map(|words| words.as_str().to_owned()),
             downloads: site.and_then(|site| site.downloads.as_ref()).map(|url| url.as_str().to_owned()),
             sstate: site.and_then(|site| site.sstate.as_ref()).map(|url| url.as_str().to_owned()),
             hash_server: site.and_then(|site| site.hash_server.as_ref()).map(|at| at.as_str().to_owned()),

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "cell-gateway: Read-only root, no passwords, volatile state"
 DESCRIPTION = "Files of the layer base, as fastness resolved them"
 SECTION = "base"

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "cell-gateway: The device verifies its own security functions"
 DESCRIPTION = "Files of the layer selfcheck, as fastness resolved them"
 SECTION = "base"

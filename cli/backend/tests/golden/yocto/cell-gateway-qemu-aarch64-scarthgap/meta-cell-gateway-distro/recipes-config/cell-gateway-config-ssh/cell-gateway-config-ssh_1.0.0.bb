@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "cell-gateway: Remote access with keys, for named persons, from named zones"
 DESCRIPTION = "Files of the layer ssh, as fastness resolved them"
 SECTION = "base"

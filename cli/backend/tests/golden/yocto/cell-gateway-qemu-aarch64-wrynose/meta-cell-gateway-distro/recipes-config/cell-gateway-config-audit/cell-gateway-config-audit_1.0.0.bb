@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "cell-gateway: Security events are recorded"
 DESCRIPTION = "Files of the layer audit, as fastness resolved them"
 SECTION = "base"

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "cell-gateway: Default deny, both ways"
 DESCRIPTION = "Files of the layer firewall, as fastness resolved them"
 SECTION = "base"

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "cell-gateway: A kernel that protects itself"
 DESCRIPTION = "Files of the layer kernel-hardening, as fastness resolved them"
 SECTION = "base"

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "cell-gateway: One trusted time"
 DESCRIPTION = "Files of the layer time, as fastness resolved them"
 SECTION = "base"

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "plc-gateway: accounts"
 DESCRIPTION = "Groups and users with fixed numbers, all without a password"
 SECTION = "base"

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "plc-gateway: Tunnels with IPsec"
 DESCRIPTION = "Files of the layer ipsec, as fastness resolved them"
 SECTION = "base"

@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "plc-gateway: OPC UA with encryption and certificates"
 DESCRIPTION = "Files of the layer opcua, as fastness resolved them"
 SECTION = "base"

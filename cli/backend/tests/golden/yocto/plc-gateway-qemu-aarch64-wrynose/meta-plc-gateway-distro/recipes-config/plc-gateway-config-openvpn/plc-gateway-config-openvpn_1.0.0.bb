@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "plc-gateway: Tunnels with OpenVPN"
 DESCRIPTION = "Files of the layer openvpn, as fastness resolved them"
 SECTION = "base"

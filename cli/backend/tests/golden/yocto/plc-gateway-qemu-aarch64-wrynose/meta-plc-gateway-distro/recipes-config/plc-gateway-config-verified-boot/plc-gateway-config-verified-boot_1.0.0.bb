@@ -1,3 +1,4 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "plc-gateway: U-Boot verifies what it starts, and starts nothing else"
 DESCRIPTION = "Files of the layer verified-boot, as fastness resolved them"
 SECTION = "base"
