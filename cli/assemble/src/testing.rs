@@ -147,9 +147,16 @@ pub fn plan() -> Plan {
             padding: "pss".into(),
             key: "gw-dev".into(),
             release: false,
+            rollback_version: None,
             known_keys: std::collections::BTreeMap::new(),
         },
-        storage: StoragePlan { fit_bytes: 2 << 20, root_bytes: 2 << 20, data_bytes: 16 << 20, zstd_level: 3 },
+        storage: StoragePlan {
+            fit_bytes: 2 << 20,
+            root_bytes: 2 << 20,
+            data_bytes: 16 << 20,
+            proof_bytes: 0,
+            zstd_level: 3,
+        },
         checks: Default::default(),
         waivers: Default::default(),
         layers: vec![],
@@ -176,6 +183,7 @@ fn board() -> BoardFacts {
         algorithms: vec!["sha256,rsa2048".into()],
         paddings: vec!["pss".into()],
         root_of_trust: "none".into(),
+        rollback: spec::plan::RollbackFacts::default(),
         qemu: None,
     }
 }

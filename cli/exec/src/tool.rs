@@ -65,6 +65,7 @@ pub const TOOLS: &[Tool] = &[
     },
     Tool { program: "qemu-system-arm", purpose: "the same for 32-bit boards", package: "qemu-system-arm" },
     SETPRIV,
+    Tool { program: "swtpm", purpose: "is the TPM of a virtual machine", package: "swtpm" },
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
     Tool { program: "xxd", purpose: "U-Boot's default environment", package: "xxd" },

@@ -2,8 +2,8 @@
 
 use crate::architecture::Architecture;
 use crate::buildroot::BuildrootAsk;
-use crate::decode::{Spanned, model};
-use crate::plan::{BoardFacts, BootFacts, QemuFacts};
+use crate::decode::{Spanned, choice, model};
+use crate::plan::{BoardFacts, BootFacts, QemuFacts, RollbackFacts};
 use crate::product::Padding;
 use crate::types::{
     Algorithm, Argument, ConfigTarget, Count, InterfaceName, KconfigSymbol, KconfigValue, Reason, Size,
@@ -34,6 +34,8 @@ model! {
         paddings: Vec<Spanned<Padding>>,
         /// Root of trust, in words for the report.
         root_of_trust: Text,
+        /// Where the counter is that keeps older images from starting; left out: nowhere.
+        rollback: Option<Rollback> = None,
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
@@ -69,6 +71,26 @@ model! {
     }
 }
 
+choice! {
+    /// Where a board counts the versions that it has accepted.
+    pub enum CounterStore {
+        /// Nowhere: every image that was ever signed starts.
+        None = "none",
+        /// An NV counter of a TPM 2.0 that only U-Boot counts.
+        TpmNv = "tpm-nv",
+    }
+}
+
+model! {
+    /// The counter that keeps older images from starting.
+    pub struct Rollback {
+        /// Where it is.
+        store: CounterStore,
+        /// What it does not protect against, in words for the report.
+        limits: Text,
+    }
+}
+
 model! {
     /// The QEMU machine of a board.
     pub struct Qemu {
@@ -82,6 +104,8 @@ model! {
         cpus: Count,
         /// Memory in MiB.
         memory_mib: Count,
+        /// Device by which it has a TPM 2.0 (of swtpm), such as `tpm-tis-device`; there only for products that use it.
+        tpm: Option<Word> = None,
     }
 }
 
@@ -157,12 +181,18 @@ impl Board {
             algorithms: words(&self.algorithms),
             paddings: self.paddings.iter().map(|p| p.as_str().to_owned()).collect(),
             root_of_trust: self.root_of_trust.as_str().to_owned(),
+            rollback: self.rollback.as_ref().map_or_else(RollbackFacts::default, |rollback| RollbackFacts {
+                store: rollback.store.as_str().to_owned(),
+                limits: rollback.limits.as_str().to_owned(),
+            }),
             qemu: self.qemu.as_ref().map(|qemu| QemuFacts {
                 program: qemu.program.as_str().to_owned(),
                 machine: qemu.machine.as_str().to_owned(),
                 cpu: qemu.cpu.as_str().to_owned(),
                 cpus: qemu.cpus.0,
                 memory_mib: qemu.memory_mib.0,
+                // Only for products that use it: the others' machine and device tree stay what they are.
+                tpm: None,
             }),
         }
     }

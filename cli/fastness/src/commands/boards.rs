@@ -28,12 +28,13 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 
 fn text(board: &BoardSummary) -> String {
     format!(
-        "{}: {}\n  {}{}; interfaces {}; verifies {}\n",
+        "{}: {}\n  {}{}; interfaces {}; verifies {}; rollback counter: {}\n",
         board.name,
         board.title,
         board.architecture,
         if board.qemu { ", runs in QEMU" } else { "" },
         board.interfaces.join(" "),
-        board.algorithms.join(" ")
+        board.algorithms.join(" "),
+        board.rollback
     )
 }

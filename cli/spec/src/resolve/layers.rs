@@ -24,6 +24,9 @@ const OPCUA_LAYER: &str = "opcua";
 /// The layer that a product's signature algorithm switches on.
 const ECDSA_LAYER: &str = "ecdsa";
 
+/// The layer that a product's rollback version switches on.
+const ROLLBACK_LAYER: &str = "rollback";
+
 /// A layer that applies.
 pub struct Applied {
     /// Its name.
@@ -118,6 +121,7 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     let algorithm = product.signing.as_ref().and_then(|signing| signing.algorithm.as_ref());
     let ecdsa = algorithm.filter(|algorithm| algorithm.as_str().contains(",ecdsa"));
     wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
+    rollback_layer(product, &mut wanted, trouble);
     for (name, _) in product.layers.iter() {
         let text = name.as_str();
         if let Some(at) = without.get(text) {
@@ -145,6 +149,19 @@ fn opcua_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut 
         let message =
             format!("the layer `{OPCUA_LAYER}` is for OPC UA applications, and the product has none");
         let hint = "describe the application below `opcua`; the layer is then on by itself";
+        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    }
+}
+
+/// The product's rollback version switches its layer on.
+fn rollback_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
+    let version = product.signing.as_ref().and_then(|signing| signing.rollback_version.as_ref());
+    wanted.extend(version.map(|version| (ROLLBACK_LAYER.to_owned(), version.at.clone())));
+    let named = product.layers.iter().find(|(name, _)| name.as_str() == ROLLBACK_LAYER);
+    if let (None, Some((name, _))) = (version, named) {
+        let message =
+            format!("the layer `{ROLLBACK_LAYER}` wants a rollback version, and the product has none");
+        let hint = "add `signing: {rollback_version: 1}`; the layer is then on by itself";
         trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
     }
 }
