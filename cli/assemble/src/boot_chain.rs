@@ -15,6 +15,8 @@ use crate::keys::{PublicKey, SigningKey};
 /// Seeds that a firmware puts there anew at each boot; in a signed tree they would be the same on every
 /// device for ever (Linux `Documentation/devicetree/bindings/chosen.txt`).
 const SEEDS: [&str; 2] = ["kaslr-seed", "rng-seed"];
+/// Where the configuration carries its rollback version; U-Boot's patch (`layers/rollback/uboot/`) reads it.
+pub const ROLLBACK_VERSION: &str = "fastness,rollback-version";
 /// The configuration that U-Boot's fixed boot command names.
 pub const CONFIGURATION: &str = "conf";
 
@@ -59,7 +61,7 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
         entry: (kind == "kernel").then_some(load),
         data: Cow::Borrowed(data),
     };
-    let tree = fit::build::build(FitSpec {
+    let mut tree = fit::build::build(FitSpec {
         description: format!("{name} {} for {}", plan.product.version, plan.board.name),
         timestamp,
         hash: algorithm.hash,
@@ -76,6 +78,13 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
         default: CONFIGURATION.to_owned(),
     })
     .map_err(|e| wrong_signing(&e))?;
+    if let Some(version) = plan.signing.rollback_version {
+        // The signature covers every property of the configuration's node.
+        tree.root
+            .child_or_new("configurations")
+            .child_or_new(CONFIGURATION)
+            .set_cell(ROLLBACK_VERSION, version);
+    }
     let options = SignOptions {
         key_name: plan.signing.key.clone(),
         algorithm,
@@ -194,6 +203,25 @@ mod tests {
         assert_eq!(keys.len(), 1);
         assert_eq!((keys[0].node.as_str(), keys[0].required.as_deref()), ("key-gw-dev", Some("conf")));
         assert_eq!(keys[0].key.fingerprint().unwrap(), key.record.fingerprint);
+    }
+
+    #[test]
+    fn the_signature_covers_the_rollback_version() {
+        let (mut plan, key) = (plan(), signing_key(0, "gw-dev"));
+        plan.signing.rollback_version = Some(7);
+        let signed = signed_fit(&plan, b"kernel", &tree(|_| ()), &key).unwrap();
+        let binary = uboot(&plan, &[7; 64], &tree(|_| ()), &key.public()).unwrap();
+        let control = fit::control_fdt::find_control(&binary).unwrap();
+        let verifies = |version: u32| {
+            let mut parsed = Tree::parse(&signed).unwrap();
+            let conf = parsed.root.child_mut("configurations").unwrap().child_mut(CONFIGURATION).unwrap();
+            assert_eq!(conf.get(ROLLBACK_VERSION), Some(&[0, 0, 0, 7][..]));
+            conf.set_cell(ROLLBACK_VERSION, version);
+            let changed = parsed.write().unwrap();
+            fit::verify::verify_with_control(&changed, control).unwrap().ok
+        };
+        assert!(verifies(7));
+        assert!(!verifies(8));
     }
 
     #[test]

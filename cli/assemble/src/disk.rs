@@ -25,15 +25,17 @@ pub struct Contents<'a> {
 }
 
 /// Names and sizes in the order of the table; slot b stays empty until the first update.
-fn partitions(plan: &Plan) -> [(&'static str, u64); 5] {
+fn partitions(plan: &Plan) -> Vec<(&'static str, u64)> {
     let storage = &plan.storage;
-    [
+    let all = [
         ("fit_a", storage.fit_bytes),
         ("fit_b", storage.fit_bytes),
         ("root_a", storage.root_bytes),
         ("root_b", storage.root_bytes),
         ("data", storage.data_bytes),
-    ]
+        ("proof", storage.proof_bytes),
+    ];
+    all.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
 }
 
 /// Refuses contents that do not fit where they belong.

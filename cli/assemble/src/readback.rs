@@ -15,7 +15,7 @@ use image::verity::{Params, Verdict, verify};
 use record::{ImageRecord, Role, sha256_hex};
 use spec::plan::Plan;
 
-use crate::boot_chain::CONFIGURATION;
+use crate::boot_chain::{CONFIGURATION, ROLLBACK_VERSION};
 use crate::keys::PublicKey;
 use crate::verity::hex;
 
@@ -144,11 +144,22 @@ fn verified_cmdline(blob: &[u8], control: &[u8], plan: &Plan) -> Result<String, 
     let data =
         fit.root.at("/images/fdt").and_then(|node| node.get("data")).ok_or("the FIT's `fdt` has no data")?;
     let fdt = Tree::parse(data).map_err(|e| e.to_string())?;
+    rollback_version(&fit, plan.signing.rollback_version)?;
     let chosen = fdt.root.child("chosen").ok_or("the kernel's FDT has no `/chosen`")?;
     if chosen.get("kaslr-seed").is_some() || chosen.get("rng-seed").is_some() {
         return Err("the kernel's FDT carries a seed that would be the same on every device".to_owned());
     }
     chosen.text("bootargs").map(str::to_owned).ok_or_else(|| "the kernel's FDT has no `bootargs`".to_owned())
+}
+
+/// Whether the signed configuration carries the planned version, or none.
+fn rollback_version(fit: &Tree<'_>, planned: Option<u32>) -> Result<(), String> {
+    let conf = fit.root.child("configurations").and_then(|node| node.child(CONFIGURATION));
+    let found = conf.and_then(|node| node.get(ROLLBACK_VERSION));
+    if found == planned.map(u32::to_be_bytes).as_ref().map(|bytes| &bytes[..]) {
+        return Ok(());
+    }
+    Err(format!("the signed configuration carries the rollback version {found:?}, the plan says {planned:?}"))
 }
 
 /// The verity table of a command line.

@@ -148,9 +148,16 @@ pub fn plan() -> Plan {
             padding: "pss".into(),
             key: "gw-dev".into(),
             release: false,
+            rollback_version: None,
             known_keys: std::collections::BTreeMap::new(),
         },
-        storage: StoragePlan { fit_bytes: 2 << 20, root_bytes: 2 << 20, data_bytes: 16 << 20, zstd_level: 3 },
+        storage: StoragePlan {
+            fit_bytes: 2 << 20,
+            root_bytes: 2 << 20,
+            data_bytes: 16 << 20,
+            proof_bytes: 0,
+            zstd_level: 3,
+        },
         checks: Default::default(),
         waivers: Default::default(),
         layers: vec![],
@@ -182,6 +189,7 @@ fn board() -> BoardFacts {
         trust: None,
         device_tree: None,
         rom_places: vec![],
+        rollback: spec::plan::RollbackFacts::default(),
         qemu: None,
     }
 }

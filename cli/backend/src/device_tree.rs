@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
-use exec::{Call, tool};
+use exec::{Call, Tpm, tool};
 use spec::plan::{Plan, QemuFacts};
 
 use crate::{Cache, key_of};
@@ -34,10 +34,29 @@ pub(crate) fn device_tree(plan: &Plan, cache: &Cache, log: &Path) -> Outcome<(Pa
     let mut arguments = qemu.machine_arguments();
     let key = key_of(&[&qemu.program, &arguments.join(" "), &String::from_utf8_lossy(&version)]);
     let (folder, cached) = cache.stage("dtb", &key, |part| {
+        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+        let file = std::path::absolute(part.join("board.dtb")).map_err(|e| Failure::io("find", part, &e))?;
         if let Some(machine) = arguments.get_mut(1) {
-            machine.push_str(&format!(",dumpdtb={}", part.join("board.dtb").display()));
+            machine.push_str(&format!(",dumpdtb={}", file.display()));
         }
-        Call::new(program).args(&arguments).args(["-display", "none", "-nodefaults"]).log(log).run()
+        let _tpm = match qemu.tpm {
+            Some(_) => Some(dumped_tpm(folder.path(), log)?),
+            None => None,
+        };
+        Call::new(program)
+            .args(&arguments)
+            .args(["-display", "none", "-nodefaults"])
+            .folder(folder.path())
+            .log(log)
+            .run()
     })?;
     Ok((folder.join("board.dtb"), cached))
+}
+
+/// A TPM for QEMU to connect to: without one it makes no node for it. Nobody talks to it.
+fn dumped_tpm(folder: &Path, log: &Path) -> Outcome<Tpm> {
+    let state = folder.join("tpm");
+    std::fs::create_dir(&state).map_err(|e| Failure::io("make", &state, &e))?;
+    let log = log.with_extension("tpm.log");
+    Tpm::start(&state, &folder.join(spec::plan::TPM_SOCKET), &log)
 }

@@ -10,8 +10,10 @@ mod call;
 mod interrupt;
 mod lock;
 mod tool;
+mod tpm;
 
 pub use call::{Call, Running};
 pub use interrupt::{check_interrupt, install_interrupt_handler, interrupted};
 pub use lock::FolderLock;
 pub use tool::{TOOLS, Tool, find, require, tool};
+pub use tpm::Tpm;

@@ -78,6 +78,7 @@ pub const TOOLS: &[Tool] = &[
         purpose: "logs in, or tries to, in the proof of the events",
         package: "openssh-client",
     },
+    Tool { program: "swtpm", purpose: "is the TPM of a virtual machine", package: "swtpm" },
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
     Tool { program: "xxd", purpose: "U-Boot's default environment", package: "xxd" },

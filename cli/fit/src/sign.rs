@@ -18,7 +18,7 @@ pub use described::{Described, Part, described, sign_described};
 pub use signer::{EcdsaSigner, RsaSigner, signer_from_der, signer_from_pem};
 
 /// Properties of a configuration that are no references to images (`boot/image-fit-sig.c`).
-const NO_REFERENCES: &[&str] = &["description", "compatible", "default"];
+const NO_REFERENCES: &[&str] = &["description", "compatible", "default", "fastness,rollback-version"];
 /// Properties that signatures leave out: image hashes cover the data.
 const UNCOVERED: &[&str] = &["data", "data-size", "data-position", "data-offset"];
 

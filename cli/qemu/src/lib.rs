@@ -19,6 +19,7 @@ pub mod pattern;
 mod peer;
 pub mod qmp;
 pub mod selfcheck;
+pub mod tpm;
 mod tunnels;
 mod wires;
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use diag::{ExitStatus, Failure, Outcome};
-use exec::{Call, Running};
-use spec::plan::{Plan, QemuFacts};
+use exec::{Call, Running, Tpm};
+use spec::plan::{Plan, QemuFacts, TPM_SOCKET};
 
 use crate::console::Console;
 use crate::qmp::Qmp;
@@ -65,6 +65,10 @@ pub struct MachineSpec<'a> {
     pub disk: PathBuf,
     /// Whether what the guest writes goes into a throw-away overlay.
     pub snapshot: bool,
+    /// Memory of the TPM, for boards that have one; none: a new TPM, as of a new device.
+    pub tpm_state: Option<PathBuf>,
+    /// Whether the TPM was taken off the board.
+    pub without_tpm: bool,
     /// Folder for the logs (`console.log`, `selfcheck.log`, `qemu.log`); made by the caller.
     pub logs: PathBuf,
 }
@@ -95,6 +99,8 @@ impl<'a> MachineSpec<'a> {
             environment: None,
             disk: disk.to_owned(),
             snapshot: true,
+            tpm_state: None,
+            without_tpm: false,
             logs: logs.to_owned(),
         })
     }
@@ -102,7 +108,9 @@ impl<'a> MachineSpec<'a> {
     /// QEMU's arguments; sockets are relative to its working folder.
     #[must_use]
     pub fn arguments(&self) -> Vec<OsString> {
-        let mut out: Vec<OsString> = self.qemu.machine_arguments().into_iter().map(Into::into).collect();
+        let mut qemu = self.qemu.clone();
+        qemu.tpm = qemu.tpm.filter(|_| !self.without_tpm);
+        let mut out: Vec<OsString> = qemu.machine_arguments().into_iter().map(Into::into).collect();
         let mut add = |words: &[&str]| out.extend(words.iter().map(OsString::from));
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"]);
         // The clock is the product's date and runs with the machine: the host's time is no input.
@@ -164,6 +172,24 @@ impl<'a> MachineSpec<'a> {
     }
 }
 
+impl MachineSpec<'_> {
+    /// The board's TPM, which QEMU connects to in the folder `sockets`.
+    fn start_tpm(&self, sockets: &Path) -> Outcome<Option<Tpm>> {
+        if self.qemu.tpm.is_none() || self.without_tpm {
+            return Ok(None);
+        }
+        let state = match &self.tpm_state {
+            Some(state) => crate::boot::absolute(state)?,
+            None => {
+                let state = sockets.join("tpm");
+                std::fs::create_dir(&state).map_err(|e| Failure::io("make", &state, &e))?;
+                state
+            }
+        };
+        Tpm::start(&state, &sockets.join(TPM_SOCKET), &self.logs.join("tpm.log")).map(Some)
+    }
+}
+
 /// Names of the sockets of an interface's wire, in QEMU's working folder: QEMU's and ours.
 #[must_use]
 pub fn wire_sockets(index: usize) -> (String, String) {
@@ -187,6 +213,8 @@ pub struct Machine {
     /// When it was started: time zero of all lines.
     pub started: Instant,
     running: Running,
+    // After QEMU, which stays connected to it.
+    _tpm: Option<Tpm>,
     // Last, so that the sockets' folder goes after QEMU has gone.
     _sockets: tempfile::TempDir,
 }
@@ -219,6 +247,7 @@ impl Machine {
         };
         let (console, port, qmp) = (listen(CONSOLE_SOCKET)?, listen(PORT_SOCKET)?, listen(QMP_SOCKET)?);
         before(sockets.path())?;
+        let tpm = spec.start_tpm(sockets.path())?;
         let log = spec.logs.join("qemu.log");
         let _ = std::fs::remove_file(&log);
         let call = Call::new(tool)
@@ -239,6 +268,7 @@ impl Machine {
             qmp: Qmp::connect(qmp, PATIENCE)?,
             started,
             running,
+            _tpm: tpm,
             _sockets: sockets,
         })
     }
@@ -311,6 +341,7 @@ mod tests {
             cpus: 2,
             memory_mib: 1024,
             in_memory: false,
+            tpm: None,
         }
     }
 
@@ -327,6 +358,8 @@ mod tests {
             environment: None,
             disk: "/x/disk.img".into(),
             snapshot: true,
+            tpm_state: None,
+            without_tpm: false,
             logs: "/x".into(),
         }
     }
@@ -359,6 +392,19 @@ mod tests {
             spec(&qemu).arguments().into_iter().map(|a| a.into_string().unwrap()).collect();
         let line = words.join(" ");
         assert!(line.contains("-bios /x/a,b.bin") && !line.contains("pflash"), "{line}");
+    }
+
+    #[test]
+    fn a_tpm_is_there_for_boards_that_use_it_until_it_is_taken_off() {
+        let line = |spec: &MachineSpec<'_>| {
+            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        let qemu = QemuFacts { tpm: Some("tpm-tis-device".into()), ..qemu() };
+        let with = line(&spec(&qemu));
+        let part = "-chardev socket,id=tpm-socket,path=tpm.sock -tpmdev emulator,id=tpm,chardev=tpm-socket \
+                    -device tpm-tis-device,tpmdev=tpm";
+        assert!(with.contains(part), "{with}");
+        assert!(!line(&MachineSpec { without_tpm: true, ..spec(&qemu) }).contains("tpm"));
     }
 
     #[test]

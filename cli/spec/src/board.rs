@@ -5,7 +5,7 @@ mod hardware;
 use crate::architecture::Architecture;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Spanned, choice, model};
-use crate::plan::{BoardFacts, BootFacts, QemuFacts};
+use crate::plan::{BoardFacts, BootFacts, QemuFacts, RollbackFacts};
 use crate::product::Padding;
 use crate::types::{
     Algorithm, Argument, ConfigTarget, Count, InterfaceName, KconfigSymbol, KconfigValue, Reason, Size,
@@ -45,6 +45,8 @@ model! {
         device_tree: Option<DeviceTreeFiles> = None,
         /// Where the boot ROM, and what it started, look for the next program.
         rom_places: Vec<Spanned<RomPlace>> = Vec::new(),
+        /// Where the counter is that keeps older images from starting; left out: nowhere.
+        rollback: Option<Rollback> = None,
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
@@ -94,6 +96,26 @@ choice! {
     }
 }
 
+choice! {
+    /// Where a board counts the versions that it has accepted.
+    pub enum CounterStore {
+        /// Nowhere: every image that was ever signed starts.
+        None = "none",
+        /// An NV counter of a TPM 2.0 that only U-Boot counts.
+        TpmNv = "tpm-nv",
+    }
+}
+
+model! {
+    /// The counter that keeps older images from starting.
+    pub struct Rollback {
+        /// Where it is.
+        store: CounterStore,
+        /// What it does not protect against, in words for the report.
+        limits: Text,
+    }
+}
+
 model! {
     /// The QEMU machine of a board.
     pub struct Qemu {
@@ -109,6 +131,8 @@ model! {
         memory_mib: Count,
         /// How the boot loader is given to it.
         start: QemuStart = QemuStart::Flash,
+        /// Device by which it has a TPM 2.0 (of swtpm), such as `tpm-tis-device`; there only for products that use it.
+        tpm: Option<Word> = None,
     }
 }
 
@@ -189,6 +213,10 @@ impl Board {
             trust: self.trust.as_ref().map(|trust| trust.facts()),
             device_tree: self.device_tree.as_ref().map(DeviceTreeFiles::facts),
             rom_places: self.rom_places.iter().map(|place| place.facts()).collect(),
+            rollback: self.rollback.as_ref().map_or_else(RollbackFacts::default, |rollback| RollbackFacts {
+                store: rollback.store.as_str().to_owned(),
+                limits: rollback.limits.as_str().to_owned(),
+            }),
             qemu: self.qemu.as_ref().map(|qemu| QemuFacts {
                 program: qemu.program.as_str().to_owned(),
                 machine: qemu.machine.as_str().to_owned(),
@@ -196,6 +224,8 @@ impl Board {
                 cpus: qemu.cpus.0,
                 memory_mib: qemu.memory_mib.0,
                 in_memory: qemu.start == QemuStart::Memory,
+                // Only for products that use it: the others' machine and device tree stay what they are.
+                tpm: None,
             }),
         }
     }

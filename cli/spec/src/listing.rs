@@ -25,6 +25,8 @@ pub struct BoardSummary {
     pub interfaces: Vec<String>,
     /// Root of trust, in words.
     pub root_of_trust: String,
+    /// Where the counter is that keeps older images from starting; `none`: nowhere.
+    pub rollback: String,
     /// Whether it can be run in QEMU.
     pub qemu: bool,
     /// What its hardware verifies: `fused-key` or `none`; nothing where it is emulated only.
@@ -82,6 +84,7 @@ pub fn boards(library: &Library) -> Outcome<Vec<BoardSummary>> {
             algorithms: facts.algorithms,
             interfaces: facts.interfaces,
             root_of_trust: facts.root_of_trust,
+            rollback: facts.rollback.store,
             qemu: facts.qemu.is_some(),
             trust: facts.trust.map(|trust| trust.kind),
         }

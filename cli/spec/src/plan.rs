@@ -167,6 +167,9 @@ pub struct BoardFacts {
     /// Where the boot ROM looks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rom_places: Vec<RomPlaceFacts>,
+    /// The counter that keeps older images from starting.
+    #[serde(default)]
+    pub rollback: RollbackFacts,
     /// QEMU machine, if it has one.
     pub qemu: Option<QemuFacts>,
 }
@@ -194,6 +197,27 @@ pub struct BootFacts {
     pub first_stage: Option<FirstStageFacts>,
 }
 
+/// The socket of the TPM emulator's control, in QEMU's working folder.
+pub const TPM_SOCKET: &str = "tpm.sock";
+
+/// Where a board counts the versions that it has accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackFacts {
+    /// `none` or `tpm-nv`.
+    pub store: String,
+    /// What it does not protect against.
+    pub limits: String,
+}
+
+impl Default for RollbackFacts {
+    fn default() -> Self {
+        Self {
+            store: "none".to_owned(),
+            limits: "every image that was ever signed with the product's key starts".to_owned(),
+        }
+    }
+}
+
 /// The QEMU machine of a board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QemuFacts {
@@ -210,24 +234,26 @@ pub struct QemuFacts {
     /// Whether the boot loader is put in memory (`-bios`) instead of the first flash bank.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_memory: bool,
+    /// The device that is a TPM 2.0, for products that use one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<String>,
 }
 
 impl QemuFacts {
     /// The arguments that decide the device tree; the same for `dumpdtb` and for a run.
+    ///
+    /// With a TPM, QEMU connects to [`TPM_SOCKET`] in its working folder.
     #[must_use]
     pub fn machine_arguments(&self) -> Vec<String> {
-        [
-            "-machine",
-            &self.machine,
-            "-cpu",
-            &self.cpu,
-            "-smp",
-            &self.cpus.to_string(),
-            "-m",
-            &self.memory_mib.to_string(),
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        let (cpus, memory) = (self.cpus.to_string(), self.memory_mib.to_string());
+        let mut words = vec!["-machine", &self.machine, "-cpu", &self.cpu, "-smp", &cpus, "-m", &memory];
+        let socket = format!("socket,id=tpm-socket,path={TPM_SOCKET}");
+        let device = self.tpm.as_ref().map(|device| format!("{device},tpmdev=tpm"));
+        if let Some(device) = &device {
+            words.extend(["-chardev", &socket, "-tpmdev", "emulator,id=tpm,chardev=tpm-socket"]);
+            words.extend(["-device", device]);
+        }
+        words.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -429,6 +455,9 @@ pub struct SigningPlan {
     pub key: String,
     /// Whether this is a release build, which refuses development keys and published ones.
     pub release: bool,
+    /// The version that the signed configuration carries, where older images must not start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_version: Option<u32>,
     /// Keys that the product knows as published beyond those of `standards/known-keys.yaml`: fingerprint and where.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub known_keys: BTreeMap<String, String>,
@@ -443,8 +472,17 @@ pub struct StoragePlan {
     pub root_bytes: u64,
     /// Size of the data partition.
     pub data_bytes: u64,
+    /// Size of the partition in which the running version says that it works; 0: there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub proof_bytes: u64,
     /// zstd level of the squashfs.
     pub zstd_level: u32,
+}
+
+// serde wants a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 /// A check: what to look at and what must hold. `kind` and `with` are understood by `evidence`.

@@ -200,6 +200,9 @@ model! {
         key: Option<Spanned<KeyName>> = None,
         /// Whether this is a release, which refuses development keys.
         release: Flag = Flag(false),
+        /// Rollback version, 1 to 255: raised when older images must not start any more. Left out: they do. It needs a
+        /// board with a counter.
+        rollback_version: Option<Spanned<Integer>> = None,
     }
 }
 

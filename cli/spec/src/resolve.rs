@@ -21,6 +21,7 @@ mod network;
 mod opcua;
 mod outside;
 mod references;
+mod rollback;
 mod services;
 mod surface;
 mod tunnels;
@@ -82,7 +83,7 @@ pub fn resolve(
         return Err(input(trouble));
     };
     let board = choose_board(library, &product, board, &mut trouble)?;
-    let facts = board.as_ref().map(|board| board.model.facts(&board.name));
+    let facts = board.as_ref().map(|board| rollback::facts(&product, &board.model, &board.name));
     let standards = network::Standards {
         protocols: crate::protocol::all(library, &mut trouble)?,
         algorithms: crate::algorithms::table(library, &mut trouble)?,
@@ -245,7 +246,8 @@ fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
             .and_then(|s| s.key.as_ref())
             .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
         release: asked.is_some_and(|s| s.release.0),
-        known_keys: BTreeMap::new(),
+            rollback_version: rollback::version(product, board, trouble),
+            known_keys: BTreeMap::new(),
     }
 }
 
@@ -260,6 +262,7 @@ fn storage(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
         fit_bytes: board.model.storage.fit.0,
         root_bytes: board.model.storage.root.0,
         data_bytes: asked.and_then(|s| s.data).map_or(DEFAULT_DATA_BYTES, |size| size.0),
+        proof_bytes: rollback::proof_bytes(product),
         zstd_level: level.and_then(|l| u32::try_from(l.0).ok()).unwrap_or(DEFAULT_ZSTD_LEVEL),
     }
 }

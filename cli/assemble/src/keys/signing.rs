@@ -130,6 +130,7 @@ mod tests {
             padding: "pss".into(),
             key: "gw-dev".into(),
             release: false,
+            rollback_version: None,
             known_keys: std::collections::BTreeMap::new(),
         }
     }

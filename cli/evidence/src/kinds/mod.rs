@@ -28,6 +28,7 @@ mod owned_by_root;
 mod packet_filter;
 mod partition_table;
 mod remote_login;
+mod rollback_version;
 mod secrets_absent;
 mod selfcheck;
 mod setuid_list;
@@ -112,6 +113,7 @@ pub const KINDS: &[Entry] = &[
     entry::<packet_filter::PacketFilter>(),
     entry::<partition_table::PartitionTable>(),
     entry::<remote_login::RemoteLogin>(),
+    entry::<rollback_version::RollbackVersion>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),
     entry::<setuid_list::SetuidList>(),

@@ -39,6 +39,8 @@ pub fn links(
         let (verdict, checks) = shown(kinds);
         Link { title: title.to_owned(), facts, vouches: vouches.to_owned(), verdict, checks }
     };
+    let version = plan.and_then(|plan| plan.signing.rollback_version);
+    let rollback = version.map_or_else(|| "none: older images start".to_owned(), |v| v.to_string());
     let root_of_trust = plan.map_or("see the board", |plan| plan.board.root_of_trust.as_str());
     let mut services = link("Services", Vec::new(), "", &["selfcheck"]);
     if let Some(boot) = boot {
@@ -66,6 +68,7 @@ pub fn links(
             vec![
                 fact("sha256", &file(Role::Fit)),
                 fact("signature", &format!("{}, {}", image.algorithm, image.padding)),
+                fact("rollback version", &rollback),
             ],
             "hashes of the signed configuration cover",
             &["fit-signed"],

@@ -56,6 +56,21 @@ pub(super) fn headline(
     text
 }
 
+/// What keeps older images from starting, and what that does not.
+fn rollback(plan: &Plan) -> String {
+    let facts = &plan.board.rollback;
+    match plan.signing.rollback_version {
+        Some(version) => format!(
+            "Images below rollback version {version} do not start once this one has proved itself (counter: {}), with these limits: {}",
+            facts.store, facts.limits
+        ),
+        None => format!(
+            "Nothing keeps an older image that was signed with the product's key from starting: the product has no rollback version (the board's counter: {})",
+            facts.store
+        ),
+    }
+}
+
 /// What the report does not show, one sentence each.
 pub(super) fn not_shown(
     plan: Option<&Plan>,
@@ -73,6 +88,7 @@ pub(super) fn not_shown(
         ),
         Some(plan) => {
             list.push(format!("The root of trust itself is the board's: {}", plan.board.root_of_trust));
+            list.push(rollback(plan));
             if let Some(qemu) = &plan.board.qemu {
                 list.push(format!(
                     "Boot and attacks ran on {} under emulation: no fuse, no debug port and no side channel was tested",

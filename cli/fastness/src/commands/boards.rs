@@ -51,12 +51,13 @@ fn text(board: &BoardSummary) -> String {
         None => "",
     };
     format!(
-        "{}: {}\n  {}{}{root_of_trust}; interfaces {}; verifies {}\n",
+        "{}: {}\n  {}{}{root_of_trust}; interfaces {}; verifies {}; rollback counter: {}\n",
         board.name,
         board.title,
         board.architecture,
         if board.qemu { ", runs in QEMU" } else { "" },
         board.interfaces.join(" "),
-        board.algorithms.join(" ")
+        board.algorithms.join(" "),
+        board.rollback
     )
 }

@@ -199,7 +199,11 @@ fn tunnels(built: &Built, up: &dyn Fn()) -> Outcome<Vec<record::TunnelClass>> {
 /// # Errors
 /// When QEMU is missing, or there is no attack of that name. An attack that gets through is a result.
 pub fn attack(built: &Built, names: &[String], jobs: usize, steps: &Steps) -> Outcome<Vec<AttackResult>> {
-    let chosen = select(library(built.product_folder.as_deref())?, names)?;
+    let mut chosen = select(library(built.product_folder.as_deref())?, names)?;
+    if names.is_empty() {
+        // One that is named is tried, and says why it cannot be.
+        chosen.retain(|attack| attack.needs.iter().all(|need| need.is_met(&built.plan)));
+    }
     let results = steps.step("attack", Some(&built.folder.join("attacks")), || {
         let run = AttackRun {
             plan: &built.plan,

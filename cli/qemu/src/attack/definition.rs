@@ -6,6 +6,7 @@ use diag::Diagnostic;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spec::decode::{Decode, Decoder, Raw};
+use spec::plan::Plan;
 use spec::source::Source;
 use spec::yaml::{Entry, Kind};
 
@@ -14,6 +15,27 @@ use crate::mutate::{Mutation, payload};
 use crate::pattern::Pattern;
 
 const KEYS: [&str; 6] = ["title", "threat", "source", "requirements", "mutations", "expect"];
+/// May be left out.
+const NEEDS: &str = "needs";
+
+/// What an image must have for an attack to make sense; where it has not, `fastness attack` without names leaves
+/// the attack out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// A rollback version.
+    Rollback,
+}
+
+impl Need {
+    /// Whether an image of that plan has it.
+    #[must_use]
+    pub fn is_met(self, plan: &Plan) -> bool {
+        match self {
+            Self::Rollback => plan.signing.rollback_version.is_some(),
+        }
+    }
+}
 
 /// How far the machine gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -87,14 +109,15 @@ impl Expect {
         !self.boots.is_empty()
     }
 
-    /// With the image's own names in place of `{key}` and `{algorithm}`.
+    /// With the image's own names in place of `{key}`, `{algorithm}` and `{version}`, its rollback version.
     #[must_use]
-    pub fn for_image(&self, key: &str, algorithm: &str) -> Self {
+    pub fn for_image(&self, key: &str, algorithm: &str, version: Option<u32>) -> Self {
+        let version = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        let names = [("{key}", key), ("{algorithm}", algorithm), ("{version}", &version)];
+        let filled =
+            |text: &str| names.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
         let fill = |patterns: &[Pattern]| {
-            patterns
-                .iter()
-                .map(|p| Pattern::new(&p.text().replace("{key}", key).replace("{algorithm}", algorithm)))
-                .collect()
+            patterns.iter().map(|pattern| Pattern::new(&filled(pattern.text()))).collect()
         };
         Self {
             refusal: fill(&self.refusal),
@@ -118,6 +141,8 @@ pub struct Attack {
     pub source: String,
     /// Requirement ids it serves.
     pub requirements: Vec<String>,
+    /// What the image must have.
+    pub needs: Vec<Need>,
     /// What is changed, in order.
     pub mutations: Vec<Mutation>,
     /// What must happen.
@@ -149,7 +174,8 @@ impl Attack {
         let node = spec::yaml::parse(source, &mut decoder.diagnostics);
         let attack = node.and_then(|node| {
             let entries = decoder.mapping(&node, "an attack: a mapping")?;
-            decoder.reject_unknown_keys(entries, &KEYS);
+            let known: Vec<&str> = KEYS.into_iter().chain([NEEDS]).collect();
+            decoder.reject_unknown_keys(entries, &known);
             for key in KEYS.into_iter().filter(|key| entries.iter().all(|entry| entry.key != *key)) {
                 let message = format!("expected the key `{key}`, found no such key");
                 decoder.report(node.span, Diagnostic::error("missing-key", message));
@@ -159,6 +185,10 @@ impl Attack {
             let threat = text(&mut decoder, "threat");
             let origin = text(&mut decoder, "source");
             let requirements = value::<Vec<String>>(&mut decoder, entries, "requirements");
+            let needs = match entry(entries, NEEDS) {
+                Some(_) => value::<Vec<Need>>(&mut decoder, entries, NEEDS),
+                None => Some(Vec::new()),
+            };
             let mutations = mutations(&mut decoder, entries);
             let expect = expect(&mut decoder, entries);
             Some(Self {
@@ -167,6 +197,7 @@ impl Attack {
                 threat: threat?,
                 source: origin?,
                 requirements: requirements?,
+                needs: needs?,
                 mutations: mutations?,
                 expect: expect?,
                 defined_at: source.name().to_owned(),
@@ -295,7 +326,7 @@ mod tests {
         let attack = attack.unwrap();
         assert_eq!((attack.name.as_str(), attack.mutations.len()), ("some", 1));
         assert!(attack.expect.never.iter().any(|p| p.matches("Starting kernel ...")));
-        let expect = attack.expect.for_image("dev", "sha256,rsa3072");
+        let expect = attack.expect.for_image("dev", "sha256,rsa3072", None);
         assert_eq!(expect.refusal[0].text(), "sha256,rsa3072:dev-");
     }
 

@@ -11,6 +11,6 @@ mod library;
 mod run;
 
 pub use classify::{Ended, Observation, classify};
-pub use definition::{Attack, Ending, Expect, Stage};
+pub use definition::{Attack, Ending, Expect, Need, Stage};
 pub use library::{library, select};
 pub use run::{AttackRun, Progress, run_attacks};

@@ -15,8 +15,9 @@ use crate::boot::{USERSPACE, absolute, file};
 use crate::console::Seen;
 use crate::files::{clone_sparse, scratch_in, write_flash};
 use crate::machine::{Machine, MachineSpec};
-use crate::mutate::{Case, Mutation, Subject};
+use crate::mutate::{Case, Mutation, Subject, TpmChange};
 use crate::pattern::Pattern;
+use crate::tpm;
 
 /// How long an attack may take that must end in U-Boot (about a second on an idle host).
 const UBOOT_LIMIT: Duration = Duration::from_secs(45);
@@ -133,6 +134,7 @@ fn control() -> Attack {
         threat: "none".to_owned(),
         source: "the harness itself".to_owned(),
         requirements: Vec::new(),
+        needs: Vec::new(),
         mutations: vec![Mutation::Nothing {}],
         expect: Expect {
             stage: Stage::Userspace,
@@ -158,7 +160,11 @@ impl Bench<'_> {
     fn attack(&self, attack: &Attack) -> Outcome<AttackResult> {
         let started = Instant::now();
         let record = self.run.record;
-        let expect = attack.expect.for_image(&record.key_name, &record.algorithm);
+        let expect = attack.expect.for_image(
+            &record.key_name,
+            &record.algorithm,
+            self.run.plan.signing.rollback_version,
+        );
         let expected: &[Pattern] = if expect.must_boot() { &expect.boots } else { &expect.refusal };
         let mut result = AttackResult {
             attack: attack.name.clone(),
@@ -215,6 +221,16 @@ impl Bench<'_> {
             let path = folder.join("environment.img");
             write_flash(&path, environment, bank)?;
             spec.environment = Some(path);
+        }
+        match case.tpm {
+            Some(TpmChange::Counter(counter)) => {
+                let state = folder.join("tpm");
+                std::fs::create_dir(&state).map_err(|e| Failure::io("make", &state, &e))?;
+                tpm::prepare(&state, counter, &logs.join("tpm.log"))?;
+                spec.tpm_state = Some(state);
+            }
+            Some(TpmChange::Removed) => spec.without_tpm = true,
+            None => {}
         }
         let keys = std::mem::take(&mut case.keys);
         drop(case);
@@ -328,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_control_has_to_reach_user_space() {
-        let goals = goals(&control().expect.for_image("dev", "sha256,rsa3072"));
+        let goals = goals(&control().expect.for_image("dev", "sha256,rsa3072", None));
         assert_eq!(goals.len(), 3);
         assert_eq!(goals[0][0].text(), "sha256,rsa3072:dev+ OK");
         assert!(goals[2].iter().any(|p| p.matches("systemd[1]: x")));

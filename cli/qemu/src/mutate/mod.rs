@@ -9,6 +9,7 @@ mod fit_bytes;
 mod fit_tree;
 mod forge;
 pub mod payload;
+mod rollback;
 #[cfg(test)]
 mod shipped_tests;
 mod subject;
@@ -22,6 +23,7 @@ use std::fs::File;
 use diag::{ExitStatus, Failure, Outcome};
 use serde::Deserialize;
 
+use crate::tpm::Counter;
 pub use disk::FatFile;
 pub use subject::Subject;
 
@@ -71,6 +73,31 @@ pub enum Half {
     First,
     /// Those behind.
     Second,
+}
+
+/// Where the rollback counter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CounterState {
+    /// One above the image's version: the device has accepted a newer one.
+    Newer,
+    /// One below it: the image is an update.
+    Older,
+    /// At it.
+    Same,
+    /// Made and never counted: the power was cut while it was made.
+    Unwritten,
+    /// An index of the same number that the owner of the TPM may count.
+    Foreign,
+}
+
+/// What becomes of the TPM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TpmChange {
+    /// Its memory holds that counter.
+    Counter(Counter),
+    /// It is taken off.
+    Removed,
 }
 
 /// One change. The names and fields are those of an attack's file.
@@ -268,6 +295,18 @@ pub enum Mutation {
         /// The keys, typed again and again.
         keys: String,
     },
+    /// Puts the rollback counter of the board's TPM somewhere else than a new device has it.
+    RollbackCounter {
+        /// Where.
+        state: CounterState,
+    },
+    /// Writes the partition in which a version says that it works.
+    Proof {
+        /// What it says; `{version}` stands for the image's own rollback version.
+        text: String,
+    },
+    /// Takes the TPM off the board.
+    RemoveTpm {},
     /// Takes the key out of the flash: out of reach for the attacker that the others model, and a
     /// control that it is the key that refuses.
     RemoveKey {},
@@ -288,6 +327,8 @@ pub struct Case<'s> {
     pub environment: Option<Vec<u8>>,
     /// Keys to type.
     pub keys: Vec<u8>,
+    /// What becomes of the TPM.
+    pub tpm: Option<TpmChange>,
     kept_slots: BTreeSet<String>,
 }
 
@@ -302,6 +343,7 @@ impl<'s> Case<'s> {
             uboot: None,
             environment: None,
             keys: Vec::new(),
+            tpm: None,
             kept_slots: BTreeSet::new(),
         }
     }
@@ -376,6 +418,9 @@ impl Mutation {
                 case.keys = keys.clone().into_bytes();
                 Ok(format!("{:?} is typed on the console all the time", keys))
             }
+            Self::RollbackCounter { state } => rollback::counter(case, *state),
+            Self::Proof { text } => rollback::proof(case, text),
+            Self::RemoveTpm {} => rollback::remove_tpm(case),
             Self::RemoveKey {} => forge::remove_key(case),
         }
     }

@@ -1,7 +1,7 @@
 //! Every shipped attack changes something, and what it changes is really bad.
 
 use super::testing::Bench;
-use crate::attack::{Stage, library};
+use crate::attack::{Need, Stage, library};
 
 #[test]
 fn every_shipped_attack_applies_and_says_what_it_changes() {
@@ -10,6 +10,11 @@ fn every_shipped_attack_applies_and_says_what_it_changes() {
         let (words, case) = bench.run(&attack.mutations);
         assert!(!words.is_empty(), "{}", attack.name);
         let refused = !attack.expect.must_boot();
+        if refused && case.tpm.is_some() {
+            // What is wrong is that it is old, or what the TPM holds: the FIT's signature is good.
+            assert_eq!(attack.needs, [Need::Rollback], "{}", attack.name);
+            continue;
+        }
         if refused && attack.expect.stage == Stage::UBoot {
             // Our own verifier, which shares no code with U-Boot's, must refuse it too.
             assert!(

@@ -56,6 +56,8 @@ pub struct Subject {
     pub architecture: Architecture,
     /// Where the kernel is loaded.
     pub kernel_address: u64,
+    /// The version that the signed configuration carries, if any.
+    pub rollback_version: Option<u32>,
     /// Time stamp of what is signed anew, in seconds.
     pub timestamp: u32,
     /// The attacker's key, made when first needed: never a key that exists anywhere else.
@@ -89,6 +91,7 @@ impl Subject {
             architecture: Architecture::of(&plan.board.kernel_arch)
                 .ok_or_else(|| unfit(format!("no attacker's code for `{}`", plan.board.kernel_arch)))?,
             kernel_address: plan.board.boot.kernel_address,
+            rollback_version: plan.signing.rollback_version,
             timestamp: u32::try_from(plan.product.epoch).unwrap_or(0),
             attacker: OnceLock::new(),
         })

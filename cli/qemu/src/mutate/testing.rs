@@ -21,6 +21,8 @@ use super::{Case, Mutation, Subject};
 static KEYS: LazyLock<[RsaPrivateKey; 2]> =
     LazyLock::new(|| [(); 2].map(|()| RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap()));
 const DATA_BLOCKS: u64 = 300;
+/// Rollback version of the test's image.
+pub const VERSION: u32 = 3;
 
 pub fn fit_of(fit: &[u8]) -> Tree<'_> {
     Tree::parse(fit).unwrap()
@@ -47,7 +49,7 @@ fn fit(root_hash: &str) -> Vec<u8> {
         data: data.into(),
     };
     let loads = ["kernel", "fdt"].map(|name| (name.to_owned(), vec![name.to_owned()]));
-    let tree = fit::build::build(FitSpec {
+    let mut tree = fit::build::build(FitSpec {
         description: "test".into(),
         timestamp: 7,
         hash: Hash::Sha256,
@@ -61,6 +63,8 @@ fn fit(root_hash: &str) -> Vec<u8> {
         default: "conf".into(),
     })
     .unwrap();
+    let configurations = tree.root.child_or_new("configurations");
+    configurations.child_or_new("conf").set_cell("fastness,rollback-version", VERSION);
     let options = SignOptions {
         key_name: "product".into(),
         algorithm: Algorithm::parse("sha256,rsa2048").unwrap(),
@@ -103,7 +107,9 @@ impl Bench {
             attributes: 0,
             bytes,
         };
-        let specs = [spec("fit_a", 1, 1 << 20), spec("fit_b", 2, 1 << 20), spec("root_a", 3, 2 << 20)];
+        let mut specs =
+            vec![spec("fit_a", 1, 1 << 20), spec("fit_b", 2, 1 << 20), spec("root_a", 3, 2 << 20)];
+        specs.push(spec("proof", 4, 1 << 20));
         let layout = Layout::new("00000000-0000-4000-8000-000000000000".parse().unwrap(), &specs).unwrap();
         let mut disk = vec![0; usize::try_from(layout.bytes()).unwrap()];
         gpt_write(&mut std::io::Cursor::new(&mut disk), &layout).unwrap();
@@ -139,6 +145,7 @@ impl Bench {
             verity: VerityFacts { data_blocks: DATA_BLOCKS, hash_start: DATA_BLOCKS, salt },
             architecture: Architecture::Arm64,
             kernel_address: 0x4040_0000,
+            rollback_version: Some(VERSION),
             timestamp: 7,
             attacker,
         };

@@ -50,7 +50,7 @@ pub fn fixed(
                 "opcua-generic": opcua::items(&fixed.network, Some("generic")),
             }),
         ),
-        ("signing".to_owned(), value(&fixed.signing)),
+        ("signing".to_owned(), signing(fixed)),
         ("storage".to_owned(), value(&fixed.storage)),
         ("users".to_owned(), persons(product)),
         ("persons".to_owned(), person_names(product)),
@@ -62,6 +62,15 @@ pub fn fixed(
         ("banner".to_owned(), product.banner.as_ref().map_or("", |banner| banner.as_str()).into()),
         ("layers".to_owned(), layers.into()),
     ]
+}
+
+/// With the rollback version also where there is none: templates may ask.
+fn signing(fixed: &Fixed) -> Value {
+    let mut facts = value(&fixed.signing);
+    if let Value::Object(map) = &mut facts {
+        map.insert("rollback_version".to_owned(), json!(fixed.signing.rollback_version));
+    }
+    facts
 }
 
 fn person_names(product: &Product) -> Value {

@@ -31,6 +31,9 @@ const EVENTS_LAYER: &str = "events";
 /// The layer that a product's signature algorithm switches on.
 const ECDSA_LAYER: &str = "ecdsa";
 
+/// The layer that a product's rollback version switches on.
+const ROLLBACK_LAYER: &str = "rollback";
+
 /// A layer that applies.
 pub struct Applied {
     /// Its name.
@@ -126,6 +129,7 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     let algorithm = product.signing.as_ref().and_then(|signing| signing.algorithm.as_ref());
     let ecdsa = algorithm.filter(|algorithm| algorithm.as_str().contains(",ecdsa"));
     wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
+    rollback_layer(product, &mut wanted, trouble);
     for (name, _) in product.layers.iter() {
         let text = name.as_str();
         if let Some(at) = without.get(text) {
@@ -165,6 +169,19 @@ fn forward_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mu
     } else if let Some((name, _)) = product.layers.iter().find(|(name, _)| name.as_str() == FORWARD_LAYER) {
         let message = format!("the layer `{FORWARD_LAYER}` is for a collector, and the product names none");
         let hint = "name it below `logging`; the layer is then on by itself";
+        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    }
+}
+
+/// The product's rollback version switches its layer on.
+fn rollback_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
+    let version = product.signing.as_ref().and_then(|signing| signing.rollback_version.as_ref());
+    wanted.extend(version.map(|version| (ROLLBACK_LAYER.to_owned(), version.at.clone())));
+    let named = product.layers.iter().find(|(name, _)| name.as_str() == ROLLBACK_LAYER);
+    if let (None, Some((name, _))) = (version, named) {
+        let message =
+            format!("the layer `{ROLLBACK_LAYER}` wants a rollback version, and the product has none");
+        let hint = "add `signing: {rollback_version: 1}`; the layer is then on by itself";
         trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
     }
 }
