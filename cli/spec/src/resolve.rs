@@ -246,8 +246,8 @@ fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
             .and_then(|s| s.key.as_ref())
             .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
         release: asked.is_some_and(|s| s.release.0),
-            rollback_version: rollback::version(product, board, trouble),
-            known_keys: BTreeMap::new(),
+        rollback_version: rollback::version(product, board, trouble),
+        known_keys: BTreeMap::new(),
     }
 }
 
