@@ -263,11 +263,11 @@ impl Verifier {
                 self.chain.first = event.seq;
             }
         }
-        if let Some(key) = &mut self.key {
-            if event.seal.is_some() || self.chain.sealed_from.is_some() {
-                key.check(event.seq, line).map_err(|why| Wrong::Seal(event.seq, why))?;
-                self.chain.sealed_from.get_or_insert(event.seq);
-            }
+        if let Some(key) = &mut self.key
+            && (event.seal.is_some() || self.chain.sealed_from.is_some())
+        {
+            key.check(event.seq, line).map_err(|why| Wrong::Seal(event.seq, why))?;
+            self.chain.sealed_from.get_or_insert(event.seq);
         }
         if let Some(seen) = &mut self.seen {
             if seen.len() == MAX_REPEATS {

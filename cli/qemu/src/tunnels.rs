@@ -16,6 +16,7 @@ use traffic::pcap::Pcap;
 use traffic::tunnel::{self as judge, Probe};
 
 use crate::boot::watch;
+use crate::console::Seen;
 use crate::machine::Machine;
 use crate::peer::Peer;
 
@@ -112,7 +113,10 @@ fn session(
     std::thread::scope(|scope| {
         let hub = scope.spawn(|| ports.run(&sealed, recording, &stop));
         let judged = (|| {
-            watch(&mut device_machine, Instant::now() + limit)?;
+            let seen = watch(&mut device_machine, Instant::now() + limit)?;
+            if !matches!(&seen, Seen::Line { line, .. } if line.text.contains("selfcheck-end")) {
+                return Err(not_up(limit));
+            }
             up();
             let device = &device_machine;
             let proved: Vec<_> = subjects
@@ -155,6 +159,13 @@ fn scenario(
         "openvpn" => openvpn::scenario(plan, identities, subject, ends),
         kind => Ok(vec![not_shown(subject.0, "negotiated", format!("no scenario for `{kind}`"))]),
     }
+}
+
+/// Nothing can be asked of a device that is not there: its silence would look like a firewall's.
+fn not_up(limit: Duration) -> Failure {
+    let message = format!("the device did not report itself ready within {} s", limit.as_secs());
+    Failure::error(ExitStatus::Environment, "device-machine", message)
+        .hint("see `boot/device/console.log`; is the host so busy that emulated machines starve?")
 }
 
 fn panicked() -> Failure {
