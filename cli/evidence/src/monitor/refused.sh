@@ -37,7 +37,7 @@ if [ -z "$record" ]; then
 	printf 'refused, and no record of it'
 	exit 1
 fi
-printf 'refused and recorded: %s; ' "$(printf '%s' "$record" | grep -oE '(success|exit|comm|exe|key)=[^ ]*' | tr '\n' ' ')"
+printf 'refused and recorded: %s; ' "$(printf '%s' "$record" | tr '\035' ' ' | grep -oE '(success|exit|comm|exe|key)=[^ ]*' | tr '\n' ' ')"
 known=" $(cut -d' ' -f3 /usr/lib/fastness/executables | tr '\n' ' ') "
 running=0
 other=
