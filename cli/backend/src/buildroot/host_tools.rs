@@ -55,7 +55,7 @@ fn is_the_check(line: &str) -> bool {
 }
 
 /// `You must install 'cpio' on your build machine`.
-fn tool<'a>(line: &'a str) -> Option<&'a str> {
+fn tool(line: &str) -> Option<&str> {
     line.strip_prefix("You must install '")?.split_once('\'').map(|(tool, _)| tool)
 }
 
