@@ -67,7 +67,7 @@ fn wireguard_has_one_peer_by_its_key_and_brings_no_secret() {
         ],
     );
     assert!(!unit.contains("route add fd00:9::1"), "the peer itself is on the link");
-    assert_eq!(plan.packages.contains_key("wireguard-tools"), true);
+    assert!(plan.packages.contains_key("wireguard-tools"));
     assert!(
         plan.linux.symbols.contains_key("WIREGUARD") || plan.linux.symbols.contains_key("CONFIG_WIREGUARD")
     );

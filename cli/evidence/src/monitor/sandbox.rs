@@ -139,7 +139,7 @@ fn programs(root: &Root, service: &Settings) -> Vec<String> {
     let words = lines.flat_map(|(_, all)| all).filter_map(|line| line.split_whitespace().next());
     let paths = words.map(|word| word.trim_start_matches(['-', '@', ':', '+', '!', '|']));
     // Without a folder it is searched where programs are (systemd.service(5)).
-    let found = paths.filter_map(|path| {
+    let found = paths.map(|path| {
         let places = if path.starts_with('/') {
             vec![path.to_owned()]
         } else {
@@ -147,7 +147,7 @@ fn programs(root: &Root, service: &Settings) -> Vec<String> {
                 .map(|at| format!("{at}/{path}"))
                 .to_vec()
         };
-        Some(places.iter().find_map(|place| root.resolve(place)).map_or(path.to_owned(), |(real, _)| real))
+        places.iter().find_map(|place| root.resolve(place)).map_or(path.to_owned(), |(real, _)| real)
     });
     found.collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -198,18 +198,3 @@ fn the_layer_loads_and_its_rules_stand_before_the_lock() {
         );
     }
 }
-
-/// Writes the layer of a real root: `FASTNESS_SAMPLE_MONITOR=ROOT:FOLDER`.
-#[test]
-fn a_sample_is_written_where_it_is_asked_for() {
-    let Some(asked) = std::env::var("FASTNESS_SAMPLE_MONITOR").ok() else { return };
-    let (root, folder) = asked.split_once(':').unwrap();
-    let subject = crate::open::open(Path::new(root)).unwrap_or_else(|failure| panic!("{failure}"));
-    let monitoring = look(subject.root().unwrap(), "sample").unwrap();
-    println!("{}", terminal::render(&monitoring, true));
-    for (path, text) in files(&monitoring, "monitoring-sample", Bounds::default()) {
-        let path = Path::new(folder).join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-}
