@@ -105,8 +105,9 @@ fn exchange(folder: &Path, device: &str, peer: &str) -> (Output, String) {
         unshare --net sleep 60 & other=$!
         trap 'kill $other $one $two 2>/dev/null' EXIT
         ip link add v0 type veth peer name v1
-        until ip link set v1 netns $other 2>/dev/null && [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
-            ip link show v1 >/dev/null 2>&1 || break; sleep 0.05; done
+        # Its namespace is its own only some time after its start; before that the wire would be moved to where it is.
+        while [ "$(readlink /proc/$other/ns/net)" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+        ip link set v1 netns $other || exit 91
         there="nsenter --net=/proc/$other/ns/net"
         for at in 0:$1 1:$2; do
             in=; [ ${at%%:*} = 0 ] || in=$there

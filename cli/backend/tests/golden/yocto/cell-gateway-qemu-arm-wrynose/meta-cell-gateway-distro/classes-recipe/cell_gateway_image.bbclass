@@ -492,6 +492,7 @@ cell_gateway_keep() {
 /usr/lib/fastness/selfcheck.d/self.time
 /usr/lib/fastness/u-boot.env
 /usr/lib/sysctl.d/50-fastness.conf
+/usr/lib/tmpfiles.d/fastness-ssh.conf
 /usr/lib/tmpfiles.d/fastness.conf
 /usr/lib/udev/rules.d/60-virtio-ports.rules
 /var

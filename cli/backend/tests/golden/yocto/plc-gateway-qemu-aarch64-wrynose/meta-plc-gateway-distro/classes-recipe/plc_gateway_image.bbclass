@@ -521,6 +521,7 @@ plc_gateway_keep() {
 /usr/lib/sysctl.d/50-fastness.conf
 /usr/lib/tmpfiles.d/fastness-opcua.conf
 /usr/lib/tmpfiles.d/fastness-openvpn.conf
+/usr/lib/tmpfiles.d/fastness-ssh.conf
 /usr/lib/tmpfiles.d/fastness.conf
 /usr/lib/tmpfiles.d/ipsec.conf
 /usr/lib/udev/rules.d/60-virtio-ports.rules

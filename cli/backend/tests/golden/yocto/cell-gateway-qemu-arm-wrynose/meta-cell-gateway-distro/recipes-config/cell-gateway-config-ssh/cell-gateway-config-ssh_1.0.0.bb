@@ -33,6 +33,8 @@ do_install() {
     ln -s /dev/null ${D}${sysconfdir}/systemd/system/ssh.socket
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.sshd ${D}${nonarch_libdir}/fastness/selfcheck.d/self.sshd
+    install -d ${D}${nonarch_libdir}/tmpfiles.d
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/tmpfiles.d/fastness-ssh.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness-ssh.conf
 }
 
 FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"

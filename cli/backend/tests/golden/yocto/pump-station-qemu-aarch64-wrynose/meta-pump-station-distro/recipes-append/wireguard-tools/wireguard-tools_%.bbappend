@@ -1,0 +1,2 @@
+# no wg-quick, a script that runs commands of its configuration as root
+PACKAGECONFIG:pump-station = ""

@@ -1,0 +1,68 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
+SUMMARY = "pump-station: Read-only root, no passwords, volatile state"
+DESCRIPTION = "Files of the layer base, as fastness resolved them"
+SECTION = "base"
+LICENSE = "CLOSED"
+SRC_URI = "file://rootfs"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${datadir}/pump-station/replace/etc
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/fstab ${D}${datadir}/pump-station/replace/etc/fstab
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/hostname ${D}${datadir}/pump-station/replace/etc/hostname
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/hosts ${D}${datadir}/pump-station/replace/etc/hosts
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/issue ${D}${datadir}/pump-station/replace/etc/issue
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/issue.net ${D}${datadir}/pump-station/replace/etc/issue.net
+    ln -s /usr/share/zoneinfo/UTC ${D}${datadir}/pump-station/replace/etc/localtime
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/login.defs ${D}${datadir}/pump-station/replace/etc/login.defs
+    install -m 0444 ${UNPACKDIR}/rootfs/etc/machine-id ${D}${datadir}/pump-station/replace/etc/machine-id
+    ln -s ../proc/self/mounts ${D}${datadir}/pump-station/replace/etc/mtab
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/nsswitch.conf ${D}${datadir}/pump-station/replace/etc/nsswitch.conf
+    install -d ${D}${datadir}/pump-station/replace/etc/pam.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/pam.d/other ${D}${datadir}/pump-station/replace/etc/pam.d/other
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/profile ${D}${datadir}/pump-station/replace/etc/profile
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/resolv.conf ${D}${datadir}/pump-station/replace/etc/resolv.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/securetty ${D}${datadir}/pump-station/replace/etc/securetty
+    install -d ${D}${datadir}/pump-station/replace/etc/security
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/security/limits.conf ${D}${datadir}/pump-station/replace/etc/security/limits.conf
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/shells ${D}${datadir}/pump-station/replace/etc/shells
+    install -d ${D}${sysconfdir}/systemd/journald.conf.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/journald.conf.d/10-fastness.conf ${D}${sysconfdir}/systemd/journald.conf.d/10-fastness.conf
+    install -d ${D}${sysconfdir}/systemd/network
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/network/10-eth0.network ${D}${sysconfdir}/systemd/network/10-eth0.network
+    install -d ${D}${sysconfdir}/systemd/system.conf.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system.conf.d/10-fastness.conf ${D}${sysconfdir}/systemd/system.conf.d/10-fastness.conf
+    install -d ${D}${sysconfdir}/systemd/system
+    ln -s /dev/null ${D}${sysconfdir}/systemd/system/ctrl-alt-del.target
+    install -d ${D}${datadir}/pump-station/replace/etc/systemd/system
+    ln -s /usr/lib/systemd/system/multi-user.target ${D}${datadir}/pump-station/replace/etc/systemd/system/default.target
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/emergency.service ${D}${sysconfdir}/systemd/system/emergency.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/emergency.target ${D}${sysconfdir}/systemd/system/emergency.target
+    install -d ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf
+    install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/exec.unauthorised-refused ${D}${nonarch_libdir}/fastness/selfcheck.d/exec.unauthorised-refused
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.mounts ${D}${nonarch_libdir}/fastness/selfcheck.d/self.mounts
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.no-failed-units ${D}${nonarch_libdir}/fastness/selfcheck.d/self.no-failed-units
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.root-read-only ${D}${nonarch_libdir}/fastness/selfcheck.d/self.root-read-only
+    install -d ${D}${datadir}/pump-station/replace/usr/lib/sysctl.d
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/sysctl.d/50-fastness.conf ${D}${datadir}/pump-station/replace/usr/lib/sysctl.d/50-fastness.conf
+    install -d ${D}${nonarch_libdir}/tmpfiles.d
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/tmpfiles.d/fastness.conf ${D}${nonarch_libdir}/tmpfiles.d/fastness.conf
+    install -d ${D}${nonarch_libdir}/udev/rules.d
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/udev/rules.d/60-virtio-ports.rules ${D}${nonarch_libdir}/udev/rules.d/60-virtio-ports.rules
+    install -d ${D}${nonarch_libdir}/systemd/system-preset
+    install -m 0644 ${UNPACKDIR}/rootfs/00-pump-station.preset ${D}${nonarch_libdir}/systemd/system-preset/
+}
+
+FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"
+
+RDEPENDS:${PN} = "pump-station-accounts"

@@ -1,0 +1,40 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
+SUMMARY = "pump-station: Tunnels with IPsec"
+DESCRIPTION = "Files of the layer ipsec, as fastness resolved them"
+SECTION = "base"
+LICENSE = "CLOSED"
+SRC_URI = "file://rootfs"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch systemd features_check
+
+REQUIRED_DISTRO_FEATURES = "systemd"
+
+SYSTEMD_SERVICE:${PN} = "strongswan.service"
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${datadir}/pump-station/replace/etc
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/strongswan.conf ${D}${datadir}/pump-station/replace/etc/strongswan.conf
+    install -d ${D}${sysconfdir}
+    install -d -m 0755 ${D}${sysconfdir}/swanctl
+    install -d ${D}${datadir}/pump-station/replace/etc/swanctl
+    ln -s /var/lib/fastness/ipsec/private ${D}${datadir}/pump-station/replace/etc/swanctl/private
+    install -m 0600 ${UNPACKDIR}/rootfs/etc/swanctl/swanctl.conf ${D}${datadir}/pump-station/replace/etc/swanctl/swanctl.conf
+    ln -s /var/lib/fastness/ipsec/x509 ${D}${datadir}/pump-station/replace/etc/swanctl/x509
+    ln -s /var/lib/fastness/ipsec/x509ca ${D}${datadir}/pump-station/replace/etc/swanctl/x509ca
+    ln -s /var/lib/fastness/ipsec/x509crl ${D}${datadir}/pump-station/replace/etc/swanctl/x509crl
+    install -d ${D}${sysconfdir}/systemd/system
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/strongswan.service ${D}${sysconfdir}/systemd/system/strongswan.service
+    install -d ${D}${nonarch_libdir}/tmpfiles.d
+    install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/tmpfiles.d/ipsec.conf ${D}${nonarch_libdir}/tmpfiles.d/ipsec.conf
+}
+
+FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"
+
+RDEPENDS:${PN} = "pump-station-accounts"

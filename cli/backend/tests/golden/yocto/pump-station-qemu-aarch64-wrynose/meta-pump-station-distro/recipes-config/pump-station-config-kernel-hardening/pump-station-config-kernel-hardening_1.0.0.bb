@@ -1,0 +1,25 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
+SUMMARY = "pump-station: A kernel that protects itself"
+DESCRIPTION = "Files of the layer kernel-hardening, as fastness resolved them"
+SECTION = "base"
+LICENSE = "CLOSED"
+SRC_URI = "file://rootfs"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/kern.sysctl-live ${D}${nonarch_libdir}/fastness/selfcheck.d/kern.sysctl-live
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.lockdown ${D}${nonarch_libdir}/fastness/selfcheck.d/self.lockdown
+}
+
+FILES:${PN} = "${nonarch_libdir}"
+
+RDEPENDS:${PN} = "pump-station-accounts"

@@ -1,0 +1,24 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
+SUMMARY = "pump-station: U-Boot verifies what it starts, and starts nothing else"
+DESCRIPTION = "Files of the layer verified-boot, as fastness resolved them"
+SECTION = "base"
+LICENSE = "CLOSED"
+SRC_URI = "file://rootfs"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${nonarch_libdir}/fastness
+    install -m 0444 ${UNPACKDIR}/rootfs/usr/lib/fastness/u-boot.env ${D}${nonarch_libdir}/fastness/u-boot.env
+}
+
+FILES:${PN} = "${nonarch_libdir}"
+
+RDEPENDS:${PN} = "pump-station-accounts"
