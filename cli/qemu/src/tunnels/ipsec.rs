@@ -97,7 +97,8 @@ pub(super) fn scenario(
         out.push(judge::refusal(name, refusal, up, &judge::fresh(&before, log(device, from))));
         disconnect(peer)?;
     }
-    let why = "no peer with a short RSA key is made here; two daemons on one host refuse it in the tests of `pki`";
+    let why =
+        "no peer with a short RSA key is made here; two daemons on one host refuse it in the tests of `pki`";
     out.push(not_shown(name, "refuses weak-key", why.to_owned()));
     Ok(out)
 }

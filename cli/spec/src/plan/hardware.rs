@@ -97,7 +97,12 @@ impl BoardFacts {
         };
         // Writing to a String cannot fail.
         let _ = write!(out, "\nWARNING: {}\n", trust.warning);
-        let _ = write!(out, "Fastness runs none of these commands.\n\nMechanism: {}\n", trust.mechanism);
+        let _ = write!(
+            out,
+            "Fastness runs none of these commands, and no such board was at hand to try them: hold each permanent step against \
+             the vendor's own manual first.\n\nMechanism: {}\n",
+            trust.mechanism
+        );
         if !trust.verifies.is_empty() {
             let _ = writeln!(out, "The boot ROM verifies: {}", trust.verifies.join("; "));
         }
