@@ -102,8 +102,12 @@ fn asked_by(surface: &Surface) -> Option<Ask> {
     }
 }
 
-/// Whether a line of the surface allows this sender to ask this address in clear.
+/// Whether a line of the surface allows this sender to ask this address in clear. A forged sender is allowed nothing:
+/// its address may be within a conduit's peers, as the device's own often is, and cannot come over that link.
 fn allows(surface: &Surface, class: &Class) -> bool {
+    if class.name == "forged" {
+        return false;
+    }
     let peer = |text: &String| Prefix::parse(text, true).is_ok_and(|p| p.contains(class.source));
     let address =
         surface.address.as_ref().is_none_or(|a| a.parse::<IpAddr>().is_ok_and(|a| a == class.target));

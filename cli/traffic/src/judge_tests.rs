@@ -82,6 +82,15 @@ fn an_answer_too_few_fails() {
 }
 
 #[test]
+fn a_forged_sender_is_answered_nothing_though_its_address_is_one_that_the_plan_allows() {
+    let forged = |heard| class(&network(), &asked("forged", PEER, ports(), heard));
+    assert_eq!(forged(vec![]).verdict, TrafficVerdict::Pass, "{:?}", forged(vec![]).problems);
+    let answered = forged(vec![tcp(PEER, 22, false)]);
+    assert_eq!(answered.verdict, TrafficVerdict::Fail);
+    assert!(answered.problems[0].contains("tcp/22 accepts of `192.0.2.10`"), "{:?}", answered.problems);
+}
+
+#[test]
 fn errors_count_as_answers() {
     let ends = (DEVICE.parse().unwrap(), STRANGER.parse().unwrap());
     let heard = vec![Heard::Icmp { ends, kind: 3, target: None }];
