@@ -99,7 +99,7 @@ fn matrix(report: &ThreatReport) -> String {
                     (0, _) => "<td class=\"n dim\">–</td>".to_owned(),
                     (all, 0) => format!("<td class=n>{all}</td>"),
                     (all, open) => {
-                        format!("<td class=n>{all} <span class=\"v not-met\">{open} open</span></td>")
+                        format!("<td class=n>{all} <span class=\"v not-met\">{open} to do</span></td>")
                     }
                 }
             })

@@ -243,6 +243,9 @@ fn the_page_stands_alone_and_the_schemas_name_what_is_written() {
     report.entries[0].title.push_str("<script>");
     let page = html::render(&report);
     assert!(page.contains("&lt;img src=x"));
+    // The table counts those that are answered in part, too, which are not open.
+    let undone = report.threats.iter().filter(|threat| threat.status.is_open()).count();
+    assert_eq!(page.contains(" to do</span>"), undone > 0);
     for banned in ["<img", "<script", "<link", "http://", "https://", "url("] {
         assert!(!page.contains(banned), "{banned}");
     }
