@@ -22,14 +22,24 @@ const CASES: [(&str, &str, &str); 5] = [
 ];
 
 fn load(example: &str, board: &str, more: &str) -> diag::Outcome<Plan> {
+    load_edited(example, board, more, &[])
+}
+
+/// The example with lines behind some of its lines.
+fn load_edited(example: &str, board: &str, more: &str, behind: &[(&str, &str)]) -> diag::Outcome<Plan> {
     let example =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{example}/product.yaml"));
     let text = fs::read_to_string(&example).expect("the example");
     let listed = "\nboards: [qemu-aarch64]\n";
     assert!(text.contains(listed), "the example lists other boards");
+    let mut text = text.replace(listed, &format!("\nboards: [{board}]\n{more}"));
+    for (line, lines) in behind {
+        assert!(text.contains(line), "the example has no `{line}`");
+        text = text.replace(line, &format!("{line}{lines}"));
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let product = folder.path().join("product.yaml");
-    fs::write(&product, text.replace(listed, &format!("\nboards: [{board}]\n{more}"))).expect("written");
+    fs::write(&product, text).expect("written");
     let library = Library::built_in(product.parent());
     let choice = Choice { backend: Some(Backend::Yocto), series: None };
     spec::load_as(&library, &product, None, choice)
@@ -243,6 +253,49 @@ fn symbols_have_the_names_of_the_series_and_who_asked_for_them() {
     let arm = plan_for("cell-gateway", "qemu-arm", "wrynose");
     assert!(!arm.waivers.contains_key("linux:RODATA_FULL_DEFAULT_ENABLED"));
     assert_eq!(arm.linux.symbols["CRYPTO_LIB_CHACHA_ARCH"].value, "y");
+}
+
+#[test]
+fn records_of_events_and_their_way_to_a_collector_have_a_meaning_on_every_series() {
+    for series in ["wrynose", "scarthgap"] {
+        let more = format!(
+            "yocto: {{series: {series}}}\nlayers: {{events: {{}}}}\n\
+             logging: {{collector: {{name: logs.plant.example, address: 192.0.2.40, service: logs}}}}\n"
+        );
+        let network = [
+            ("\nservices:\n", "  logs: {transport: tcp, port: 6514, protocol: syslog-tls}\n"),
+            (
+                "\nconduits:\n",
+                "  - {name: records, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: records}\n",
+            ),
+        ];
+        let plan = load_edited("cell-gateway", "qemu-aarch64", &more, &network)
+            .unwrap_or_else(|failure| panic!("{failure}"));
+        let tree = tree_of(&plan).expect("a tree");
+        let image = text(&tree, "meta-cell-gateway-distro/recipes-image/images/cell-gateway-image.bb");
+        for package in ["rsyslog", "socat"] {
+            assert!(image.contains(&format!("    {package} \\\n")), "{series}: {image}");
+        }
+        let append = text(&tree, "meta-cell-gateway-distro/recipes-append/rsyslog/rsyslog_%.bbappend");
+        for line in [
+            "EXTRA_OECONF:append:cell-gateway = \" --enable-omprog --enable-mmutf8fix\"\n",
+            "RDEPENDS:rsyslog:remove:cell-gateway = \"logrotate\"\n",
+        ] {
+            assert!(append.contains(line), "{series}: {append}");
+        }
+        // Every part that the layer's configuration loads is built in, chosen or asked for, and stays.
+        let class = text(&tree, "meta-cell-gateway-distro/classes-recipe/cell_gateway_image.bbclass");
+        let FilePlan::File { content, .. } = &plan.files["/etc/rsyslog.conf"].value else {
+            panic!("no configuration")
+        };
+        let loaded: Vec<&str> =
+            content.split("module(load=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(loaded.len() >= 4, "{loaded:?}");
+        for part in loaded {
+            assert!(append.contains(part), "{series}: nothing asks for `{part}`");
+            assert!(!class.contains(&format!("/usr/lib/rsyslog/{part}.so")), "{series}: `{part}` is removed");
+        }
+    }
 }
 
 #[test]

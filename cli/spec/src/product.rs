@@ -11,8 +11,8 @@ use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::types::{
     AbsPath, Address, Algorithm, Banner, BuildrootRelease, Count, FileUrl, Flag, HostName, Integer,
-    InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Reason, Series, Sha256, Size,
-    SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
+    InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Reason, SecurityLevel, Series, Sha256,
+    Size, SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
 use crate::yocto::Yocto;
 
@@ -51,7 +51,7 @@ model! {
         /// IEC 62443-4-2 component type.
         component_type: ComponentType,
         /// Target capability security level (IEC 62443-4-2), 1 to 4.
-        security_level: Spanned<Integer>,
+        security_level: SecurityLevel,
         /// Boards it is built for; the first is the default.
         boards: Vec<Spanned<Name>>,
         /// Host name of the device; default: the product's name.

@@ -93,7 +93,7 @@ pub fn resolve(
     let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
     let layers = layers::choose(library, &product, source, &mut trouble)?;
     network.surface = surface::of(&network, layers::answers_ping(&layers));
-    let product_facts = product_facts(&product, &mut trouble);
+    let product_facts = product_facts(&product);
     // Without a board nothing can be rendered; what was found so far is said.
     let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };
     let mut signing = signing(&product, &board, &mut trouble);
@@ -203,18 +203,13 @@ fn choose_board(
     Ok(board)
 }
 
-fn product_facts(product: &Product, trouble: &mut Vec<Diagnostic>) -> ProductFacts {
-    let level = product.security_level.0;
-    if !(1..=4).contains(&level) {
-        let message = format!("expected a security level from 1 to 4, found `{level}`");
-        trouble.push(Diagnostic::error("wrong-type", message).at(product.security_level.at.location()));
-    }
+fn product_facts(product: &Product) -> ProductFacts {
     ProductFacts {
         name: product.name.as_str().to_owned(),
         version: product.version.as_str().to_owned(),
         description: product.description.as_str().to_owned(),
         component_type: product.component_type.as_str().to_owned(),
-        security_level: u8::try_from(level).unwrap_or(u8::MAX),
+        security_level: product.security_level.0,
         epoch: product.epoch.map_or(DEFAULT_EPOCH, |epoch| epoch.0),
         hostname: product.hostname.as_ref().map_or(product.name.as_str(), |name| name.as_str()).to_owned(),
     }

@@ -20,7 +20,7 @@ use crate::yaml::{Kind, Node};
 pub use crypto::{Cipher, Proposal, WireguardKey};
 pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
-pub use numbers::{Count, Duration, Flag, Integer, Percentage, Size};
+pub use numbers::{Count, Duration, Flag, Integer, Percentage, SecurityLevel, Size};
 pub use opcua::{ApplicationUri, OpcuaTerm};
 pub use program::LocalPath;
 pub use release::{
@@ -150,6 +150,7 @@ decodes!(
     PackageName,
     ParameterName,
     Percentage,
+    SecurityLevel,
     Port,
     Prefix,
     Proposal,

@@ -189,6 +189,17 @@ fn what_the_board_cannot_verify() {
     );
 }
 
+/// What a value's own type knows is told together with all else that cannot be read.
+#[test]
+fn a_level_out_of_range_is_told_beside_an_unknown_key() {
+    let product =
+        with("security_level: 2", "security_level: 7").replace("banner: |", "colour: red\nbanner: |");
+    let found = refused(&product);
+    let told: Vec<&str> = found.iter().map(|d| d.message.as_str()).collect();
+    assert!(told.contains(&"expected a security level from 1 to 4, found `7`"), "{told:?}");
+    assert!(told.contains(&"unknown key `colour`"), "{told:?}");
+}
+
 #[test]
 fn wrong_types_and_duplicate_keys() {
     says("port: 22}", "port: http}", "wrong-type", "expected a port (1-65535), found `http`", "");

@@ -51,6 +51,24 @@ impl Scalar for Count {
     }
 }
 
+/// A target capability security level (IEC 62443-4-2, 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecurityLevel(pub u8);
+
+impl Scalar for SecurityLevel {
+    const EXPECTED: &'static str = "a security level from 1 to 4";
+    fn parse(text: &str, plain: bool) -> Result<Self, Why> {
+        let level = decimal(text, plain)?;
+        u8::try_from(level).ok().filter(|level| (1..=4).contains(level)).map(Self).ok_or_else(Why::default)
+    }
+    fn schema() -> Value {
+        json!({"type": "integer", "minimum": 1, "maximum": 4})
+    }
+    fn to_json(&self) -> Value {
+        self.0.into()
+    }
+}
+
 /// `true` or `false`, and no other spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag(pub bool);
