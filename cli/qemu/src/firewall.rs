@@ -23,9 +23,9 @@ use crate::peer::{self, Peer};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What starts our script, which the second disk holds, as the first process.
-const WITH_SHELL: &str = " init=/bin/sh -- /dev/vdb";
+pub(crate) const WITH_SHELL: &str = " init=/bin/sh -- /dev/vdb";
 /// What the device's first process becomes.
-const INIT: &str = "/sbin/init";
+pub(crate) const INIT: &str = "/sbin/init";
 /// Where the ruleset is.
 const RULESET: &str = "/etc/nftables.conf";
 /// Segments of strangers that the table of connections is tried with.

@@ -198,6 +198,7 @@ pub const IPSEC_REFUSALS: &[Refusal] = &[
     device("expired", &["certificate invalid (valid from", "certificate expired"]),
     device("not-yet-valid", &["certificate invalid (valid from", "certificate not valid before"]),
     device("self-signed", &["self-signed certificate"]),
+    device("weak-key", &["RSA-1024 signatures not acceptable", "RSA-2048 signatures not acceptable"]),
     device("sha1-signature", &["_WITH_SHA1"]),
     device("weak-proposals", &["received proposals unacceptable", "no acceptable"]),
     device("ikev1", &["no IKE config found", "NO_PROPOSAL_CHOSEN"]),

@@ -11,6 +11,7 @@ mod readers;
 mod sign;
 mod tunnels;
 mod weak;
+mod wireguard;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
