@@ -26,7 +26,7 @@ pub(crate) fn append(console: &str) -> String {
 /// A word that no file of ours has.
 const END: &str = "@end-of-file@";
 
-/// The script: file systems, files, addresses, then commands from the console.
+/// The script but for its end ([`begin`]): file systems, files, addresses, what probes.
 ///
 /// # Errors
 /// When a file holds the word that ends it.
@@ -72,13 +72,19 @@ pub(crate) fn script(files: &[(String, Vec<u8>)], addresses: &[String]) -> Outco
     out.push_str(
         "p() { timeout 4 bash -c ': 3<>/dev/tcp/$0/$1' $1 $2 >/run/p.out 2>&1; r=$?\n\
          case \"$r$(cat /run/p.out)\" in *refused*) w=refused;; 0*) w=open;; 124*) w=silent;; *) w=\"other $r\";; esac\n\
-         echo \"tcp $1 $2 $w\"; }\n\
-         exec < /dev/console; stty -echo < /dev/console; echo @@ready\n\
-         while read -r line; do eval \"$line\"; done\n",
+         echo \"tcp $1 $2 $w\"; }\n",
     );
-    let mut bytes = out.into_bytes();
-    bytes.resize(bytes.len().next_multiple_of(512), b'\n');
-    Ok(bytes)
+    Ok(out.into_bytes())
+}
+
+/// Ends a script: more lines of ours, then commands from the console; whole sectors.
+pub(crate) fn begin(script: &mut Vec<u8>, more: &str) {
+    script.extend_from_slice(more.as_bytes());
+    script.extend_from_slice(
+        b"exec < /dev/console; stty -echo < /dev/console; echo @@ready\n\
+          while read -r line; do eval \"$line\"; done\n",
+    );
+    script.resize(script.len().next_multiple_of(512), b'\n');
 }
 
 /// Base64 in lines that a terminal and a shell can hold.
@@ -153,9 +159,10 @@ mod tests {
     #[test]
     fn files_come_whole_and_the_script_fills_sectors() {
         let files = [("/run/peer/a/b.conf".to_owned(), b"x = '$y'\n`z`".to_vec())];
-        let script =
+        let mut script =
             script(&files, &["192.0.2.20/24", "203.0.113.1/32", "2001:db8::1/64"].map(str::to_owned))
                 .unwrap();
+        begin(&mut script, "ip neigh replace x\n");
         assert_eq!(script.len() % 512, 0);
         let text = String::from_utf8(script).unwrap();
         assert!(

@@ -194,6 +194,7 @@ pub(super) fn init(organization: &str) -> Init {
         algorithm: Algorithm::P384,
         days: 7300,
         crl_url: None,
+        ocsp_url: None,
         domains: Vec::new(),
     }
 }

@@ -18,7 +18,7 @@ use traffic::pcap::Pcap;
 use super::{Files, Identities, Item, Subject, Tree, first_host, host, ipsec, openvpn, services, wireguard};
 use crate::boot::{absolute, file};
 use crate::files::{clone_sparse, kernel_of, scratch_in};
-use crate::firewall::WITH_SHELL;
+use crate::firewall::{self, WITH_SHELL};
 use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
 use crate::peer;
 
@@ -55,7 +55,7 @@ impl Ports {
 }
 
 impl Wired {
-    /// Starts them; the device's journal comes to its console.
+    /// Starts them; the device's journal comes to its console, or with `shell` a shell instead of it.
     pub(super) fn start(
         plan: &Plan,
         record: &ImageRecord,
@@ -63,6 +63,7 @@ impl Wired {
         identities: &Identities,
         subjects: &[Subject<'_>],
         suffix: &str,
+        shell: bool,
     ) -> Outcome<Self> {
         let logs = |of: &str| {
             let path = folder.join(format!("boot/{of}"));
@@ -82,10 +83,14 @@ impl Wired {
         spec.disk = disk;
         spec.wires = true;
         spec.epoch = identities.epoch;
-        let (mut append, mut second) = (record.cmdline.clone() + JOURNAL, None);
-        if let Some(script) = wireguard::overlay(subjects, identities) {
+        let (mut append, mut second) = (record.cmdline.clone(), None);
+        if !shell {
+            append.push_str(JOURNAL);
+        }
+        let first = wireguard::overlay(subjects, identities);
+        if shell || !first.is_empty() {
             let path = at.join("device.script");
-            peer::write(&path, &script)?;
+            peer::write(&path, &firewall::script(&first, shell))?;
             append.push_str(WITH_SHELL);
             second = Some(path);
         }
@@ -103,7 +108,9 @@ impl Wired {
             let script = at.join(format!("{}.script", subject.0));
             let mut files: Files = peer_files(plan, *subject, identities);
             files.extend(services::peer_files(plan, identities)?);
-            peer::write(&script, &peer::script(&files, &addresses(plan, *subject))?)?;
+            let mut lines = peer::script(&files, &addresses(plan, *subject))?;
+            peer::begin(&mut lines, &neighbour(&subject.1.local_address, wire));
+            peer::write(&script, &lines)?;
             let mut other = spec.clone();
             other.logs = logs(&format!("peer{suffix}-{}", subject.0))?;
             (other.interfaces, other.station) = (1, station);
@@ -160,6 +167,16 @@ fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
         out.push(host(&first_host(inner)));
     }
     out
+}
+
+/// The device's hardware address, for IPv6: an interface asks for a neighbour in the name of its own addresses, and what is
+/// sent as from a network behind it would be asked for in the name of its link-local one, to which the device has no way.
+fn neighbour(device: &str, wire: usize) -> String {
+    if device.contains(':') {
+        format!("ip neigh replace {device} lladdr 02:00:00:00:00:{wire:02x} dev eth0 nud permanent\n")
+    } else {
+        String::new()
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {

@@ -14,7 +14,6 @@ use super::{
     Ends, Files, Identities, MINUTE, Subject, below, class, closed_port, first_host, host, inner_in_clear,
     log, not_run, services, silent, unplanned, wait_log,
 };
-use crate::firewall::INIT;
 use crate::peer::Peer;
 
 /// How long the device may take until it asks again: it pauses between two series of attempts of 90 s each
@@ -63,15 +62,10 @@ pub(super) fn scenario(
     for reason in REFUSED {
         end.up(peer, name, reason)?;
         out.push(refused(peer, name, reason)?);
-        end.down(peer)?;
+        down(peer)?;
     }
     end.up(peer, name, "good")?;
-    let deadline = Instant::now() + PATIENCE;
-    let mut state = state(peer)?;
-    while state.handshake == 0 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_secs(1));
-        state = self::state(peer)?;
-    }
+    let state = shaken(peer)?;
     let mut problems = state.problems(&keys.device, outer, &host(own));
     if !problems.is_empty() {
         let of_unit = |line: &String| line.contains("wireguard");
@@ -88,22 +82,14 @@ pub(super) fn scenario(
     ];
     out.push(class(name, "negotiated", seen, problems));
     for flow in &flows {
-        // Somebody whom the conduit allows: the peer itself, or the first of a network behind it.
-        let allowed =
-            flow.peers_v4.iter().chain(&flow.peers_v6).next().map_or(far.to_owned(), |n| first_host(n));
-        let add = format!(
-            "ip addr replace {} dev lo; ip route replace {} dev tunnel src {allowed}",
-            host(&allowed),
-            host(own)
-        );
-        peer.ask(&add, MINUTE)?;
+        allow(peer, flow, far, own)?;
         out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
     let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
     let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
     let problems = silent(&lines, "through the tunnel without a conduit");
     out.push(class(name, "outside", lines, problems));
-    end.down(peer)?;
+    down(peer)?;
     if let Some(flow) = flows.first() {
         out.push(inner_in_clear(peer, name, "down", flow, (outer, own, far))?);
     }
@@ -178,10 +164,48 @@ impl PeerEnd {
         );
         peer.ask(&command, MINUTE).map(|_| ())
     }
+}
 
-    fn down(&self, peer: &mut Peer) -> Outcome<()> {
-        peer.ask("ip link del tunnel", MINUTE).map(|_| ())
+pub(super) fn down(peer: &mut Peer) -> Outcome<()> {
+    peer.ask("ip link del tunnel", MINUTE).map(|_| ())
+}
+
+/// Waits until the device has asked, and the handshake is done.
+fn shaken(peer: &mut Peer) -> Outcome<State> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut found = state(peer)?;
+    while found.handshake == 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_secs(1));
+        found = state(peer)?;
     }
+    Ok(found)
+}
+
+/// The sender of what follows is somebody whom the conduit allows: the peer itself, or the first of a network behind it.
+fn allow(peer: &mut Peer, flow: &Flow, far: &str, own: &str) -> Outcome<()> {
+    let network = flow.peers_v4.iter().chain(&flow.peers_v6).next();
+    let sender = network.map_or_else(|| far.to_owned(), |network| first_host(network));
+    let add =
+        if sender == far { String::new() } else { format!("ip addr replace {} dev lo; ", host(&sender)) };
+    let command = format!("{add}ip route replace {} dev tunnel src {sender}", host(own));
+    peer.ask(&command, MINUTE).map(|_| ())
+}
+
+/// Only up, for what is measured: the device asks by itself.
+pub(super) fn raise(
+    peer: &mut Peer,
+    plan: &Plan,
+    (name, facts, inner): Subject<'_>,
+    flow: &Flow,
+) -> Outcome<()> {
+    peer.ask(
+        &format!("ip route replace {} dev eth0 src {}", host(&facts.local_address), facts.peer_address),
+        MINUTE,
+    )?;
+    PeerEnd::of(plan, name).up(peer, name, "good")?;
+    shaken(peer)?;
+    let own = facts.inner_address.as_deref().and_then(|a| a.split('/').next()).unwrap_or_default();
+    allow(peer, flow, facts.inner_peer.as_deref().unwrap_or(inner), own)
 }
 
 /// Files of the good peer and of those with a wrong key.
@@ -194,34 +218,23 @@ pub(super) fn peer_files(name: &str, identities: &Identities) -> Files {
     out
 }
 
-/// The device's first process, if a tunnel of the wire needs it: lays the test's keys over those of the image, and becomes
-/// systemd.
-pub(super) fn overlay(subjects: &[Subject<'_>], identities: &Identities) -> Option<Vec<u8>> {
-    let mut text = String::new();
+/// What the device's first process does before it becomes systemd: lays the test's keys over those of the image. Nothing,
+/// where no tunnel of the wire needs it.
+pub(super) fn overlay(subjects: &[Subject<'_>], identities: &Identities) -> String {
+    let mut out = String::new();
     for (name, ..) in subjects {
         let Some(keys) = identities.wireguard.get(*name) else { continue };
-        for (number, file) in
-            [format!("/etc/wireguard/{name}.conf"), format!("/etc/systemd/system/wireguard-{name}.service")]
-                .iter()
-                .enumerate()
-        {
+        let files =
+            [format!("/etc/wireguard/{name}.conf"), format!("/etc/systemd/system/wireguard-{name}.service")];
+        for (number, file) in files.iter().enumerate() {
             let copy = format!("/run/proof/{name}-{number}");
-            text.push_str(&format!(
+            out.push_str(&format!(
                 "cp -p {file} {copy}; sed -i 's#{}#{}#' {copy}; mount --bind {copy} {file}\n",
                 keys.of_image, keys.peer
             ));
         }
     }
-    if text.is_empty() {
-        return None;
-    }
-    let script = format!(
-        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-         mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run; mkdir -p /run/proof\n{text}exec {INIT}\n"
-    );
-    let mut bytes = script.into_bytes();
-    bytes.resize(bytes.len().next_multiple_of(512), b'\n');
-    Some(bytes)
+    out
 }
 
 #[cfg(test)]
