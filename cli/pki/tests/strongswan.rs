@@ -122,9 +122,11 @@ fn exchange_beside(folder: &Path, device: &str, peer: &str, beside: &str) -> (Ou
         STRONGSWAN_CONF=$PWD/device/strongswan.conf DAEMON & one=$!
         STRONGSWAN_CONF=$PWD/peer/strongswan.conf $there DAEMON & two=$!
         for end in device peer; do
+            # A socket is there before somebody listens on it, and the one of an earlier run, too.
             tries=100
-            until [ -S $end/vici ] || [ $tries = 0 ]; do sleep 0.1; tries=$((tries-1)); done
-            STRONGSWAN_CONF=$PWD/$end/strongswan.conf swanctl --load-all --noprompt --file $PWD/$end/swanctl.conf --uri unix://$PWD/$end/vici >$end/loaded 2>&1 || { cat $end/loaded; exit 90; }
+            until STRONGSWAN_CONF=$PWD/$end/strongswan.conf swanctl --load-all --noprompt --file $PWD/$end/swanctl.conf --uri unix://$PWD/$end/vici >$end/loaded 2>&1; do
+                tries=$((tries-1)); [ $tries != 0 ] || { cat $end/loaded; exit 90; }; sleep 0.1
+            done
         done
         STRONGSWAN_CONF=$PWD/device/strongswan.conf swanctl --initiate --ike scada --timeout 20 --uri unix://$PWD/device/vici
     "#
