@@ -40,6 +40,8 @@ pub struct Init {
     pub days: u32,
     /// Where the CRL will be published.
     pub crl_url: Option<String>,
+    /// Where an OCSP responder will answer: every certificate says it.
+    pub ocsp_url: Option<String>,
     /// Domains below which all host names must lie; none is no constraint.
     pub domains: Vec<String>,
 }
@@ -98,6 +100,7 @@ impl Authority {
             schema_version: 1,
             organization: init.organization.clone(),
             crl_url: init.crl_url.clone(),
+            ocsp_url: init.ocsp_url.clone(),
             crl_number: 1,
             latest: now,
             entries: Vec::new(),
@@ -230,20 +233,18 @@ fn check_init(init: &Init) -> Outcome<()> {
         )
         .hint("7300 days are twenty years"));
     }
-    // The URL gets into each certificate, and from there into what others run.
-    match &init.crl_url {
-        Some(url)
-            if !url.starts_with("http://") || format!("uri:{url}").parse::<crate::AltName>().is_err() =>
-        {
-            Err(Failure::error(
+    // A URL gets into each certificate, and from there into what others run.
+    for url in init.crl_url.iter().chain(&init.ocsp_url) {
+        if !url.starts_with("http://") || format!("uri:{url}").parse::<crate::AltName>().is_err() {
+            return Err(Failure::error(
                 ExitStatus::Input,
                 "bad-url",
                 format!("expected an address `http://…` of printable ASCII, found `{}`", url.escape_debug()),
             )
-            .hint("a list is signed; over `https` its check would need a list in turn (RFC 5280, 8)"))
+            .hint("lists and answers are signed; over `https` their check would need another one in turn (RFC 5280, 8)"));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn check_clock(now: u64, earliest: u64) -> Outcome<()> {

@@ -4,7 +4,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use x509_cert::Certificate;
 use x509_cert::certificate::{TbsCertificate, Version};
 use x509_cert::der::Encode as _;
-use x509_cert::der::asn1::BitString;
+use x509_cert::der::asn1::{BitString, Null};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::crl::CrlDistributionPoints;
@@ -18,7 +18,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 use x509_cert::time::{Time, Validity};
 
-use crate::encode::{distribution_point, extension, general_name, key_identifier, time};
+use crate::encode::{distribution_point, extension, general_name, key_identifier, responder, time};
 use crate::key::{PrivateKey, broken};
 use crate::names::AltName;
 use crate::role::Role;
@@ -72,7 +72,7 @@ pub(crate) fn authority_key(public: &SubjectPublicKeyInfoOwned) -> Outcome<Autho
 pub(crate) fn leaf_extensions(
     role: Role,
     names: &[AltName],
-    crl_url: Option<&str>,
+    (crl_url, ocsp_url): (Option<&str>, Option<&str>),
 ) -> Outcome<Vec<Extension>> {
     let usage = match role {
         // OPC 10000-6, 6.2.2, table 34.
@@ -97,6 +97,13 @@ pub(crate) fn leaf_extensions(
     }
     if let Some(url) = crl_url {
         all.push(extension("2.5.29.31", false, &CrlDistributionPoints(distribution_point(url)?))?);
+    }
+    if let Some(url) = ocsp_url {
+        all.push(extension("1.3.6.1.5.5.7.1.1", false, &responder(url)?)?);
+    }
+    if role == Role::Ocsp {
+        // Its own status is not asked: it lives for a short time (RFC 6960, 4.2.2.2.1).
+        all.push(extension("1.3.6.1.5.5.7.48.1.5", false, &Null)?);
     }
     Ok(all)
 }

@@ -185,7 +185,7 @@ fn judge(asked: &Asked, answer: &Answer, now: u64) -> Outcome<Vec<Certificate>> 
         Role::Device | Role::Operator => &[Some(Purpose::Client)],
         Role::Server | Role::Peer => &[Some(Purpose::Server)],
         Role::Opcua => &[Some(Purpose::Server), Some(Purpose::Client)],
-        Role::Idevid => &[None],
+        Role::Idevid | Role::Ocsp => &[None],
     };
     let names = asked.names.iter().map(|name| name.parse().ok()).collect::<Vec<Option<AltName>>>();
     let names = if names.is_empty() { vec![None] } else { names };

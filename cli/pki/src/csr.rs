@@ -74,7 +74,7 @@ pub(crate) fn accept(text: &[u8], allowed: &[AltName]) -> Outcome<SubjectPublicK
 
 /// A request in PEM for this key.
 pub(crate) fn make(key: &PrivateKey, request: &Request, organization: &str) -> Outcome<String> {
-    let asked = leaf_extensions(request.role, &request.names, None)?;
+    let asked = leaf_extensions(request.role, &request.names, (None, None))?;
     let asked = Any::encode_from(&ExtensionReq(asked)).map_err(|e| broken(&e))?;
     let attribute = Attribute {
         oid: EXTENSION_REQUEST,

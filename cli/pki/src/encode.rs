@@ -12,6 +12,7 @@ use x509_cert::der::{DateTime, Encode, Tag};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::crl::dp::DistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
+use x509_cert::ext::pkix::{AccessDescription, AuthorityInfoAccessSyntax};
 use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
@@ -116,6 +117,13 @@ pub(crate) fn distribution_point(url: &str) -> Outcome<Vec<DistributionPoint>> {
         reasons: None,
         crl_issuer: None,
     }])
+}
+
+/// Where the status of a certificate is asked (RFC 5280, 4.2.2.1).
+pub(crate) fn responder(url: &str) -> Outcome<AuthorityInfoAccessSyntax> {
+    const OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
+    let location = Ia5String::new(url).map(GeneralName::UniformResourceIdentifier).map_err(|e| broken(&e))?;
+    Ok(AuthorityInfoAccessSyntax(vec![AccessDescription { access_method: OCSP, access_location: location }]))
 }
 
 pub(crate) fn pem(label: &str, der: &[u8]) -> Outcome<String> {

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::encode::format_time;
 use crate::role::Role;
 use crate::ssh::SshEntry;
 
@@ -23,6 +24,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// As `openssl ca` writes it.
+    fn words(self) -> &'static str {
+        match self {
+            Self::KeyCompromise => "keyCompromise",
+            Self::AffiliationChanged => "affiliationChanged",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessationOfOperation",
+        }
+    }
+
     /// The number of CRLReason.
     pub(crate) fn code(self) -> u8 {
         match self {
@@ -74,6 +85,23 @@ pub struct Entry {
     pub revoked: Option<Revocation>,
 }
 
+impl Entry {
+    /// The certificate's line in the database of `openssl ca`, which `openssl ocsp` reads (its `index.txt`).
+    pub(crate) fn line(&self) -> String {
+        // Years of two digits until 2049, as in a certificate (RFC 5280, 4.1.2.5).
+        let time = |seconds: u64| {
+            let text = format_time(seconds).replace(['-', ':', 'T'], "");
+            if text.starts_with("20") && text[..4] < *"2050" { text[2..].to_owned() } else { text }
+        };
+        let (letter, at) = match self.revoked {
+            Some(revocation) => ("R", format!("{},{}", time(revocation.at), revocation.reason.words())),
+            None => ("V", String::new()),
+        };
+        let (end, serial) = (time(self.not_after), self.serial.to_uppercase());
+        format!("{letter}\t{end}\t{at}\t{serial}\tunknown\t/CN={}\n", self.name)
+    }
+}
+
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +113,9 @@ pub struct Index {
     /// Where CRLs are published, if anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crl_url: Option<String>,
+    /// Where an OCSP responder answers, if anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocsp_url: Option<String>,
     /// Number of the last CRL.
     pub crl_number: u64,
     /// The latest time at which anything was done here, seconds since 1970: a clock behind it is wrong.

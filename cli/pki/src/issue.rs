@@ -120,7 +120,11 @@ impl Authority {
             subject.push((SERIAL, serial.as_str()));
         }
         let number = serial()?;
-        let extensions = leaf_extensions(request.role, &names, self.index.crl_url.as_deref())?;
+        let extensions = leaf_extensions(
+            request.role,
+            &names,
+            (self.index.crl_url.as_deref(), self.index.ocsp_url.as_deref()),
+        )?;
         let signer = Signed {
             key: &issuer_key,
             issuer: &issuer.tbs_certificate.subject,

@@ -40,7 +40,8 @@ impl Authority {
         Ok(revoked)
     }
 
-    /// Signs the list of what is revoked; it holds for `days`. Lists replace each other, certificates never do.
+    /// Signs the list of what is revoked; it holds for `days`. Lists replace each other, certificates never do. Beside it
+    /// `ocsp.index` says the same to a responder.
     ///
     /// # Errors
     /// Those of the passphrase and of files.
@@ -57,7 +58,13 @@ impl Authority {
             to: self.now + u64::from(days) * DAY,
         };
         let text = list.sign(&self.index.entries)?;
-        let (path, part) = (self.folder.join("crl.pem"), self.folder.join("crl.part"));
+        let lines: String = self.index.entries.iter().map(Entry::line).collect();
+        self.replace("ocsp.index", &lines)?;
+        self.replace("crl.pem", &text)
+    }
+
+    fn replace(&self, name: &str, text: &str) -> Outcome<PathBuf> {
+        let (path, part) = (self.folder.join(name), self.folder.join(format!("{name}.part")));
         fs::write(&part, text).map_err(|e| Failure::io("write", &part, &e))?;
         fs::rename(&part, &path).map_err(|e| Failure::io("write", &path, &e))?;
         Ok(path)

@@ -9,6 +9,8 @@ const SERVER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1
 const CLIENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 /// id-kp-ipsecIKE (RFC 4945, 5.1.3.12).
 const IKE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.17");
+/// id-kp-OCSPSigning (RFC 6960, 4.2.2.2).
+const RESPONDER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
 
 /// What a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub enum Role {
     Peer,
     /// A person.
     Operator,
+    /// Answers for the authority whether a certificate was revoked (RFC 6960).
+    Ocsp,
     /// An OPC UA application, which is client and server (OPC 10000-6, 6.2.2); needs a `uri:` name.
     Opcua,
 }
@@ -39,6 +43,7 @@ impl Role {
             Self::Server => "server",
             Self::Peer => "peer",
             Self::Operator => "operator",
+            Self::Ocsp => "ocsp",
             Self::Opcua => "opcua",
         }
     }
@@ -48,6 +53,8 @@ impl Role {
     pub fn days(self) -> u32 {
         match self {
             Self::Operator => 365,
+            // Nobody can revoke it.
+            Self::Ocsp => 90,
             _ => 730,
         }
     }
@@ -60,6 +67,7 @@ impl Role {
             Self::Server => &[SERVER],
             Self::Peer => &[SERVER, IKE],
             Self::Operator => &[CLIENT],
+            Self::Ocsp => &[RESPONDER],
             Self::Opcua => &[SERVER, CLIENT],
         }
     }

@@ -1,11 +1,13 @@
 //! What the ends of a tunnel with WireGuard get: keys in files, where its programs look for them.
 //!
-//! Both keys of an end are made elsewhere (`wg genkey`, `wg genpsk`) and are one device's alone; none is kept here. There
+//! Both keys of an end are made elsewhere (`wg genkey`, `wg genpsk`) and are one device's alone; none is kept here.
+//! [`pair`] and [`preshared`] make such keys for the proof of a tunnel. There
 //! are no certificates: what is compared is that the keys belong to the ends that the product names.
 
 use base64ct::{Base64, Encoding as _};
 use curve25519_dalek::MontgomeryPoint;
 use diag::{ExitStatus, Failure, Outcome};
+use rand_core::{OsRng, RngCore as _};
 use secret::Secret;
 use zeroize::Zeroizing;
 
@@ -25,6 +27,26 @@ pub struct Keys<'a> {
     pub peer: &'a str,
     /// The device's public key, and its address in the tunnel: the peer's end needs both.
     pub device: Option<(&'a str, &'a str)>,
+}
+
+/// A new private key and its public one, as `wg genkey` and `wg pubkey` write them (without their line end).
+#[must_use]
+pub fn pair() -> (Secret, String) {
+    let bytes = random();
+    let public = Base64::encode_string(MontgomeryPoint::mul_base_clamped(*bytes).as_bytes());
+    (Secret::new(Base64::encode_string(&*bytes).into_bytes()), public)
+}
+
+/// A new key for both ends, as `wg genpsk` writes it.
+#[must_use]
+pub fn preshared() -> Secret {
+    Secret::new(Base64::encode_string(&*random()).into_bytes())
+}
+
+fn random() -> Zeroizing<[u8; 32]> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    OsRng.fill_bytes(&mut *bytes);
+    bytes
 }
 
 /// What an end gets.
@@ -157,6 +179,15 @@ mod tests {
         let configuration =
             format!("[Peer]\nPublicKey = {OTHER}\nPresharedKey = {SHARED}\nAllowedIPs = 10.9.0.2/32\n");
         assert_eq!(peer[0], ("lib/wg/backup/device.conf".to_owned(), configuration));
+    }
+
+    #[test]
+    fn a_new_pair_belongs_together_and_is_nobody_elses() {
+        let (private, public) = pair();
+        let text = String::from_utf8(private.bytes().to_vec()).expect("base64");
+        assert!(of(End::Peer, &text, &public, Some((OTHER, "10.9.0.2/32"))).is_ok());
+        assert_ne!(pair().1, public);
+        assert_ne!(preshared().bytes(), preshared().bytes());
     }
 
     #[test]

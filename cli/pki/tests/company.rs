@@ -131,6 +131,7 @@ fn identity_of(folder: &Path, role: Role, now: u64) -> diag::Outcome<Identity> {
             algorithm: Algorithm::P384,
             days: 7300,
             crl_url: None,
+            ocsp_url: None,
             domains: Vec::new(),
         };
         let mut authority = Authority::init(&store, &init, &secret(), NOW).unwrap();

@@ -46,6 +46,7 @@ fn authority(folder: &Path, algorithm: Algorithm) -> Authority {
         algorithm,
         days: 7300,
         crl_url: Some("http://crl.plant.example/crl.pem".to_owned()),
+        ocsp_url: Some("http://192.0.2.40:2560/".to_owned()),
         domains: vec!["plant.example".to_owned()],
     };
     Authority::init(&folder.join("pki"), &init, &secret(), NOW).unwrap()
@@ -171,6 +172,49 @@ fn a_certificate_of_ours_is_refused_for_its_own_reason() {
             ),
         );
         assert!(!good && said.contains("certificate revoked"), "{said}");
+    }
+}
+
+/// `openssl ocsp` answers from what the authority writes, and a client asks it where the certificate says.
+#[test]
+fn a_responder_says_what_was_revoked() {
+    if !tool_is_there() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut authority = authority(folder.path(), Algorithm::P384);
+    for (name, role) in
+        [("good.plant.example", Role::Peer), ("gone.plant.example", Role::Peer), ("status", Role::Ocsp)]
+    {
+        authority.issue(&request(name, role), &secret()).unwrap();
+    }
+    authority.revoke("gone.plant.example", Reason::KeyCompromise).unwrap();
+    authority.crl(30, &secret()).unwrap();
+    let (_, text) = openssl(folder.path(), "x509 -noout -text -in pki/issued/status.crt");
+    assert!(text.contains("OCSP Signing") && text.contains("OCSP No Check"), "{text}");
+    let (_, text) = openssl(folder.path(), "x509 -noout -ocsp_uri -in pki/issued/good.plant.example.crt");
+    assert_eq!(text.trim(), "http://192.0.2.40:2560/");
+    fs::write(folder.path().join("pass"), "a passphrase of the tests\n").unwrap();
+    made(folder.path(), "pkey -in pki/issued/status.key.pem -passin file:pass -out status.key");
+    for (name, expected) in [("good", ": good"), ("gone", ": revoked")] {
+        let certificate = format!("pki/issued/{name}.plant.example.crt");
+        let asked = format!("ocsp -issuer pki/issuing.crt -cert {certificate} -reqout {name}.req -no_nonce");
+        made(folder.path(), &asked);
+        made(
+            folder.path(),
+            &format!(
+                "ocsp -index pki/ocsp.index -CA pki/issuing.crt -rsigner pki/issued/status.crt -rkey status.key \
+                 -ndays 1 -reqin {name}.req -respout {name}.resp"
+            ),
+        );
+        // The answer is of this machine's time, the certificates are of the test's.
+        let check = format!(
+            "ocsp -respin {name}.resp -issuer pki/issuing.crt -cert {certificate} -CAfile pki/root.crt \
+             -verify_other pki/issuing.crt -attime {} -no_nonce",
+            NOW + DAY
+        );
+        let (_, said) = openssl(folder.path(), &check);
+        assert!(said.contains("Response verify OK") && said.contains(expected), "{name}: {said}");
     }
 }
 

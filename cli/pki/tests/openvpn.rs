@@ -153,6 +153,7 @@ fn both_ends_take_what_is_provisioned_and_refuse_a_revoked_device() {
         algorithm: Algorithm::P384,
         days: 7300,
         crl_url: None,
+        ocsp_url: None,
         domains: vec!["plant.example".to_owned()],
     };
     let mut authority = Authority::init(&place.join("pki"), &init, &secret(), now()).unwrap();

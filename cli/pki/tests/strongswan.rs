@@ -101,6 +101,11 @@ fn end(folder: &Path, end: End, identity: &str, configuration: &str, plugins: &s
 
 /// Both ends in their namespaces; the device asks for the tunnel. Gives its answer and both logs.
 fn exchange(folder: &Path, device: &str, peer: &str) -> (Output, String) {
+    exchange_beside(folder, device, peer, "")
+}
+
+/// The same with a program on the peer's machine, whose words are of the shell.
+fn exchange_beside(folder: &Path, device: &str, peer: &str, beside: &str) -> (Output, String) {
     let script = r#"
         unshare --net sleep 60 & other=$!
         trap 'kill $other $one $two 2>/dev/null' EXIT
@@ -113,16 +118,20 @@ fn exchange(folder: &Path, device: &str, peer: &str) -> (Output, String) {
             in=; [ ${at%%:*} = 0 ] || in=$there
             $in ip link set lo up; $in ip addr add ${at#*:} dev v${at%%:*}; $in ip link set v${at%%:*} up
         done
+        BESIDE
         STRONGSWAN_CONF=$PWD/device/strongswan.conf DAEMON & one=$!
         STRONGSWAN_CONF=$PWD/peer/strongswan.conf $there DAEMON & two=$!
         for end in device peer; do
+            # A socket is there before somebody listens on it, and the one of an earlier run, too.
             tries=100
-            until [ -S $end/vici ] || [ $tries = 0 ]; do sleep 0.1; tries=$((tries-1)); done
-            STRONGSWAN_CONF=$PWD/$end/strongswan.conf swanctl --load-all --noprompt --file $PWD/$end/swanctl.conf --uri unix://$PWD/$end/vici >$end/loaded 2>&1 || { cat $end/loaded; exit 90; }
+            until STRONGSWAN_CONF=$PWD/$end/strongswan.conf swanctl --load-all --noprompt --file $PWD/$end/swanctl.conf --uri unix://$PWD/$end/vici >$end/loaded 2>&1; do
+                tries=$((tries-1)); [ $tries != 0 ] || { cat $end/loaded; exit 90; }; sleep 0.1
+            done
         done
         STRONGSWAN_CONF=$PWD/device/strongswan.conf swanctl --initiate --ike scada --timeout 20 --uri unix://$PWD/device/vici
     "#
-    .replace("DAEMON", DAEMON);
+    .replace("DAEMON", DAEMON)
+    .replace("BESIDE", beside);
     let run = Command::new("unshare")
         .args([
             "--user",
@@ -174,6 +183,7 @@ fn good_peers_with_ecdsa_and_with_rsa_are_taken_and_weak_or_revoked_ones_refused
         algorithm: Algorithm::P384,
         days: 7300,
         crl_url: None,
+        ocsp_url: None,
         domains: Vec::new(),
     };
     let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
@@ -244,6 +254,7 @@ fn a_chain_of_rsa_keys_is_taken_whether_it_is_signed_with_pkcs1_or_with_pss() {
         algorithm: Algorithm::Rsa3072,
         days: 7300,
         crl_url: None,
+        ocsp_url: None,
         domains: Vec::new(),
     };
     let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
@@ -287,4 +298,81 @@ fn pss_peer(folder: &Path, host: &str, salt: &str) {
     made(&format!(
         "x509 -req -in pss.csr -CA pki/issuing.crt -CAkey pki/issuing.key.pem -passin file:pass -set_serial 78 -days 9 -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:{salt} -extfile extensions -out pss.pem"
     ));
+}
+
+/// The plugin by which strongSwan asks over HTTP.
+fn can_ask() -> bool {
+    let there = Path::new("/usr/lib/ipsec/plugins/libstrongswan-curl.so").exists();
+    assert!(
+        there || std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(),
+        "libstrongswan-extra-plugins is not installed"
+    );
+    if !there {
+        eprintln!("SKIPPED: libstrongswan-extra-plugins is not installed");
+    }
+    there && can_run()
+}
+
+/// The device's list knows of no revocation in any of these: what counts is what the responder says.
+#[test]
+fn a_responder_is_asked_before_the_list_and_a_revoked_peer_is_refused() {
+    if !can_ask() {
+        return;
+    }
+    let services = "services:\n  status: {transport: tcp, port: 2560}\n";
+    let conduit = "conduits:\n  - {name: status, from: device, to: plant, service: status, peers: [192.0.2.20/32], reason: r}\n";
+    let product = PRODUCT.replacen("services:\n", services, 1).replacen("conduits:\n", conduit, 1);
+    let plan = plan(&(product + "ocsp: {address: 192.0.2.20, service: status}\n"));
+    let work = TempDir::new().unwrap();
+    let folder = work.path();
+    let init = Init {
+        organization: "Plant".into(),
+        algorithm: Algorithm::P384,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains: Vec::new(),
+    };
+    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let other = "scada.plant.example";
+    issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
+    issue(&mut authority, "peer", Role::Peer, other, Algorithm::P256);
+    issue(&mut authority, "status", Role::Ocsp, "status.plant.example", Algorithm::P256);
+    authority.crl(30, &secret()).unwrap();
+    let made = |arguments: &str| {
+        let run =
+            Command::new("openssl").current_dir(folder).args(arguments.split_whitespace()).output().unwrap();
+        assert!(run.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    fs::write(folder.join("pass"), "a passphrase of the tests\n").unwrap();
+    made("pkey -in pki/issued/status.key.pem -passin file:pass -out status.key");
+    drop(authority);
+
+    let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
+    let load = plugins(&plan);
+    end(folder, End::Device, "device", &device, &load);
+    end(folder, End::Peer, "peer", peer, &load);
+    let responder = "$there openssl ocsp -index pki/ocsp.index -CA pki/issuing.crt -rsigner pki/issued/status.crt \
+                     -rkey status.key -port 2560 -ndays 1 >responder.log 2>&1 & sleep 1";
+    let ask = || exchange_beside(folder, "192.0.2.10/24", "192.0.2.20/24", responder);
+    let (good, log) = ask();
+    assert!(good.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
+    assert!(log.contains("ocsp response is valid") && log.contains("http://192.0.2.20:2560/"), "{log}");
+
+    let mut authority = Authority::open(&folder.join("pki"), now()).unwrap();
+    authority.revoke("peer", Reason::KeyCompromise).unwrap();
+    authority.crl(30, &secret()).unwrap();
+    drop(authority);
+    let (revoked, log) = ask();
+    assert!(!revoked.status.success() && log.contains("certificate was revoked"), "{log}");
+
+    // Nobody answers: the list that the device has decides, and it is older than the revocation.
+    let (old, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(old.status.success() && log.contains("crl is valid"), "{log}");
+    // Neither answer nor list of the issuing CA: nobody gets in.
+    for list in fs::read_dir(folder.join("device/x509crl")).unwrap() {
+        fs::remove_file(list.unwrap().path()).unwrap();
+    }
+    let (neither, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(!neither.status.success(), "{log}");
 }

@@ -23,7 +23,7 @@ use crate::peer::{self, Peer};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What starts our script, which the second disk holds, as the first process.
-const WITH_SHELL: &str = " init=/bin/sh -- /dev/vdb";
+pub(crate) const WITH_SHELL: &str = " init=/bin/sh -- /dev/vdb";
 /// What the device's first process becomes.
 const INIT: &str = "/sbin/init";
 /// Where the ruleset is.
@@ -32,6 +32,8 @@ const RULESET: &str = "/etc/nftables.conf";
 const FLOOD: u32 = 20_000;
 /// Size that the table of connections is shrunk to.
 const TABLE: u16 = 16;
+/// Lays an empty file over the ruleset.
+const COVER: &str = ": > /run/proof/broken; mount --bind /run/proof/broken /etc/nftables.conf\n";
 /// Broken rulesets: name, and what writes one to `/run/proof/broken`.
 const BROKEN: [(&str, &str); 3] = [
     ("garbage", "echo 'table inet fastness { chain input {' > /run/proof/broken"),
@@ -91,7 +93,7 @@ impl<'a> Bench<'a> {
         let (kernel, second) = (at.join("Image"), at.join("shell.script"));
         let fit = self.folder.join(&file(self.record, Role::Fit)?.path);
         fs::write(&kernel, kernel_of(&fit)?).map_err(|e| Failure::io("write", &kernel, &e))?;
-        peer::write(&second, &script(broken))?;
+        peer::write(&second, &script(if broken { COVER } else { "" }, true))?;
         let image = absolute(&self.folder.join(&file(self.record, Role::Disk)?.path))?;
         let mut spec = MachineSpec::new(self.plan, Path::new(""), &image, &logs)?;
         spec.wires = true;
@@ -193,7 +195,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Waits until systemd has done what it can.
-const UP: &str = "timeout 240 systemctl is-system-running --wait";
+pub(crate) const UP: &str = "timeout 240 systemctl is-system-running --wait";
 
 struct Stress<'a, 'b> {
     bench: &'b Bench<'a>,
@@ -376,14 +378,10 @@ impl Stress<'_, '_> {
     }
 }
 
-/// The device's first process: lays the broken file over the ruleset, adds the shell, and becomes systemd.
-fn script(broken: bool) -> Vec<u8> {
-    let cover = format!(": > /run/proof/broken; mount --bind /run/proof/broken {RULESET}\n");
-    let text = format!(
-        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
-         mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run\n\
-         mkdir -p /run/proof /run/systemd/system/sysinit.target.wants\n\
-         cat > /run/proof/shell <<'@end-of-file@'\n\
+/// The device's first process: does what is to be done before (`first`, lines), adds a root shell on the console if asked,
+/// and becomes systemd.
+pub(crate) fn script(first: &str, shell: bool) -> Vec<u8> {
+    let unit = "cat > /run/proof/shell <<'@end-of-file@'\n\
          export PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_COLORS=0 NO_COLOR=1 SYSTEMD_PAGER=cat\n\
          exec < /dev/console > /dev/console 2>&1; stty -echo; dmesg -n 1; echo; echo @@ready\n\
          while read -r line; do eval \"$line\"; done\n\
@@ -392,9 +390,13 @@ fn script(broken: bool) -> Vec<u8> {
          [Unit]\nDescription=Shell of the proof\nDefaultDependencies=no\n\
          [Service]\nExecStart=/bin/sh /run/proof/shell\nStandardInput=null\n\
          @end-of-file@\n\
-         ln -s ../proof.service /run/systemd/system/sysinit.target.wants/proof.service\n\
-         {}exec {INIT}\n",
-        if broken { cover.as_str() } else { "" }
+         ln -s ../proof.service /run/systemd/system/sysinit.target.wants/proof.service\n";
+    let text = format!(
+        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
+         mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run\n\
+         mkdir -p /run/proof /run/systemd/system/sysinit.target.wants\n\
+         {}{first}exec {INIT}\n",
+        if shell { unit } else { "" }
     );
     let mut bytes = text.into_bytes();
     bytes.resize(bytes.len().next_multiple_of(512), b'\n');
@@ -416,10 +418,12 @@ mod tests {
 
     #[test]
     fn the_ruleset_is_covered_before_systemd_starts() {
-        let text = |broken| String::from_utf8(script(broken)).unwrap();
-        let (cover, start) = (text(true).find("mount --bind"), text(true).find("exec /sbin/init\n"));
-        assert!(cover.is_some() && cover < start, "{}", text(true));
-        assert!(!text(false).contains("mount --bind") && text(false).len() % 512 == 0);
+        let text = |first, shell| String::from_utf8(script(first, shell)).unwrap();
+        let broken = text(COVER, true);
+        let (cover, start) = (broken.find("mount --bind"), broken.find("exec /sbin/init\n"));
+        assert!(cover.is_some() && cover < start && broken.contains(RULESET), "{broken}");
+        assert!(!text("", true).contains("mount --bind") && broken.len() % 512 == 0);
+        assert!(!text("", false).contains("@@ready"), "a shell that nobody asked for");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) fn append(console: &str) -> String {
 /// A word that no file of ours has.
 const END: &str = "@end-of-file@";
 
-/// The script: file systems, files, addresses, then commands from the console.
+/// The script but for its end ([`begin`]): file systems, files, addresses, what probes.
 ///
 /// # Errors
 /// When a file holds the word that ends it.
@@ -58,8 +58,10 @@ pub(crate) fn script(files: &[(String, Vec<u8>)], addresses: &[String]) -> Outco
     }
     out.push_str("chmod -R u=rwX,g=,o=X /run/peer; ip link set lo up; ip link set eth0 up\n");
     for address in addresses {
-        let interface = if address.ends_with("/32") { "lo" } else { "eth0" };
-        out.push_str(&format!("ip addr add {address} dev {interface}\n"));
+        let alone = address.ends_with("/32") || address.ends_with("/128");
+        // An IPv6 address that nobody else can have is there at once.
+        let at_once = if address.contains(':') { " nodad" } else { "" };
+        out.push_str(&format!("ip addr add {address} dev {}{at_once}\n", if alone { "lo" } else { "eth0" }));
     }
     // `p`: how a connection ends: nobody there, nobody listens, or somebody does. `m`: a register over Modbus/TCP.
     let ask: String = MODBUS_READ.iter().map(|byte| format!("\\{byte:03o}")).collect();
@@ -70,13 +72,19 @@ pub(crate) fn script(files: &[(String, Vec<u8>)], addresses: &[String]) -> Outco
     out.push_str(
         "p() { timeout 4 bash -c ': 3<>/dev/tcp/$0/$1' $1 $2 >/run/p.out 2>&1; r=$?\n\
          case \"$r$(cat /run/p.out)\" in *refused*) w=refused;; 0*) w=open;; 124*) w=silent;; *) w=\"other $r\";; esac\n\
-         echo \"tcp $1 $2 $w\"; }\n\
-         exec < /dev/console; stty -echo < /dev/console; echo @@ready\n\
-         while read -r line; do eval \"$line\"; done\n",
+         echo \"tcp $1 $2 $w\"; }\n",
     );
-    let mut bytes = out.into_bytes();
-    bytes.resize(bytes.len().next_multiple_of(512), b'\n');
-    Ok(bytes)
+    Ok(out.into_bytes())
+}
+
+/// Ends a script: more lines of ours, then commands from the console; whole sectors.
+pub(crate) fn begin(script: &mut Vec<u8>, more: &str) {
+    script.extend_from_slice(more.as_bytes());
+    script.extend_from_slice(
+        b"exec < /dev/console; stty -echo < /dev/console; echo @@ready\n\
+          while read -r line; do eval \"$line\"; done\n",
+    );
+    script.resize(script.len().next_multiple_of(512), b'\n');
 }
 
 /// Base64 in lines that a terminal and a shell can hold.
@@ -151,14 +159,21 @@ mod tests {
     #[test]
     fn files_come_whole_and_the_script_fills_sectors() {
         let files = [("/run/peer/a/b.conf".to_owned(), b"x = '$y'\n`z`".to_vec())];
-        let script = script(&files, &["192.0.2.20/24".to_owned(), "203.0.113.1/32".to_owned()]).unwrap();
+        let mut script =
+            script(&files, &["192.0.2.20/24", "203.0.113.1/32", "2001:db8::1/64"].map(str::to_owned))
+                .unwrap();
+        begin(&mut script, "ip neigh replace x\n");
         assert_eq!(script.len() % 512, 0);
         let text = String::from_utf8(script).unwrap();
         assert!(
             text.contains("cat > '/run/peer/a/b.conf' <<'@end-of-file@'\nx = '$y'\n`z`\n@end-of-file@\n"),
             "{text}"
         );
-        assert!(text.contains("192.0.2.20/24 dev eth0") && text.contains("203.0.113.1/32 dev lo"), "{text}");
+        for added in
+            ["192.0.2.20/24 dev eth0\n", "203.0.113.1/32 dev lo\n", "2001:db8::1/64 dev eth0 nodad\n"]
+        {
+            assert!(text.contains(added), "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! identity of this test. That the boot chain holds is shown elsewhere, with the untouched image.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,9 +25,12 @@ mod ipsec;
 mod machines;
 mod openvpn;
 mod services;
+mod throughput;
+mod wireguard;
 
 use machines::Wired;
 pub(crate) use machines::provision;
+pub use throughput::{Throughput, measure};
 
 /// A file, or a folder if it has no content. Its owner is root.
 #[derive(Clone, Debug)]
@@ -52,8 +56,21 @@ pub struct Identities {
     pub refused: Vec<(String, String, Tree)>,
     /// What reads the values of each OPC UA application: `client.conf`, identities and users, as `services` uses them.
     pub readers: BTreeMap<String, Tree>,
+    /// Keys of WireGuard's tunnels.
+    pub wireguard: BTreeMap<String, WireguardKeys>,
     /// Clock of both machines, seconds since the Unix epoch.
     pub epoch: u64,
+}
+
+/// What a tunnel of WireGuard is proved with besides the ends' files. Its public keys are no secret.
+#[derive(Clone, Debug)]
+pub struct WireguardKeys {
+    /// The key that the image's configuration names; only its owner has the private half.
+    pub of_image: String,
+    /// The peer's in this test, laid over that one.
+    pub peer: String,
+    /// The device's in this test.
+    pub device: String,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -75,11 +92,9 @@ pub fn prove(
     let mut out = Vec::new();
     let mut wires: BTreeMap<&str, Vec<Subject<'_>>> = BTreeMap::new();
     for (name, facts) in &plan.network.tunnels {
-        match facts.networks_v4.first().filter(|_| facts.local_address.contains('.')) {
+        match facts.networks_v4.iter().chain(&facts.networks_v6).next() {
             Some(inner) => wires.entry(&facts.interface).or_default().push((name, facts, inner)),
-            None => {
-                out.push(not_shown(name, "negotiated", "the peer machine speaks IPv4 only".to_owned()));
-            }
+            None => out.push(not_shown(name, "negotiated", "there is no network behind the peer".to_owned())),
         }
     }
     // One pair of machines for each interface: its peers are neighbours on one wire.
@@ -104,7 +119,7 @@ fn session(
     up: &dyn Fn(),
 ) -> Outcome<Vec<TunnelClass>> {
     let Wired { device: mut device_machine, peers, ports, _scratch } =
-        Wired::start(plan, record, folder, identities, subjects, suffix)?;
+        Wired::start(plan, record, folder, identities, subjects, suffix, false)?;
     let recorded = format!("boot/tunnels{suffix}.pcap");
     let pcap = folder.join(&recorded);
     let recording = Pcap::create(&pcap).map_err(|e| Failure::io("write", &pcap, &e))?;
@@ -157,6 +172,7 @@ fn scenario(
     match subject.1.kind.as_str() {
         "strongswan" => ipsec::scenario(plan, identities, subject, ends),
         "openvpn" => openvpn::scenario(plan, identities, subject, ends),
+        "wireguard" => wireguard::scenario(plan, identities, subject, ends),
         kind => Ok(vec![not_shown(subject.0, "negotiated", format!("no scenario for `{kind}`"))]),
     }
 }
@@ -183,8 +199,8 @@ struct Ends<'a> {
 /// address in the tunnel.
 fn sealed((name, facts, _): Subject<'_>) -> (String, Vec<String>) {
     let own = facts.inner_address.as_deref().and_then(|inner| inner.split('/').next());
-    let own = own.filter(|inner| inner.contains('.')).map(|inner| format!("{inner}/32"));
-    (name.clone(), facts.networks_v4.iter().cloned().chain(own).collect())
+    let networks = facts.networks_v4.iter().chain(&facts.networks_v6).cloned();
+    (name.clone(), networks.chain(own.map(host)).collect())
 }
 
 /// A port that a service may well listen on, and that no conduit of the tunnel opens.
@@ -204,15 +220,63 @@ fn below<'a>(folder: &str, tree: &'a Tree) -> impl Iterator<Item = (String, Vec<
     })
 }
 
-/// The first host of an IPv4 network.
+/// The first host of a network.
 fn first_host(network: &str) -> String {
-    let (address, length) = network.split_once('/').unwrap_or((network, "32"));
-    match address.parse::<std::net::Ipv4Addr>() {
-        Ok(address) if length != "32" => {
-            std::net::Ipv4Addr::from(u32::from(address).saturating_add(1)).to_string()
+    let (address, length) = network.split_once('/').unwrap_or((network, ""));
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) if !["", "32"].contains(&length) => {
+            Ipv4Addr::from(u32::from(address).saturating_add(1)).to_string()
+        }
+        Ok(IpAddr::V6(address)) if !["", "128"].contains(&length) => {
+            Ipv6Addr::from(u128::from(address).saturating_add(1)).to_string()
         }
         _ => address.to_owned(),
     }
+}
+
+/// The network that is one address.
+fn host(address: &str) -> String {
+    format!("{address}/{}", if address.contains(':') { 128 } else { 32 })
+}
+
+/// An address as the kernel's log writes it: IPv6 without any shortening.
+fn logged(address: &str) -> String {
+    match address.parse::<Ipv6Addr>() {
+        Ok(address) => address.segments().map(|group| format!("{group:04x}")).join(":"),
+        Err(_) => address.to_owned(),
+    }
+}
+
+/// From the address of the tunnel's far end, but beside the tunnel. The device has a route to it through the
+/// tunnel's interface, so that its firewall drops the sender as forged, which it counts and does not log.
+fn inner_in_clear(
+    peer: &mut Peer,
+    name: &str,
+    word: &str,
+    flow: &Flow,
+    (outer, own, first): (&str, &str, &str),
+) -> Outcome<TunnelClass> {
+    let mut problems = Vec::new();
+    let mut seen = peer.ask(&format!("ip addr replace {} dev lo", host(first)), MINUTE)?;
+    for to in [outer, own] {
+        // An address leads to one of its own version only.
+        if to.contains(':') != first.contains(':') {
+            continue;
+        }
+        // The device does not answer ARP for the address of another interface: the way is named.
+        let (of, port) = (host(to), flow.port);
+        let route = if to == outer {
+            format!("ip route replace {of} dev eth0 src {first}")
+        } else {
+            format!("ip route replace {of} via {outer} dev eth0 onlink src {first}")
+        };
+        let lines = peer.ask(&format!("{route}; p {to} {port}; ip route del {of}"), MINUTE)?;
+        problems.extend(silent(&lines, "in clear"));
+        seen.extend(lines);
+    }
+    seen.extend(peer.ask(&format!("ip addr del {} dev lo", host(first)), MINUTE)?);
+    let of = if word == "down" { word.to_owned() } else { format!("{word} {}", flow.name) };
+    Ok(class(name, &of, seen, problems))
 }
 
 /// Ports of industrial protocols without security of their own (`standards/protocols`): Modbus, OPC UA, DNP3,
@@ -257,7 +321,7 @@ fn log(device: &Machine, from: u64) -> Vec<String> {
 /// A line of the firewall for a sender's probe of a port; it may come a moment later.
 fn wait_log(device: &Machine, from: u64, (sender, port): (&str, u16)) -> Option<String> {
     let deadline = Instant::now() + Duration::from_secs(3);
-    let parts = [format!(" SRC={sender} "), " PROTO=TCP ".to_owned(), format!(" DPT={port} ")];
+    let parts = [format!(" SRC={} ", logged(sender)), " PROTO=TCP ".to_owned(), format!(" DPT={port} ")];
     loop {
         let found = log(device, from).into_iter().find(|line| {
             DROPS.iter().any(|mark| line.contains(mark)) && parts.iter().all(|part| line.contains(part))
@@ -292,6 +356,16 @@ mod tests {
     fn the_first_host_of_a_network() {
         assert_eq!(first_host("203.0.113.0/25"), "203.0.113.1");
         assert_eq!(first_host("10.8.0.1/32"), "10.8.0.1");
+        assert_eq!(first_host("2001:db8:20::/64"), "2001:db8:20::1");
+        assert_eq!(first_host("fd00:9::1/128"), "fd00:9::1");
+    }
+
+    #[test]
+    fn addresses_of_both_versions_are_written_as_the_kernel_does() {
+        assert_eq!(logged("192.0.2.1"), "192.0.2.1");
+        assert_eq!(logged("2001:db8:7::20"), "2001:0db8:0007:0000:0000:0000:0000:0020");
+        assert_eq!(host("2001:db8::1"), "2001:db8::1/128");
+        assert_eq!(host("192.0.2.1"), "192.0.2.1/32");
     }
 
     #[test]

@@ -154,6 +154,10 @@ fn network(network: &NetworkFacts, add: &mut impl FnMut(&str, &str, String, &[Or
         );
         add("tunnel", name, value, &[]);
     }
+    if let Some(ocsp) = &network.ocsp {
+        let value = format!("strongSwan asks {} for its peers, through `{}`", ocsp.url, ocsp.flow);
+        add("responder", "ocsp", value, &[]);
+    }
     if let Some(collector) = &network.collector {
         let value = format!(
             "records go to {} at {}, port {}, over TLS, through `{}`",

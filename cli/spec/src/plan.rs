@@ -19,8 +19,8 @@ pub use hardware::{
     DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
 };
 pub use network::{
-    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OpcuaFacts, OpcuaPolicy,
-    Surface, TunnelFacts, ZoneFacts,
+    AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OcspFacts, OpcuaFacts,
+    OpcuaPolicy, Surface, TunnelFacts, ZoneFacts,
 };
 pub use proof::{ProofFacts, ReaderFacts};
 pub use yocto::{

@@ -19,7 +19,8 @@ use crate::yocto::Yocto;
 pub use application::{Application, ApplicationFile, ApplicationProof};
 pub use logging::{Collector, Logging};
 pub use network::{
-    AcceptedRisk, Conduit, Interface, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer, Zone,
+    AcceptedRisk, Conduit, Interface, Ocsp, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer,
+    Zone,
 };
 pub use opcua::{OpcuaApplication, OpcuaRole, OpcuaStack};
 
@@ -80,6 +81,8 @@ model! {
         services: Map<Name, Service> = Map::new(),
         /// Tunnels by name.
         tunnels: Map<Name, Tunnel> = Map::new(),
+        /// Who is asked whether a tunnel's peer was revoked; it switches the layer `ocsp` on.
+        ocsp: Option<Spanned<Ocsp>> = None,
         /// Allowed flows between the device and a zone; everything else is denied.
         conduits: Vec<Conduit> = Vec::new(),
         /// OPC UA applications by name.

@@ -18,6 +18,7 @@ mod layers;
 mod logging;
 mod mud;
 mod network;
+mod ocsp;
 mod opcua;
 mod outside;
 mod references;

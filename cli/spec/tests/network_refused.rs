@@ -3,6 +3,8 @@
 #[path = "common/network.rs"]
 mod network;
 
+use spec::plan::FilePlan;
+
 use network::{EXAMPLE, load, load_in, refused, says, with};
 
 #[test]
@@ -343,6 +345,57 @@ fn a_tunnels_layer_without_a_tunnel_is_refused() {
         found[0].message,
         "the layer `ipsec` is for tunnels of `strongswan`, and the product has none"
     );
+}
+
+const RESPONDER: &str = "ocsp: {address: 192.0.2.40, service: status}\n";
+
+/// The example with a responder.
+fn with_responder(conduit: &str, ocsp: &str) -> String {
+    let services = "  ntp: {protocol: ntp}\n";
+    let product = with(services, &format!("{services}  status: {{transport: tcp, port: 2560}}\n"));
+    let product = product.replacen("conduits:\n", &format!("conduits:\n{conduit}"), 1);
+    product + ocsp
+}
+
+#[test]
+fn a_responder_needs_its_conduit_and_a_tunnel_that_asks() {
+    let conduit =
+        "  - {name: status, from: device, to: plant, service: status, peers: [192.0.2.40/32], reason: r}\n";
+    let plan = load(&with_responder(conduit, RESPONDER)).unwrap_or_else(|failure| panic!("{failure}"));
+    let facts = plan.network.ocsp.as_ref().unwrap();
+    assert_eq!((facts.url.as_str(), facts.flow.as_str()), ("http://192.0.2.40:2560/", "status"));
+    assert!(plan.layers.iter().any(|layer| layer.name == "ocsp"));
+    let text = |path: &str| match &plan.files[path].value {
+        FilePlan::File { content, .. } => content.clone(),
+        other => panic!("{other:?}"),
+    };
+    let tunnels = text("/etc/swanctl/swanctl.conf");
+    assert!(
+        tunnels.contains("cacert = issuing-1.pem\n\t\tocsp_uris = http://192.0.2.40:2560/\n"),
+        "{tunnels}"
+    );
+    assert!(text("/etc/strongswan.conf").contains(" pubkey curl kernel-netlink"));
+
+    let code = |product: &str| {
+        let found = refused(product);
+        let [one] = found.as_slice() else { panic!("{found:#?}") };
+        (one.code.clone(), one.message.clone(), one.hint.clone().unwrap_or_default())
+    };
+    let (kind, message, hint) = code(&with_responder("", RESPONDER));
+    assert_eq!(kind, "unreachable-responder");
+    assert_eq!(message, "no conduit leads to the OCSP responder at `192.0.2.40`");
+    assert!(hint.contains("without a tunnel, with `from: device` and `service: status`"), "{hint}");
+    let (kind, ..) = code(&with_responder(&conduit.replace("192.0.2.40", "192.0.2.41"), RESPONDER));
+    assert_eq!(kind, "unreachable-responder");
+    let (kind, message, _) = code(&with_responder(conduit, &RESPONDER.replace("status", "ntp")));
+    assert_eq!(
+        (kind.as_str(), message.as_str()),
+        ("wrong-protocol", "the service `ntp` of the OCSP responder has no TCP port")
+    );
+    let (kind, ..) = code(&with_responder(conduit, &RESPONDER.replace("status", "state")));
+    assert_eq!(kind, "unknown-service");
+    let found = refused(&(EXAMPLE.to_owned() + "layers: {ocsp: {}}\n"));
+    assert_eq!(found[0].code, "unused-layer", "{found:?}");
 }
 
 /// The example with a collector.

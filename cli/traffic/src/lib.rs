@@ -7,6 +7,7 @@
 //! - [`hub`] joins the device with a peer machine;
 //! - [`industrial`] reads what Modbus and OPC UA answered through a tunnel;
 //! - [`tunnel`] reads what both ends of a tunnel say;
+//! - [`wireguard`] reads what the peer's end of WireGuard says;
 //! - [`judge`] compares the answers with the plan's surface.
 //!
 //! No root, no interface and no network of the host. Nothing here starts a machine (that is `qemu`).
@@ -21,6 +22,7 @@ mod special;
 pub mod sweep;
 pub mod tunnel;
 pub mod wire;
+pub mod wireguard;
 
 pub use engine::Engine;
 pub use sweep::Sweep;

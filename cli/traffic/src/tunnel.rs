@@ -186,6 +186,14 @@ pub struct Refusal {
     pub says: &'static [&'static str],
 }
 
+impl Refusal {
+    /// Whether a line of a log says it.
+    #[must_use]
+    pub fn is_in(&self, line: &str) -> bool {
+        self.says.iter().any(|says| line.contains(says))
+    }
+}
+
 const fn device(name: &'static str, says: &'static [&'static str]) -> Refusal {
     Refusal { name, by: By::Device, says }
 }
@@ -198,6 +206,7 @@ pub const IPSEC_REFUSALS: &[Refusal] = &[
     device("expired", &["certificate invalid (valid from", "certificate expired"]),
     device("not-yet-valid", &["certificate invalid (valid from", "certificate not valid before"]),
     device("self-signed", &["self-signed certificate"]),
+    device("weak-key", &["RSA-1024 signatures not acceptable", "RSA-2048 signatures not acceptable"]),
     device("sha1-signature", &["_WITH_SHA1"]),
     device("weak-proposals", &["received proposals unacceptable", "no acceptable"]),
     device("ikev1", &["no IKE config found", "NO_PROPOSAL_CHOSEN"]),
@@ -240,7 +249,7 @@ pub fn fresh(before: &[String], now: Vec<String>) -> Vec<String> {
 /// to say why.
 #[must_use]
 pub fn refusal(tunnel: &str, reason: &Refusal, established: bool, log: &[String]) -> TunnelClass {
-    let why = log.iter().find(|line| reason.says.iter().any(|says| line.contains(says)));
+    let why = log.iter().find(|line| reason.is_in(line));
     let whose = if reason.by == By::Device { "the device's" } else { "the peer's" };
     let mut problems = Vec::new();
     if established {

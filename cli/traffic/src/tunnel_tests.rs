@@ -137,10 +137,11 @@ fn a_handshake_that_began_in_clear_is_no_wrong_key() {
 }
 
 // Lines of strongSwan 6.0.1 on the device.
-const IPSEC_REFUSED: [(&str, &str); 5] = [
+const IPSEC_REFUSED: [(&str, &str); 6] = [
     ("unknown-ca", "no issuer certificate found for \"O=Others, CN=Others issuing CA\""),
     ("self-signed", "self-signed certificate \"O=Test, CN=scada.plant.example\" is not trusted"),
     ("sha1-signature", "X.509 signature scheme ECDSA_WITH_SHA1_DER not acceptable"),
+    ("weak-key", "RSA-1024 signatures not acceptable"),
     ("weak-proposals", "no acceptable ENCRYPTION_ALGORITHM found"),
     ("ikev1", "no IKE config found for 192.0.2.10...192.0.2.20, sending NO_PROPOSAL_CHOSEN"),
 ];

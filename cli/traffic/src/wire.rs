@@ -4,6 +4,7 @@
 //! solicitations for all addresses but the device's own, so that no answer is lost for want of a
 //! hardware address. Every frame of both directions goes into a pcap file.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::os::unix::net::UnixDatagram;
@@ -19,6 +20,8 @@ pub const OUR_MAC: Mac = [0x06, 0, 0, 0, 0, 1];
 const FRAME: usize = 9_216;
 /// How long the device's queue may stay full.
 const FULL: Duration = Duration::from_secs(10);
+/// Answers that are kept until the device takes them.
+const OWED: usize = 4_096;
 
 /// The wire.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Wire {
     device: Vec<IpAddr>,
     heard: Vec<Heard>,
     hold: bool,
+    /// Answers that did not fit into the device's queue.
+    owed: VecDeque<Vec<u8>>,
 }
 
 impl Wire {
@@ -41,7 +46,7 @@ impl Wire {
         let socket = UnixDatagram::bind(local)?;
         socket.set_nonblocking(true)?;
         let pcap = Pcap::create(pcap)?;
-        Ok(Self { socket, remote, pcap, device, heard: Vec::new(), hold: false })
+        Ok(Self { socket, remote, pcap, device, heard: Vec::new(), hold: false, owed: VecDeque::new() })
     }
 
     fn record(&mut self, frame: &[u8]) -> io::Result<()> {
@@ -55,6 +60,8 @@ impl Wire {
     pub fn send(&mut self, frame: &[u8]) -> io::Result<bool> {
         let deadline = Instant::now() + FULL;
         loop {
+            // A device that waits for a neighbour's answer would stay silent to all that comes after.
+            self.pay()?;
             match self.socket.send_to(frame, &self.remote) {
                 Ok(_) => break,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
@@ -82,13 +89,28 @@ impl Wire {
             let frame = &buffer[..length];
             self.record(frame)?;
             let heard = frame::read(frame);
-            if let Some(answer) = self.serve(frame, &heard) {
-                // Not waited for: the device asks again.
-                if self.socket.send_to(&answer, &self.remote).is_ok() {
-                    self.record(&answer)?;
-                }
+            if let Some(answer) = self.serve(frame, &heard)
+                && self.owed.len() < OWED
+            {
+                self.owed.push_back(answer);
             }
             self.heard.push(heard);
+        }
+        self.pay()
+    }
+
+    /// Sends what is owed as far as the device takes it.
+    fn pay(&mut self) -> io::Result<()> {
+        while let Some(answer) = self.owed.pop_front() {
+            match self.socket.send_to(&answer, &self.remote) {
+                Ok(_) => self.record(&answer)?,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.owed.push_front(answer);
+                    break;
+                }
+                // QEMU is not there yet, or no more.
+                Err(_) => {}
+            }
         }
         Ok(())
     }
@@ -153,5 +175,37 @@ impl Wire {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_the_full_queue_did_not_take_is_sent_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let (far, near) = (folder.path().join("far"), folder.path().join("near"));
+        let device = UnixDatagram::bind(&near).unwrap();
+        device.set_nonblocking(true).unwrap();
+        let own = "192.0.2.10".parse().unwrap();
+        let mut wire = Wire::bind(&far, near.clone(), &folder.path().join("x.pcap"), vec![own]).unwrap();
+        let filler = UnixDatagram::unbound().unwrap();
+        filler.set_nonblocking(true).unwrap();
+        while filler.send_to(b"full", &near).is_ok() {}
+        let question = frame::arp(1, ([2; 6], [192, 0, 2, 10].into()), ([0; 6], [192, 0, 2, 79].into()));
+        device.send_to(&question, &far).unwrap();
+        wire.drain().unwrap();
+        let mut buffer = [0u8; FRAME];
+        while let Ok(length) = device.recv(&mut buffer) {
+            assert_eq!(&buffer[..length], b"full");
+        }
+        wire.drain().unwrap();
+        let length = device.recv(&mut buffer).unwrap();
+        let answer = frame::read(&buffer[..length]);
+        assert!(
+            matches!(answer, Heard::Arp { operation: 2, sender, .. } if sender.octets()[3] == 79),
+            "{answer:?}"
+        );
     }
 }

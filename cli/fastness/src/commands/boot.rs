@@ -16,7 +16,7 @@ const EXAMPLE: &str = "\
 Examples:
   fastness boot                          the image of product.yaml
   fastness boot out/qemu-aarch64
-  fastness boot --network                also probe every port of every interface
+  fastness boot --network                also probe every port of every interface, tunnels and firewall
   fastness boot --events                 provoke the security events and look for them at a collector
   fastness boot --events --login maintenance=id_ed25519";
 
@@ -33,12 +33,15 @@ pub struct Arguments {
     /// Output folder, when PATH is a product file; otherwise `out` beside it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Probe all ports of every interface, and compare what answers with the plan
+    /// Probe all ports of every interface, prove the tunnels, and put the firewall under stress
     #[arg(long)]
     network: bool,
-    /// Also put the firewall under stress: reloads, broken files, too many connections, a full table
+    /// Measure what gets through the tunnels, with and without firewall rules, instead of proving anything
+    #[arg(long, conflicts_with_all = ["network", "events"])]
+    throughput: bool,
+    /// Leave out the firewall under stress: reloads, broken files, too many connections, a full table
     #[arg(long, requires = "network")]
-    stress: bool,
+    without_stress: bool,
     /// Provoke the security events of a product with a collector, and look for their records at both ends
     #[arg(long, conflicts_with = "network")]
     events: bool,
@@ -72,8 +75,15 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             |class: &EventClass| matches!(class.verdict, TrafficVerdict::Pass | TrafficVerdict::NotShown);
         return Ok(if classes.iter().all(good) { ExitStatus::Success } else { ExitStatus::Proof });
     }
+    if arguments.throughput {
+        let found = stages::throughput(&built, &steps)?;
+        drop(steps);
+        output.result(&found, |_| throughput_text(&found));
+        return Ok(ExitStatus::Success);
+    }
     if arguments.network {
-        let (boot, traffic) = stages::boot_network(&built, login.as_ref(), &steps, arguments.stress)?;
+        let (boot, traffic) =
+            stages::boot_network(&built, login.as_ref(), &steps, !arguments.without_stress)?;
         drop(steps);
         output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
         return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
@@ -105,6 +115,14 @@ fn word(verdict: TrafficVerdict) -> &'static str {
         TrafficVerdict::Fail => "FAIL",
         TrafficVerdict::NotRun => "NOT RUN",
         TrafficVerdict::NotShown => "no test",
+    }
+}
+
+fn throughput_text(found: &[qemu::Throughput]) -> String {
+    let line = |one: &qemu::Throughput| format!("{:>8.2} MB/s  {}\n", one.megabytes_per_second, one.way);
+    match found.is_empty() {
+        true => "no tunnel has a conduit over TCP: nothing to measure\n".to_owned(),
+        false => found.iter().map(line).collect(),
     }
 }
 

@@ -168,7 +168,7 @@ fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Ou
         None => stages::inspect(&built, &steps)?,
     };
     if prove {
-        stages::boot_network(&built, None, &steps, false)?;
+        stages::boot_network(&built, None, &steps, true)?;
         stages::attack(&built, &[], options.jobs, &steps)?;
     }
     let report = steps.step("report", None, || {

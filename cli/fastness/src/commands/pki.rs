@@ -92,13 +92,14 @@ struct All {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let place = &arguments.place;
     match &arguments.verb {
-        Verb::Init { organization, algorithm, days, crl_url, domain, passphrase } => {
+        Verb::Init { organization, algorithm, days, crl_url, ocsp_url, domain, passphrase } => {
             let folder = place.folder()?;
             let init = Init {
                 organization: organization.clone(),
                 algorithm: (*algorithm).into(),
                 days: *days,
                 crl_url: crl_url.clone(),
+                ocsp_url: ocsp_url.clone(),
                 domains: domain.clone(),
             };
             make(&folder, &init, passphrase, output)

@@ -61,6 +61,9 @@ pub(super) enum Verb {
         /// Address where the list of revoked certificates will be, `http://…`
         #[arg(long, value_name = "URL")]
         crl_url: Option<String>,
+        /// Address where a responder will say whether a certificate was revoked (OCSP), `http://…`
+        #[arg(long, value_name = "URL")]
+        ocsp_url: Option<String>,
         /// Domain below which all host names must lie; may be repeated
         #[arg(long, value_name = "DOMAIN")]
         domain: Vec<String>,
@@ -228,6 +231,8 @@ pub(super) enum Role {
     Peer,
     /// A person
     Operator,
+    /// What answers for the authority whether a certificate was revoked (OCSP)
+    Ocsp,
     /// An OPC UA application
     Opcua,
 }
@@ -240,6 +245,7 @@ impl From<Role> for pki::Role {
             Role::Server => Self::Server,
             Role::Peer => Self::Peer,
             Role::Operator => Self::Operator,
+            Role::Ocsp => Self::Ocsp,
             Role::Opcua => Self::Opcua,
         }
     }

@@ -11,6 +11,7 @@ mod readers;
 mod sign;
 mod tunnels;
 mod weak;
+mod wireguard;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,7 +28,7 @@ use spec::product::{Backend, Product};
 pub use ::record::write_atomic;
 pub use findings::{inspect, known_findings, report, write_bill, write_report};
 pub use proof::{
-    attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic, prove_events,
+    attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic, prove_events, throughput,
 };
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
 

@@ -130,7 +130,7 @@ fn with_events(
     Ok(traffic)
 }
 
-/// What peer machines at the other end of the tunnels show, and if asked for a firewall under stress, added to
+/// What peer machines at the other end of the tunnels show, and unless left out the firewall under stress, added to
 /// `traffic.json`. Both run at the same time: most of either is waiting.
 fn with_machines(
     built: &Built,
@@ -181,6 +181,21 @@ fn with_machines(
         }
         write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
         Ok((traffic, false))
+    })
+}
+
+/// How much gets through the tunnels, and through the firewall with and without rules; writes `throughput.json`.
+///
+/// # Errors
+/// As [`boot`]; when nothing was transferred.
+pub fn throughput(built: &Built, steps: &Steps) -> Outcome<Vec<qemu::Throughput>> {
+    steps.step("measure", None, || {
+        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+        let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+        let (plan, image) = (&built.plan, &built.image);
+        let found = qemu::measure_throughput(plan, image, &built.folder, &identities, BOOT_LIMIT)?;
+        write_json_atomic(&built.folder.join("throughput.json"), &found)?;
+        Ok((found, false))
     })
 }
 

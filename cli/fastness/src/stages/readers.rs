@@ -100,7 +100,14 @@ fn application(plan: &Plan, facts: &OpcuaFacts, folder: String, device: bool) ->
 }
 
 fn init(algorithm: Algorithm) -> Init {
-    Init { organization: "Test".to_owned(), algorithm, days: 7300, crl_url: None, domains: Vec::new() }
+    Init {
+        organization: "Test".to_owned(),
+        algorithm,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains: Vec::new(),
+    }
 }
 
 fn request(identity: &str, role: Role, names: &[String], algorithm: Algorithm) -> Outcome<Request> {

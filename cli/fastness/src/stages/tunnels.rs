@@ -58,6 +58,7 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         peers: BTreeMap::new(),
         refused: Vec::new(),
         readers: BTreeMap::new(),
+        wireguard: BTreeMap::new(),
         // The peer with one day has ended then.
         epoch: now + 3 * DAY,
     };
@@ -151,6 +152,7 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         out.refused.push((name.clone(), "not-yet-valid".to_owned(), peer));
     }
     super::readers::add(&built.plan, folder, now, &mut out)?;
+    super::wireguard::add(&built.plan, &mut out)?;
     Ok(out)
 }
 
@@ -158,7 +160,7 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
 fn tunnels<'a>(plan: &'a Plan, folder: &Path) -> Outcome<Vec<Tunnel<'a>>> {
     let mut out = Vec::new();
     for (name, facts) in &plan.network.tunnels {
-        // WireGuard has no identities, and no scenario.
+        // WireGuard has no certificates: `wireguard` makes its keys.
         if facts.kind == "wireguard" {
             continue;
         }
@@ -192,6 +194,7 @@ pub(super) fn init(organization: &str) -> Init {
         algorithm: Algorithm::P384,
         days: 7300,
         crl_url: None,
+        ocsp_url: None,
         domains: Vec::new(),
     }
 }

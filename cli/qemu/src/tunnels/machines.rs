@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -10,12 +11,14 @@ use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
 use record::{ImageRecord, Role};
 use spec::plan::Plan;
+use spec::types::{InterfaceAddress, Scalar as _};
 use traffic::hub::{self, Port, Sent};
 use traffic::pcap::Pcap;
 
-use super::{Files, Identities, Item, Subject, Tree, first_host, ipsec, openvpn, services};
+use super::{Files, Identities, Item, Subject, Tree, first_host, host, ipsec, openvpn, services, wireguard};
 use crate::boot::{absolute, file};
 use crate::files::{clone_sparse, kernel_of, scratch_in};
+use crate::firewall::{self, WITH_SHELL};
 use crate::machine::{Direct, Machine, MachineSpec, wire_sockets};
 use crate::peer;
 
@@ -52,7 +55,7 @@ impl Ports {
 }
 
 impl Wired {
-    /// Starts them; the device's journal comes to its console.
+    /// Starts them; the device's journal comes to its console, or with `shell` a shell instead of it.
     pub(super) fn start(
         plan: &Plan,
         record: &ImageRecord,
@@ -60,6 +63,7 @@ impl Wired {
         identities: &Identities,
         subjects: &[Subject<'_>],
         suffix: &str,
+        shell: bool,
     ) -> Outcome<Self> {
         let logs = |of: &str| {
             let path = folder.join(format!("boot/{of}"));
@@ -79,8 +83,18 @@ impl Wired {
         spec.disk = disk;
         spec.wires = true;
         spec.epoch = identities.epoch;
-        let append = record.cmdline.clone() + JOURNAL;
-        spec.direct = Some(Direct { kernel: kernel.clone(), append, second: None });
+        let (mut append, mut second) = (record.cmdline.clone(), None);
+        if !shell {
+            append.push_str(JOURNAL);
+        }
+        let first = wireguard::overlay(subjects, identities);
+        if shell || !first.is_empty() {
+            let path = at.join("device.script");
+            peer::write(&path, &firewall::script(&first, shell))?;
+            append.push_str(WITH_SHELL);
+            second = Some(path);
+        }
+        spec.direct = Some(Direct { kernel: kernel.clone(), append, second });
 
         let interface = subjects.first().map(|(_, facts, _)| &facts.interface);
         let wire = plan.board.interfaces.iter().position(|i| Some(i) == interface).unwrap_or(0);
@@ -94,7 +108,9 @@ impl Wired {
             let script = at.join(format!("{}.script", subject.0));
             let mut files: Files = peer_files(plan, *subject, identities);
             files.extend(services::peer_files(plan, identities)?);
-            peer::write(&script, &peer::script(&files, &addresses(plan, *subject))?)?;
+            let mut lines = peer::script(&files, &addresses(plan, *subject))?;
+            peer::begin(&mut lines, &neighbour(&subject.1.local_address, wire));
+            peer::write(&script, &lines)?;
             let mut other = spec.clone();
             other.logs = logs(&format!("peer{suffix}-{}", subject.0))?;
             (other.interfaces, other.station) = (1, station);
@@ -121,21 +137,46 @@ impl Wired {
 fn peer_files(plan: &Plan, subject: Subject<'_>, identities: &Identities) -> Files {
     match subject.1.kind.as_str() {
         "strongswan" => ipsec::peer_files(plan, subject.0, identities),
+        "wireguard" => wireguard::peer_files(subject.0, identities),
         _ => openvpn::peer_files(plan, subject.0, identities),
     }
 }
 
-/// The peer's own address with the plant's prefix, and the first one behind it.
+/// The peer's own address with the plant's prefix, and the first one behind it. A peer that is on no network of the
+/// interface is behind the device's gateway: then its machine is that, too.
 fn addresses(plan: &Plan, (_, facts, inner): Subject<'_>) -> Vec<String> {
-    let own = plan
-        .network
-        .interfaces
-        .get(&facts.interface)
-        .and_then(|i| i.addresses.iter().find(|a| a.contains('.')));
-    let length = own.and_then(|address| address.split('/').nth(1)).unwrap_or("24");
-    let outer = format!("{}/{length}", facts.peer_address);
-    // OpenVPN gives the inner address to its own interface.
-    if facts.inner_peer.is_some() { vec![outer] } else { vec![outer, format!("{}/32", first_host(inner))] }
+    let interface = plan.network.interfaces.get(&facts.interface);
+    let networks = interface
+        .into_iter()
+        .flat_map(|i| &i.addresses)
+        .filter_map(|a| InterfaceAddress::parse(a, true).ok());
+    let peer = facts.peer_address.parse::<IpAddr>().ok();
+    let on_link = networks.clone().find(|own| peer.is_some_and(|peer| own.network().contains(peer)));
+    let gateway = interface.and_then(|i| i.gateway.as_ref()).filter(|_| on_link.is_none());
+    let mut out = match on_link {
+        Some(own) => vec![format!("{}/{}", facts.peer_address, own.length)],
+        None => vec![host(&facts.peer_address)],
+    };
+    if let Some((gateway, address)) = gateway.and_then(|g| Some((g, g.parse::<IpAddr>().ok()?))) {
+        let own = networks.clone().find(|own| own.network().contains(address));
+        let length = own.map_or(64, |own| own.length);
+        out.insert(0, format!("{gateway}/{length}"));
+    }
+    // OpenVPN and WireGuard give the inner address to their own interface.
+    if facts.inner_peer.is_none() {
+        out.push(host(&first_host(inner)));
+    }
+    out
+}
+
+/// The device's hardware address, for IPv6: an interface asks for a neighbour in the name of its own addresses, and what is
+/// sent as from a network behind it would be asked for in the name of its link-local one, to which the device has no way.
+fn neighbour(device: &str, wire: usize) -> String {
+    if device.contains(':') {
+        format!("ip neigh replace {device} lladdr 02:00:00:00:00:{wire:02x} dev eth0 nud permanent\n")
+    } else {
+        String::new()
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {

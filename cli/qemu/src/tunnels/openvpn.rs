@@ -9,8 +9,8 @@ use spec::plan::{Flow, Plan};
 use traffic::tunnel::{self as judge, By, OPENVPN_REFUSALS, Refusal};
 
 use super::{
-    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, closed_port, log, not_run, services,
-    silent, unplanned, wait_log,
+    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, closed_port, host, inner_in_clear, log,
+    not_run, services, silent, unplanned, wait_log,
 };
 use crate::machine::Machine;
 use crate::peer::Peer;
@@ -42,7 +42,7 @@ pub(super) fn scenario(
     let outer = &facts.local_address;
     for flow in &flows {
         let from = device.ms();
-        let route = format!("ip route replace {outer}/32 dev eth0 src {}", facts.peer_address);
+        let route = format!("ip route replace {} dev eth0 src {}", host(outer), facts.peer_address);
         let lines = peer.ask(&format!("{route}; p {outer} {}", flow.port), MINUTE)?;
         let logged = wait_log(device, from, (&facts.peer_address, flow.port));
         let mut problems = silent(&lines, "in clear");
@@ -54,7 +54,7 @@ pub(super) fn scenario(
         out.push(inner_in_clear(peer, name, "clear inner", flow, (outer, own, first))?);
     }
     out.push(unplanned(device, peer, name, &flows, (outer, &facts.peer_address))?);
-    peer.ask(&format!("ip route del {outer}/32"), MINUTE)?;
+    peer.ask(&format!("ip route del {}", host(outer)), MINUTE)?;
 
     let (early, late) = OPENVPN_REFUSALS.split_at(FIRST.min(OPENVPN_REFUSALS.len()));
     for reason in early {
@@ -103,33 +103,6 @@ fn up(
     // It tells the device that it goes, so that the device asks again at once.
     stop(peer)?;
     Ok(out)
-}
-
-/// From the address of the tunnel's far end, but beside the tunnel. The device has a route to it through the
-/// tunnel's interface, so that its firewall drops the sender as forged, which it counts and does not log.
-fn inner_in_clear(
-    peer: &mut Peer,
-    name: &str,
-    word: &str,
-    flow: &Flow,
-    (outer, own, first): (&str, &str, &str),
-) -> Outcome<TunnelClass> {
-    let mut problems = Vec::new();
-    let mut seen = peer.ask(&format!("ip addr add {first}/32 dev lo"), MINUTE)?;
-    for to in [outer, own] {
-        // The device does not answer ARP for the address of another interface: the way is named.
-        let route = if to == outer {
-            format!("ip route replace {to}/32 dev eth0 src {first}")
-        } else {
-            format!("ip route replace {to}/32 via {outer} dev eth0 onlink src {first}")
-        };
-        let lines = peer.ask(&format!("{route}; p {to} {}; ip route del {to}/32", flow.port), MINUTE)?;
-        problems.extend(silent(&lines, "in clear"));
-        seen.extend(lines);
-    }
-    seen.extend(peer.ask(&format!("ip addr del {first}/32 dev lo"), MINUTE)?);
-    let of = if word == "down" { word.to_owned() } else { format!("{word} {}", flow.name) };
-    Ok(class(name, &of, seen, problems))
 }
 
 /// A bad peer: until a log says why there is no tunnel, or until there is one.
@@ -186,6 +159,17 @@ fn wait(device: &Machine, from: u64, marks: &[&str]) {
     }
 }
 
+/// Only up, for what is measured: the device asks again by itself.
+pub(super) fn raise(peer: &mut Peer, name: &str) -> Outcome<()> {
+    peer.ask("chmod -f 644 /run/peer/*/crl.pem", MINUTE)?;
+    start(peer, name, "--explicit-exit-notify 1")?;
+    let deadline = Instant::now() + PATIENCE;
+    while !peer_log(peer)?.iter().any(|line| line.contains(UP)) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
+}
+
 fn start(peer: &mut Peer, folder: &str, more: &str) -> Outcome<()> {
     let command = format!(
         "(cd '/run/peer/{folder}'; exec openvpn --suppress-timestamps --config openvpn.conf {more}) \
@@ -195,7 +179,7 @@ fn start(peer: &mut Peer, folder: &str, more: &str) -> Outcome<()> {
 }
 
 /// Ends OpenVPN; with a notice to the other end it takes a few seconds.
-fn stop(peer: &mut Peer) -> Outcome<()> {
+pub(super) fn stop(peer: &mut Peer) -> Outcome<()> {
     peer.ask("kill $openvpn; wait $openvpn", MINUTE).map(|_| ())
 }
 

@@ -124,11 +124,12 @@ fn read(
         user => (format!("{user}.der"), format!("{user}.pem")),
     };
     let from = device.ms();
+    let at = if own.contains(':') { format!("[{own}]") } else { (*own).to_owned() };
     let node = node.replace('\'', "'\\''");
     // The stack's own log is between brackets, on standard output; why it was refused comes last.
     let command = format!(
         "cd '/run/peer/opcua/{application}'; chmod 700 reader; timeout 50 ./reader {settings}.conf \
-         opc.tcp://{own}:{} server.der {certificate} {key} '{node}' > /run/reader.out 2> /run/reader.err; \
+         opc.tcp://{at}:{} server.der {certificate} {key} '{node}' > /run/reader.out 2> /run/reader.err; \
          grep -av '^\\[' /run/reader.out; cat /run/reader.err; cd /",
         facts.port
     );

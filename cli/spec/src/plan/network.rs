@@ -29,6 +29,9 @@ pub struct NetworkFacts {
     /// The collector of records.
     #[serde(default)]
     pub collector: Option<CollectorFacts>,
+    /// Who is asked whether a peer was revoked.
+    #[serde(default)]
+    pub ocsp: Option<OcspFacts>,
     /// Everything of the device that answers somebody, sorted; all else is silent.
     #[serde(default)]
     pub surface: Vec<Surface>,
@@ -173,6 +176,15 @@ pub struct TunnelFacts {
     pub esp_proposals: Vec<String>,
     /// What it is for, from the product.
     pub reason: String,
+}
+
+/// The OCSP responder that strongSwan asks for its peers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OcspFacts {
+    /// Where it answers, `http://ADDRESS:PORT/`.
+    pub url: String,
+    /// The flow that leads to it.
+    pub flow: String,
 }
 
 /// The collector that gets the records of security events.

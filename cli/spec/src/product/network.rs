@@ -115,6 +115,16 @@ model! {
 }
 
 model! {
+    /// Who is asked whether a peer's certificate was revoked (OCSP, RFC 6960): tunnels of strongSwan.
+    pub struct Ocsp {
+        /// The responder's address: the device looks up no names.
+        address: Spanned<Address>,
+        /// The service whose conduit leads to it, on TCP.
+        service: Spanned<Name>,
+    }
+}
+
+model! {
     /// An allowed flow between the device and a zone.
     pub struct Conduit {
         /// Its name, unique.

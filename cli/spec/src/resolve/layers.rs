@@ -28,6 +28,9 @@ const OPCUA_LAYER: &str = "opcua";
 const FORWARD_LAYER: &str = "forward";
 const EVENTS_LAYER: &str = "events";
 
+/// The layer that a product's OCSP responder switches on.
+const OCSP_LAYER: &str = "ocsp";
+
 /// The layer that a product's signature algorithm switches on.
 const ECDSA_LAYER: &str = "ecdsa";
 
@@ -126,6 +129,7 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     }
     opcua_layer(product, &mut wanted, trouble);
     forward_layer(product, &mut wanted, trouble);
+    ocsp_layer(product, &mut wanted, trouble);
     let algorithm = product.signing.as_ref().and_then(|signing| signing.algorithm.as_ref());
     let ecdsa = algorithm.filter(|algorithm| algorithm.as_str().contains(",ecdsa"));
     wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
@@ -169,6 +173,17 @@ fn forward_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mu
     } else if let Some((name, _)) = product.layers.iter().find(|(name, _)| name.as_str() == FORWARD_LAYER) {
         let message = format!("the layer `{FORWARD_LAYER}` is for a collector, and the product names none");
         let hint = "name it below `logging`; the layer is then on by itself";
+        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    }
+}
+
+/// A responder switches on what asks it.
+fn ocsp_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
+    if let Some(ocsp) = &product.ocsp {
+        wanted.push((OCSP_LAYER.to_owned(), ocsp.at.clone()));
+    } else if let Some((name, _)) = product.layers.iter().find(|(name, _)| name.as_str() == OCSP_LAYER) {
+        let message = format!("the layer `{OCSP_LAYER}` is for a responder, and the product names none");
+        let hint = "name it as `ocsp: {address: …, service: …}`; the layer is then on by itself";
         trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diag::Diagnostic;
 
 use super::references::unknown_interface;
-use super::{conduits, logging, opcua, services, tunnels};
+use super::{conduits, logging, ocsp, opcua, services, tunnels};
 use crate::algorithms::{Algorithms, Build};
 use crate::opcua::OpcuaStandard;
 use crate::plan::{BoardFacts, InterfaceFacts, NetworkFacts, ZoneFacts};
@@ -55,6 +55,7 @@ pub fn resolve(
     conduits::resolve(product, &services, &zone_networks, &behind, &mut network, trouble);
     opcua::resolve(product, standards.opcua.as_ref(), &services, &mut network, trouble);
     logging::resolve(product, &services, &mut network, trouble);
+    ocsp::resolve(product, &services, &mut network, trouble);
     network
 }
 
