@@ -87,14 +87,15 @@ pub(crate) const FULL: &[Kind] = kinds! {
     "records go that the collector had not got", "" => "log.unforwarded" "event-log" "root" Failure "";
 };
 
+/// What the start shows after one that did not end in order.
+pub(crate) const AFTER: &[Kind] = kinds! {
+    "the last start ended without an orderly stop", "" => "log.interrupted" "event-log" "root" Failure "without an orderly stop";
+};
+
 /// Kinds that no program of an image provokes, each with the reason.
 pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
     ("a kernel module is loaded", "the kernel has no modules, and no program of the image calls for one"),
     ("a process is traced", "no program of the image calls ptrace"),
-    (
-        "a block does not verify",
-        "the kernel panics at once, as the attack `verity-data` shows; nothing is recorded then",
-    ),
     ("a change of accounts", "accounts are on the verified root: none can change"),
     ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),
     ("sudo", "there is none"),
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_own_name() {
-        let all = [KINDS, LOGIN, AWAY, FULL].concat_names();
+        let all = [KINDS, LOGIN, AWAY, FULL, AFTER].concat_names();
         let names: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(names.len(), all.len());
         assert!(names.len() >= 25, "{}", names.len());
@@ -212,7 +213,7 @@ mod tests {
         fn concat_names(&self) -> Vec<&'static str>;
     }
 
-    impl Names for [&'static [Kind]; 4] {
+    impl Names for [&'static [Kind]; 5] {
         fn concat_names(&self) -> Vec<&'static str> {
             self.iter().flat_map(|kinds| kinds.iter().map(|kind| kind.name)).collect()
         }
