@@ -54,7 +54,8 @@ impl Rule {
         }
         let calls: BTreeSet<String> =
             of("-S").flat_map(|names| names.split(',').map(str::to_owned).collect::<Vec<_>>()).collect();
-        let (keys, fields): (Vec<String>, Vec<String>) = of("-F").partition(|field| field.starts_with("key="));
+        let (keys, fields): (Vec<String>, Vec<String>) =
+            of("-F").partition(|field| field.starts_with("key="));
         let key = of("-k").next().or_else(|| keys.first().map(|key| key["key=".len()..].to_owned()))?;
         let all = calls.is_empty() || calls.contains("all");
         Some(Self { key, calls: (!all).then_some(calls), fields: [fields, of("-C").collect()].concat() })
@@ -92,8 +93,11 @@ mod tests {
     use super::*;
 
     fn of(rules: &[&str], last: &[&str]) -> Vec<String> {
-        let lines: Vec<(String, String)> =
-            rules.iter().enumerate().map(|(at, rule)| (format!("r:{}", at + 1), (*rule).to_owned())).collect();
+        let lines: Vec<(String, String)> = rules
+            .iter()
+            .enumerate()
+            .map(|(at, rule)| (format!("r:{}", at + 1), (*rule).to_owned()))
+            .collect();
         let last: Vec<String> = last.iter().map(|key| (*key).to_owned()).collect();
         problems(&lines, &last)
     }
@@ -108,7 +112,9 @@ mod tests {
         assert!(of(&[SSH, KEYS, SYSTEMCTL, ROOT], &["privilege"]).is_empty());
         assert_eq!(
             of(&["-D", KEYS, SSH], &[]),
-            ["r:3: no record ever has the key `sshd`: `r:2` with the key `identity` fits whatever this rule fits"]
+            [
+                "r:3: no record ever has the key `sshd`: `r:2` with the key `identity` fits whatever this rule fits"
+            ]
         );
         // Another folder whose name begins alike, a wider permission, the same key: nothing is hidden.
         assert!(of(&[KEYS, "-a always,exit -F dir=/var/lib/keys2 -F perm=w -k x"], &[]).is_empty());

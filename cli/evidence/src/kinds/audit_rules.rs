@@ -282,8 +282,10 @@ mod tests {
             let tree = Tree::base().file("/etc/audit/rules.d/10-x.rules", 0o600, text);
             run("audit-rules", with.clone(), tree.root())
         };
-        let (wide, narrow) =
-            ("-a always,exit -F dir=/k -F perm=wa -k identity\n", "-a always,exit -F dir=/k/ssh -F perm=wa -k sshd\n");
+        let (wide, narrow) = (
+            "-a always,exit -F dir=/k -F perm=wa -k identity\n",
+            "-a always,exit -F dir=/k/ssh -F perm=wa -k sshd\n",
+        );
         passes(check(&format!("{narrow}{wide}")));
         fails(check(&format!("{wide}{narrow}")), "no record ever has the key `sshd`");
         let general = "-a always,exit -S execve -F euid=0 -k privilege\n";

@@ -28,9 +28,7 @@ use spec::threats::Threats;
 
 pub use ::record::write_atomic;
 pub use findings::{inspect, known_findings, report, write_bill, write_report};
-pub use proof::{
-    attack, attacks, boot, boot_network, known_attacks, known_boot, boot_events, known_traffic,
-};
+pub use proof::{attack, attacks, boot, boot_events, boot_network, known_attacks, known_boot, known_traffic};
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
 
 use crate::cli::BackendName;

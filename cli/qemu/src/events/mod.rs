@@ -370,7 +370,10 @@ impl Proof<'_> {
         self.verdict("chain and seals verify at the collector, over the restart", seen, problems);
         let (seen, problems) = match whole(&self.held, &identities.seal) {
             Ok(chain) => (
-                vec![format!("{} records from number {} on, sealed from {:?} on", chain.records, chain.first, chain.sealed_from)],
+                vec![format!(
+                    "{} records from number {} on, sealed from {:?} on",
+                    chain.records, chain.first, chain.sealed_from
+                )],
                 vec![],
             ),
             Err(why) => (vec![], vec![why]),

@@ -46,7 +46,8 @@ impl Blocks {
 
     /// Flips a bit of each; a second time puts it back.
     pub(super) fn flip(&self) -> Outcome<()> {
-        let failed = |e: std::io::Error| Failure::io("change a block of", Path::new("the copy of the disk"), &e);
+        let failed =
+            |e: std::io::Error| Failure::io("change a block of", Path::new("the copy of the disk"), &e);
         for at in &self.at {
             let mut byte = [0_u8];
             self.disk.read_exact_at(&mut byte, *at).map_err(failed)?;

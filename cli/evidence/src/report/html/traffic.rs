@@ -13,7 +13,9 @@ pub fn section(report: &Report) -> String {
     let Some(traffic) = &report.traffic else { return String::new() };
     let what = match traffic.interfaces.as_slice() {
         [] => "On the running device",
-        _ => "Packets sent to the running device, on its own wires, by senders the plan allows and by strangers",
+        _ => {
+            "Packets sent to the running device, on its own wires, by senders the plan allows and by strangers"
+        }
     };
     let mut body = format!("<p class=lead>{what}: {}.</p>\n", prose(&traffic.summary));
     for interface in &traffic.interfaces {
@@ -168,7 +170,10 @@ mod tests {
         }];
         let report = Report::new(input).unwrap();
         let html = section(&report);
-        assert!(html.contains("a file is &lt;denied&gt;") && html.contains("<code>audit.access</code>"), "{html}");
+        assert!(
+            html.contains("a file is &lt;denied&gt;") && html.contains("<code>audit.access</code>"),
+            "{html}"
+        );
         assert!(!html.contains("Packets sent") && !report.headline.contains("on its wires"), "{html}");
         assert!(report.not_shown.iter().any(|line| line.starts_with("No packet was sent")));
     }
