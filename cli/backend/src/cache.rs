@@ -121,6 +121,17 @@ pub(crate) fn wait_for_lock(folder: &Path) -> Outcome<FolderLock> {
     }
 }
 
+/// Removes a file that need not be there.
+///
+/// # Errors
+/// When it is there and cannot be removed.
+pub(crate) fn remove_file(path: &Path) -> Outcome<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", path, &e)),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a folder with all it holds; a folder that is not there is no error.
 pub(crate) fn remove_tree(folder: &Path) -> Outcome<()> {
     match fs::remove_dir_all(folder) {

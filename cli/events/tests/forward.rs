@@ -159,8 +159,17 @@ impl Bench {
         let program = self.path("event-forward");
         fs::write(&program, text).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // Tells which files are put on the disk before they are sent.
+        let tools = self.path("tools");
+        fs::create_dir_all(&tools).unwrap();
+        let sync = tools.join("sync");
+        let noted = self.path("synced");
+        fs::write(&sync, format!("#!/bin/sh\necho \"$@\" >>{}\n", noted.display())).unwrap();
+        fs::set_permissions(&sync, fs::Permissions::from_mode(0o755)).unwrap();
+        let paths = std::env::var("PATH").unwrap();
         let child = Command::new("sh")
             .arg(program)
+            .env("PATH", format!("{}:{paths}", tools.display()))
             .env("RUNTIME_DIRECTORY", self.path("run"))
             .env("CREDENTIALS_DIRECTORY", self.path("device"))
             .stdout(Stdio::from(
@@ -212,6 +221,9 @@ fn records_wait_for_the_right_collector_and_come_whole_and_in_order() {
     assert_eq!((bench.sent(), bench.chain("other").unwrap().records), (0, 0));
     let good = bench.collector("good");
     bench.wait(4);
+    let current = bench.path("records/events.jsonl");
+    let synced = fs::read_to_string(bench.path("synced")).unwrap();
+    assert!(synced.lines().all(|line| line == current.to_str().unwrap()) && !synced.is_empty(), "{synced}");
     // It goes; what comes meanwhile waits, over a rotation and a restart of the device's program.
     drop(good);
     bench.record(5);

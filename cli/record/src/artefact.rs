@@ -21,6 +21,8 @@ pub enum Role {
     Kernel,
     /// The kernel's final `.config`.
     KernelConfig,
+    /// Which files of the kernel's source were compiled: `+ PATH`, or `- PATH`; not every backend has it.
+    KernelSources,
     /// The root file system as squashfs, no verity data behind it.
     Rootfs,
     /// The packages in the root file system with versions and hashes (JSON).

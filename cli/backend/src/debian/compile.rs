@@ -10,12 +10,16 @@ use exec::{Call, tool};
 use record::EffectiveSymbol;
 use spec::plan::{KconfigPlan, Plan};
 
+use super::sources;
 use crate::kconfig::{DependencyIndex, compare, dropped_failure, fragment, parse_config};
 use crate::{Cache, key_of};
 
 const BUILD_LIMIT: Duration = Duration::from_secs(3 * 3600);
 /// Raised when the way of building changes, so that old results are not taken.
 const RECIPE: &str = "2";
+
+/// The list of a kernel's files in its folder of the cache.
+const SOURCES: &str = "sources";
 
 /// What one compilation made.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub struct Compiled {
     pub config: PathBuf,
     /// Asked against effective.
     pub effective: Vec<EffectiveSymbol>,
+    /// Which files of the source were compiled (Linux, where this program compiled it).
+    pub sources: Option<PathBuf>,
     /// Whether it came from the cache.
     pub cached: bool,
 }
@@ -105,7 +111,9 @@ pub fn compile(
     let effective: Vec<EffectiveSymbol> = record::read_json(&folder.join("effective.json"))?;
     // The plan that asked may have moved its lines since; what was found has not changed.
     let effective = refresh_origins(effective, work.asked);
-    Ok(Compiled { binary: folder.join("binary"), config, effective, cached })
+    // One that was made before there was such a list has none.
+    let sources = Some(folder.join(SOURCES)).filter(|path| path.is_file());
+    Ok(Compiled { binary: folder.join("binary"), config, effective, sources, cached })
 }
 
 fn refresh_origins(mut effective: Vec<EffectiveSymbol>, asked: &KconfigPlan) -> Vec<EffectiveSymbol> {
@@ -162,6 +170,9 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     copy(&objects.join(component.binary.replace("ARCH", arch)), &part.join("binary"))?;
     copy(&config_path, &part.join("config"))?;
     record::write_json_atomic(&part.join("effective.json"), &effective)?;
+    if component.name == "linux" {
+        write(&part.join(SOURCES), &sources::list(tree, &objects)?)?;
+    }
     crate::cache::remove_tree(&objects)
 }
 

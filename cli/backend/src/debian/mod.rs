@@ -10,6 +10,7 @@ mod first_stage;
 mod generate;
 mod rootfs;
 mod source;
+mod sources;
 pub mod tree;
 mod units;
 
@@ -164,6 +165,15 @@ fn hand_over(
         let to = folder.join(name);
         place(from, &to)?;
         files.insert(role, artefact(&to, name)?);
+    }
+    let list = folder.join("linux.sources");
+    match &linux.sources {
+        Some(from) => {
+            place(from, &list)?;
+            files.insert(Role::KernelSources, artefact(&list, "linux.sources")?);
+        }
+        // One of another kernel must not stay.
+        None => crate::cache::remove_file(&list)?,
     }
     files.insert(Role::PackageManifest, artefact(&folder.join("packages.json"), "packages.json")?);
     let mut effective = uboot.effective.clone();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::Kind;
+use super::{Kind, audit_order};
 use crate::root::{NodeKind, Root};
 use crate::starts;
 use crate::{Conclusion, Context, Unable};
@@ -26,6 +26,9 @@ pub struct With {
     /// Words that the rules of a key must have between them: system calls, `path=`, `dir=`.
     #[serde(default)]
     cover: BTreeMap<String, Vec<String>>,
+    /// Keys of general rules, which stand behind those of every other key.
+    #[serde(default)]
+    last: Vec<String>,
 }
 
 /// The file that auditctl loads.
@@ -35,7 +38,7 @@ pub(crate) const PARTS: &str = "/etc/audit/rules.d";
 
 impl Kind for AuditRules {
     const NAME: &'static str = "audit-rules";
-    const DESCRIPTION: &'static str = "every line parses, every key is used, the rules of each key in `cover` name these, and with `immutable` the last is `-e 2`";
+    const DESCRIPTION: &'static str = "every line parses, every key is used, none hides behind a wider one or one of the keys in `last`, the rules of each key in `cover` name these, and with `immutable` the last is `-e 2`";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -81,6 +84,7 @@ impl Kind for AuditRules {
                 problems.push(format!("no rule with the key `{key}` names `{word}`"));
             }
         }
+        problems.extend(audit_order::problems(&lines, &with.last));
         if with.immutable {
             let last = lines.last().map(|(_, line)| line.split_whitespace().collect::<Vec<_>>());
             if last.as_deref() != Some(&["-e", "2"]) {
@@ -269,6 +273,23 @@ mod tests {
         );
         fails(check(&GOOD.replace("-p wa", "-Q wa")), "auditctl does not know `-Q`");
         fails(check(""), "holds no rule");
+    }
+
+    #[test]
+    fn a_rule_that_hides_behind_a_wider_one_is_a_problem() {
+        let with = json!({"path": "/etc/audit/rules.d", "keys": [], "last": ["privilege"]});
+        let check = |text: &str| {
+            let tree = Tree::base().file("/etc/audit/rules.d/10-x.rules", 0o600, text);
+            run("audit-rules", with.clone(), tree.root())
+        };
+        let (wide, narrow) = (
+            "-a always,exit -F dir=/k -F perm=wa -k identity\n",
+            "-a always,exit -F dir=/k/ssh -F perm=wa -k sshd\n",
+        );
+        passes(check(&format!("{narrow}{wide}")));
+        fails(check(&format!("{wide}{narrow}")), "no record ever has the key `sshd`");
+        let general = "-a always,exit -S execve -F euid=0 -k privilege\n";
+        fails(check(&format!("{general}{wide}")), "stands behind `privilege`");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use words::{headline, not_shown};
 
 use crate::authority::{exit_status, findings_of_attacks, findings_of_boot};
 use crate::requirements::{Catalogue, Matrix};
+use crate::threats::ThreatReport;
 use crate::traffic::findings_of_traffic;
 
 /// All that a report is made from.
@@ -124,6 +125,8 @@ pub struct Report {
     pub boot: Option<BootRecord>,
     /// What probes on the device's wires showed.
     pub traffic: Option<TrafficRecord>,
+    /// What may happen to the device, and what this run has shown of the controls; set by who has the catalogue of threats.
+    pub threats: Option<ThreatReport>,
     /// Asked against effective configuration.
     pub effective: Vec<EffectiveSymbol>,
     /// Waivers with their reasons.
@@ -197,6 +200,7 @@ impl Report {
             attacks,
             boot,
             traffic,
+            threats: None,
             effective,
             not_shown,
         })

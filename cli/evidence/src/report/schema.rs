@@ -117,7 +117,8 @@ pub fn schema() -> Value {
             ("network", anything.clone()),
             ("attacks", list(attack)),
             ("boot", anything.clone()),
-            ("traffic", anything),
+            ("traffic", anything.clone()),
+            ("threats", anything),
             ("effective", list(json!({"type": "object"}))),
             (
                 "waivers",

@@ -46,7 +46,7 @@ pub(super) fn headline(
         Some(_) => text += "; the image boots",
         None => text += "; it was not booted",
     }
-    if traffic.is_some() {
+    if traffic.is_some_and(|traffic| !traffic.interfaces.is_empty()) {
         text += "; on its wires answers what the plan says";
     }
     match attacks.len() {
@@ -109,7 +109,7 @@ pub(super) fn not_shown(
             pending.len()
         ));
     }
-    match traffic {
+    match traffic.filter(|traffic| !traffic.interfaces.is_empty()) {
         None => list.push("No packet was sent to the running device: what answers is known from its files only".into()),
         Some(_) => list.push(
             "Probes on the wires do not show UDP services that ignore what they do not understand, rates and limits, and what passes a tunnel".into(),

@@ -28,15 +28,15 @@ pub fn render(report: &ThreatReport) -> String {
             )
         })
         .collect();
-    let mut sections = section("matrix", "Where and what", &matrix(report));
+    let mut sections = part("matrix", "Where and what", &matrix(report));
     let mut navigation = "<a href=\"#matrix\">Where and what</a>\n".to_owned();
     for (kind, entries) in by_kind(report) {
         let body: String = entries.iter().map(|entry| entry_part(report, entry)).collect();
         let _ = writeln!(navigation, "<a href=\"#at-{0}\">{0}</a>", e(kind));
-        sections += &section(&format!("at-{kind}"), kind, &body);
+        sections += &part(&format!("at-{kind}"), kind, &body);
     }
     navigation.push_str("<a href=\"#assets\">Assets</a>");
-    sections += &section("assets", "Assets", &assets(report));
+    sections += &part("assets", "Assets", &assets(report));
     let looked = if report.looked_at_findings {
         "Controls are held against the findings of the run in the output folder."
     } else {
@@ -61,7 +61,41 @@ pub fn render(report: &ThreatReport) -> String {
     )
 }
 
-fn section(id: &str, title: &str, body: &str) -> String {
+/// The model as a part of the report: how many threats there are of each kind and state, and what answers each.
+pub(crate) fn section(report: &ThreatReport) -> String {
+    let counts: String = Status::ALL
+        .iter()
+        .filter(|status| report.count(**status) > 0)
+        .map(|status| format!("<li><b>{}</b> {}</li>", report.count(*status), status.words()))
+        .collect();
+    let entries: String = report
+        .entries
+        .iter()
+        .map(|entry| {
+            let of: Vec<&ThreatState> = at(report, entry).collect();
+            let open = of.iter().filter(|threat| threat.status.is_open()).count();
+            let note = match open {
+                0 => String::new(),
+                open => format!(" <span class=\"v not-met\">{open} to do</span>"),
+            };
+            let threats: String = of.into_iter().map(threat_part).collect();
+            format!(
+                "<details><summary><b>{}</b> <span class=\"grow dim\">{}: {}</span>{note}</summary>{threats}</details>\n",
+                e(&entry.name),
+                e(&entry.kind),
+                e(&entry.title),
+            )
+        })
+        .collect();
+    format!(
+        "{}<ul class=legend>{counts}</ul>\n<h3>Each entry point, with what answers its threats</h3>{entries}\
+         <p class=\"small dim\">{}</p>",
+        matrix(report),
+        e(&report.disclaimer)
+    )
+}
+
+fn part(id: &str, title: &str, body: &str) -> String {
     let id = e(id);
     format!(
         "<section id=\"{id}\" aria-labelledby=\"h-{id}\"><h2 id=\"h-{id}\">{}</h2>\n{body}</section>\n",

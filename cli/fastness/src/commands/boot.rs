@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let steps = Steps::new(*output);
     let login = arguments.login.as_ref().map(known_user(&built)).transpose()?;
     if arguments.events {
-        let classes = stages::prove_events(&built, login.as_ref(), &steps)?;
+        let classes = stages::boot_events(&built, login.as_ref(), &steps)?;
         drop(steps);
         output.result(&classes, |_| events_text(&classes));
         let good =

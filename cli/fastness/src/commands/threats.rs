@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use diag::{ExitStatus, Failure, Outcome};
+use diag::{ExitStatus, Outcome};
 use evidence::threats::compare::ThreatComparison;
 use evidence::threats::{ThreatReport, html, terminal};
 use exec::FolderLock;
 use record::{Finding, read_json};
 use spec::library::Library;
 use spec::plan::Plan;
-use spec::threats::Threats;
 
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
@@ -67,14 +66,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 /// The threat model of what is named.
 fn model(path: &Path, board: Option<&str>, output: &Output) -> Outcome<ThreatReport> {
     let (plan, findings, folder) = open(path, board, output)?;
-    let library = Library::built_in(folder.as_deref());
-    let threats = Threats::read(&library)?;
-    let mut trouble = Vec::new();
-    let protocols = spec::protocol::all(&library, &mut trouble)?;
-    if !trouble.is_empty() {
-        return Err(Failure { status: ExitStatus::Input, diagnostics: trouble });
-    }
-    ThreatReport::new(&plan, findings.as_deref(), &threats, &protocols)
+    stages::threats(&Library::built_in(folder.as_deref()), &plan, findings.as_deref())
 }
 
 /// The plan, the findings of a run, and the folder of the product's own definitions.

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use diag::{ExitStatus, Failure, Outcome};
+use record::{Artefacts, Role};
 use supply::Bill;
-use supply::vulnerabilities::{Database, Found, Severity, State, Vulnerabilities, look_up, vex};
+use supply::vulnerabilities::{Compiled, Database, Found, Severity, State, Vulnerabilities, look_up, vex};
 
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
@@ -32,7 +33,7 @@ pub struct Arguments {
     /// Output folder, when PATH is a product file; otherwise `out` beside it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Debian's security tracker (JSON), or records of OSV; may be given again
+    /// Debian's security tracker (JSON), records of OSV, or CVE records of the kernel; may be given again
     #[arg(long, value_name = "FILE", required = true)]
     database: Vec<PathBuf>,
     /// Statements of OpenVEX; may be given again, the last word counts
@@ -83,7 +84,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let files =
         arguments.database.iter().map(|path| Ok((name(path), read(path)?))).collect::<Outcome<Vec<_>>>()?;
     let databases: Vec<Database<'_>> = files.iter().map(|(name, bytes)| Database { name, bytes }).collect();
-    let mut found = look_up(&bill, &built.plan.debian.suite, &databases)?;
+    let compiled = compiled(&folder)?;
+    let mut found = look_up(&bill, &built.plan.debian.suite, &databases, compiled.as_ref())?;
     let mut unused = Vec::new();
     for path in &arguments.vex {
         let name = name(path);
@@ -98,6 +100,22 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     output.result(&found, |_| text(&found, &unused, arguments.openvex.as_deref()));
     let fails = arguments.fail_on.is_some_and(|least| found.open(least.severity()) > 0);
     Ok(if fails { ExitStatus::Check } else { ExitStatus::Success })
+}
+
+/// Which files of the kernel the build compiled, where it says so.
+fn compiled(folder: &Path) -> Outcome<Option<Compiled>> {
+    let artefacts: Artefacts = record::read_json(&folder.join("artefacts.json"))?;
+    let Some(file) = artefacts.files.get(&Role::KernelSources) else { return Ok(None) };
+    let path = folder.join(&file.path);
+    let bytes = read(&path)?;
+    let wrong = |why: String| {
+        Failure::error(ExitStatus::Input, "no-list", format!("`{}`: {why}", path.display()))
+            .hint("run `fastness build` again")
+    };
+    if record::sha256_hex(&bytes) != file.sha256 {
+        return Err(wrong("it is not what `artefacts.json` names".to_owned()));
+    }
+    Compiled::read(&String::from_utf8_lossy(&bytes)).map(Some).map_err(wrong)
 }
 
 fn name(path: &Path) -> String {
@@ -131,7 +149,9 @@ fn text(found: &Vulnerabilities, unused: &[String], wrote: Option<&Path>) -> Str
         out.push('\n');
     };
     section("open", &|one| matches!(one.state, State::Affected | State::UnderInvestigation));
-    section("do not count, by a statement", &|one| matches!(one.state, State::NotAffected | State::Fixed));
+    section("do not count, by a statement or by what was built", &|one| {
+        matches!(one.state, State::NotAffected | State::Fixed)
+    });
     let count = found.open(Severity::Unknown);
     out.push_str(&format!("{count} open in {}\n", found.product));
     if !found.not_looked_at.is_empty() {

@@ -6,8 +6,9 @@ use std::path::Path;
 use diag::{Failure, Outcome};
 use evidence::report::{Report, ReportInput, html, junit, sarif};
 use record::{Finding, read_json, sha256_hex, write_json_atomic};
+use spec::library::Library;
 
-use super::{known_attacks, known_boot, known_traffic, write_atomic};
+use super::{known_attacks, known_boot, known_traffic, threats, write_atomic};
 use crate::places::Built;
 use crate::progress::Steps;
 
@@ -59,14 +60,17 @@ fn inspection_key(built: &Built) -> Option<String> {
 /// # Errors
 /// When a record cannot be read, or the catalogue is wrong.
 pub fn report(built: &Built, findings: Vec<Finding>) -> Outcome<Report> {
-    Report::new(ReportInput {
+    let mut report = Report::new(ReportInput {
         plan: Some(built.plan.clone()),
         image: Some(built.image.clone()),
         findings,
         boot: known_boot(built)?,
         traffic: known_traffic(built)?,
         attacks: known_attacks(built)?,
-    })
+    })?;
+    let library = Library::built_in(built.product_folder.as_deref());
+    report.threats = Some(threats(&library, &built.plan, Some(&report.findings))?);
+    Ok(report)
 }
 
 /// The bill of materials in its two forms, beside the report.

@@ -18,17 +18,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use backend::BuildOptions;
 use backend::buildroot::Machine;
-use diag::{Failure, Outcome};
-use record::{Artefacts, ImageRecord};
+use diag::{ExitStatus, Failure, Outcome};
+use evidence::threats::ThreatReport;
+use record::{Artefacts, Finding, ImageRecord};
 use spec::Choice;
 use spec::library::{Library, read_file, read_model};
 use spec::plan::Plan;
 use spec::product::{Backend, Product};
+use spec::threats::Threats;
 
 pub use ::record::write_atomic;
 pub use findings::{inspect, known_findings, report, write_bill, write_report};
 pub use proof::{
-    attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic, prove_events, throughput,
+    attack, attacks, boot, boot_events, boot_network, known_attacks, known_boot, known_traffic, throughput,
 };
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
 
@@ -77,7 +79,24 @@ pub fn plan(
         BackendName::Buildroot => Backend::Buildroot,
         BackendName::Yocto => Backend::Yocto,
     });
-    spec::load_as(&library, product, board, Choice { backend, series })
+    let plan = spec::load_as(&library, product, board, Choice { backend, series })?;
+    // A risk that there is not is told now, and not by the report of an image that took an hour.
+    threats(&library, &plan, None)?;
+    Ok(plan)
+}
+
+/// The threat model of a plan, and of what a run found if there was one.
+///
+/// # Errors
+/// The catalogues of threats and protocols, and a product that takes a risk that there is not.
+pub fn threats(library: &Library, plan: &Plan, findings: Option<&[Finding]>) -> Outcome<ThreatReport> {
+    let catalogue = Threats::read(library)?;
+    let mut trouble = Vec::new();
+    let protocols = spec::protocol::all(library, &mut trouble)?;
+    if !trouble.is_empty() {
+        return Err(Failure { status: ExitStatus::Input, diagnostics: trouble });
+    }
+    ThreatReport::new(plan, findings, &catalogue, &protocols)
 }
 
 /// The backends that a product is for: its own (none named), then those that it has settings of.

@@ -36,7 +36,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "the rules of auditing are loaded", "" => "audit.config_change" "" "" Success "op=add_rule";
     "the firewall's rules are loaded", "" => "audit.netfilter_cfg" "" "" Unknown "";
     "the root file system is verified", "" => "integrity.verity" "kernel" "kernel" Success "verity";
-    "a key is made for the device", "" => "audit.identity" "/usr/bin/ssh-keygen" "root" Success "";
+    "a key is made for the device", "" => "audit.sshd" "/usr/bin/ssh-keygen" "root" Success "";
     "a self-check's result", "" => "selfcheck.result" "selfcheck" "self.audit" Success "";
     "the time source is chosen or missed", "" => "time.source" "chronyd" "" Unknown "";
     "the collector is reached", "" => "log.forwarding" "event-forward" "" Success "";
@@ -58,10 +58,11 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "a key or certificate is written", "person UID ': >/var/lib/fastness/bench'" => "audit.identity" "/dash" "USER" Success "";
     "permissions of keys are changed", "person UID 'chmod 600 /var/lib/fastness/bench'" => "audit.identity" "/chmod" "USER" Success "";
     "a program runs as root for a person", "person UID /usr/bin/true" => "audit.privilege" "/true" "USER" Success "";
+    "a service is called as root for a person", "person UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success " euid=0 ";
     "a namespace is refused", "unprivileged UID 'unshare -U true'" => "audit.privilege" "/unshare" "USER" Failure "";
     "a file is denied", "unprivileged UID 'cat /etc/shadow'" => "audit.access" "/cat" "USER" Failure "";
     "mandatory access control is to be changed", "person UID ': >/sys/kernel/security/lockdown'" => "audit.mac-policy" "/dash" "USER" Success "";
-    "the service manager is called by a person", "unprivileged UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success "";
+    "the service manager is called by a person", "unprivileged UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success " euid=UID ";
     "a login id is set", "" => "audit.login" "" "" Success "auid=UID";
     "a packet is dropped", "" => "firewall.dropped" "kernel" "" Failure "DPT=23";
     "a login without a key is refused", "" => "ssh.login" "sshd" "USER" Failure "";
@@ -87,14 +88,15 @@ pub(crate) const FULL: &[Kind] = kinds! {
     "records go that the collector had not got", "" => "log.unforwarded" "event-log" "root" Failure "";
 };
 
+/// What the start shows after one that did not end in order.
+pub(crate) const AFTER: &[Kind] = kinds! {
+    "the last start ended without an orderly stop", "" => "log.interrupted" "event-log" "root" Failure "without an orderly stop";
+};
+
 /// Kinds that no program of an image provokes, each with the reason.
 pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
     ("a kernel module is loaded", "the kernel has no modules, and no program of the image calls for one"),
     ("a process is traced", "no program of the image calls ptrace"),
-    (
-        "a block does not verify",
-        "the kernel panics at once, as the attack `verity-data` shows; nothing is recorded then",
-    ),
     ("a change of accounts", "accounts are on the verified root: none can change"),
     ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),
     ("sudo", "there is none"),
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_own_name() {
-        let all = [KINDS, LOGIN, AWAY, FULL].concat_names();
+        let all = [KINDS, LOGIN, AWAY, FULL, AFTER].concat_names();
         let names: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(names.len(), all.len());
         assert!(names.len() >= 25, "{}", names.len());
@@ -212,7 +214,7 @@ mod tests {
         fn concat_names(&self) -> Vec<&'static str>;
     }
 
-    impl Names for [&'static [Kind]; 4] {
+    impl Names for [&'static [Kind]; 5] {
         fn concat_names(&self) -> Vec<&'static str> {
             self.iter().flat_map(|kinds| kinds.iter().map(|kind| kind.name)).collect()
         }

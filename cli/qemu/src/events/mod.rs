@@ -6,6 +6,7 @@
 //! events are provoked. Root file system, services and configuration are the image's own.
 
 mod kinds;
+mod restart;
 mod session;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,8 @@ use crate::boot::{absolute, file, watch};
 use crate::files::{kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
-use kinds::{AWAY, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, judge, read};
+use kinds::{AFTER, AWAY, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, judge, read};
+use restart::{Blocks, read_anew};
 use session::{Bench, Collector, Ports, networks};
 
 const BENCH: &str = include_str!("bench.sh");
@@ -93,29 +95,55 @@ pub fn prove(
     let image = absolute(&folder.join(&file(record, Role::Disk)?.path))?;
     let mut spec = MachineSpec::new(plan, Path::new(""), &image, &logs)?;
     spec.disk = disk;
+    // It starts twice.
+    spec.snapshot = false;
     spec.epoch = identities.epoch;
     spec.networks = networks(plan, facts, &ports)?;
     let append = format!("{} init=/bin/sh -- /dev/vdb", record.cmdline);
     spec.direct = Some(Direct { kernel, append, second: Some(script) });
-    let mut machine = Machine::start(&spec)?;
-    watch(&mut machine, Instant::now() + limit)?;
-    let bench = Bench::ready(machine, limit)?;
-    let mut proof = Proof { plan, bench, collector, ports, device: Records::new(), out: Vec::new() };
-    proof.run(identities, login)?;
+    let bench = start(&spec, limit)?;
+    let mut proof = Proof {
+        plan,
+        record,
+        spec,
+        limit,
+        bench,
+        collector,
+        ports,
+        device: Records::new(),
+        held: String::new(),
+        out: Vec::new(),
+    };
+    let ran = proof.run(identities, login);
+    // Also of a proof that did not get to its end: what came shows where it stood.
+    let (_, lines) = proof.collector.records();
+    write(&logs.join("collected.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
+    ran?;
     for (kind, why) in NOT_SHOWN {
         proof.class(kind, TrafficVerdict::NotShown, Vec::new(), vec![(*why).to_owned()]);
     }
-    let (_, lines) = proof.collector.records();
-    write(&logs.join("collected.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
     Ok(proof.out)
+}
+
+/// The device with the bench, once its self-check has ended.
+fn start(spec: &MachineSpec<'_>, limit: Duration) -> Outcome<Bench> {
+    let mut machine = Machine::start(spec)?;
+    watch(&mut machine, Instant::now() + limit)?;
+    Bench::ready(machine, limit)
 }
 
 struct Proof<'a> {
     plan: &'a Plan,
+    record: &'a ImageRecord,
+    spec: MachineSpec<'a>,
+    limit: Duration,
     bench: Bench,
     collector: Collector,
     ports: Ports,
+    /// All that were seen on the device.
     device: Records,
+    /// The lines that it had at the last look.
+    held: String,
     out: Vec<EventClass>,
 }
 
@@ -124,6 +152,7 @@ impl Proof<'_> {
         let person = self.plan.users.iter().find(|(_, user)| (1000..60_000).contains(&user.value.uid));
         let (name, uid) = person.map_or(("nobody", 65_534), |(name, user)| (name.as_str(), user.value.uid));
         let account = (name, uid);
+        self.look()?;
         for kind in KINDS.iter().filter(|kind| !kind.command.is_empty()) {
             self.bench.ask(&kinds::fill(kind.command, name, uid), MINUTE)?;
         }
@@ -147,6 +176,7 @@ impl Proof<'_> {
         self.away(identities)?;
         self.judge_all(AWAY, account);
         self.full(identities, account)?;
+        self.restart(identities, account)?;
         self.chains(identities);
         Ok(())
     }
@@ -181,9 +211,13 @@ impl Proof<'_> {
             "for i in 9 8 7 6 5 4 3 2 1; do [ ! -e {folder}/events.jsonl.$i ] || cat {folder}/events.jsonl.$i; done; cat {folder}/events.jsonl"
         );
         let lines = self.bench.ask(&command, MINUTE * 3)?;
-        if let Err(why) = read(&lines, &mut self.device) {
+        // Older ones may have gone from the device since the last look.
+        let mut held = Records::new();
+        if let Err(why) = read(&lines, &mut held) {
             self.class("every record has its facts", TrafficVerdict::Fail, Vec::new(), vec![why]);
         }
+        self.held = held.values().map(|(_, line)| format!("{line}\n")).collect();
+        self.device.append(&mut held);
         Ok(())
     }
 
@@ -298,7 +332,32 @@ impl Proof<'_> {
         Ok(())
     }
 
-    /// The chain at the collector, with its seals.
+    /// A block of the running root does not verify: the device ends, starts again and says that it had ended.
+    fn restart(&mut self, identities: &EventIdentities, account: (&str, u32)) -> Outcome<()> {
+        self.settle()?;
+        let blocks = Blocks::of(self.record, &self.spec.disk)?;
+        blocks.flip()?;
+        let seen = read_anew(&mut self.bench)?;
+        blocks.flip()?;
+        let problems = match seen.len() {
+            2 => vec![],
+            _ => vec!["the device was not stopped by the kernel".to_owned()],
+        };
+        self.verdict("a block that does not verify stops the running device", seen, problems);
+        let ran = self.bench.machine.started.elapsed().as_secs();
+        self.bench.machine.end();
+        let logs = self.spec.logs.join("again");
+        fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
+        self.spec.logs = logs;
+        // Its clock goes on, as one with a battery does.
+        self.spec.epoch = identities.epoch + ran;
+        self.bench = start(&self.spec, self.limit)?;
+        self.settle()?;
+        self.judge_all(AFTER, account);
+        Ok(())
+    }
+
+    /// The chain on the device and at the collector, with its seals.
     fn chains(&mut self, identities: &EventIdentities) {
         let (path, _) = self.collector.records();
         let (seen, problems) = match collected(&path, &identities.seal) {
@@ -308,7 +367,18 @@ impl Proof<'_> {
             Ok(chain) => (vec![], vec![format!("sealed from record {:?} on, expected 1", chain.sealed_from)]),
             Err(why) => (vec![], vec![why]),
         };
-        self.verdict("chain and seals verify at the collector", seen, problems);
+        self.verdict("chain and seals verify at the collector, over the restart", seen, problems);
+        let (seen, problems) = match whole(&self.held, &identities.seal) {
+            Ok(chain) => (
+                vec![format!(
+                    "{} records from number {} on, sealed from {:?} on",
+                    chain.records, chain.first, chain.sealed_from
+                )],
+                vec![],
+            ),
+            Err(why) => (vec![], vec![why]),
+        };
+        self.verdict("chain and seals verify on the device, over the restart", seen, problems);
     }
 
     /// What the services cost while nothing happens.
@@ -375,6 +445,13 @@ fn collected(path: &Path, seal: &SealKey) -> Result<Chain, String> {
     let file = File::open(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
     let mut verifier = Verifier::new(None).sealed(Some(seal.clone())).collected();
     verifier.read("collected.jsonl", BufReader::new(file)).map_err(|e| e.to_string())?;
+    verifier.finish().map_err(|e| e.to_string())
+}
+
+/// The chain of what the device has.
+fn whole(lines: &str, seal: &SealKey) -> Result<Chain, String> {
+    let mut verifier = Verifier::new(None).sealed(Some(seal.clone()));
+    verifier.read("events.jsonl", lines.as_bytes()).map_err(|e| e.to_string())?;
     verifier.finish().map_err(|e| e.to_string())
 }
 

@@ -208,6 +208,11 @@ impl Bench {
         }
     }
 
+    /// Starts a command that does not answer.
+    pub(super) fn tell(&mut self, command: &str) {
+        self.machine.port.send(format!("{command}\n").as_bytes());
+    }
+
     /// Runs a command and returns its lines.
     pub(super) fn ask(&mut self, command: &str, limit: Duration) -> Outcome<Vec<String>> {
         self.asked += 1;

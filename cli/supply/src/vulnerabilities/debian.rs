@@ -88,6 +88,7 @@ impl Speaks for Tracker {
                     fixed_in: entry.fixed.clone(),
                     severity: entry.severity,
                     what: entry.what.clone(),
+                    files: Vec::new(),
                 })
                 .collect(),
         )

@@ -3,9 +3,12 @@
 //! Nothing is fetched. A component that no database speaks of is counted as not looked at, never as clean; what a
 //! statement of OpenVEX says not to affect the device is kept, with its reason, and no longer counted as open.
 
+mod cve;
 mod debian;
 mod osv;
 pub mod vex;
+
+pub use cve::Compiled;
 
 use std::collections::BTreeMap;
 
@@ -111,6 +114,8 @@ struct Said {
     fixed_in: Option<String>,
     severity: Severity,
     what: String,
+    /// The files of the source that it is in, where the database says so.
+    files: Vec<String>,
 }
 
 /// A database that has been read.
@@ -119,11 +124,17 @@ trait Speaks {
     fn of(&self, component: &Component) -> Option<Vec<Said>>;
 }
 
-/// Looks every package, the kernel and the boot loader up in every database.
+/// Looks every package, the kernel and the boot loader up in every database. `compiled` is the kernel's list of files,
+/// where there is one: what lies in files that it did not compile does not affect the device, and says so.
 ///
 /// # Errors
 /// When a database is none that is understood.
-pub fn look_up(bill: &Bill, suite: &str, databases: &[Database<'_>]) -> Outcome<Vulnerabilities> {
+pub fn look_up(
+    bill: &Bill,
+    suite: &str,
+    databases: &[Database<'_>],
+    compiled: Option<&Compiled>,
+) -> Outcome<Vulnerabilities> {
     let mut read: Vec<(&str, Box<dyn Speaks>)> = Vec::new();
     let mut hashes = BTreeMap::new();
     for database in databases {
@@ -136,16 +147,20 @@ pub fn look_up(bill: &Bill, suite: &str, databases: &[Database<'_>]) -> Outcome<
         for (name, database) in &read {
             let Some(said) = database.of(component) else { continue };
             spoken = true;
-            found.extend(said.into_iter().map(|said| Found {
-                id: said.id,
-                purl: component.purl.clone(),
-                component: format!("{} {}", component.name, component.version),
-                fixed_in: said.fixed_in,
-                severity: said.severity,
-                what: said.what,
-                database: (*name).to_owned(),
-                state: State::Affected,
-                why: String::new(),
+            let compiled = compiled.filter(|_| component.kind == Kind::Kernel);
+            found.extend(said.into_iter().map(|said| {
+                let left_out = compiled.and_then(|compiled| compiled.left_out(&said.files));
+                Found {
+                    id: said.id,
+                    purl: component.purl.clone(),
+                    component: format!("{} {}", component.name, component.version),
+                    fixed_in: said.fixed_in,
+                    severity: said.severity,
+                    what: said.what,
+                    database: (*name).to_owned(),
+                    state: if left_out.is_some() { State::NotAffected } else { State::Affected },
+                    why: left_out.unwrap_or_default(),
+                }
             }));
         }
         if !spoken {
@@ -171,12 +186,15 @@ fn open(database: &Database<'_>, suite: &str) -> Outcome<Box<dyn Speaks>> {
             "no-database",
             format!("`{}` is no database of vulnerabilities: {why}", database.name),
         )
-        .hint("give Debian's security tracker (its `json`), or records of OSV: one, or a list of them")
+        .hint("give Debian's security tracker (its `json`), records of OSV or CVE records: one, or a list of them")
     };
     let value: Value =
         serde_json::from_slice(database.bytes).map_err(|e| wrong(format!("expected JSON: {e}")))?;
     if let Some(tracker) = debian::Tracker::read(&value, suite) {
         return Ok(Box::new(tracker));
+    }
+    if let Some(records) = cve::Records::read(&value) {
+        return Ok(Box::new(records));
     }
     match osv::Records::read(&value) {
         Some(records) => Ok(Box::new(records)),
@@ -208,7 +226,7 @@ mod tests {
     }}"#;
 
     fn looked(text: &str) -> Outcome<Vulnerabilities> {
-        look_up(&sample::bill(), "trixie", &[Database { name: "db.json", bytes: text.as_bytes() }])
+        look_up(&sample::bill(), "trixie", &[Database { name: "db.json", bytes: text.as_bytes() }], None)
     }
 
     #[test]
@@ -233,7 +251,7 @@ mod tests {
             let failure = looked(text).unwrap_err();
             assert!(failure.to_string().contains("`db.json` is no database of vulnerabilities"), "{failure}");
         }
-        assert_eq!(look_up(&sample::bill(), "trixie", &[]).unwrap().not_looked_at.len(), 4);
+        assert_eq!(look_up(&sample::bill(), "trixie", &[], None).unwrap().not_looked_at.len(), 4);
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn said(record: &Value, version: &str) -> Option<Said> {
             .next()
             .unwrap_or_default()
             .to_owned(),
+        files: Vec::new(),
     })
 }
 

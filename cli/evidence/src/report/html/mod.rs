@@ -13,6 +13,7 @@ use diag::ExitStatus;
 use record::Verdict;
 
 use super::Report;
+use crate::threats::html as threats;
 pub(crate) use escape::{e, prose};
 
 /// The page.
@@ -25,6 +26,7 @@ pub fn render(report: &Report) -> String {
         ("network", "Zones, conduits and what answers", network::section(report)),
         ("requirements", "Requirements", parts::requirements(report)),
         ("findings", "Findings", parts::findings(report)),
+        ("threats", "Threats", report.threats.as_ref().map(threats::section).unwrap_or_default()),
         ("attacks", "Attacks", parts::attacks(report)),
         ("traffic", "Traffic", traffic::section(report)),
         ("boot", "Boot", parts::boot(report)),

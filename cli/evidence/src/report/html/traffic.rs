@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use record::{FirewallClass, TrafficClass, TunnelClass, Verdict};
+use record::{EventClass, FirewallClass, TrafficClass, TunnelClass, Verdict};
 
 use super::escape::{e, prose};
 use super::parts::{badge, seconds};
@@ -11,10 +11,13 @@ use crate::report::Report;
 /// The whole section; empty when nothing was sent.
 pub fn section(report: &Report) -> String {
     let Some(traffic) = &report.traffic else { return String::new() };
-    let mut body = format!(
-        "<p class=lead>Packets sent to the running device, on its own wires, by senders the plan allows and by strangers: {}.</p>\n",
-        prose(&traffic.summary)
-    );
+    let what = match traffic.interfaces.as_slice() {
+        [] => "On the running device",
+        _ => {
+            "Packets sent to the running device, on its own wires, by senders the plan allows and by strangers"
+        }
+    };
+    let mut body = format!("<p class=lead>{what}: {}.</p>\n", prose(&traffic.summary));
     for interface in &traffic.interfaces {
         let rows: String = interface.classes.iter().map(row).collect();
         let _ = writeln!(
@@ -57,7 +60,26 @@ pub fn section(report: &Report) -> String {
              <tbody>{rows}</tbody></table>"
         );
     }
+    if !traffic.events.is_empty() {
+        let rows: String = traffic.events.iter().map(event_row).collect();
+        let _ = writeln!(
+            body,
+            "<h3>Security events, provoked on the device and looked for there and at a collector</h3>\n\
+             <table class=cards><thead><tr><th>Verdict</th><th>What happens</th><th>Type of the record</th><th>Seen</th></tr></thead>\
+             <tbody>{rows}</tbody></table>"
+        );
+    }
     body
+}
+
+fn event_row(class: &EventClass) -> String {
+    format!(
+        "<tr><td>{}</td><td>{}</td><td data-l=Type><code>{}</code></td><td data-l=Seen>{}</td></tr>\n",
+        badge(crate::traffic::verdict(class.verdict)),
+        e(&class.kind),
+        e(&class.r#type),
+        lines(&class.problems, &class.seen),
+    )
 }
 
 fn firewall_row(class: &FirewallClass) -> String {
@@ -132,6 +154,28 @@ mod tests {
         }];
         let html = section(&Report::new(input).unwrap());
         assert!(html.contains("<b>full table</b>") && html.contains("tcp/22 &lt;accepts&gt;"), "{html}");
+    }
+
+    #[test]
+    fn events_have_a_table_and_need_no_probes() {
+        let mut input = sample::input();
+        let traffic = input.traffic.as_mut().unwrap();
+        traffic.interfaces.clear();
+        traffic.events = vec![EventClass {
+            kind: "a file is <denied>".into(),
+            r#type: "audit.access".into(),
+            verdict: record::TrafficVerdict::Pass,
+            seen: vec!["record 7: /usr/bin/cat on gw".into()],
+            problems: vec![],
+        }];
+        let report = Report::new(input).unwrap();
+        let html = section(&report);
+        assert!(
+            html.contains("a file is &lt;denied&gt;") && html.contains("<code>audit.access</code>"),
+            "{html}"
+        );
+        assert!(!html.contains("Packets sent") && !report.headline.contains("on its wires"), "{html}");
+        assert!(report.not_shown.iter().any(|line| line.starts_with("No packet was sent")));
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! The device ends while it runs, because a block of its root file system does not verify, and starts again.
+//!
+//! Nothing can be recorded at that moment: the kernel panics. What counts is that the next start says so, and
+//! that the chain of records and its seals go on over it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use diag::{ExitStatus, Failure, Outcome};
+use record::ImageRecord;
+
+use super::session::Bench;
+use crate::console::Seen;
+use crate::pattern::Pattern;
+
+/// Bytes of a block that dm-verity covers.
+const BLOCK: u64 = 4096;
+/// How many blocks are changed: one that is in the page cache already is not read again.
+const PLACES: u64 = 8;
+/// How long until a changed block is read: an emulated device reads its whole root.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Blocks of a disk's running root file system, changed as by a medium that fails; and back.
+pub(super) struct Blocks {
+    disk: File,
+    at: Vec<u64>,
+}
+
+impl Blocks {
+    /// Blocks all over the data of the partition that is started.
+    pub(super) fn of(record: &ImageRecord, disk: &Path) -> Outcome<Self> {
+        let part = record.partitions.iter().find(|part| part.name == "root_a").ok_or_else(|| {
+            Failure::error(ExitStatus::Input, "no-root", "the image has no partition `root_a`".to_owned())
+                .hint("build the image again with `fastness build`")
+        })?;
+        let disk = File::options()
+            .read(true)
+            .write(true)
+            .open(disk)
+            .map_err(|e| Failure::io("write to", disk, &e))?;
+        let at = places(record.verity_data_blocks).map(|block| part.offset + block * BLOCK).collect();
+        Ok(Self { disk, at })
+    }
+
+    /// Flips a bit of each; a second time puts it back.
+    pub(super) fn flip(&self) -> Outcome<()> {
+        let failed =
+            |e: std::io::Error| Failure::io("change a block of", Path::new("the copy of the disk"), &e);
+        for at in &self.at {
+            let mut byte = [0_u8];
+            self.disk.read_exact_at(&mut byte, *at).map_err(failed)?;
+            byte[0] ^= 1;
+            self.disk.write_all_at(&byte, *at).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Numbers of blocks at the same distances, none at either end.
+fn places(blocks: u64) -> impl Iterator<Item = u64> {
+    (1..=PLACES).map(move |n| blocks * n / (PLACES + 1))
+}
+
+/// Lets the device read its root file system anew, and returns what its console said when it ended.
+pub(super) fn read_anew(bench: &mut Bench) -> Outcome<Vec<String>> {
+    // What was read before is forgotten; the shell itself may be what ends. Nothing is written to the disk for it.
+    bench.tell("echo 3 >/proc/sys/vm/drop_caches; cat /usr/bin/* /usr/sbin/* /usr/lib/* /usr/lib/*/* /usr/lib/*/*/* >/dev/null 2>&1");
+    let deadline = Instant::now() + LIMIT;
+    let console = &mut bench.machine.console;
+    let mut seen = Vec::new();
+    for wanted in ["device-mapper: verity: *block * is corrupted", "Kernel panic - not syncing"] {
+        match console.wait_for(&Pattern::all([wanted]), deadline)? {
+            Seen::Line { line, .. } => seen.push(line.text),
+            _ => return Ok(seen),
+        }
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_blocks_are_apart_and_a_second_change_puts_them_back() {
+        assert_eq!(places(900).collect::<Vec<_>>(), [100, 200, 300, 400, 500, 600, 700, 800]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        std::fs::write(&path, vec![0_u8; 3 * 4096]).unwrap();
+        let disk = File::options().read(true).write(true).open(&path).unwrap();
+        let blocks = Blocks { disk, at: vec![0, 4096] };
+        blocks.flip().unwrap();
+        let changed = std::fs::read(&path).unwrap();
+        assert_eq!(changed.iter().filter(|byte| **byte == 1).count(), 2);
+        blocks.flip().unwrap();
+        assert!(std::fs::read(&path).unwrap().iter().all(|byte| *byte == 0));
+    }
+}
