@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
+use fit::control_fdt::KeyNode;
 use fit::fdt::Tree;
 use image::Source;
 use image::disk::Disk;
@@ -15,7 +16,7 @@ use image::verity::{Params, Verdict, verify};
 use record::{ImageRecord, Role, sha256_hex};
 use spec::plan::Plan;
 
-use crate::boot_chain::{CONFIGURATION, ROLLBACK_VERSION};
+use crate::boot_chain::{CONFIGURATION, ROLLBACK_VERSION, Trusted, trusted};
 use crate::keys::PublicKey;
 use crate::verity::hex;
 
@@ -91,9 +92,11 @@ fn same_partitions(disk: &Disk, record: &ImageRecord) -> Result<(), String> {
 fn trusted_control<'a>(uboot: &'a [u8], plan: &Plan, key: &PublicKey) -> Result<&'a [u8], String> {
     let control = fit::control_fdt::find_control(uboot).map_err(|e| e.to_string())?;
     let keys = fit::control_fdt::keys(control).map_err(|e| e.to_string())?;
-    let [one] = &keys[..] else {
-        return Err(format!("the control FDT has {} keys, expected one", keys.len()));
+    let others = trusted(plan).map_err(|failure| failure.to_string())?;
+    let [one, rest @ ..] = &keys[..] else {
+        return Err("the control FDT has no key".to_owned());
     };
+    same_others(rest, &others)?;
     let fingerprint = one.key.fingerprint().map_err(|e| e.to_string())?;
     if fingerprint != key.record.fingerprint {
         return Err(format!(
@@ -110,11 +113,33 @@ fn trusted_control<'a>(uboot: &'a [u8], plan: &Plan, key: &PublicKey) -> Result<
             one.name, one.algo, one.required, plan.signing.key, plan.signing.algorithm
         ));
     }
+    let wanted = if others.is_empty() { "all" } else { "any" };
     match fit::control_fdt::required_mode(control) {
-        Ok(mode) if mode == "all" => Ok(control),
-        Ok(mode) => Err(format!("the control FDT has the required mode `{mode}`, expected `all`")),
+        Ok(mode) if mode == wanted => Ok(control),
+        Ok(mode) => Err(format!("the control FDT has the required mode `{mode}`, expected `{wanted}`")),
         Err(e) => Err(e.to_string()),
     }
+}
+
+/// Whether the keys beside the product's own are exactly those that the plan trusts, too.
+fn same_others(found: &[KeyNode], planned: &[Trusted]) -> Result<(), String> {
+    if found.len() != planned.len() {
+        return Err(format!("the control FDT has {} keys, expected {}", found.len() + 1, planned.len() + 1));
+    }
+    for (key, planned) in found.iter().zip(planned) {
+        let fingerprint = key.key.fingerprint().map_err(|e| e.to_string())?;
+        if key.name != planned.name
+            || key.algo != planned.algorithm.name()
+            || key.required.as_deref() != Some("conf")
+            || fingerprint != planned.fingerprint
+        {
+            return Err(format!(
+                "the control FDT trusts the key `{}` ({fingerprint}), expected `{}` ({})",
+                key.name, planned.name, planned.fingerprint
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The command line of the FIT's only configuration, after its signature verified.

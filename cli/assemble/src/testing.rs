@@ -149,6 +149,7 @@ pub fn plan() -> Plan {
             key: "gw-dev".into(),
             release: false,
             rollback_version: None,
+            also_trusts: Vec::new(),
             known_keys: std::collections::BTreeMap::new(),
         },
         storage: StoragePlan {

@@ -458,9 +458,23 @@ pub struct SigningPlan {
     /// The version that the signed configuration carries, where older images must not start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_version: Option<u32>,
+    /// Keys that U-Boot trusts beside that one, while it is being replaced; with any, `required-mode` is `any`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_trusts: Vec<TrustedKeyPlan>,
     /// Keys that the product knows as published beyond those of `standards/known-keys.yaml`: fingerprint and where.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub known_keys: BTreeMap<String, String>,
+}
+
+/// A key that U-Boot trusts beside the product's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustedKeyPlan {
+    /// Its name.
+    pub key: String,
+    /// Algorithm of its signatures.
+    pub algorithm: String,
+    /// Its public half, PEM.
+    pub public: String,
 }
 
 /// The disk, sizes in bytes.

@@ -24,6 +24,7 @@ mod references;
 mod rollback;
 mod services;
 mod surface;
+mod trust;
 mod tunnels;
 mod waivers;
 mod yocto;
@@ -97,6 +98,7 @@ pub fn resolve(
     // Without a board nothing can be rendered; what was found so far is said.
     let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };
     let mut signing = signing(&product, &board, &mut trouble);
+    signing.also_trusts = trust::keys(library, &product, &board, &signing, &mut trouble)?;
     match KnownKeys::of_product(library) {
         Ok(own) => {
             signing.known_keys = own.sources().map(|(key, at)| (key.to_owned(), at.to_owned())).collect()
@@ -247,6 +249,7 @@ fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
             .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
         release: asked.is_some_and(|s| s.release.0),
         rollback_version: rollback::version(product, board, trouble),
+        also_trusts: Vec::new(),
         known_keys: BTreeMap::new(),
     }
 }

@@ -160,11 +160,7 @@ impl Bench<'_> {
     fn attack(&self, attack: &Attack) -> Outcome<AttackResult> {
         let started = Instant::now();
         let record = self.run.record;
-        let expect = attack.expect.for_image(
-            &record.key_name,
-            &record.algorithm,
-            self.run.plan.signing.rollback_version,
-        );
+        let expect = attack.expect.for_image(&record.key_name, &self.run.plan.signing);
         let expected: &[Pattern] = if expect.must_boot() { &expect.boots } else { &expect.refusal };
         let mut result = AttackResult {
             attack: attack.name.clone(),
@@ -344,7 +340,7 @@ mod tests {
 
     #[test]
     fn the_control_has_to_reach_user_space() {
-        let goals = goals(&control().expect.for_image("dev", "sha256,rsa3072", None));
+        let goals = goals(&control().expect.for_image("dev", &crate::attack::definition::plain_signing()));
         assert_eq!(goals.len(), 3);
         assert_eq!(goals[0][0].text(), "sha256,rsa3072:dev+ OK");
         assert!(goals[2].iter().any(|p| p.matches("systemd[1]: x")));

@@ -126,8 +126,13 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     }
     opcua_layer(product, &mut wanted, trouble);
     forward_layer(product, &mut wanted, trouble);
-    let algorithm = product.signing.as_ref().and_then(|signing| signing.algorithm.as_ref());
-    let ecdsa = algorithm.filter(|algorithm| algorithm.as_str().contains(",ecdsa"));
+    let others = product.signing.iter().flat_map(|signing| &signing.also_trusts);
+    let mut algorithms = product
+        .signing
+        .iter()
+        .filter_map(|signing| signing.algorithm.as_ref())
+        .chain(others.filter_map(|trusted| trusted.algorithm.as_ref()));
+    let ecdsa = algorithms.find(|algorithm| algorithm.as_str().contains(",ecdsa"));
     wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
     rollback_layer(product, &mut wanted, trouble);
     for (name, _) in product.layers.iter() {

@@ -1,0 +1,60 @@
+//! Keys that U-Boot trusts beside the product's own, while a key is being replaced.
+
+use std::collections::BTreeSet;
+
+use diag::{Diagnostic, Outcome};
+
+use super::NamedBoard;
+use crate::library::Library;
+use crate::plan::{SigningPlan, TrustedKeyPlan};
+use crate::product::Product;
+
+/// First line of a public key (RFC 7468, section 13).
+const PEM: &str = "-----BEGIN PUBLIC KEY-----";
+
+/// The keys with their public halves, which lie in the product's folder.
+pub fn keys(
+    library: &Library,
+    product: &Product,
+    board: &NamedBoard,
+    signing: &SigningPlan,
+    trouble: &mut Vec<Diagnostic>,
+) -> Outcome<Vec<TrustedKeyPlan>> {
+    let mut out = Vec::new();
+    let mut names = BTreeSet::from([signing.key.as_str()]);
+    for trusted in product.signing.iter().flat_map(|signing| &signing.also_trusts) {
+        let name = trusted.key.as_str();
+        if !names.insert(name) {
+            let message = format!("the key `{name}` is trusted twice");
+            let hint = "the product's own key, `signing.key`, is always trusted";
+            trouble
+                .push(Diagnostic::error("duplicate-name", message).at(trusted.key.at.location()).hint(hint));
+        }
+        let algorithm = trusted.algorithm.as_ref().map_or(signing.algorithm.as_str(), |a| a.as_str());
+        if let Some(asked) = &trusted.algorithm
+            && board.model.algorithms.iter().all(|known| known.as_str() != algorithm)
+        {
+            let message =
+                format!("the U-Boot of the board `{}` cannot verify the algorithm `{algorithm}`", board.name);
+            let known: Vec<&str> = board.model.algorithms.iter().map(|a| a.as_str()).collect();
+            let hint = format!("it verifies `{}`", known.join("`, `"));
+            trouble.push(Diagnostic::error("unknown-algorithm", message).at(asked.at.location()).hint(hint));
+        }
+        let path = trusted.public.as_str();
+        let content = library.product_file(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        match content {
+            Some(public) if public.trim_start().starts_with(PEM) => {
+                out.push(TrustedKeyPlan { key: name.to_owned(), algorithm: algorithm.to_owned(), public });
+            }
+            found => {
+                let found = if found.is_some() { "another file" } else { "no such file" };
+                let message = format!("expected a public key (PEM) at `{path}`, found {found}");
+                let hint = format!("openssl pkey -in {name}.pem -pubout -out {path}");
+                trouble.push(
+                    Diagnostic::error("no-public-key", message).at(trusted.public.at.location()).hint(hint),
+                );
+            }
+        }
+    }
+    Ok(out)
+}
