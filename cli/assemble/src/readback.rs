@@ -64,14 +64,31 @@ fn check(plan: &Plan, record: &ImageRecord, folder: &Path, key: &PublicKey) -> R
     }
     verified_root(&disk, &cmdline, record)?;
 
-    let mut magic = [0; 2];
-    // s_magic of the superblock (fs/ext4/ext4.h).
     let data = disk.named("data").map_err(|e| e.to_string())?;
-    data.read_at(1024 + 0x38, &mut magic).map_err(|e| e.to_string())?;
-    if magic != [0x53, 0xef] {
-        return Err("the partition `data` holds no ext4 file system".to_owned());
-    }
+    data_as_planned(&data, plan)?;
     files_unchanged(record, folder)
+}
+
+/// A plain data partition holds a file system; one that the device will seal holds nothing.
+fn data_as_planned(data: &Source, plan: &Plan) -> Result<(), String> {
+    if plan.storage.sealed.is_none() {
+        let mut magic = [0; 2];
+        // s_magic of the superblock (fs/ext4/ext4.h).
+        data.read_at(1024 + 0x38, &mut magic).map_err(|e| e.to_string())?;
+        if magic != [0x53, 0xef] {
+            return Err("the partition `data` holds no ext4 file system".to_owned());
+        }
+        return Ok(());
+    }
+    let mut piece = vec![0; 1 << 20];
+    for at in (0..data.len()).step_by(piece.len()) {
+        let bytes = usize::try_from(data.len() - at).unwrap_or(usize::MAX).min(piece.len());
+        data.read_at(at, &mut piece[..bytes]).map_err(|e| e.to_string())?;
+        if piece[..bytes].iter().any(|byte| *byte != 0) {
+            return Err("the partition `data`, which the device is to seal, is not empty".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn same_partitions(disk: &Disk, record: &ImageRecord) -> Result<(), String> {

@@ -158,6 +158,7 @@ pub fn plan() -> Plan {
             data_bytes: 16 << 20,
             proof_bytes: 0,
             zstd_level: 3,
+            sealed: None,
         },
         checks: Default::default(),
         waivers: Default::default(),

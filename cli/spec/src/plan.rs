@@ -491,6 +491,25 @@ pub struct StoragePlan {
     pub proof_bytes: u64,
     /// zstd level of the squashfs.
     pub zstd_level: u32,
+    /// How the data partition is sealed; none: it is plain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealedPlan>,
+}
+
+/// Size of the memory in which U-Boot leaves the log of its measurements.
+pub const EVENT_LOG_BYTES: u64 = 64 << 10;
+
+/// A data partition whose key the TPM gives only for the measurements that it was sealed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPlan {
+    /// Public RSA key to which a device encrypts its recovery key, PEM.
+    pub recovery: String,
+    /// Physical address of the log of measurements.
+    pub event_log: u64,
+    /// `compatible` of the TPM's node in the device tree.
+    pub tpm_compatible: String,
+    /// What it does not protect against.
+    pub limits: String,
 }
 
 // serde wants a reference.

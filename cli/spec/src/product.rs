@@ -281,6 +281,16 @@ model! {
         data: Option<Size> = None,
         /// zstd level of the root file system, 1 to 22; default 6: a release may take the time for 19.
         zstd_level: Option<Spanned<Integer>> = None,
+        /// The data partition is encrypted, its key sealed to what U-Boot measures; left out: it is plain.
+        sealed: Option<Sealed> = None,
+    }
+}
+
+model! {
+    /// A data partition whose key the TPM gives only to the kernel, FDT and configuration that made it.
+    pub struct Sealed {
+        /// File in the product's folder with the public RSA key to which each device encrypts its recovery key (PEM).
+        recovery: Spanned<LocalPath>,
     }
 }
 

@@ -22,6 +22,7 @@ mod opcua;
 mod outside;
 mod references;
 mod rollback;
+mod sealed;
 mod services;
 mod surface;
 mod trust;
@@ -105,7 +106,9 @@ pub fn resolve(
         }
         Err(mut failure) => trouble.append(&mut failure.diagnostics),
     }
-    let storage = storage(&product, &board, &mut trouble);
+    let mut storage = storage(&product, &board, &mut trouble);
+    let backend = choice.backend.unwrap_or(product.backend);
+    storage.sealed = sealed::plan(library, &product, &board, backend, &mut trouble)?;
     let resolver = Resolver {
         library,
         product: &product,
@@ -113,7 +116,7 @@ pub fn resolve(
         renderer: Renderer::new(serde_json::Value::Object(serde_json::Map::new())),
         accounts: Accounts::of(&product, &mut trouble),
         asked: Everything::new(),
-        backend: choice.backend.unwrap_or(product.backend),
+        backend,
         architecture: board.model.kernel_arch,
         choice,
         renamed_uboot: BTreeMap::new(),
@@ -267,6 +270,7 @@ fn storage(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
         data_bytes: asked.and_then(|s| s.data).map_or(DEFAULT_DATA_BYTES, |size| size.0),
         proof_bytes: rollback::proof_bytes(product),
         zstd_level: level.and_then(|l| u32::try_from(l.0).ok()).unwrap_or(DEFAULT_ZSTD_LEVEL),
+        sealed: None,
     }
 }
 

@@ -29,6 +29,8 @@ const ANY_KEY: &str = "Failed to verify 'any' of the required signature(s)";
 pub enum Need {
     /// A rollback version.
     Rollback,
+    /// A sealed data partition.
+    Sealed,
 }
 
 impl Need {
@@ -37,6 +39,7 @@ impl Need {
     pub fn is_met(self, plan: &Plan) -> bool {
         match self {
             Self::Rollback => plan.signing.rollback_version.is_some(),
+            Self::Sealed => plan.storage.sealed.is_some(),
         }
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use diag::{Diagnostic, Outcome};
 
 use super::NamedBoard;
+use crate::decode::Spanned;
 use crate::library::Library;
 use crate::plan::{SigningPlan, TrustedKeyPlan};
 use crate::product::Product;
+use crate::types::LocalPath;
 
 /// First line of a public key (RFC 7468, section 13).
 const PEM: &str = "-----BEGIN PUBLIC KEY-----";
@@ -40,21 +42,28 @@ pub fn keys(
             let hint = format!("it verifies `{}`", known.join("`, `"));
             trouble.push(Diagnostic::error("unknown-algorithm", message).at(asked.at.location()).hint(hint));
         }
-        let path = trusted.public.as_str();
-        let content = library.product_file(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        match content {
-            Some(public) if public.trim_start().starts_with(PEM) => {
-                out.push(TrustedKeyPlan { key: name.to_owned(), algorithm: algorithm.to_owned(), public });
-            }
-            found => {
-                let found = if found.is_some() { "another file" } else { "no such file" };
-                let message = format!("expected a public key (PEM) at `{path}`, found {found}");
-                let hint = format!("openssl pkey -in {name}.pem -pubout -out {path}");
-                trouble.push(
-                    Diagnostic::error("no-public-key", message).at(trusted.public.at.location()).hint(hint),
-                );
-            }
+        if let Some(public) = public_key(library, &trusted.public, trouble)? {
+            out.push(TrustedKeyPlan { key: name.to_owned(), algorithm: algorithm.to_owned(), public });
         }
     }
     Ok(out)
+}
+
+/// A public key in the product's folder, PEM.
+pub fn public_key(
+    library: &Library,
+    file: &Spanned<LocalPath>,
+    trouble: &mut Vec<Diagnostic>,
+) -> Outcome<Option<String>> {
+    let path = file.as_str();
+    let content = library.product_file(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let found = match content {
+        Some(public) if public.trim_start().starts_with(PEM) => return Ok(Some(public)),
+        Some(_) => "another file",
+        None => "no such file",
+    };
+    let message = format!("expected a public key (PEM) at `{path}`, found {found}");
+    let hint = format!("openssl pkey -in PRIVATE.pem -pubout -out {path}");
+    trouble.push(Diagnostic::error("no-public-key", message).at(file.at.location()).hint(hint));
+    Ok(None)
 }
