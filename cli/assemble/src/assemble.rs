@@ -15,7 +15,7 @@ use crate::cache::{file_name, remember, up_to_date};
 use crate::disk::{Contents, refuse_too_large};
 use crate::keys::SigningKey;
 use crate::verity::{self, VerityTree, hex};
-use crate::{boot_chain, command_line, data_partition, disk, guid, place, readback};
+use crate::{boot_chain, command_line, data_partition, disk, event_log, guid, place, readback};
 
 /// Makes the image of a plan from its artefacts, in `folder` (the board's output folder, which holds the
 /// artefacts' paths): `image/` and `image.json`.
@@ -133,22 +133,23 @@ impl Work<'_> {
 
     fn boot_chain(&self, cmdline: &str, key: &SigningKey) -> Outcome<()> {
         let (plan, boot) = (self.plan, &self.plan.board.boot);
-        let device_tree = self.read(Role::DeviceTree)?;
+        let board = self.read(Role::DeviceTree)?;
+        let device_tree = event_log::board_tree(plan, &board)?;
         let fdt = boot_chain::kernel_fdt(&device_tree, cmdline)?;
         let fit = boot_chain::signed_fit(plan, &self.read(Role::Kernel)?, &fdt, key)?;
-        let board = &plan.board.name;
+        let name = &plan.board.name;
         refuse_too_large(
             "what U-Boot reads of a FIT slot",
             boot.fit_bytes,
             plan.storage.fit_bytes,
-            &format!("change `storage.fit` or `boot.fit_bytes` in the board `{board}`"),
+            &format!("change `storage.fit` or `boot.fit_bytes` in the board `{name}`"),
         )?;
         refuse_too_large(
             "the signed FIT",
             fit.len() as u64,
             boot.fit_bytes,
             &format!(
-                "change `boot.fit_bytes` and `storage.fit` in the board `{board}`, or make the kernel smaller"
+                "change `boot.fit_bytes` and `storage.fit` in the board `{name}`, or make the kernel smaller"
             ),
         )?;
         self.write(Role::Fit, &fit)?;
@@ -159,7 +160,7 @@ impl Work<'_> {
                 "U-Boot with its control FDT",
                 uboot.len() as u64,
                 boot.flash_bytes,
-                &format!("change `boot.flash_bytes` in the board `{board}`, or make U-Boot smaller"),
+                &format!("change `boot.flash_bytes` in the board `{name}`, or make U-Boot smaller"),
             )?;
         }
         self.write(Role::Uboot, &uboot)

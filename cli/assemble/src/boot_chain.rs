@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use diag::{ExitStatus, Failure, Outcome};
 use fit::FitError;
 use fit::build::{Configuration, FitSpec, Image};
+use fit::control_fdt::RequiredMode;
 use fit::fdt::Tree;
 use fit::key::{Algorithm, Padding};
 use fit::sign::SignOptions;
-use spec::plan::Plan;
+use spec::known_keys::KnownKeys;
+use spec::plan::{Plan, TrustedKeyPlan};
 
 use crate::keys::{PublicKey, SigningKey};
 
@@ -120,9 +122,53 @@ pub fn uboot(plan: &Plan, nodtb: &[u8], board: &[u8], key: &PublicKey) -> Outcom
         }
     }
     let clean = tree.write().map_err(|e| wrong_tree(&e))?;
-    let control = fit::control_fdt::insert_key(&clean, &plan.signing.key, algorithm(plan)?, &key.key)
+    let mut control = fit::control_fdt::insert_key(&clean, &plan.signing.key, algorithm(plan)?, &key.key)
         .map_err(|e| wrong_signing(&e))?;
+    let others = trusted(plan)?;
+    for other in &others {
+        control = fit::control_fdt::insert_key(&control, &other.name, other.algorithm, &other.key)
+            .map_err(|e| wrong_signing(&e))?;
+    }
+    if !others.is_empty() {
+        control = fit::control_fdt::set_required_mode(&control, RequiredMode::Any)
+            .map_err(|e| wrong_signing(&e))?;
+    }
     Ok([nodtb, &control].concat())
+}
+
+/// A key that U-Boot trusts beside the product's own.
+pub struct Trusted {
+    /// Its name.
+    pub name: String,
+    /// Algorithm of its signatures.
+    pub algorithm: Algorithm,
+    /// Its public half.
+    pub key: fit::key::PublicKey,
+    /// SHA-256 of that, as a key store has it.
+    pub fingerprint: String,
+}
+
+/// The keys that the plan trusts beside the product's own.
+///
+/// # Errors
+/// When one is no key, or is published and this is a release.
+pub fn trusted(plan: &Plan) -> Outcome<Vec<Trusted>> {
+    let one = |trusted: &TrustedKeyPlan| {
+        let key = fit::key::PublicKey::from_pem(&trusted.public).map_err(|e| wrong_signing(&e))?;
+        let fingerprint = key.fingerprint().map_err(|e| wrong_signing(&e))?;
+        let own = plan.signing.known_keys.get(&fingerprint).map(String::as_str);
+        if plan.signing.release
+            && let Some(source) = own.or_else(|| KnownKeys::built_in().source(&fingerprint))
+        {
+            let message =
+                format!("the key `{}`, which U-Boot would trust, is published: {source}", trusted.key);
+            return Err(Failure::error(ExitStatus::Keys, "published-key", message)
+                .hint("take it out of `signing.also_trusts`"));
+        }
+        let algorithm = Algorithm::parse(&trusted.algorithm).map_err(|e| wrong_signing(&e))?;
+        Ok(Trusted { name: trusted.key.clone(), algorithm, key, fingerprint })
+    };
+    plan.signing.also_trusts.iter().map(one).collect()
 }
 
 fn algorithm(plan: &Plan) -> Outcome<Algorithm> {
@@ -222,6 +268,37 @@ mod tests {
         };
         assert!(verifies(7));
         assert!(!verifies(8));
+    }
+
+    #[test]
+    fn while_a_key_is_replaced_either_is_enough() {
+        let (own, next) = (signing_key(0, "gw-dev"), signing_key(1, "next"));
+        let mut plan = plan();
+        let trusted = TrustedKeyPlan {
+            key: "next".into(),
+            algorithm: plan.signing.algorithm.clone(),
+            public: next.key.to_pem().unwrap(),
+        };
+        plan.signing.also_trusts = vec![trusted];
+        let binary = uboot(&plan, &[7; 64], &tree(|_| ()), &own.public()).unwrap();
+        let control = fit::control_fdt::find_control(&binary).unwrap();
+        let keys = fit::control_fdt::keys(control).unwrap();
+        let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+        assert_eq!(names, ["gw-dev", "next"]);
+        assert!(keys.iter().all(|key| key.required.as_deref() == Some("conf")));
+        assert_eq!(fit::control_fdt::required_mode(control).unwrap(), "any");
+        // Images of either key verify, one of a third does not.
+        for (key, good) in [(&own, true), (&next, true), (&signing_key(1, "third"), false)] {
+            let mut signed = plan.clone();
+            signed.signing.key = key.record.name.clone();
+            let fit = signed_fit(&signed, b"kernel", &tree(|_| ()), key).unwrap();
+            let report = fit::verify::verify_with_control(&fit, control).unwrap();
+            assert_eq!(report.ok, good, "{}: {:?}", key.record.name, report.configurations);
+        }
+        plan.signing.known_keys.insert(next.record.fingerprint.clone(), "a sample".into());
+        plan.signing.release = true;
+        let text = uboot(&plan, &[7; 64], &tree(|_| ()), &own.public()).unwrap_err().to_string();
+        assert!(text.contains("the key `next`, which U-Boot would trust, is published: a sample"), "{text}");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::guid::guid;
 
 /// Smaller than this, ext4 with a journal leaves nothing to use.
 const SMALLEST: u64 = 16 << 20;
+/// A recovery key is for the life of the device (NIST SP 800-57 part 1, revision 5, table 2: 128 bits of strength).
+const SMALLEST_RECOVERY_KEY: usize = 3072;
 /// Only what is written here, whatever the host's `/etc/mke2fs.conf` has. A type without any entry would count
 /// as not defined.
 const CONFIGURATION: &str = "\
@@ -53,6 +55,12 @@ pub fn make(plan: &Plan, path: &Path, log: &Path) -> Outcome<()> {
         )
         .hint("change `storage.data` in the product, such as `64MiB`"));
     }
+    if let Some(sealed) = &plan.storage.sealed {
+        recovery_key(&sealed.recovery)?;
+        // The device encrypts it at its first start: until then it is all zero.
+        let file = File::create(path).map_err(|e| Failure::io("write", path, &e))?;
+        return file.set_len(bytes).map_err(|e| Failure::io("write", path, &e));
+    }
     let configuration = path.with_extension("mke2fs.conf");
     fs::write(&configuration, CONFIGURATION).map_err(|e| Failure::io("write", &configuration, &e))?;
     let file = File::create(path).map_err(|e| Failure::io("write", path, &e))?;
@@ -73,6 +81,21 @@ pub fn make(plan: &Plan, path: &Path, log: &Path) -> Outcome<()> {
         .log(log)
         .run()?;
     fs::remove_file(&configuration).map_err(|e| Failure::io("remove", &configuration, &e))
+}
+
+/// A device encrypts its recovery key by RSAES-OAEP (RFC 8017), which takes an RSA key.
+fn recovery_key(pem: &str) -> Outcome<()> {
+    let found = match fit::key::PublicKey::from_pem(pem) {
+        Ok(key @ fit::key::PublicKey::Rsa(_)) if key.bits() >= SMALLEST_RECOVERY_KEY => return Ok(()),
+        Ok(key) => format!("one of {} bits, or of another kind", key.bits()),
+        Err(e) => e.to_string(),
+    };
+    Err(Failure::error(
+        ExitStatus::Keys,
+        "recovery-key",
+        format!("expected an RSA key of at least {SMALLEST_RECOVERY_KEY} bits at `storage.sealed.recovery`, found {found}"),
+    )
+    .hint("openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out recovery.pem, and its public half beside the product"))
 }
 
 #[cfg(test)]
@@ -102,6 +125,37 @@ mod tests {
         assert_eq!(bytes[1024 + 0x38..1024 + 0x3a], [0x53, 0xef]);
         assert_eq!(&bytes[1024 + 0x78..1024 + 0x7d], b"data\0");
         assert_eq!(fs::read_dir(a.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_sealed_partition_is_shipped_empty_and_wants_a_recovery_key_of_rsa() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log) = (folder.path().join("d"), folder.path().join("log"));
+        let mut plan = plan();
+        let mut make_with = |pem: String| {
+            plan.storage.sealed = Some(spec::plan::SealedPlan {
+                recovery: pem,
+                event_log: 0,
+                tpm_compatible: String::new(),
+                limits: String::new(),
+            });
+            make(&plan, &path, &log)
+        };
+        let point = include_str!("../../evidence/testdata/next.pub.pem");
+        for (pem, found) in [("no key", "found expected a PEM public key"), (point, "found one of 256 bits")]
+        {
+            let failure = make_with(pem.to_owned()).unwrap_err();
+            assert_eq!(
+                (failure.diagnostics[0].code.as_str(), failure.status),
+                ("recovery-key", ExitStatus::Keys)
+            );
+            assert!(failure.to_string().contains(found), "{failure}");
+        }
+        let recovery = include_str!("../testdata/recovery.pub.pem");
+        make_with(recovery.to_owned()).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 16 << 20);
+        assert!(bytes.iter().all(|byte| *byte == 0));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod cache;
 mod cmdline;
 mod data_partition;
 mod disk;
+mod event_log;
 mod guid;
 pub mod keys;
 mod place;

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
+use fit::control_fdt::KeyNode;
 use fit::fdt::Tree;
 use image::Source;
 use image::disk::Disk;
@@ -15,7 +16,7 @@ use image::verity::{Params, Verdict, verify};
 use record::{ImageRecord, Role, sha256_hex};
 use spec::plan::Plan;
 
-use crate::boot_chain::{CONFIGURATION, ROLLBACK_VERSION};
+use crate::boot_chain::{CONFIGURATION, ROLLBACK_VERSION, Trusted, trusted};
 use crate::keys::PublicKey;
 use crate::verity::hex;
 
@@ -63,14 +64,31 @@ fn check(plan: &Plan, record: &ImageRecord, folder: &Path, key: &PublicKey) -> R
     }
     verified_root(&disk, &cmdline, record)?;
 
-    let mut magic = [0; 2];
-    // s_magic of the superblock (fs/ext4/ext4.h).
     let data = disk.named("data").map_err(|e| e.to_string())?;
-    data.read_at(1024 + 0x38, &mut magic).map_err(|e| e.to_string())?;
-    if magic != [0x53, 0xef] {
-        return Err("the partition `data` holds no ext4 file system".to_owned());
-    }
+    data_as_planned(&data, plan)?;
     files_unchanged(record, folder)
+}
+
+/// A plain data partition holds a file system; one that the device will seal holds nothing.
+fn data_as_planned(data: &Source, plan: &Plan) -> Result<(), String> {
+    if plan.storage.sealed.is_none() {
+        let mut magic = [0; 2];
+        // s_magic of the superblock (fs/ext4/ext4.h).
+        data.read_at(1024 + 0x38, &mut magic).map_err(|e| e.to_string())?;
+        if magic != [0x53, 0xef] {
+            return Err("the partition `data` holds no ext4 file system".to_owned());
+        }
+        return Ok(());
+    }
+    let mut piece = vec![0; 1 << 20];
+    for at in (0..data.len()).step_by(piece.len()) {
+        let bytes = usize::try_from(data.len() - at).unwrap_or(usize::MAX).min(piece.len());
+        data.read_at(at, &mut piece[..bytes]).map_err(|e| e.to_string())?;
+        if piece[..bytes].iter().any(|byte| *byte != 0) {
+            return Err("the partition `data`, which the device is to seal, is not empty".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn same_partitions(disk: &Disk, record: &ImageRecord) -> Result<(), String> {
@@ -91,9 +109,11 @@ fn same_partitions(disk: &Disk, record: &ImageRecord) -> Result<(), String> {
 fn trusted_control<'a>(uboot: &'a [u8], plan: &Plan, key: &PublicKey) -> Result<&'a [u8], String> {
     let control = fit::control_fdt::find_control(uboot).map_err(|e| e.to_string())?;
     let keys = fit::control_fdt::keys(control).map_err(|e| e.to_string())?;
-    let [one] = &keys[..] else {
-        return Err(format!("the control FDT has {} keys, expected one", keys.len()));
+    let others = trusted(plan).map_err(|failure| failure.to_string())?;
+    let [one, rest @ ..] = &keys[..] else {
+        return Err("the control FDT has no key".to_owned());
     };
+    same_others(rest, &others)?;
     let fingerprint = one.key.fingerprint().map_err(|e| e.to_string())?;
     if fingerprint != key.record.fingerprint {
         return Err(format!(
@@ -110,11 +130,33 @@ fn trusted_control<'a>(uboot: &'a [u8], plan: &Plan, key: &PublicKey) -> Result<
             one.name, one.algo, one.required, plan.signing.key, plan.signing.algorithm
         ));
     }
+    let wanted = if others.is_empty() { "all" } else { "any" };
     match fit::control_fdt::required_mode(control) {
-        Ok(mode) if mode == "all" => Ok(control),
-        Ok(mode) => Err(format!("the control FDT has the required mode `{mode}`, expected `all`")),
+        Ok(mode) if mode == wanted => Ok(control),
+        Ok(mode) => Err(format!("the control FDT has the required mode `{mode}`, expected `{wanted}`")),
         Err(e) => Err(e.to_string()),
     }
+}
+
+/// Whether the keys beside the product's own are exactly those that the plan trusts, too.
+fn same_others(found: &[KeyNode], planned: &[Trusted]) -> Result<(), String> {
+    if found.len() != planned.len() {
+        return Err(format!("the control FDT has {} keys, expected {}", found.len() + 1, planned.len() + 1));
+    }
+    for (key, planned) in found.iter().zip(planned) {
+        let fingerprint = key.key.fingerprint().map_err(|e| e.to_string())?;
+        if key.name != planned.name
+            || key.algo != planned.algorithm.name()
+            || key.required.as_deref() != Some("conf")
+            || fingerprint != planned.fingerprint
+        {
+            return Err(format!(
+                "the control FDT trusts the key `{}` ({fingerprint}), expected `{}` ({})",
+                key.name, planned.name, planned.fingerprint
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The command line of the FIT's only configuration, after its signature verified.

@@ -149,6 +149,7 @@ pub fn plan() -> Plan {
             key: "gw-dev".into(),
             release: false,
             rollback_version: None,
+            also_trusts: Vec::new(),
             known_keys: std::collections::BTreeMap::new(),
         },
         storage: StoragePlan {
@@ -157,6 +158,7 @@ pub fn plan() -> Plan {
             data_bytes: 16 << 20,
             proof_bytes: 0,
             zstd_level: 3,
+            sealed: None,
         },
         checks: Default::default(),
         waivers: Default::default(),

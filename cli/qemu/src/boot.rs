@@ -8,7 +8,7 @@ use record::{Artefact, BootRecord, ConsoleLine, ImageRecord, Milestone, Role};
 use spec::plan::Plan;
 
 use crate::console::Seen;
-use crate::files::{scratch_in, write_flash};
+use crate::files::{clone_sparse, scratch_in, write_flash};
 use crate::machine::{Machine, MachineSpec};
 use crate::pattern::Pattern;
 use crate::selfcheck::{self, Report};
@@ -61,6 +61,39 @@ pub(crate) fn file(record: &ImageRecord, role: Role) -> Outcome<&Artefact> {
 pub fn boot(plan: &Plan, record: &ImageRecord, folder: &Path, limit: Duration) -> Outcome<BootRecord> {
     let mut start = Machine::start;
     boot_with(plan, record, folder, limit, &mut |_| {}, &mut start, &mut |_| Ok(()))
+}
+
+/// Boots the image's boot loader on a device that lasts from one start to the next: the folder `device` holds its
+/// `disk.img` (at the first start a copy of the image's) and the memory of its TPM, and gets the logs.
+///
+/// # Errors
+/// As [`boot`], and when the folder cannot be written.
+pub fn boot_device(
+    plan: &Plan,
+    record: &ImageRecord,
+    folder: &Path,
+    device: &Path,
+    limit: Duration,
+) -> Outcome<BootRecord> {
+    let device = absolute(device)?;
+    let (disk, tpm) = (device.join("disk.img"), device.join("tpm"));
+    std::fs::create_dir_all(&tpm).map_err(|e| Failure::io("make", &tpm, &e))?;
+    if !disk.exists() {
+        // Under its own name only when it is whole.
+        let part = device.join("disk.part");
+        clone_sparse(&folder.join(&file(record, Role::Disk)?.path), &part)?;
+        std::fs::rename(&part, &disk).map_err(|e| Failure::io("write", &disk, &e))?;
+    }
+    let mut change = |spec: &mut MachineSpec<'_>| {
+        spec.disk.clone_from(&disk);
+        spec.snapshot = false;
+        spec.tpm_state = Some(tpm.clone());
+        spec.logs.clone_from(&device);
+    };
+    let mut start = Machine::start;
+    let mut boot = boot_with(plan, record, folder, limit, &mut change, &mut start, &mut |_| Ok(()))?;
+    boot.console_log = device.join("console.log").to_string_lossy().into_owned();
+    Ok(boot)
 }
 
 /// [`boot`] with a changed machine, a start of its own, and something to do when the device is ready.

@@ -47,6 +47,8 @@ model! {
         rom_places: Vec<Spanned<RomPlace>> = Vec::new(),
         /// Where the counter is that keeps older images from starting; left out: nowhere.
         rollback: Option<Rollback> = None,
+        /// Its TPM, into which U-Boot measures what it starts; left out: it has none.
+        measured_boot: Option<MeasuredBoot> = None,
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
@@ -111,6 +113,18 @@ model! {
     pub struct Rollback {
         /// Where it is.
         store: CounterStore,
+        /// What it does not protect against, in words for the report.
+        limits: Text,
+    }
+}
+
+model! {
+    /// How a board measures what it starts.
+    pub struct MeasuredBoot {
+        /// Physical address of 64 KiB of memory, in hexadecimal, in which U-Boot leaves the log of its measurements for Linux.
+        event_log: Size,
+        /// `compatible` of the TPM's node in the device tree.
+        compatible: Text,
         /// What it does not protect against, in words for the report.
         limits: Text,
     }

@@ -11,8 +11,8 @@ use crate::buildroot::BuildrootAsk;
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::types::{
     AbsPath, Address, Algorithm, Banner, BuildrootRelease, Count, FileUrl, Flag, HostName, Integer,
-    InterfaceName, KeyName, Mirror, Name, PackageName, ParameterName, Reason, SecurityLevel, Series, Sha256,
-    Size, SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
+    InterfaceName, KeyName, LocalPath, Mirror, Name, PackageName, ParameterName, Reason, SecurityLevel,
+    Series, Sha256, Size, SshPublicKey, Text, UserName, Version, WaiverTarget, Word,
 };
 use crate::yocto::Yocto;
 
@@ -206,6 +206,20 @@ model! {
         /// Rollback version, 1 to 255: raised when older images must not start any more. Left out: they do. It needs a
         /// board with a counter.
         rollback_version: Option<Spanned<Integer>> = None,
+        /// Keys that U-Boot trusts beside the product's own, while a key is being replaced: one signature is enough.
+        also_trusts: Vec<TrustedKey> = Vec::new(),
+    }
+}
+
+model! {
+    /// A key that U-Boot trusts beside the product's own.
+    pub struct TrustedKey {
+        /// Its name: the `key-name-hint` of what it signs.
+        key: Spanned<KeyName>,
+        /// Algorithm of its signatures; default: the product's.
+        algorithm: Option<Spanned<Algorithm>> = None,
+        /// File in the product's folder with its public half, as `fastness keys show` and OpenSSL write it (PEM).
+        public: Spanned<LocalPath>,
     }
 }
 
@@ -270,6 +284,16 @@ model! {
         data: Option<Size> = None,
         /// zstd level of the root file system, 1 to 22; default 6: a release may take the time for 19.
         zstd_level: Option<Spanned<Integer>> = None,
+        /// The data partition is encrypted, its key sealed to what U-Boot measures; left out: it is plain.
+        sealed: Option<Sealed> = None,
+    }
+}
+
+model! {
+    /// A data partition whose key the TPM gives only to the kernel, FDT and configuration that made it.
+    pub struct Sealed {
+        /// File in the product's folder with the public RSA key to which each device encrypts its recovery key (PEM).
+        recovery: Spanned<LocalPath>,
     }
 }
 

@@ -23,8 +23,10 @@ mod opcua;
 mod outside;
 mod references;
 mod rollback;
+mod sealed;
 mod services;
 mod surface;
+mod trust;
 mod tunnels;
 mod waivers;
 mod yocto;
@@ -98,13 +100,16 @@ pub fn resolve(
     // Without a board nothing can be rendered; what was found so far is said.
     let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };
     let mut signing = signing(&product, &board, &mut trouble);
+    signing.also_trusts = trust::keys(library, &product, &board, &signing, &mut trouble)?;
     match KnownKeys::of_product(library) {
         Ok(own) => {
             signing.known_keys = own.sources().map(|(key, at)| (key.to_owned(), at.to_owned())).collect()
         }
         Err(mut failure) => trouble.append(&mut failure.diagnostics),
     }
-    let storage = storage(&product, &board, &mut trouble);
+    let mut storage = storage(&product, &board, &mut trouble);
+    let backend = choice.backend.unwrap_or(product.backend);
+    storage.sealed = sealed::plan(library, &product, &board, backend, &mut trouble)?;
     let resolver = Resolver {
         library,
         product: &product,
@@ -112,7 +117,7 @@ pub fn resolve(
         renderer: Renderer::new(serde_json::Value::Object(serde_json::Map::new())),
         accounts: Accounts::of(&product, &mut trouble),
         asked: Everything::new(),
-        backend: choice.backend.unwrap_or(product.backend),
+        backend,
         architecture: board.model.kernel_arch,
         choice,
         renamed_uboot: BTreeMap::new(),
@@ -243,6 +248,7 @@ fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
             .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
         release: asked.is_some_and(|s| s.release.0),
         rollback_version: rollback::version(product, board, trouble),
+        also_trusts: Vec::new(),
         known_keys: BTreeMap::new(),
     }
 }
@@ -260,6 +266,7 @@ fn storage(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>)
         data_bytes: asked.and_then(|s| s.data).map_or(DEFAULT_DATA_BYTES, |size| size.0),
         proof_bytes: rollback::proof_bytes(product),
         zstd_level: level.and_then(|l| u32::try_from(l.0).ok()).unwrap_or(DEFAULT_ZSTD_LEVEL),
+        sealed: None,
     }
 }
 

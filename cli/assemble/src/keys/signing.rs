@@ -131,6 +131,7 @@ mod tests {
             key: "gw-dev".into(),
             release: false,
             rollback_version: None,
+            also_trusts: Vec::new(),
             known_keys: std::collections::BTreeMap::new(),
         }
     }

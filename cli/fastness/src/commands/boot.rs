@@ -16,6 +16,7 @@ const EXAMPLE: &str = "\
 Examples:
   fastness boot                          the image of product.yaml
   fastness boot out/qemu-aarch64
+  fastness boot --device dev             the same device again: what it wrote is still there
   fastness boot --network                also probe every port of every interface, tunnels and firewall
   fastness boot --events                 provoke the security events and look for them at a collector
   fastness boot --events --login maintenance=id_ed25519";
@@ -33,6 +34,9 @@ pub struct Arguments {
     /// Output folder, when PATH is a product file; otherwise `out` beside it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// A device that lasts: disk and TPM in this folder stay as this start leaves them; made at the first
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["network", "events"])]
+    device: Option<PathBuf>,
     /// Probe all ports of every interface, prove the tunnels, and put the firewall under stress
     #[arg(long)]
     network: bool,
@@ -88,7 +92,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
         return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
     }
-    let boot = stages::boot(&built, &steps)?;
+    let boot = match &arguments.device {
+        Some(device) => stages::boot_device(&built, device, &steps)?,
+        None => stages::boot(&built, &steps)?,
+    };
     drop(steps);
     output.result(&boot, |_| text(&boot));
     Ok(if boot.passed { ExitStatus::Success } else { ExitStatus::Proof })

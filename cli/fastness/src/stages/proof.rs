@@ -66,6 +66,18 @@ pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
     })
 }
 
+/// Boots the image's boot loader on the device in a folder, which keeps what it writes; no proof of the image.
+///
+/// # Errors
+/// As [`boot`], and when the folder cannot be written.
+pub fn boot_device(built: &Built, device: &Path, steps: &Steps) -> Outcome<BootRecord> {
+    let log = device.join("console.log");
+    steps.step("boot", Some(&log), || {
+        let boot = qemu::boot_device(&built.plan, &built.image, &built.folder, device, BOOT_LIMIT)?;
+        Ok((boot, false))
+    })
+}
+
 /// Boots the untouched image with probes on every wire; writes `boot.json` and `traffic.json`.
 ///
 /// # Errors

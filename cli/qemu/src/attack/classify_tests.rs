@@ -22,7 +22,7 @@ fn judge(attack: &str, seen: &Observation) -> (AttackOutcome, String, Vec<Consol
 fn judgement(attack: &str, seen: &Observation) -> Judgement {
     let attacks = select(library(None).unwrap(), &[attack.to_owned()]).unwrap();
     let attack = attacks.into_iter().find(|a| a.name == attack).unwrap();
-    classify(&attack, &attack.expect.for_image("dev", "sha256,rsa3072", None), seen)
+    classify(&attack, &attack.expect.for_image("dev", &crate::attack::definition::plain_signing()), seen)
 }
 
 const OTHER_KEY: &str = include_str!("../../fixtures/other-key.log");

@@ -6,7 +6,7 @@ use diag::Diagnostic;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use spec::decode::{Decode, Decoder, Raw};
-use spec::plan::Plan;
+use spec::plan::{Plan, SigningPlan};
 use spec::source::Source;
 use spec::yaml::{Entry, Kind};
 
@@ -18,6 +18,10 @@ const KEYS: [&str; 6] = ["title", "threat", "source", "requirements", "mutations
 /// May be left out.
 const NEEDS: &str = "needs";
 
+/// U-Boot's words for a configuration that its one required key did not sign, and for one that none of several did.
+const REQUIRED_KEY: &str = "Failed to verify required signature 'key-{key}'";
+const ANY_KEY: &str = "Failed to verify 'any' of the required signature(s)";
+
 /// What an image must have for an attack to make sense; where it has not, `fastness attack` without names leaves
 /// the attack out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -25,6 +29,8 @@ const NEEDS: &str = "needs";
 pub enum Need {
     /// A rollback version.
     Rollback,
+    /// A sealed data partition.
+    Sealed,
 }
 
 impl Need {
@@ -33,6 +39,7 @@ impl Need {
     pub fn is_met(self, plan: &Plan) -> bool {
         match self {
             Self::Rollback => plan.signing.rollback_version.is_some(),
+            Self::Sealed => plan.storage.sealed.is_some(),
         }
     }
 }
@@ -110,10 +117,18 @@ impl Expect {
     }
 
     /// With the image's own names in place of `{key}`, `{algorithm}` and `{version}`, its rollback version.
+    ///
+    /// Where U-Boot trusts several keys, of which one is enough, it names none when it refuses (`boot/image-fit-sig.c`,
+    /// `fit_config_verify_required_keys`).
     #[must_use]
-    pub fn for_image(&self, key: &str, algorithm: &str, version: Option<u32>) -> Self {
-        let version = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
-        let names = [("{key}", key), ("{algorithm}", algorithm), ("{version}", &version)];
+    pub fn for_image(&self, key: &str, signing: &SigningPlan) -> Self {
+        let version =
+            signing.rollback_version.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        let mut names =
+            vec![("{key}", key), ("{algorithm}", signing.algorithm.as_str()), ("{version}", &version)];
+        if !signing.also_trusts.is_empty() {
+            names.insert(0, (REQUIRED_KEY, ANY_KEY));
+        }
         let filled =
             |text: &str| names.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
         let fill = |patterns: &[Pattern]| {
@@ -307,6 +322,20 @@ fn forbidden(stage: Stage, boots: &[Pattern]) -> Vec<Pattern> {
     Pattern::all(texts).into_iter().filter(|pattern| !boots.contains(pattern)).collect()
 }
 
+/// RSA with one trusted key.
+#[cfg(test)]
+pub(super) fn plain_signing() -> SigningPlan {
+    SigningPlan {
+        algorithm: "sha256,rsa3072".into(),
+        padding: "pss".into(),
+        key: "dev".into(),
+        release: false,
+        rollback_version: None,
+        also_trusts: Vec::new(),
+        known_keys: std::collections::BTreeMap::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,8 +355,28 @@ mod tests {
         let attack = attack.unwrap();
         assert_eq!((attack.name.as_str(), attack.mutations.len()), ("some", 1));
         assert!(attack.expect.never.iter().any(|p| p.matches("Starting kernel ...")));
-        let expect = attack.expect.for_image("dev", "sha256,rsa3072", None);
+        let expect = attack.expect.for_image("dev", &plain_signing());
         assert_eq!(expect.refusal[0].text(), "sha256,rsa3072:dev-");
+    }
+
+    #[test]
+    fn among_several_trusted_keys_u_boot_names_none() {
+        let refusal = "\"Failed to verify required signature 'key-{key}'\"";
+        let (attack, _) = read(&GOOD.replace("\"{algorithm}:{key}-\"", refusal));
+        let expect = attack.unwrap().expect;
+        let mut signing = plain_signing();
+        assert_eq!(
+            expect.for_image("dev", &signing).refusal[0].text(),
+            "Failed to verify required signature 'key-dev'"
+        );
+        let next = spec::plan::TrustedKeyPlan {
+            key: "next".into(),
+            algorithm: String::new(),
+            public: String::new(),
+        };
+        signing.also_trusts.push(next);
+        let line = "Failed to verify 'any' of the required signature(s)";
+        assert!(expect.for_image("dev", &signing).refusal[0].matches(line));
     }
 
     #[test]

@@ -11,18 +11,20 @@ use spec::plan::Plan;
 
 use super::classify::{Ended, Observation, classify, kernel_evidence};
 use super::definition::{Attack, Ending, Expect, Stage};
-use crate::boot::{USERSPACE, absolute, file};
+use crate::boot::{self, USERSPACE, absolute, file};
 use crate::console::Seen;
 use crate::files::{clone_sparse, scratch_in, write_flash};
 use crate::machine::{Machine, MachineSpec};
 use crate::mutate::{Case, Mutation, Subject, TpmChange};
 use crate::pattern::Pattern;
-use crate::tpm;
+use crate::{selfcheck, tpm};
 
 /// How long an attack may take that must end in U-Boot (about a second on an idle host).
 const UBOOT_LIMIT: Duration = Duration::from_secs(45);
 /// How long one may take that starts a kernel.
 const KERNEL_LIMIT: Duration = Duration::from_secs(180);
+/// How long a device may take to its self-check's end at its first start.
+const FIRST_START_LIMIT: Duration = Duration::from_secs(300);
 /// Pause between keys that are typed all the time.
 const KEY_PAUSE: Duration = Duration::from_millis(10);
 /// Name of the control that is always run.
@@ -160,11 +162,7 @@ impl Bench<'_> {
     fn attack(&self, attack: &Attack) -> Outcome<AttackResult> {
         let started = Instant::now();
         let record = self.run.record;
-        let expect = attack.expect.for_image(
-            &record.key_name,
-            &record.algorithm,
-            self.run.plan.signing.rollback_version,
-        );
+        let expect = attack.expect.for_image(&record.key_name, &self.run.plan.signing);
         let expected: &[Pattern] = if expect.must_boot() { &expect.boots } else { &expect.refusal };
         let mut result = AttackResult {
             attack: attack.name.clone(),
@@ -207,6 +205,12 @@ impl Bench<'_> {
         let (folder, _guard) = &scratch;
         let disk = folder.join("disk.img");
         let copy = clone_sparse(&self.run.folder.join(&file(self.run.record, Role::Disk)?.path), &disk)?;
+        let tpm_state = folder.join("tpm");
+        std::fs::create_dir(&tpm_state).map_err(|e| Failure::io("make", &tpm_state, &e))?;
+        let sealed = attack.mutations.contains(&Mutation::SealedDevice {});
+        if sealed {
+            self.first_start(&disk, &tpm_state, &logs.join("first-start"))?;
+        }
         let mut case = Case::new(self.subject, copy);
         *words = case.apply(&attack.mutations)?;
         let mut spec = MachineSpec::new(self.run.plan, self.flash, &disk, &logs)?;
@@ -224,12 +228,13 @@ impl Bench<'_> {
         }
         match case.tpm {
             Some(TpmChange::Counter(counter)) => {
-                let state = folder.join("tpm");
-                std::fs::create_dir(&state).map_err(|e| Failure::io("make", &state, &e))?;
-                tpm::prepare(&state, counter, &logs.join("tpm.log"))?;
-                spec.tpm_state = Some(state);
+                tpm::prepare(&tpm_state, counter, &logs.join("tpm.log"))?;
+                spec.tpm_state = Some(tpm_state);
             }
             Some(TpmChange::Removed) => spec.without_tpm = true,
+            // A machine without a memory for it gets a new one.
+            Some(TpmChange::Exchanged) => {}
+            None if sealed => spec.tpm_state = Some(tpm_state),
             None => {}
         }
         let keys = std::mem::take(&mut case.keys);
@@ -248,6 +253,26 @@ impl Bench<'_> {
                 (None, None) => Ended::Vanished,
             },
         })
+    }
+}
+
+impl Bench<'_> {
+    /// The untouched image's first start on that disk and TPM: it ends when the device has proved itself.
+    fn first_start(&self, disk: &Path, tpm: &Path, logs: &Path) -> Outcome<()> {
+        std::fs::create_dir_all(logs).map_err(|e| Failure::io("make", logs, &e))?;
+        let mut spec = MachineSpec::new(self.run.plan, self.flash, disk, logs)?;
+        spec.snapshot = false;
+        spec.tpm_state = Some(tpm.to_owned());
+        let mut machine = Machine::start(&spec)?;
+        boot::watch(&mut machine, Instant::now() + FIRST_START_LIMIT)?;
+        machine.end();
+        let problems = boot::report(&machine).problems(selfcheck::expected(self.run.plan));
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the device's first start did not succeed: {}", problems.join("; "));
+        Err(Failure::error(ExitStatus::Environment, "first-start", message)
+            .hint(format!("its console is in `{}`", logs.display())))
     }
 }
 
@@ -344,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_control_has_to_reach_user_space() {
-        let goals = goals(&control().expect.for_image("dev", "sha256,rsa3072", None));
+        let goals = goals(&control().expect.for_image("dev", &crate::attack::definition::plain_signing()));
         assert_eq!(goals.len(), 3);
         assert_eq!(goals[0][0].text(), "sha256,rsa3072:dev+ OK");
         assert!(goals[2].iter().any(|p| p.matches("systemd[1]: x")));

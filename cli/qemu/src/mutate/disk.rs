@@ -123,6 +123,13 @@ pub(super) fn claim_size(case: &Case<'_>, name: &str, bytes: u64) -> Outcome<Str
     Ok(format!("the partition table claims {bytes} bytes for `{name}`"))
 }
 
+pub(super) fn plain_data(case: &Case<'_>) -> Outcome<String> {
+    let data = case.subject.partition("data")?;
+    // s_magic where ext4 has it (fs/ext4/ext4.h), and nothing else: whoever looks for a file system finds one.
+    case.disk.write_all_at(&[0x53, 0xef], data.offset + 1024 + 0x38).map_err(|e| cannot(&e))?;
+    Ok("the data partition begins with a plain file system's superblock".to_owned())
+}
+
 pub(super) fn rename_partition(case: &Case<'_>, name: &str, to: &str) -> Outcome<String> {
     let units: Vec<u8> = to.encode_utf16().flat_map(u16::to_le_bytes).collect();
     if units.len() > 70 {

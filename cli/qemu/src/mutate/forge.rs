@@ -147,6 +147,20 @@ pub(super) fn remove_key(case: &mut Case<'_>) -> Outcome<String> {
     Ok("the key was taken out of U-Boot's control FDT in the flash".to_owned())
 }
 
+pub(super) fn trust_attacker(case: &mut Case<'_>) -> Outcome<String> {
+    let (uboot, subject) = (&case.subject.uboot, case.subject);
+    let control = fit::control_fdt::find_control(uboot).map_err(|e| bad_fit(&e))?;
+    let code = (control.as_ptr() as usize).saturating_sub(uboot.as_ptr() as usize);
+    let key = subject.attacker()?.public_key();
+    let written = fit::control_fdt::insert_key(control, &subject.key_name, subject.algorithm, &key)
+        .map_err(|e| bad_fit(&e))?;
+    case.uboot = Some([&uboot[..code], &written].concat());
+    Ok(format!(
+        "U-Boot in the flash trusts the attacker's key, named `{}`, in the place of the product's",
+        subject.key_name
+    ))
+}
+
 #[cfg(test)]
 #[path = "forge_tests.rs"]
 mod tests;

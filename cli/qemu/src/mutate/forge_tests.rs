@@ -134,3 +134,19 @@ fn without_the_key_the_flash_holds_the_same_code() {
     assert!(fit::control_fdt::keys(control).unwrap().is_empty());
     assert_eq!(fit_of(control).root.text("model"), Some("board"));
 }
+
+#[test]
+fn a_flash_that_trusts_the_attacker_takes_what_the_attacker_signs() {
+    let bench = Bench::new();
+    let change =
+        Mutation::Bootargs { append: Some("loglevel=6".into()), replace: None, hash: HashFate::Update };
+    let resign = Mutation::Resign { key_name: None };
+    let (words, case) = bench.run(&[Mutation::TrustAttacker {}, change, resign]);
+    assert!(words.contains("trusts the attacker's key, named `product`"), "{words}");
+    let uboot = case.uboot.as_ref().unwrap();
+    let control = fit::control_fdt::find_control(uboot).unwrap();
+    assert_eq!(fit::control_fdt::keys(control).unwrap().len(), 1);
+    assert!(fit::verify::verify_with_control(&case.fit, control).unwrap().ok);
+    // The product's own image is none for it.
+    assert!(!fit::verify::verify_with_control(&bench.subject.fit, control).unwrap().ok);
+}

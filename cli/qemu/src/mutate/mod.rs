@@ -98,6 +98,8 @@ pub enum TpmChange {
     Counter(Counter),
     /// It is taken off.
     Removed,
+    /// Another one of the same make is put in its place.
+    Exchanged,
 }
 
 /// One change. The names and fields are those of an attack's file.
@@ -307,6 +309,16 @@ pub enum Mutation {
     },
     /// Takes the TPM off the board.
     RemoveTpm {},
+    /// Lets the device start once as it was shipped, so that its data partition is sealed to its TPM; what follows is
+    /// changed on that device.
+    SealedDevice {},
+    /// Something that is no LUKS2 header stands at the beginning of the data partition.
+    PlainData {},
+    /// Another TPM takes the place of the device's own.
+    ExchangeTpm {},
+    /// The attacker's key takes the place of the product's in the flash: out of reach for the attacker that the others
+    /// model; what still holds then does not rest on U-Boot's key.
+    TrustAttacker {},
     /// Takes the key out of the flash: out of reach for the attacker that the others model, and a
     /// control that it is the key that refuses.
     RemoveKey {},
@@ -421,6 +433,15 @@ impl Mutation {
             Self::RollbackCounter { state } => rollback::counter(case, *state),
             Self::Proof { text } => rollback::proof(case, text),
             Self::RemoveTpm {} => rollback::remove_tpm(case),
+            Self::SealedDevice {} => {
+                Ok("the device was started once, and sealed its data partition".to_owned())
+            }
+            Self::PlainData {} => disk::plain_data(case),
+            Self::ExchangeTpm {} => {
+                case.tpm = Some(TpmChange::Exchanged);
+                Ok("another TPM is on the board".to_owned())
+            }
+            Self::TrustAttacker {} => forge::trust_attacker(case),
             Self::RemoveKey {} => forge::remove_key(case),
         }
     }

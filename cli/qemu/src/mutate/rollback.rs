@@ -92,6 +92,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sealed_device_may_lose_its_tpm_and_find_a_plain_file_system() {
+        let bench = Bench::new();
+        let (words, case) = bench.run(&[Mutation::SealedDevice {}, Mutation::ExchangeTpm {}]);
+        assert_eq!(case.tpm, Some(TpmChange::Exchanged));
+        assert_eq!(
+            words,
+            "the device was started once, and sealed its data partition; another TPM is on the board"
+        );
+        let (_, case) = bench.run(&[Mutation::PlainData {}]);
+        assert_eq!(bench.read("data", 1024 + 0x38, 2, &case), [0x53, 0xef]);
+    }
+
+    #[test]
     fn an_image_without_a_version_cannot_be_attacked_so() {
         let mut bench = Bench::new();
         bench.subject.rollback_version = None;

@@ -10,6 +10,11 @@ fn every_shipped_attack_applies_and_says_what_it_changes() {
         let (words, case) = bench.run(&attack.mutations);
         assert!(!words.is_empty(), "{}", attack.name);
         let refused = !attack.expect.must_boot();
+        if refused && attack.needs == [Need::Sealed] {
+            // U-Boot starts it; what it does not get is the key.
+            assert_eq!(attack.expect.stage, Stage::Userspace, "{}", attack.name);
+            continue;
+        }
         if refused && case.tpm.is_some() {
             // What is wrong is that it is old, or what the TPM holds: the FIT's signature is good.
             assert_eq!(attack.needs, [Need::Rollback], "{}", attack.name);

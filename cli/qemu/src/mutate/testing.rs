@@ -110,6 +110,7 @@ impl Bench {
         let mut specs =
             vec![spec("fit_a", 1, 1 << 20), spec("fit_b", 2, 1 << 20), spec("root_a", 3, 2 << 20)];
         specs.push(spec("proof", 4, 1 << 20));
+        specs.push(spec("data", 5, 1 << 20));
         let layout = Layout::new("00000000-0000-4000-8000-000000000000".parse().unwrap(), &specs).unwrap();
         let mut disk = vec![0; usize::try_from(layout.bytes()).unwrap()];
         gpt_write(&mut std::io::Cursor::new(&mut disk), &layout).unwrap();

@@ -51,7 +51,11 @@ pub fn fixed(
             }),
         ),
         ("signing".to_owned(), signing(fixed)),
-        ("storage".to_owned(), value(&fixed.storage)),
+        ("storage".to_owned(), storage(fixed)),
+        (
+            "uses_tpm".to_owned(),
+            (fixed.signing.rollback_version.is_some() || fixed.storage.sealed.is_some()).into(),
+        ),
         ("users".to_owned(), persons(product)),
         ("persons".to_owned(), person_names(product)),
         (
@@ -69,6 +73,15 @@ fn signing(fixed: &Fixed) -> Value {
     let mut facts = value(&fixed.signing);
     if let Value::Object(map) = &mut facts {
         map.insert("rollback_version".to_owned(), json!(fixed.signing.rollback_version));
+    }
+    facts
+}
+
+/// With the seal also where there is none.
+fn storage(fixed: &Fixed) -> Value {
+    let mut facts = value(&fixed.storage);
+    if let Value::Object(map) = &mut facts {
+        map.insert("sealed".to_owned(), json!(fixed.storage.sealed));
     }
     facts
 }

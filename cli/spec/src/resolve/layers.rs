@@ -7,6 +7,7 @@ use diag::{Diagnostic, Outcome};
 use serde_json::{Map as JsonMap, Value};
 
 use super::references::unknown_layer;
+use super::sealed;
 use crate::decode::{Decoder, suggestion};
 use crate::layer::Layer;
 use crate::library::{Area, Library, read_model};
@@ -36,6 +37,9 @@ const ECDSA_LAYER: &str = "ecdsa";
 
 /// The layer that a product's rollback version switches on.
 const ROLLBACK_LAYER: &str = "rollback";
+
+/// The layer that a sealed data partition switches on.
+const MEASURED_BOOT_LAYER: &str = "measured-boot";
 
 /// A layer that applies.
 pub struct Applied {
@@ -130,10 +134,16 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     opcua_layer(product, &mut wanted, trouble);
     forward_layer(product, &mut wanted, trouble);
     ocsp_layer(product, &mut wanted, trouble);
-    let algorithm = product.signing.as_ref().and_then(|signing| signing.algorithm.as_ref());
-    let ecdsa = algorithm.filter(|algorithm| algorithm.as_str().contains(",ecdsa"));
+    let others = product.signing.iter().flat_map(|signing| &signing.also_trusts);
+    let mut algorithms = product
+        .signing
+        .iter()
+        .filter_map(|signing| signing.algorithm.as_ref())
+        .chain(others.filter_map(|trusted| trusted.algorithm.as_ref()));
+    let ecdsa = algorithms.find(|algorithm| algorithm.as_str().contains(",ecdsa"));
     wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
     rollback_layer(product, &mut wanted, trouble);
+    measured_boot_layer(product, &mut wanted, trouble);
     for (name, _) in product.layers.iter() {
         let text = name.as_str();
         if let Some(at) = without.get(text) {
@@ -197,6 +207,20 @@ fn rollback_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &m
         let message =
             format!("the layer `{ROLLBACK_LAYER}` wants a rollback version, and the product has none");
         let hint = "add `signing: {rollback_version: 1}`; the layer is then on by itself";
+        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    }
+}
+
+/// A sealed data partition switches its layer on.
+fn measured_boot_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
+    let sealed = sealed::asked(product);
+    wanted.extend(sealed.map(|sealed| (MEASURED_BOOT_LAYER.to_owned(), sealed.recovery.at.clone())));
+    let named = product.layers.iter().find(|(name, _)| name.as_str() == MEASURED_BOOT_LAYER);
+    if let (None, Some((name, _))) = (sealed, named) {
+        let message = format!(
+            "the layer `{MEASURED_BOOT_LAYER}` seals the data partition, and the product does not ask for it"
+        );
+        let hint = "add `storage: {sealed: {recovery: FILE}}`; the layer is then on by itself";
         trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
     }
 }

@@ -2,7 +2,7 @@
 
 use diag::Diagnostic;
 
-use super::NamedBoard;
+use super::{NamedBoard, sealed};
 use crate::board::{Board, CounterStore};
 use crate::decode::Spanned;
 use crate::plan::BoardFacts;
@@ -39,13 +39,14 @@ pub fn version(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnost
 /// The board's facts, with the TPM in its QEMU machine if the product uses it.
 pub fn facts(product: &Product, board: &Board, name: &str) -> BoardFacts {
     let mut facts = board.facts(name);
-    if let (Some(qemu), Some(model), Some(_)) = (&mut facts.qemu, &board.qemu, asked(product)) {
+    let uses_tpm = asked(product).is_some() || sealed::asked(product).is_some();
+    if let (Some(qemu), Some(model), true) = (&mut facts.qemu, &board.qemu, uses_tpm) {
         qemu.tpm = model.tpm.as_ref().map(|device| device.as_str().to_owned());
     }
     facts
 }
 
-/// Size of the partition `proof`; 0 for products without a rollback version.
+/// Size of the partition `proof`, in which also a recovery key is put; 0 for products that need neither.
 pub fn proof_bytes(product: &Product) -> u64 {
-    asked(product).map_or(0, |_| PROOF_BYTES)
+    if asked(product).is_some() || sealed::asked(product).is_some() { PROOF_BYTES } else { 0 }
 }

@@ -1,0 +1,108 @@
+//! The memory in which U-Boot leaves the log of its measurements, in the device tree that U-Boot and Linux both get.
+//!
+//! Both look for it by the TPM's `memory-region` (U-Boot `lib/tpm_tcg2.c`, Linux `drivers/char/tpm/eventlog/of.c`).
+
+use std::borrow::Cow;
+
+use diag::{ExitStatus, Failure, Outcome};
+use fit::fdt::{Node, Tree};
+use spec::plan::{EVENT_LOG_BYTES, Plan, SealedPlan};
+
+/// The board's device tree, with that memory where the plan seals the data partition.
+///
+/// # Errors
+/// `device-tree` when it is none, or has no TPM of the planned kind.
+pub fn board_tree<'a>(plan: &Plan, board: &'a [u8]) -> Outcome<Cow<'a, [u8]>> {
+    let Some(sealed) = &plan.storage.sealed else { return Ok(Cow::Borrowed(board)) };
+    let mut tree = Tree::parse(board).map_err(|e| wrong(&e.to_string()))?;
+    add(&mut tree.root, sealed).map_err(|why| wrong(&why))?;
+    tree.write().map(Cow::Owned).map_err(|e| wrong(&e.to_string()))
+}
+
+fn add(root: &mut Node<'_>, sealed: &SealedPlan) -> Result<(), String> {
+    if (root.cell("#address-cells"), root.cell("#size-cells")) != (Some(2), Some(2)) {
+        return Err("expected addresses and sizes of two cells in its root, found others".to_owned());
+    }
+    let handle = highest_phandle(root) + 1;
+    let memory = root.child_or_new("reserved-memory");
+    memory.set_cell("#address-cells", 2);
+    memory.set_cell("#size-cells", 2);
+    memory.set("ranges", Vec::new());
+    let log = memory.child_or_new(&format!("event-log@{:x}", sealed.event_log));
+    log.set("reg", [sealed.event_log.to_be_bytes(), EVENT_LOG_BYTES.to_be_bytes()].concat());
+    log.set("no-map", Vec::new());
+    log.set_cell("phandle", handle);
+    let tpm = find(root, &sealed.tpm_compatible)
+        .ok_or_else(|| format!("expected a node of the TPM, `{}`, found none", sealed.tpm_compatible))?;
+    tpm.set_cell("memory-region", handle);
+    Ok(())
+}
+
+/// `0xffffffff` is no handle (Devicetree Specification 0.4, 2.3.3), and trees have few.
+fn highest_phandle(node: &Node<'_>) -> u32 {
+    let own = node.cell("phandle").filter(|handle| *handle < u32::MAX - 1).unwrap_or(0);
+    node.children.iter().map(highest_phandle).fold(own, u32::max)
+}
+
+fn find<'n, 'a>(node: &'n mut Node<'a>, compatible: &str) -> Option<&'n mut Node<'a>> {
+    if node.texts("compatible").is_some_and(|texts| texts.contains(&compatible)) {
+        return Some(node);
+    }
+    node.children.iter_mut().find_map(|child| find(child, compatible))
+}
+
+fn wrong(why: &str) -> Failure {
+    Failure::error(
+        ExitStatus::Build,
+        "device-tree",
+        format!("the board's device tree cannot be used for measured boot: {why}"),
+    )
+    .hint("`measured_boot` of the board must fit its device tree")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::plan;
+
+    fn sealed() -> Plan {
+        let mut plan = plan();
+        plan.storage.sealed = Some(SealedPlan {
+            recovery: String::new(),
+            event_log: 0x4900_0000,
+            tpm_compatible: "tcg,tpm-tis-mmio".into(),
+            limits: String::new(),
+        });
+        plan
+    }
+
+    fn board(compatible: &str) -> Vec<u8> {
+        let mut root = Node::new("");
+        root.set_cell("#address-cells", 2);
+        root.set_cell("#size-cells", 2);
+        root.child_or_new("intc").set_cell("phandle", 0x8002);
+        root.child_or_new("bus").child_or_new("tpm@0").set_text("compatible", compatible);
+        Tree { root, ..Tree::default() }.write().unwrap()
+    }
+
+    #[test]
+    fn the_tpm_points_to_memory_of_its_own() {
+        let blob = board("tcg,tpm-tis-mmio");
+        let with = board_tree(&sealed(), &blob).unwrap();
+        let tree = Tree::parse(&with).unwrap();
+        let log = tree.root.at("/reserved-memory/event-log@49000000").unwrap();
+        assert_eq!(log.get("reg"), Some(&[0, 0, 0, 0, 0x49, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0][..]));
+        assert_eq!(log.cell("phandle"), Some(0x8003));
+        assert_eq!(tree.root.at("/bus/tpm@0").unwrap().cell("memory-region"), Some(0x8003));
+        // A plain product's tree stays what it is.
+        assert!(matches!(board_tree(&plan(), &blob).unwrap(), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_tree_without_that_tpm_is_refused() {
+        let why = board_tree(&sealed(), &board("another")).unwrap_err();
+        assert!(why.to_string().contains("a node of the TPM, `tcg,tpm-tis-mmio`, found none"), "{why}");
+        assert_eq!(why.status, ExitStatus::Build);
+        assert!(board_tree(&sealed(), b"no tree").is_err());
+    }
+}
