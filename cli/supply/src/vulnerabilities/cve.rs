@@ -148,7 +148,7 @@ impl Compiled {
 
     /// Why what lies in these files is not in the kernel; none when one of them is, or nobody knows: a file that this
     /// source has not may have another name here, and one that is no code changes what others are.
-    fn left_out(&self, files: &[String]) -> Option<String> {
+    pub(super) fn left_out(&self, files: &[String]) -> Option<String> {
         let all_known_and_unused =
             !files.is_empty() && files.iter().all(|path| self.files.get(path) == Some(&false));
         let shown = files.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
