@@ -431,3 +431,37 @@ fn ml_kem_is_negotiated_where_both_ends_have_it() {
     let chosen = "selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384/KE1_ML_KEM_768";
     assert!(log.contains(chosen), "{log}");
 }
+
+/// The device has its certificate from the former issuing CA, the peer from the next one; both know the root alone.
+#[test]
+fn ends_below_two_issuing_cas_of_one_root_take_each_other() {
+    if !can_run() {
+        return;
+    }
+    let plan = plan(PRODUCT);
+    let work = TempDir::new().unwrap();
+    let folder = work.path();
+    let init = Init {
+        organization: "Plant".into(),
+        algorithm: Algorithm::P384,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains: Vec::new(),
+    };
+    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
+    authority.next_issuing(Algorithm::P384, &secret()).unwrap();
+    issue(&mut authority, "peer", Role::Peer, "scada.plant.example", Algorithm::P256);
+    drop(authority);
+    let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
+    let load = plugins(&plan);
+    end(folder, End::Device, "device", &device, &load);
+    end(folder, End::Peer, "peer", peer, &load);
+    let (run, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
+    assert!(
+        log.contains("using untrusted intermediate certificate \"O=Plant, CN=Plant issuing CA 2\""),
+        "{log}"
+    );
+}
