@@ -10,7 +10,7 @@ use record::{
 };
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
-const TITLES: [(&str, &str); 11] = [
+const TITLES: [(&str, &str); 12] = [
     ("early", "From power-on until the firewall is up nothing answers that the plan does not allow"),
     ("ethernet", "No ethertype answers that the plan does not allow"),
     (
@@ -25,6 +25,7 @@ const TITLES: [(&str, &str); 11] = [
     ("rate", "Of many connections at once a conduit takes no more than its rate allows"),
     ("tcp", "Of all TCP ports exactly the plan's are reached, and by the plan's senders only"),
     ("udp", "Of all UDP ports none answers that the plan does not allow"),
+    ("unused", "An interface to which the product gives no address answers nothing"),
 ];
 
 /// Words of parts that are shown in a finding's `seen`; the rest is counted.

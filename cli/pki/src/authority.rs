@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use diag::{ExitStatus, Failure, Outcome};
 use exec::FolderLock;
 use record::{read_json, write_json_atomic};
-use secret::{NewFile, Secret, decrypt, encrypt, open_store, publish, settle};
+use secret::{NewFile, Secret, encrypt, open_store, publish, settle};
 use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
 use x509_cert::name::Name;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use crate::certificate::{Signed, authority_extensions, constraints};
 use crate::encode::{COMMON_NAME, ORGANIZATION, extension, format_time, name, pem, serial, time};
 use crate::index::Index;
+use crate::issuing::{pair, stem};
 use crate::key::{Algorithm, PrivateKey, broken};
 use crate::revoke::List;
 
@@ -25,7 +25,7 @@ pub(crate) const DAY: u64 = 86_400;
 /// Validity of the first, empty list of an authority.
 const FIRST_LIST: u64 = 30 * DAY;
 /// Under this name [`publish`] keeps an authority that is not finished.
-const STAGED: &str = "authority";
+pub(crate) const STAGED: &str = "authority";
 /// Roots of more than a century outlive the form of their times.
 const MOST_DAYS: u32 = 36_500;
 
@@ -101,6 +101,7 @@ impl Authority {
             organization: init.organization.clone(),
             crl_url: init.crl_url.clone(),
             ocsp_url: init.ocsp_url.clone(),
+            issuing: 1,
             crl_number: 1,
             latest: now,
             entries: Vec::new(),
@@ -175,19 +176,7 @@ impl Authority {
     }
 
     pub(crate) fn issuer(&self, secret: &Secret) -> Outcome<(PrivateKey, Certificate)> {
-        let key = PrivateKey::from_der(&decrypt(&self.folder.join("issuing.key.pem"), "issuing", secret)?)?;
-        let path = self.folder.join("issuing.crt");
-        let damaged = |why: &str| {
-            Failure::error(ExitStatus::Keys, "key-mismatch", format!("`{}`: {why}", path.display()))
-                .hint("take all files of the authority from the same backup")
-        };
-        let (_, der) = x509_cert::der::pem::decode_vec(read(&path)?.as_bytes())
-            .map_err(|_| damaged("expected one certificate in PEM"))?;
-        let certificate = Certificate::from_der(&der).map_err(|_| damaged("it is no certificate"))?;
-        if certificate.tbs_certificate.subject_public_key_info != key.public()? {
-            return Err(damaged("certificate and private key do not belong together"));
-        }
-        Ok((key, certificate))
+        pair(&self.folder, &stem(self.index.issuing), secret)
     }
 
     pub(crate) fn save(&mut self) -> Outcome<()> {

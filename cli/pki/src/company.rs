@@ -220,6 +220,7 @@ fn entry(asked: &Asked, leaf: &Certificate) -> Outcome<Entry> {
         role: asked.role,
         names: asked.names.clone(),
         device_serial: asked.device_serial.clone(),
+        issuer: crate::index::first(),
         serial: hex(tbs.serial_number.as_bytes()),
         not_before: tbs.validity.not_before.to_unix_duration().as_secs(),
         not_after: tbs.validity.not_after.to_unix_duration().as_secs(),

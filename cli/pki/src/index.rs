@@ -72,6 +72,9 @@ pub struct Entry {
     /// serialNumber of the subject, of a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_serial: Option<String>,
+    /// Which of the authority's issuing CAs signed it.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub issuer: u32,
     /// The certificate's serial number in hexadecimal.
     pub serial: String,
     /// Seconds since 1970.
@@ -83,6 +86,15 @@ pub struct Entry {
     /// Set once it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocation>,
+}
+
+pub(crate) fn first() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first(generation: &u32) -> bool {
+    *generation == 1
 }
 
 impl Entry {
@@ -116,6 +128,9 @@ pub struct Index {
     /// Where an OCSP responder answers, if anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ocsp_url: Option<String>,
+    /// Which issuing CA signs, from 1.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub issuing: u32,
     /// Number of the last CRL.
     pub crl_number: u64,
     /// The latest time at which anything was done here, seconds since 1970: a clock behind it is wrong.

@@ -12,6 +12,7 @@ use crate::authority::{Authority, DAY, not_issued, read};
 use crate::certificate::{Signed, leaf_extensions};
 use crate::encode::{COMMON_NAME, ORGANIZATION, SERIAL, format_time, hex, name, pem, serial, time};
 use crate::index::Entry;
+use crate::issuing::stem;
 use crate::key::{Algorithm, PrivateKey};
 use crate::names::{AltName, is_host_name};
 use crate::role::Role;
@@ -143,6 +144,7 @@ impl Authority {
             role: request.role,
             names: names.iter().map(ToString::to_string).collect(),
             device_serial: request.device_serial.clone(),
+            issuer: self.index.issuing,
             serial: hex(number.as_bytes()),
             not_before: self.now,
             not_after,
@@ -153,7 +155,8 @@ impl Authority {
         self.save()?;
         let issued = self.folder.join("issued");
         open_store(&issued)?;
-        let chain = pem("CERTIFICATE", &der)? + &read(&self.folder.join("issuing.crt"))?;
+        let chain = pem("CERTIFICATE", &der)?
+            + &read(&self.folder.join(format!("{}.crt", stem(self.index.issuing))))?;
         let mut files = vec![NewFile { name: format!("{file}.crt"), content: chain.as_bytes(), mode: 0o644 }];
         if let Some(sealed) = &sealed {
             files.push(NewFile { name: format!("{file}.key.pem"), content: sealed.as_bytes(), mode: 0o600 });
@@ -180,7 +183,7 @@ impl Authority {
                     format_time(not_after)
                 ),
             )
-            .hint("ask for another number of days with `--days`, or make a new issuing CA"));
+            .hint("ask for another number of days with `--days`, or make a new issuing CA with `fastness pki issuing`"));
         }
         Ok((not_after, time(not_after)?))
     }

@@ -13,6 +13,7 @@ mod encode;
 mod identity;
 mod index;
 mod issue;
+mod issuing;
 mod key;
 mod krl;
 mod names;

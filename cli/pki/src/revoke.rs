@@ -18,6 +18,7 @@ use crate::authority::{Authority, DAY, not_issued};
 use crate::certificate::{authority_key, sign};
 use crate::encode::{extension, pem, time};
 use crate::index::{Entry, Reason, Revocation};
+use crate::issuing::{certificate, pair, stem};
 use crate::key::{PrivateKey, broken};
 
 impl Authority {
@@ -40,30 +41,40 @@ impl Authority {
         Ok(revoked)
     }
 
-    /// Signs the list of what is revoked; it holds for `days`. Lists replace each other, certificates never do. Beside it
+    /// Signs the list of what is revoked, one for each issuing CA; they hold for `days`. Lists replace each other, certificates never do. Beside it
     /// `ocsp.index` says the same to a responder.
     ///
     /// # Errors
     /// Those of the passphrase and of files.
     pub fn crl(&mut self, days: u32, secret: &Secret) -> Outcome<PathBuf> {
-        let (key, certificate) = self.issuer(secret)?;
         self.index.crl_number += 1;
+        let mut text = String::new();
+        for generation in 1..=self.index.issuing {
+            let stem = stem(generation);
+            let end = certificate(&self.folder, &stem)?.tbs_certificate.validity.not_after;
+            // One that has ended is trusted by nobody, and has no list.
+            if generation != self.index.issuing && end.to_unix_duration().as_secs() <= self.now {
+                continue;
+            }
+            let (key, certificate) = pair(&self.folder, &stem, secret)?;
+            let list = List {
+                key: &key,
+                issuer: &certificate.tbs_certificate.subject,
+                public: &certificate.tbs_certificate.subject_public_key_info,
+                number: self.index.crl_number,
+                from: self.now,
+                to: self.now + u64::from(days) * DAY,
+            };
+            let own = self.index.entries.iter().filter(|entry| entry.issuer == generation).cloned();
+            text.push_str(&list.sign(&own.collect::<Vec<_>>())?);
+        }
         self.save()?;
-        let list = List {
-            key: &key,
-            issuer: &certificate.tbs_certificate.subject,
-            public: &certificate.tbs_certificate.subject_public_key_info,
-            number: self.index.crl_number,
-            from: self.now,
-            to: self.now + u64::from(days) * DAY,
-        };
-        let text = list.sign(&self.index.entries)?;
         let lines: String = self.index.entries.iter().map(Entry::line).collect();
         self.replace("ocsp.index", &lines)?;
         self.replace("crl.pem", &text)
     }
 
-    fn replace(&self, name: &str, text: &str) -> Outcome<PathBuf> {
+    pub(crate) fn replace(&self, name: &str, text: &str) -> Outcome<PathBuf> {
         let (path, part) = (self.folder.join(name), self.folder.join(format!("{name}.part")));
         fs::write(&part, text).map_err(|e| Failure::io("write", &part, &e))?;
         fs::rename(&part, &path).map_err(|e| Failure::io("write", &path, &e))?;

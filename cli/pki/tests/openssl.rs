@@ -175,6 +175,52 @@ fn a_certificate_of_ours_is_refused_for_its_own_reason() {
     }
 }
 
+#[test]
+fn a_new_issuing_ca_and_the_former_one_are_trusted_at_the_same_time() {
+    let folder = TempDir::new().unwrap();
+    let mut authority = authority(folder.path(), Algorithm::P384);
+    for name in ["old.plant.example", "old-gone.plant.example"] {
+        authority.issue(&request(name, Role::Peer), &secret()).unwrap();
+    }
+    let path = authority.next_issuing(Algorithm::P384, &secret()).unwrap();
+    assert_eq!(path.file_name().unwrap(), "issuing+2.crt");
+    for name in ["new.plant.example", "new-gone.plant.example"] {
+        authority.issue(&request(name, Role::Peer), &secret()).unwrap();
+    }
+    for name in ["old-gone.plant.example", "new-gone.plant.example"] {
+        authority.revoke(name, Reason::KeyCompromise).unwrap();
+    }
+    authority.crl(30, &secret()).unwrap();
+    let lists = || read_pem(&fs::read(folder.path().join("pki/crl.pem")).unwrap(), "X509 CRL").unwrap();
+    assert_eq!(lists().len(), 2);
+    for (name, issuer, good) in [
+        ("old", "issuing", true),
+        ("old-gone", "issuing", false),
+        ("new", "issuing+2", true),
+        ("new-gone", "issuing+2", false),
+    ] {
+        let file = format!("pki/issued/{name}.plant.example.crt");
+        let found = verify(&Query { lists: lists(), ..query(folder.path(), &file, "pki/root.crt") });
+        match found {
+            Ok(path) => assert!(good && path.len() == 3, "{name}"),
+            Err(refusals) => assert!(!good && refusals[0].code == "revoked", "{name}: {refusals:?}"),
+        }
+        if tool_is_there() {
+            let asked = format!(
+                "verify -crl_check -CRLfile pki/crl.pem -attime {} -CAfile pki/root.crt -untrusted pki/{issuer}.crt {file}",
+                NOW + DAY
+            );
+            assert_eq!(openssl(folder.path(), &asked).0, good, "{name}");
+        }
+    }
+    // The constraint of names goes on, and the root's list holds for both.
+    let (_, text) = openssl(folder.path(), "x509 -noout -text -in pki/issuing+2.crt");
+    assert!(text.contains("DNS:plant.example") && text.contains("issuing CA 2"), "{text}");
+    fs::remove_file(folder.path().join("pki/root.key.pem")).unwrap();
+    let failure = authority.next_issuing(Algorithm::P384, &secret()).unwrap_err();
+    assert_eq!((failure.diagnostics[0].code.as_str(), failure.status), ("no-key", diag::ExitStatus::Keys));
+}
+
 /// `openssl ocsp` answers from what the authority writes, and a client asks it where the certificate says.
 #[test]
 fn a_responder_says_what_was_revoked() {

@@ -12,8 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pki::provision::{End, Target, archive, items};
 use pki::{Algorithm, Authority, Identity, Init, Reason, Request, Role};
 use secret::Secret;
+use spec::Choice;
 use spec::library::Library;
 use spec::plan::{FilePlan, Plan};
+use spec::product::Backend;
 use tempfile::TempDir;
 
 const PRODUCT: &str = include_str!("../../../examples/plc-gateway/product.yaml");
@@ -60,10 +62,14 @@ fn can_run() -> bool {
 }
 
 fn plan(product: &str) -> Plan {
+    plan_for(product, Choice::default())
+}
+
+fn plan_for(product: &str, choice: Choice) -> Plan {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("product.yaml");
     fs::write(&file, product).unwrap();
-    spec::load_with(&Library::built_in(None), &file, None).unwrap_or_else(|failure| panic!("{failure}"))
+    spec::load_as(&Library::built_in(None), &file, None, choice).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 fn issue(authority: &mut Authority, name: &str, role: Role, host: &str, algorithm: Algorithm) {
@@ -106,6 +112,17 @@ fn exchange(folder: &Path, device: &str, peer: &str) -> (Output, String) {
 
 /// The same with a program on the peer's machine, whose words are of the shell.
 fn exchange_beside(folder: &Path, device: &str, peer: &str, beside: &str) -> (Output, String) {
+    exchange_of((DAEMON, "swanctl"), folder, device, peer, beside)
+}
+
+/// The same with another strongSwan: its daemon, its `swanctl`.
+fn exchange_of(
+    (daemon, swanctl): (&str, &str),
+    folder: &Path,
+    device: &str,
+    peer: &str,
+    beside: &str,
+) -> (Output, String) {
     let script = r#"
         unshare --net sleep 60 & other=$!
         trap 'kill $other $one $two 2>/dev/null' EXIT
@@ -124,13 +141,14 @@ fn exchange_beside(folder: &Path, device: &str, peer: &str, beside: &str) -> (Ou
         for end in device peer; do
             # A socket is there before somebody listens on it, and the one of an earlier run, too.
             tries=100
-            until STRONGSWAN_CONF=$PWD/$end/strongswan.conf swanctl --load-all --noprompt --file $PWD/$end/swanctl.conf --uri unix://$PWD/$end/vici >$end/loaded 2>&1; do
+            until STRONGSWAN_CONF=$PWD/$end/strongswan.conf SWANCTL --load-all --noprompt --file $PWD/$end/swanctl.conf --uri unix://$PWD/$end/vici >$end/loaded 2>&1; do
                 tries=$((tries-1)); [ $tries != 0 ] || { cat $end/loaded; exit 90; }; sleep 0.1
             done
         done
-        STRONGSWAN_CONF=$PWD/device/strongswan.conf swanctl --initiate --ike scada --timeout 20 --uri unix://$PWD/device/vici
+        STRONGSWAN_CONF=$PWD/device/strongswan.conf SWANCTL --initiate --ike scada --timeout 20 --uri unix://$PWD/device/vici
     "#
-    .replace("DAEMON", DAEMON)
+    .replace("DAEMON", daemon)
+    .replace("SWANCTL", swanctl)
     .replace("BESIDE", beside);
     let run = Command::new("unshare")
         .args([
@@ -375,4 +393,75 @@ fn a_responder_is_asked_before_the_list_and_a_revoked_peer_is_refused() {
     }
     let (neither, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
     assert!(!neither.status.success(), "{log}");
+}
+
+/// Debian's strongSwan has no ML-KEM. One that has it (6.0.2 or later) is found below `FASTNESS_STRONGSWAN`, the folder that
+/// it was installed to (`--enable-charon --enable-systemd --enable-swanctl --enable-ml …`).
+#[test]
+fn ml_kem_is_negotiated_where_both_ends_have_it() {
+    let Some(prefix) = std::env::var("FASTNESS_STRONGSWAN").ok().filter(|_| can_run()) else {
+        eprintln!("SKIPPED: FASTNESS_STRONGSWAN names no strongSwan with ML-KEM");
+        return;
+    };
+    let product = PRODUCT.replacen("203.0.113.0/25]}", "203.0.113.0/25], ml_kem: true}", 1);
+    let plan = plan_for(&product, Choice { backend: Some(Backend::Buildroot), series: None });
+    let work = TempDir::new().unwrap();
+    let folder = work.path();
+    let init = Init {
+        organization: "Plant".into(),
+        algorithm: Algorithm::P384,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains: Vec::new(),
+    };
+    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
+    issue(&mut authority, "peer", Role::Peer, "scada.plant.example", Algorithm::P256);
+    authority.crl(30, &secret()).unwrap();
+    drop(authority);
+    let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
+    // The host's OpenSSL may be older than 3.5: then the plugin `ml` has it.
+    let load = plugins(&plan).replace("openssl", "openssl ml");
+    end(folder, End::Device, "device", &device, &load);
+    end(folder, End::Peer, "peer", peer, &load);
+    let programs = (format!("{prefix}/sbin/charon-systemd"), format!("{prefix}/sbin/swanctl"));
+    let (run, log) = exchange_of((&programs.0, &programs.1), folder, "192.0.2.10/24", "192.0.2.20/24", "");
+    assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
+    let chosen = "selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384/KE1_ML_KEM_768";
+    assert!(log.contains(chosen), "{log}");
+}
+
+/// The device has its certificate from the former issuing CA, the peer from the next one; both know the root alone.
+#[test]
+fn ends_below_two_issuing_cas_of_one_root_take_each_other() {
+    if !can_run() {
+        return;
+    }
+    let plan = plan(PRODUCT);
+    let work = TempDir::new().unwrap();
+    let folder = work.path();
+    let init = Init {
+        organization: "Plant".into(),
+        algorithm: Algorithm::P384,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains: Vec::new(),
+    };
+    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
+    authority.next_issuing(Algorithm::P384, &secret()).unwrap();
+    issue(&mut authority, "peer", Role::Peer, "scada.plant.example", Algorithm::P256);
+    drop(authority);
+    let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
+    let load = plugins(&plan);
+    end(folder, End::Device, "device", &device, &load);
+    end(folder, End::Peer, "peer", peer, &load);
+    let (run, log) = exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
+    assert!(
+        log.contains("using untrusted intermediate certificate \"O=Plant, CN=Plant issuing CA 2\""),
+        "{log}"
+    );
 }

@@ -159,6 +159,9 @@ impl Sweep<'_> {
             }
             classes.extend(self.special(wire, *own, helper, &mut unasked)?);
         }
+        if own.is_empty() {
+            classes.extend(self.unused(wire, &mut unasked)?);
+        }
         wire.finish()?;
         let mut result = TrafficInterface {
             interface: self.interface.to_owned(),
@@ -177,6 +180,37 @@ impl Sweep<'_> {
             }
         }
         Ok(result)
+    }
+
+    /// An interface without an address is not used: nothing answers there for the device's other addresses, and no frame comes
+    /// of itself. It cannot be asked whether it hears: with an answer it would be in use.
+    fn unused(&self, wire: &mut Wire, unasked: &mut Vec<Unasked>) -> io::Result<Vec<TrafficClass>> {
+        let mut out = Vec::new();
+        let others = self.network.interfaces.keys().flat_map(|name| addresses(self.network, name));
+        for other in others {
+            let source = hosts(other).next().unwrap_or(other.address);
+            let sender = Sender { source, on_link: true, target: other.address };
+            let ports = self
+                .network
+                .surface
+                .iter()
+                .filter(|line| line.transport == "tcp")
+                .filter_map(|line| line.port);
+            let asks: Vec<Ask> =
+                EARLY.into_iter().chain(ports).map(Ask::Tcp).chain(ETHERTYPES.map(Ask::Ethernet)).collect();
+            for ask in &asks {
+                let Some(frame) = frame::probe(self.path(&sender), *ask, PROBE_PORT) else { continue };
+                // An interface that is down takes no frames.
+                if !wire.send(&frame)? {
+                    break;
+                }
+            }
+            wire.listen(QUIET)?;
+            let heard = wire.take();
+            unasked.extend(heard.iter().filter_map(|h| judge::unasked(self.network, self.interface, h)));
+            out.push(judge::class(self.network, &self.as_class("unused", &sender, asks, heard, None)));
+        }
+        Ok(out)
     }
 
     fn early(
@@ -361,6 +395,7 @@ fn protocols(target: IpAddr) -> Vec<Ask> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use record::TrafficVerdict;
     use spec::plan::Surface;
 
     fn chosen(own: &str, peers: &[&str]) -> Vec<String> {
@@ -379,6 +414,58 @@ mod tests {
         assert_eq!(chosen("192.0.2.10/24", &["192.0.2.64/28"]), ["192.0.2.254", "192.0.2.79"]);
         assert_eq!(chosen("198.51.100.10/28", &["198.51.100.0/28"]), ["203.0.113.77", "198.51.100.14"]);
         assert_eq!(chosen("2001:db8:1::10/64", &[]), ["2001:db8:1::ffef"]);
+    }
+
+    #[test]
+    fn an_interface_without_an_address_is_asked_for_the_others_and_has_to_be_silent() {
+        let folder = tempfile::tempdir().unwrap();
+        let (far, near) = (folder.path().join("far"), folder.path().join("near"));
+        let device = std::os::unix::net::UnixDatagram::bind(&near).unwrap();
+        let facts = |address: &str| spec::plan::InterfaceFacts {
+            zone: "plant".into(),
+            addresses: vec![address.to_owned()],
+            gateway: None,
+        };
+        let mut network = NetworkFacts::default();
+        network.interfaces.insert("eth0".into(), facts("192.0.2.10/24"));
+        let (ready, stop) = (AtomicBool::new(true), AtomicBool::new(false));
+        let mac = [2, 0, 0, 0, 0, 1];
+        let sweep = Sweep {
+            network: &network,
+            interface: "eth1",
+            mac,
+            pcap: String::new(),
+            ready: &ready,
+            stop: &stop,
+        };
+        let mut wire = Wire::bind(&far, near, &folder.path().join("x.pcap"), Vec::new()).unwrap();
+        let answers = |with: Option<Vec<u8>>, wire: &mut Wire| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut buffer = [0u8; 2_048];
+                    device.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+                    while device.recv(&mut buffer).is_ok() {}
+                });
+                if let Some(frame) = &with {
+                    device.send_to(frame, &far).unwrap();
+                }
+                sweep.run(wire).unwrap().classes
+            })
+        };
+        let silent = answers(None, &mut wire);
+        assert_eq!(
+            (silent.len(), silent[0].class.as_str(), silent[0].verdict),
+            (1, "unused", TrafficVerdict::Pass)
+        );
+        let path = Path {
+            from_mac: mac,
+            to_mac: OUR_MAC,
+            from: "192.0.2.10".parse().unwrap(),
+            to: "192.0.2.254".parse().unwrap(),
+        };
+        let reset = frame::reset(path, (22, PROBE_PORT)).unwrap();
+        let answered = answers(Some(reset), &mut wire);
+        assert_eq!(answered[0].verdict, TrafficVerdict::Fail, "{answered:?}");
     }
 
     #[test]

@@ -31,7 +31,8 @@ impl State {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["endpoints", key, endpoint] => {
-                    ((*key).clone_into(&mut out.key), (*endpoint).clone_into(&mut out.endpoint));
+                    (*key).clone_into(&mut out.key);
+                    (*endpoint).clone_into(&mut out.endpoint);
                 }
                 ["allowed-ips", _, allowed @ ..] => out.allowed = allowed.join(", "),
                 ["latest-handshakes", _, seconds] => out.handshake = seconds.parse().unwrap_or(0),

@@ -140,6 +140,18 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             });
             Ok(ExitStatus::Success)
         }
+        Verb::Issuing { algorithm, passphrase } => {
+            let mut authority = place.open()?;
+            let file = authority.next_issuing((*algorithm).into(), &passphrase.ask(&place.key()?)?)?;
+            output.result(&file, |_| {
+                format!(
+                    "made the next issuing CA, and lists of both: `{}`\nput `root.key.pem` away again; what was \
+                     issued stays valid, and both ends need the new lists before the first new certificate\n",
+                    file.display()
+                )
+            });
+            Ok(ExitStatus::Success)
+        }
         Verb::Crl { days, passphrase } => {
             let mut authority = place.open()?;
             let file = authority.crl(*days, &passphrase.ask(&place.key()?)?)?;

@@ -19,6 +19,7 @@ Examples:
   fastness pki accept gw-18.plant7.example answer.pem --root company-root.pem
   fastness pki revoke gw-17.plant7.example --reason key-compromise
   fastness pki crl
+  fastness pki issuing
   fastness pki ssh eve eve.pub --kind user --principal maintenance
   fastness pki ssh-revoke eve
   fastness pki verify peer.pem --name dns:scada.plant7.example --purpose server";
@@ -123,6 +124,15 @@ pub(super) enum Verb {
         /// Why (RFC 5280, 5.3.1)
         #[arg(long, value_name = "REASON")]
         reason: Why,
+    },
+    /// Make the next issuing CA below the same root; the one before stays trusted until it ends
+    #[command(after_help = EXAMPLE)]
+    Issuing {
+        /// Its key
+        #[arg(long, value_name = "KIND", default_value = "p384")]
+        algorithm: Algorithm,
+        #[command(flatten)]
+        passphrase: Passphrase,
     },
     /// Sign the list of revoked certificates
     #[command(after_help = EXAMPLE)]

@@ -65,6 +65,24 @@ fn has_openssl() -> bool {
 }
 
 #[test]
+fn the_next_issuing_ca_needs_the_roots_key() {
+    let place = with_device();
+    let made = good(keyed(&place, "issuing"));
+    assert!(
+        made.out.contains("`ca/issuing+2.crt`") && made.out.contains("put `root.key.pem` away again"),
+        "{made:?}"
+    );
+    good(keyed(&place, "issue scada.plant.example --role peer"));
+    for (name, purpose) in [("gw", "client"), ("scada", "server")] {
+        let lists = "--crl ca/crl.pem --crl ca/root.crl.pem --strict";
+        good(pki(&place, &format!("verify ca/issued/{name}.plant.example.crt --purpose {purpose} {lists}")));
+    }
+    std::fs::remove_file(place.path("ca/root.key.pem")).unwrap();
+    let refused = keyed(&place, "issuing --json");
+    assert_eq!((refused.code, refused.failure().1.as_str()), (8, "no-key"));
+}
+
+#[test]
 fn a_device_is_issued_verified_renewed_revoked_and_listed() {
     let place = with_device();
     let mode = |name: &str| std::fs::metadata(place.path(name)).unwrap().permissions().mode() & 0o777;
