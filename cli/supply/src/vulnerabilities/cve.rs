@@ -148,7 +148,7 @@ impl Compiled {
 
     /// Why what lies in these files is not in the kernel; none when one of them is, or nobody knows: a file that this
     /// source has not may have another name here, and one that is no code changes what others are.
-    fn left_out(&self, files: &[String]) -> Option<String> {
+    pub(super) fn left_out(&self, files: &[String]) -> Option<String> {
         let all_known_and_unused =
             !files.is_empty() && files.iter().all(|path| self.files.get(path) == Some(&false));
         let shown = files.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -204,7 +204,8 @@ mod tests {
         let compiled = Compiled::read("- drivers/x/x.c\n- drivers/x/x.h\n+ mm/slab.c\n").unwrap();
         let state = |files: Value, compiled: Option<&Compiled>| {
             let mut bill = sample::bill();
-            let kernel = bill.components.iter_mut().find(|one| one.kind == Kind::Kernel).unwrap();
+            let kernel = &mut bill.components[0];
+            kernel.kind = Kind::Kernel;
             kernel.version = "6.12.3".to_owned();
             let bytes = json!([record(files)]).to_string();
             let database = Database { name: "cve.json", bytes: bytes.as_bytes() };
