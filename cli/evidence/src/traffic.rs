@@ -59,7 +59,7 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
         .collect();
     let title = "The device sends no TCP, UDP or other IP packet that the plan does not allow";
     // A proof of the events alone puts no probe on a wire.
-    if !unasked.is_empty() {
+    if !unasked.is_empty() || traffic.events.is_empty() {
         findings.push(finding("traffic.unasked", title, unasked, traffic));
     }
     if !traffic.tunnels.is_empty() {

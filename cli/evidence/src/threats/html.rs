@@ -80,16 +80,18 @@ pub(crate) fn section(report: &ThreatReport) -> String {
             };
             let threats: String = of.into_iter().map(threat_part).collect();
             format!(
-                "<details><summary><b>{}</b> <span class=\"grow dim\">{}: {}</span>{note}</summary>{threats}</details>\n",
+                "<details><summary><b>{}</b> <span class=\"grow dim\">{} {}</span>{note}</summary>{threats}</details>\n",
                 e(&entry.name),
-                e(&entry.kind),
+                kind_of(entry),
                 e(&entry.title),
             )
         })
         .collect();
+    let proven =
+        report.threats.iter().filter(|threat| threat.status == Status::Answered && threat.proven).count();
     format!(
-        "{}<ul class=legend>{counts}</ul>\n<h3>Each entry point, with what answers its threats</h3>{entries}\
-         <p class=\"small dim\">{}</p>",
+        "<ul class=legend>{counts}<li><b>{proven}</b> of the answered ones proven by this run</li></ul>\n{}\
+         <h3>Each entry point, with what answers its threats</h3>{entries}<p class=\"small dim\">{}</p>",
         matrix(report),
         e(&report.disclaimer)
     )
@@ -118,9 +120,14 @@ fn at<'r>(report: &'r ThreatReport, entry: &'r Entry) -> impl Iterator<Item = &'
     report.threats.iter().filter(|threat| threat.at == entry.kind && threat.entry == entry.name)
 }
 
+/// The kind of an entry point, where its name does not say it.
+fn kind_of(entry: &Entry) -> String {
+    if entry.kind == entry.name { String::new() } else { e(&entry.kind) }
+}
+
 /// Entry points against STRIDE: how many threats, and how many of them somebody has to do something about.
 fn matrix(report: &ThreatReport) -> String {
-    let heads: String = STRIDE.iter().map(|word| format!("<th>{word}</th>")).collect();
+    let heads: String = STRIDE.iter().map(|word| format!("<th class=n>{word}</th>")).collect();
     let mut rows = String::new();
     for entry in &report.entries {
         let cells: String = STRIDE
@@ -143,12 +150,12 @@ fn matrix(report: &ThreatReport) -> String {
             rows,
             "<tr><td><b>{}</b> <span class=dim>{}{zone}</span></td>{cells}</tr>",
             e(&entry.name),
-            e(&entry.kind)
+            kind_of(entry)
         );
     }
     format!(
         "<p class=lead>Each place where somebody gets at the device, and the threats there by kind.</p>\
-         <table><thead><tr><th>entry point</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+         <div class=wide><table><thead><tr><th>entry point</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 }
 

@@ -281,3 +281,33 @@ fn the_page_stands_alone_and_the_schemas_name_what_is_written() {
         names(&schema["properties"]["changed"]["items"]["properties"])
     );
 }
+
+#[test]
+fn the_report_has_the_model_beside_the_evidence() {
+    use crate::report::{Report, html as page, sample};
+    let mut report = Report::new(sample::input()).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(!page::render(&report).contains("id=\"threats\""));
+    let plan = example("cell-gateway");
+    let planned = model(&plan, Some(&[]));
+    let open = planned.threats.iter().filter(|threat| threat.status.is_open()).count();
+    let all = planned.threats.len();
+    report.threats = Some(planned);
+    let text = page::render(&report);
+    assert!(
+        text.contains("id=\"threats\"") && text.contains(&format!("<b>{open}/{all}</b>")),
+        "{open} of {all}"
+    );
+    assert!(text.contains("<b>0</b> of the answered ones proven by this run"));
+    // A name that is its own kind is not said twice.
+    assert!(
+        text.contains("<b>disk</b> <span class=dim></span>")
+            && text.contains("<b>eth0</b> <span class=dim>link")
+    );
+    report.threats = Some(model(&plan, Some(&all_passed())));
+    let text = page::render(&report);
+    assert!(!text.contains("<b>0</b> of the answered ones proven by this run"));
+    let mut hostile = report.threats.clone().unwrap();
+    hostile.entries[0].title = "<img src=x>".to_owned();
+    report.threats = Some(hostile);
+    assert!(!page::render(&report).contains("<img"));
+}

@@ -1,7 +1,9 @@
 # First process of the device under test: adds one unit below /run, then goes on as the device's own. The
 # unit takes commands from the port of the self-check once that has ended. Nothing of the image is changed.
 mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
-mkdir -p /run/systemd/system/multi-user.target.wants
+mkdir -p /run/systemd/system/multi-user.target.wants /run/systemd/system.conf.d
+# An emulated device on a busy host finds its disk late.
+printf '[Manager]\nDefaultDeviceTimeoutSec=15min\nDefaultTimeoutStartSec=15min\n' >/run/systemd/system.conf.d/bench.conf
 cat >/run/systemd/system/bench.service <<'@end'
 [Unit]
 After=fastness-selfcheck.service

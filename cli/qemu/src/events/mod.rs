@@ -118,7 +118,15 @@ pub fn prove(
     // Also of a proof that did not get to its end: what came shows where it stood.
     let (_, lines) = proof.collector.records();
     write(&logs.join("collected.jsonl"), (lines.join("\n") + "\n").as_bytes())?;
-    ran?;
+    if let Err(failure) = ran {
+        // What was shown until then is not lost, and what was not is not passed over. Ctrl-C ends all.
+        exec::check_interrupt()?;
+        if proof.out.is_empty() {
+            return Err(failure);
+        }
+        let why = vec![failure.to_string()];
+        proof.class("the proof gets to its end", TrafficVerdict::NotRun, Vec::new(), why);
+    }
     for (kind, why) in NOT_SHOWN {
         proof.class(kind, TrafficVerdict::NotShown, Vec::new(), vec![(*why).to_owned()]);
     }
@@ -128,7 +136,7 @@ pub fn prove(
 /// The device with the bench, once its self-check has ended.
 fn start(spec: &MachineSpec<'_>, limit: Duration) -> Outcome<Bench> {
     let mut machine = Machine::start(spec)?;
-    watch(&mut machine, Instant::now() + limit)?;
+    watch(&mut machine, Instant::now() + limit * 3)?;
     Bench::ready(machine, limit)
 }
 

@@ -204,7 +204,8 @@ mod tests {
         let compiled = Compiled::read("- drivers/x/x.c\n- drivers/x/x.h\n+ mm/slab.c\n").unwrap();
         let state = |files: Value, compiled: Option<&Compiled>| {
             let mut bill = sample::bill();
-            let kernel = bill.components.iter_mut().find(|one| one.kind == Kind::Kernel).unwrap();
+            let kernel = &mut bill.components[0];
+            kernel.kind = Kind::Kernel;
             kernel.version = "6.12.3".to_owned();
             let bytes = json!([record(files)]).to_string();
             let database = Database { name: "cve.json", bytes: bytes.as_bytes() };

@@ -100,6 +100,10 @@ fn tiles(report: &Report) -> String {
         let shown = matrix.count(crate::requirements::Status::AutomatedMet);
         tiles.push((format!("{shown}/{}", matrix.rows.len()), "requirements met by checks alone"));
     }
+    if let Some(threats) = &report.threats {
+        let open = threats.threats.iter().filter(|threat| threat.status.is_open()).count();
+        tiles.push((format!("{open}/{}", threats.threats.len()), "threats lack an answer"));
+    }
     let inner: String = tiles
         .iter()
         .map(|(number, name)| format!("<div class=\"tile\"><b>{}</b><span>{name}</span></div>", e(number)))
