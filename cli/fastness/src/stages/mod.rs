@@ -28,7 +28,7 @@ use spec::product::{Backend, Product};
 pub use ::record::write_atomic;
 pub use findings::{inspect, known_findings, report, write_bill, write_report};
 pub use proof::{
-    attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic, prove_events, throughput,
+    attack, attacks, boot, boot_network, known_attacks, known_boot, known_traffic, prove_events,
 };
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
 
