@@ -396,6 +396,14 @@ fn a_responder_needs_its_conduit_and_a_tunnel_that_asks() {
     assert_eq!(kind, "unknown-service");
     let found = refused(&(EXAMPLE.to_owned() + "layers: {ocsp: {}}\n"));
     assert_eq!(found[0].code, "unused-layer", "{found:?}");
+
+    let without = include_str!("../../../examples/cell-gateway/product.yaml");
+    let (kind, message, hint) = code(&(without.to_owned() + &RESPONDER.replace("status", "ssh")));
+    assert_eq!(
+        (kind.as_str(), message.as_str()),
+        ("unused-responder", "an OCSP responder is named, and no tunnel of the product asks one")
+    );
+    assert!(hint.contains("OpenVPN and WireGuard do not"), "{hint}");
 }
 
 /// The example with a collector.

@@ -55,7 +55,7 @@ impl Ports {
 }
 
 impl Wired {
-    /// Starts them; the device's journal comes to its console, or with `shell` a shell instead of it.
+    /// Starts them; the device's journal comes to its console.
     pub(super) fn start(
         plan: &Plan,
         record: &ImageRecord,
@@ -63,7 +63,6 @@ impl Wired {
         identities: &Identities,
         subjects: &[Subject<'_>],
         suffix: &str,
-        shell: bool,
     ) -> Outcome<Self> {
         let logs = |of: &str| {
             let path = folder.join(format!("boot/{of}"));
@@ -83,14 +82,11 @@ impl Wired {
         spec.disk = disk;
         spec.wires = true;
         spec.epoch = identities.epoch;
-        let (mut append, mut second) = (record.cmdline.clone(), None);
-        if !shell {
-            append.push_str(JOURNAL);
-        }
+        let (mut append, mut second) = (record.cmdline.clone() + JOURNAL, None);
         let first = wireguard::overlay(subjects, identities);
-        if shell || !first.is_empty() {
+        if !first.is_empty() {
             let path = at.join("device.script");
-            peer::write(&path, &firewall::script(&first, shell))?;
+            peer::write(&path, &firewall::script(&first, false))?;
             append.push_str(WITH_SHELL);
             second = Some(path);
         }

@@ -190,7 +190,10 @@ fn forward_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mu
 /// A responder switches on what asks it.
 fn ocsp_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
     if let Some(ocsp) = &product.ocsp {
-        wanted.push((OCSP_LAYER.to_owned(), ocsp.at.clone()));
+        // Without a tunnel that asks it is an error of its own.
+        if product.tunnels.iter().any(|(_, tunnel)| tunnel.kind.value == TunnelKind::Strongswan) {
+            wanted.push((OCSP_LAYER.to_owned(), ocsp.at.clone()));
+        }
     } else if let Some((name, _)) = product.layers.iter().find(|(name, _)| name.as_str() == OCSP_LAYER) {
         let message = format!("the layer `{OCSP_LAYER}` is for a responder, and the product names none");
         let hint = "name it as `ocsp: {address: …, service: …}`; the layer is then on by itself";
