@@ -142,8 +142,7 @@ mod tests {
             make(&plan, &path, &log)
         };
         let point = include_str!("../../evidence/testdata/next.pub.pem");
-        for (pem, found) in [("no key", "expected a PEM public key"), (point, "found one of 256 bits")]
-        {
+        for (pem, found) in [("no key", "expected a PEM public key"), (point, "found one of 256 bits")] {
             let failure = make_with(pem.to_owned()).unwrap_err();
             assert_eq!(
                 (failure.diagnostics[0].code.as_str(), failure.status),

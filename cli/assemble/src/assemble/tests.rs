@@ -290,5 +290,5 @@ fn an_image_that_a_silent_mkimage_did_not_sign_is_refused_with_clear_words() {
     let at = uboot.windows(control.len()).position(|window| window == control).unwrap();
     fs::write(built.path("image/u-boot.bin"), [&uboot[..at], &bare].concat()).unwrap();
     let failure = readback(&plan(), &record, folder, &built.key.public()).unwrap_err();
-    assert!(failure.to_string().contains("the control FDT has 0 keys, expected one"), "{failure}");
+    assert!(failure.to_string().contains("the control FDT has no key"), "{failure}");
 }
