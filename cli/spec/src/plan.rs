@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use base64ct::Encoding as _;
 use serde::{Deserialize, Serialize};
 
+mod boot_chain;
 mod hardware;
 mod network;
 mod proof;
 mod yocto;
 
+pub use boot_chain::{EVENT_LOG_BYTES, SealedPlan, SigningPlan, StoragePlan, TrustedKeyPlan};
 pub use hardware::{
     DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
 };
@@ -442,80 +444,6 @@ pub struct PatchPlan {
     pub text: String,
     /// Versions of U-Boot that it applies to.
     pub versions: Vec<String>,
-}
-
-/// How images are signed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SigningPlan {
-    /// As U-Boot spells it: `sha256,rsa3072`.
-    pub algorithm: String,
-    /// `pkcs-1.5` or `pss`.
-    pub padding: String,
-    /// Key name: the FIT's `key-name-hint`, the file's stem in the key store.
-    pub key: String,
-    /// Whether this is a release build, which refuses development keys and published ones.
-    pub release: bool,
-    /// The version that the signed configuration carries, where older images must not start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback_version: Option<u32>,
-    /// Keys that U-Boot trusts beside that one, while it is being replaced; with any, `required-mode` is `any`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also_trusts: Vec<TrustedKeyPlan>,
-    /// Keys that the product knows as published beyond those of `standards/known-keys.yaml`: fingerprint and where.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub known_keys: BTreeMap<String, String>,
-}
-
-/// A key that U-Boot trusts beside the product's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrustedKeyPlan {
-    /// Its name.
-    pub key: String,
-    /// Algorithm of its signatures.
-    pub algorithm: String,
-    /// Its public half, PEM.
-    pub public: String,
-}
-
-/// The disk, sizes in bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoragePlan {
-    /// Size of each of the two FIT partitions.
-    pub fit_bytes: u64,
-    /// Size of each of the two root partitions.
-    pub root_bytes: u64,
-    /// Size of the data partition.
-    pub data_bytes: u64,
-    /// Size of the partition in which the running version says that it works; 0: there is none.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub proof_bytes: u64,
-    /// zstd level of the squashfs.
-    pub zstd_level: u32,
-    /// How the data partition is sealed; none: it is plain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sealed: Option<SealedPlan>,
-}
-
-/// Size of the memory in which U-Boot leaves the log of its measurements.
-pub const EVENT_LOG_BYTES: u64 = 64 << 10;
-
-/// A data partition whose key the TPM gives only for the measurements that it was sealed to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SealedPlan {
-    /// Public RSA key to which a device encrypts its recovery key, PEM.
-    pub recovery: String,
-    /// Physical address of the log of measurements.
-    pub event_log: u64,
-    /// `compatible` of the TPM's node in the device tree.
-    pub tpm_compatible: String,
-    /// What it does not protect against.
-    pub limits: String,
-}
-
-// serde wants a reference.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-fn is_zero(bytes: &u64) -> bool {
-    *bytes == 0
 }
 
 /// A check: what to look at and what must hold. `kind` and `with` are understood by `evidence`.

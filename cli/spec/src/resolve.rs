@@ -6,10 +6,12 @@
 mod accounts;
 mod applications;
 mod asks;
+mod boards;
 mod buildroot;
 mod conduits;
 mod context;
 mod ends;
+mod facts;
 mod files;
 mod firewall;
 mod hardware;
@@ -37,27 +39,24 @@ use std::sync::Arc;
 use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 
 use crate::architecture::Architecture;
-use crate::board::{Board, KernelArgument};
+use crate::board::KernelArgument;
 use crate::decode::{Spanned, suggestion};
 use crate::known_keys::KnownKeys;
-use crate::library::{Area, Library, known_requirements, read_model};
+use crate::library::{Library, known_requirements, read_model};
 use crate::plan::{
     Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, PatchPlan,
     Plan, ProductFacts, SigningPlan, StoragePlan, UnitState,
 };
-use crate::product::{Backend, DEFAULT_EPOCH, Padding, Product, default_suite};
+use crate::product::{Backend, Product, default_suite};
 use crate::render::Renderer;
 use crate::source::Source;
 use crate::types::{RequirementId, Scalar, Templated};
 use accounts::Accounts;
 use asks::{Asker, Asks};
+use boards::{NamedBoard, choose_board};
+use facts::{product_facts, signing, storage};
 use kconfig::KconfigAsks;
 use layers::Applied;
-
-/// Size of the data partition when the product does not say: 64 MiB.
-const DEFAULT_DATA_BYTES: u64 = 64 << 20;
-/// zstd level of the root file system when the product does not say.
-const DEFAULT_ZSTD_LEVEL: u32 = 6;
 
 /// What a call decides in the product's place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,111 +162,6 @@ fn build_of(product: &Product, choice: &Choice) -> crate::algorithms::Build {
 
 fn input(diagnostics: Vec<Diagnostic>) -> Failure {
     Failure { status: ExitStatus::Input, diagnostics }
-}
-
-/// A board with its name and file.
-struct NamedBoard {
-    name: String,
-    model: Board,
-}
-
-fn choose_board(
-    library: &Library,
-    product: &Product,
-    wanted: Option<&str>,
-    trouble: &mut Vec<Diagnostic>,
-) -> Outcome<Option<NamedBoard>> {
-    let listed = || product.boards.iter().map(|board| board.as_str());
-    let Some(first) = product.boards.first() else {
-        let message = "expected at least one board, found an empty list";
-        trouble.push(Diagnostic::error("no-board", message).at(product.name.at.location()));
-        return Ok(None);
-    };
-    let mut seen = BTreeSet::new();
-    for board in &product.boards {
-        if !seen.insert(board.as_str()) {
-            let message = format!("the board `{}` is listed twice", board.as_str());
-            trouble.push(Diagnostic::error("duplicate-name", message).at(board.at.location()));
-        }
-        if library.read(Area::Boards, &format!("{}/board.yaml", board.as_str()))?.is_none() {
-            trouble.push(references::unknown_board(library, board.as_str(), &board.at)?);
-        }
-    }
-    let name = wanted.unwrap_or(first.as_str());
-    if !listed().any(|board| board == name) {
-        let message = format!("the product is not built for the board `{name}`");
-        let hint = suggestion(name, listed().collect::<Vec<_>>());
-        trouble.push(Diagnostic::error("unknown-board", message).at(first.at.location()).hint(hint));
-        return Ok(None);
-    }
-    let Some(source) = library.read(Area::Boards, &format!("{name}/board.yaml"))? else { return Ok(None) };
-    let board =
-        read_model::<Board>(&source, trouble).map(|model| NamedBoard { name: name.to_owned(), model });
-    if let Some(board) = &board {
-        hardware::reject_incomplete(board, &first.at, trouble);
-    }
-    Ok(board)
-}
-
-fn product_facts(product: &Product) -> ProductFacts {
-    ProductFacts {
-        name: product.name.as_str().to_owned(),
-        version: product.version.as_str().to_owned(),
-        description: product.description.as_str().to_owned(),
-        component_type: product.component_type.as_str().to_owned(),
-        security_level: product.security_level.0,
-        epoch: product.epoch.map_or(DEFAULT_EPOCH, |epoch| epoch.0),
-        hostname: product.hostname.as_ref().map_or(product.name.as_str(), |name| name.as_str()).to_owned(),
-    }
-}
-
-fn signing(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>) -> SigningPlan {
-    let asked = product.signing.as_ref();
-    let mut pick = |what: &str, asked: Option<(&str, diag::Location)>, has: Vec<&str>| -> String {
-        match asked {
-            Some((name, at)) if !has.contains(&name) => {
-                let message =
-                    format!("the U-Boot of the board `{}` cannot verify the {what} `{name}`", board.name);
-                let hint = format!("it verifies `{}`", has.join("`, `"));
-                trouble.push(Diagnostic::error(&format!("unknown-{what}"), message).at(at).hint(hint));
-                name.to_owned()
-            }
-            Some((name, _)) => name.to_owned(),
-            None => has.first().copied().unwrap_or_default().to_owned(),
-        }
-    };
-    let algorithm = asked.and_then(|s| s.algorithm.as_ref()).map(|a| (a.as_str(), a.at.location()));
-    let padding = asked.and_then(|s| s.padding.as_ref()).map(|p| (p.as_str(), p.at.location()));
-    let algorithms = board.model.algorithms.iter().map(|a| a.as_str()).collect();
-    let paddings = board.model.paddings.iter().map(|p: &Spanned<Padding>| p.as_str()).collect();
-    SigningPlan {
-        algorithm: pick("algorithm", algorithm, algorithms),
-        padding: pick("padding", padding, paddings),
-        key: asked
-            .and_then(|s| s.key.as_ref())
-            .map_or_else(|| format!("{}-dev", product.name.as_str()), |key| key.as_str().to_owned()),
-        release: asked.is_some_and(|s| s.release.0),
-        rollback_version: rollback::version(product, board, trouble),
-        also_trusts: Vec::new(),
-        known_keys: BTreeMap::new(),
-    }
-}
-
-fn storage(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnostic>) -> StoragePlan {
-    let asked = product.storage.as_ref();
-    let level = asked.and_then(|s| s.zstd_level.as_ref());
-    if let Some(level) = level.filter(|level| !(1..=22).contains(&level.0)) {
-        let message = format!("expected a zstd level from 1 to 22, found `{}`", level.0);
-        trouble.push(Diagnostic::error("wrong-type", message).at(level.at.location()));
-    }
-    StoragePlan {
-        fit_bytes: board.model.storage.fit.0,
-        root_bytes: board.model.storage.root.0,
-        data_bytes: asked.and_then(|s| s.data).map_or(DEFAULT_DATA_BYTES, |size| size.0),
-        proof_bytes: rollback::proof_bytes(product),
-        zstd_level: level.and_then(|l| u32::try_from(l.0).ok()).unwrap_or(DEFAULT_ZSTD_LEVEL),
-        sealed: None,
-    }
 }
 
 /// Facts that no layer changes.
