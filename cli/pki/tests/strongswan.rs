@@ -176,6 +176,19 @@ fn exchange_of(
     (run, format!("{said}\n== device\n{}\n== peer\n{}", log("device"), log("peer")))
 }
 
+/// The plant's authority, with keys of this kind.
+fn authority(folder: &Path, algorithm: Algorithm) -> Authority {
+    let init = Init {
+        organization: "Plant".into(),
+        algorithm,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains: Vec::new(),
+    };
+    Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap()
+}
+
 /// What the device's layer lets strongSwan load, as its own line.
 fn plugins(plan: &Plan) -> String {
     let FilePlan::File { content, .. } = &plan.files["/etc/strongswan.conf"].value else { panic!() };
@@ -196,15 +209,7 @@ fn good_peers_with_ecdsa_and_with_rsa_are_taken_and_weak_or_revoked_ones_refused
     let plan = plan(PRODUCT);
     let work = TempDir::new().unwrap();
     let folder = work.path();
-    let init = Init {
-        organization: "Plant".into(),
-        algorithm: Algorithm::P384,
-        days: 7300,
-        crl_url: None,
-        ocsp_url: None,
-        domains: Vec::new(),
-    };
-    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let mut authority = authority(folder, Algorithm::P384);
     let (own, other) = ("plc-gateway.plant.example", "scada.plant.example");
     issue(&mut authority, "device", Role::Device, own, Algorithm::P256);
     issue(&mut authority, "ecdsa", Role::Peer, other, Algorithm::P256);
@@ -267,15 +272,7 @@ fn a_chain_of_rsa_keys_is_taken_whether_it_is_signed_with_pkcs1_or_with_pss() {
     let plan = plan(PRODUCT);
     let work = TempDir::new().unwrap();
     let folder = work.path();
-    let init = Init {
-        organization: "Plant".into(),
-        algorithm: Algorithm::Rsa3072,
-        days: 7300,
-        crl_url: None,
-        ocsp_url: None,
-        domains: Vec::new(),
-    };
-    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let mut authority = authority(folder, Algorithm::Rsa3072);
     let other = "scada.plant.example";
     issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
     issue(&mut authority, "peer", Role::Peer, other, Algorithm::Rsa3072);
@@ -343,15 +340,7 @@ fn a_responder_is_asked_before_the_list_and_a_revoked_peer_is_refused() {
     let plan = plan(&(product + "ocsp: {address: 192.0.2.20, service: status}\n"));
     let work = TempDir::new().unwrap();
     let folder = work.path();
-    let init = Init {
-        organization: "Plant".into(),
-        algorithm: Algorithm::P384,
-        days: 7300,
-        crl_url: None,
-        ocsp_url: None,
-        domains: Vec::new(),
-    };
-    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let mut authority = authority(folder, Algorithm::P384);
     let other = "scada.plant.example";
     issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
     issue(&mut authority, "peer", Role::Peer, other, Algorithm::P256);
@@ -407,15 +396,7 @@ fn ml_kem_is_negotiated_where_both_ends_have_it() {
     let plan = plan_for(&product, Choice { backend: Some(Backend::Buildroot), series: None });
     let work = TempDir::new().unwrap();
     let folder = work.path();
-    let init = Init {
-        organization: "Plant".into(),
-        algorithm: Algorithm::P384,
-        days: 7300,
-        crl_url: None,
-        ocsp_url: None,
-        domains: Vec::new(),
-    };
-    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let mut authority = authority(folder, Algorithm::P384);
     issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
     issue(&mut authority, "peer", Role::Peer, "scada.plant.example", Algorithm::P256);
     authority.crl(30, &secret()).unwrap();
@@ -441,15 +422,7 @@ fn ends_below_two_issuing_cas_of_one_root_take_each_other() {
     let plan = plan(PRODUCT);
     let work = TempDir::new().unwrap();
     let folder = work.path();
-    let init = Init {
-        organization: "Plant".into(),
-        algorithm: Algorithm::P384,
-        days: 7300,
-        crl_url: None,
-        ocsp_url: None,
-        domains: Vec::new(),
-    };
-    let mut authority = Authority::init(&folder.join("pki"), &init, &secret(), now()).unwrap();
+    let mut authority = authority(folder, Algorithm::P384);
     issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
     authority.next_issuing(Algorithm::P384, &secret()).unwrap();
     issue(&mut authority, "peer", Role::Peer, "scada.plant.example", Algorithm::P256);
