@@ -277,6 +277,33 @@ fn inner_in_clear(
     Ok(class(name, &of, seen, problems))
 }
 
+/// A conduit of the tunnel, asked for in clear by a sender, behind what makes the way there: dropped and logged.
+fn in_clear(
+    device: &Machine,
+    peer: &mut Peer,
+    (name, word): (&str, &str),
+    flow: &Flow,
+    (way, to, sender): (&str, &str, &str),
+) -> Outcome<TunnelClass> {
+    let from = device.ms();
+    let lines = peer.ask(&format!("{way}p {to} {}", flow.port), MINUTE)?;
+    let logged = wait_log(device, from, (sender, flow.port));
+    let mut problems = silent(&lines, "in clear");
+    if logged.is_none() {
+        problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
+    }
+    let seen = lines.into_iter().chain(logged).collect();
+    Ok(class(name, &format!("{word} {}", flow.name), seen, problems))
+}
+
+/// A port through the tunnel for which there is no conduit: silence.
+fn outside(peer: &mut Peer, name: &str, flows: &[&Flow], own: &str) -> Outcome<TunnelClass> {
+    let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
+    let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
+    let problems = silent(&lines, "through the tunnel without a conduit");
+    Ok(class(name, "outside", lines, problems))
+}
+
 /// Ports of industrial protocols without security of their own (`standards/protocols`): Modbus, OPC UA, DNP3,
 /// IEC 60870-5-104, S7, EtherNet/IP.
 const INDUSTRIAL: [u16; 6] = [502, 4840, 20_000, 2404, 102, 44_818];

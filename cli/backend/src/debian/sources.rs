@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use diag::{Failure, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 
 /// Endings of files that are code.
 const CODE: [&str; 5] = ["c", "h", "S", "rs", "inc"];
@@ -16,8 +16,11 @@ const CODE: [&str; 5] = ["c", "h", "S", "rs", "inc"];
 /// One line for each file of code in the tree, in order: `+ PATH` when it was compiled or included, else `- PATH`.
 ///
 /// # Errors
-/// When a folder or a file cannot be read.
+/// When a folder or a file cannot be read, or no object names a file of the tree: a list in which nothing was compiled
+/// would clear the kernel of every vulnerability.
 pub(super) fn list(tree: &Path, objects: &Path) -> Outcome<String> {
+    // make names the tree by its real path (`abs_srctree` of Linux' Makefile).
+    let tree = &fs::canonicalize(tree).map_err(|e| Failure::io("find", tree, &e))?;
     let mut used = BTreeSet::new();
     walk(objects, &mut |path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -35,6 +38,15 @@ pub(super) fn list(tree: &Path, objects: &Path) -> Outcome<String> {
         }
         Ok(())
     })?;
+    if used.is_disjoint(&all) {
+        let message = format!(
+            "the objects in `{}` name no file of the source tree `{}`, expected those that were compiled",
+            objects.display(),
+            tree.display()
+        );
+        return Err(Failure::error(ExitStatus::Build, "no-kernel-sources", message)
+            .hint("the kernel's build has to leave its `.cmd` files beside the objects; look into its log"));
+    }
     Ok(all.iter().map(|path| format!("{} {path}\n", if used.contains(path) { '+' } else { '-' })).collect())
 }
 
@@ -91,6 +103,7 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         fs::create_dir_all(objects.join("mm")).unwrap();
+        let tree = fs::canonicalize(tree).unwrap();
         let at = tree.display();
         // The command itself names the tree's folders, and is no list of what is in the object.
         let text = format!(
@@ -102,5 +115,26 @@ mod tests {
             list(&tree, &objects).unwrap(),
             "- drivers/x/x.c\n+ include/linux/mm.h\n+ mm/slab.c\n+ mm/slab.h\n"
         );
+        // A cache behind a link: make follows it.
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&tree, &link).unwrap();
+        assert_eq!(list(&link, &objects).unwrap(), list(&tree, &objects).unwrap());
+    }
+
+    #[test]
+    fn a_build_that_names_no_file_of_the_tree_clears_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, objects) = (folder.path().join("tree"), folder.path().join("objects"));
+        for path in [&tree, &objects] {
+            fs::create_dir(path).unwrap();
+        }
+        fs::write(tree.join("x.c"), "").unwrap();
+        fs::write(objects.join(".x.o.cmd"), "source_x.o := /elsewhere/x.c\n").unwrap();
+        let failure = list(&tree, &objects).unwrap_err();
+        assert_eq!(
+            (failure.diagnostics[0].code.as_str(), failure.status),
+            ("no-kernel-sources", ExitStatus::Build)
+        );
+        assert!(failure.to_string().contains("name no file of the source tree"), "{failure}");
     }
 }

@@ -8,8 +8,8 @@ use spec::plan::Plan;
 use traffic::tunnel::{self as judge, IPSEC_REFUSALS};
 
 use super::{
-    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, closed_port, first_host, host, log,
-    not_run, services, silent, unplanned, wait_log,
+    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, first_host, host, in_clear, log, not_run,
+    outside, services, silent, unplanned,
 };
 use crate::peer::Peer;
 
@@ -30,15 +30,7 @@ pub(super) fn scenario(
     for (word, sender) in [("clear", &facts.peer_address), ("clear inner", &first)] {
         let route = format!("ip route replace {} dev eth0 src {sender}; ", host(own));
         for flow in flows.iter().filter(|f| f.transport == "tcp") {
-            let from = device.ms();
-            let lines = peer.ask(&format!("{route}p {own} {}", flow.port), MINUTE)?;
-            let logged = wait_log(device, from, (sender, flow.port));
-            let mut problems = silent(&lines, "in clear");
-            if logged.is_none() {
-                problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
-            }
-            let seen = lines.into_iter().chain(logged).collect();
-            out.push(class(name, &format!("{word} {}", flow.name), seen, problems));
+            out.push(in_clear(device, peer, (name, word), flow, (&route, own, sender))?);
         }
         if word == "clear" {
             out.push(unplanned(device, peer, name, &flows, (own, sender))?);
@@ -68,10 +60,7 @@ pub(super) fn scenario(
     for flow in flows.iter().filter(|f| f.transport == "tcp") {
         out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
-    let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
-    let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
-    let problems = silent(&lines, "through the tunnel without a conduit");
-    out.push(class(name, "outside", lines, problems));
+    out.push(outside(peer, name, &flows, own)?);
     disconnect(peer)?;
     if let Some(flow) = flows.iter().find(|f| f.transport == "tcp") {
         let lines = peer.ask(

@@ -9,8 +9,8 @@ use spec::plan::{Flow, Plan};
 use traffic::tunnel::{self as judge, By, OPENVPN_REFUSALS, Refusal};
 
 use super::{
-    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, closed_port, host, inner_in_clear, log,
-    not_run, services, silent, unplanned, wait_log,
+    Ends, Files, Identities, MINUTE, Subject, Tree, below, class, host, in_clear, inner_in_clear, log,
+    not_run, outside, services, unplanned,
 };
 use crate::machine::Machine;
 use crate::peer::Peer;
@@ -41,16 +41,8 @@ pub(super) fn scenario(
     peer.ask("chmod -f 644 /run/peer/*/crl.pem", MINUTE)?;
     let outer = &facts.local_address;
     for flow in &flows {
-        let from = device.ms();
-        let route = format!("ip route replace {} dev eth0 src {}", host(outer), facts.peer_address);
-        let lines = peer.ask(&format!("{route}; p {outer} {}", flow.port), MINUTE)?;
-        let logged = wait_log(device, from, (&facts.peer_address, flow.port));
-        let mut problems = silent(&lines, "in clear");
-        if logged.is_none() {
-            problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
-        }
-        let seen = lines.into_iter().chain(logged).collect();
-        out.push(class(name, &format!("clear {}", flow.name), seen, problems));
+        let way = format!("ip route replace {} dev eth0 src {}; ", host(outer), facts.peer_address);
+        out.push(in_clear(device, peer, (name, "clear"), flow, (&way, outer, &facts.peer_address))?);
         out.push(inner_in_clear(peer, name, "clear inner", flow, (outer, own, first))?);
     }
     out.push(unplanned(device, peer, name, &flows, (outer, &facts.peer_address))?);
@@ -96,10 +88,7 @@ fn up(
     for flow in flows {
         out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
-    let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
-    let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
-    let problems = silent(&lines, "through the tunnel without a conduit");
-    out.push(class(name, "outside", lines, problems));
+    out.push(outside(peer, name, flows, own)?);
     // It tells the device that it goes, so that the device asks again at once.
     stop(peer)?;
     Ok(out)

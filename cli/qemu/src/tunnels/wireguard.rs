@@ -11,8 +11,8 @@ use spec::plan::{Flow, Plan};
 use traffic::wireguard::{ASKED, State};
 
 use super::{
-    Ends, Files, Identities, MINUTE, Subject, below, class, closed_port, first_host, host, inner_in_clear,
-    log, not_run, services, silent, unplanned, wait_log,
+    Ends, Files, Identities, MINUTE, Subject, below, class, first_host, host, in_clear, inner_in_clear, log,
+    not_run, outside, services, unplanned,
 };
 use crate::peer::Peer;
 
@@ -44,15 +44,7 @@ pub(super) fn scenario(
     let route = format!("ip route replace {} dev eth0 src {}", host(outer), facts.peer_address);
     peer.ask(&route, MINUTE)?;
     for flow in &flows {
-        let from = device.ms();
-        let lines = peer.ask(&format!("p {outer} {}", flow.port), MINUTE)?;
-        let logged = wait_log(device, from, (&facts.peer_address, flow.port));
-        let mut problems = silent(&lines, "in clear");
-        if logged.is_none() {
-            problems.push(format!("the device's console has no line of a drop on `{}`", flow.name));
-        }
-        let seen = lines.into_iter().chain(logged).collect();
-        out.push(class(name, &format!("clear {}", flow.name), seen, problems));
+        out.push(in_clear(device, peer, (name, "clear"), flow, ("", outer, &facts.peer_address))?);
         out.push(inner_in_clear(peer, name, "clear inner", flow, (outer, own, far))?);
         peer.ask(&route, MINUTE)?;
     }
@@ -85,10 +77,7 @@ pub(super) fn scenario(
         allow(peer, flow, far, own)?;
         out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
-    let conduits: Vec<u16> = flows.iter().map(|flow| flow.port).collect();
-    let lines = peer.ask(&format!("p {own} {}", closed_port(&conduits)), MINUTE)?;
-    let problems = silent(&lines, "through the tunnel without a conduit");
-    out.push(class(name, "outside", lines, problems));
+    out.push(outside(peer, name, &flows, own)?);
     down(peer)?;
     if let Some(flow) = flows.first() {
         out.push(inner_in_clear(peer, name, "down", flow, (outer, own, far))?);

@@ -3,11 +3,9 @@
 use diag::Diagnostic;
 
 use super::network::DEVICE;
-use super::services::Services;
-use crate::decode::suggestion;
-use crate::plan::{CollectorFacts, Flow, NetworkFacts};
+use super::services::{self, Services};
+use crate::plan::{CollectorFacts, NetworkFacts};
 use crate::product::{Collector, Product};
-use crate::types::{Prefix, Scalar as _};
 
 /// The protocol that a collector speaks.
 const PROTOCOL: &str = "syslog-tls";
@@ -22,7 +20,10 @@ pub fn resolve(
     let Some(logging) = &product.logging else { return };
     let collector = &logging.collector.value;
     let Some(port) = port(product, collector, services, trouble) else { return };
-    let flow = network.flows.iter().find(|flow| leads(flow, collector, port));
+    let flow = network
+        .flows
+        .iter()
+        .find(|flow| services::leads(flow, collector.address.0, port, collector.service.as_str()));
     let Some(flow) = flow.map(|flow| flow.name.clone()) else {
         // A conduit that is itself wrong has no flow, and was reported.
         if trouble.is_empty() {
@@ -38,17 +39,6 @@ pub fn resolve(
         local_name: collector.local.as_ref().map_or(hostname, |name| name.as_str()).to_owned(),
         flow,
     });
-}
-
-fn leads(flow: &Flow, collector: &Collector, port: u16) -> bool {
-    let peers = if collector.address.0.is_ipv4() { &flow.peers_v4 } else { &flow.peers_v6 };
-    let reaches =
-        |peer: &String| Prefix::parse(peer, true).is_ok_and(|prefix| prefix.contains(collector.address.0));
-    flow.direction == "out"
-        && flow.transport == "tcp"
-        && flow.port == port
-        && flow.service == collector.service.as_str()
-        && peers.iter().any(reaches)
 }
 
 fn no_conduit(collector: &Collector) -> Diagnostic {
@@ -71,14 +61,7 @@ fn port(
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<u16> {
     let service = &collector.service;
-    if !product.services.iter().any(|(known, _)| known.as_str() == service.as_str()) {
-        let message = format!("expected a service of the product, found `{}`", service.as_str());
-        let hint = suggestion(service.as_str(), product.services.iter().map(|(known, _)| known.as_str()));
-        trouble.push(Diagnostic::error("unknown-service", message).at(service.at.location()).hint(hint));
-        return None;
-    }
-    // What is wrong with it was said.
-    let spoken = services.get(service.as_str())?;
+    let spoken = services::known(product, service, services, trouble)?;
     if spoken.protocol.is_none_or(|(protocol, _)| protocol != PROTOCOL) {
         let message =
             format!("the service `{}` of the collector does not speak `{PROTOCOL}`", service.as_str());

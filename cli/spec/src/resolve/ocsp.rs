@@ -3,11 +3,10 @@
 use diag::Diagnostic;
 
 use super::network::DEVICE;
-use super::services::Services;
-use crate::decode::{Spanned, suggestion};
+use super::services::{self, Services};
+use crate::decode::Spanned;
 use crate::plan::{Flow, NetworkFacts, OcspFacts};
 use crate::product::{Ocsp, Product, Transport, TunnelKind};
-use crate::types::{Prefix, Scalar as _};
 
 /// Fills in `network.ocsp`.
 pub fn resolve(
@@ -39,15 +38,7 @@ pub fn resolve(
 
 /// Beside the tunnels: what is asked before one is up cannot go through it.
 fn leads(flow: &Flow, ocsp: &Ocsp, port: u16) -> bool {
-    let address = ocsp.address.0;
-    let peers = if address.is_ipv4() { &flow.peers_v4 } else { &flow.peers_v6 };
-    let reaches = |peer: &String| Prefix::parse(peer, true).is_ok_and(|prefix| prefix.contains(address));
-    flow.direction == "out"
-        && flow.transport == "tcp"
-        && flow.port == port
-        && flow.tunnel.is_none()
-        && flow.service == ocsp.service.as_str()
-        && peers.iter().any(reaches)
+    flow.tunnel.is_none() && services::leads(flow, ocsp.address.0, port, ocsp.service.as_str())
 }
 
 fn no_conduit(ocsp: &Spanned<Ocsp>) -> Diagnostic {
@@ -66,14 +57,7 @@ fn port(
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<u16> {
     let service = &ocsp.value.service;
-    if !product.services.iter().any(|(known, _)| known.as_str() == service.as_str()) {
-        let message = format!("expected a service of the product, found `{}`", service.as_str());
-        let hint = suggestion(service.as_str(), product.services.iter().map(|(known, _)| known.as_str()));
-        trouble.push(Diagnostic::error("unknown-service", message).at(service.at.location()).hint(hint));
-        return None;
-    }
-    // What is wrong with it was said.
-    let endpoints = &services.get(service.as_str())?.endpoints;
+    let endpoints = &services::known(product, service, services, trouble)?.endpoints;
     let tcp = endpoints.iter().find(|(transport, _)| *transport == Transport::Tcp).map(|(_, port)| *port);
     if tcp.is_none() {
         let message = format!("the service `{}` of the OCSP responder has no TCP port", service.as_str());

@@ -6,8 +6,8 @@ use diag::Diagnostic;
 use serde_json::{Value, json};
 
 use super::network::DEVICE;
-use super::services::Services;
-use crate::decode::{Spanned, suggestion};
+use super::services::{self, Services};
+use crate::decode::Spanned;
 use crate::opcua::{OpcuaStandard, Policy};
 use crate::plan::{NetworkFacts, OpcuaFacts, OpcuaPolicy};
 use crate::product::{OpcuaApplication, OpcuaRole, Product};
@@ -76,14 +76,7 @@ fn port(
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<u16> {
     let service = &application.service;
-    if !product.services.iter().any(|(known, _)| known.as_str() == service.as_str()) {
-        let message = format!("expected a service of the product, found `{}`", service.as_str());
-        let hint = suggestion(service.as_str(), product.services.iter().map(|(known, _)| known.as_str()));
-        trouble.push(Diagnostic::error("unknown-service", message).at(service.at.location()).hint(hint));
-        return None;
-    }
-    // What is wrong with it was said.
-    let spoken = services.get(service.as_str())?;
+    let spoken = services::known(product, service, services, trouble)?;
     if spoken.protocol.is_none_or(|(protocol, _)| protocol != PROTOCOL) {
         let message = format!(
             "the service `{}` of the OPC UA application `{}` does not speak `{PROTOCOL}`",

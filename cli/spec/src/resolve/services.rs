@@ -1,13 +1,16 @@
 //! Services and their protocols: which ports and frames a conduit means.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use diag::Diagnostic;
 
-use crate::decode::suggestion;
+use crate::decode::{Spanned, suggestion};
+use crate::plan::Flow;
 use crate::product::{Product, Service, Transport};
 use crate::protocol::{Protocol, ProtocolKind, Protocols, Security};
 use crate::source::At;
+use crate::types::{Name, Prefix, Scalar as _};
 
 /// A service as it is used.
 pub struct Spoken<'p> {
@@ -42,6 +45,33 @@ pub fn of<'p>(product: &'p Product, protocols: &'p Protocols, trouble: &mut Vec<
             Some((name.as_str(), spoken?))
         })
         .collect()
+}
+
+/// The service that somebody outside of the conduits names; one that is none is told. What is wrong with it was said.
+pub fn known<'s, 'p>(
+    product: &Product,
+    service: &Spanned<Name>,
+    services: &'s Services<'p>,
+    trouble: &mut Vec<Diagnostic>,
+) -> Option<&'s Spoken<'p>> {
+    if !product.services.iter().any(|(known, _)| known.as_str() == service.as_str()) {
+        let message = format!("expected a service of the product, found `{}`", service.as_str());
+        let hint = suggestion(service.as_str(), product.services.iter().map(|(known, _)| known.as_str()));
+        trouble.push(Diagnostic::error("unknown-service", message).at(service.at.location()).hint(hint));
+        return None;
+    }
+    services.get(service.as_str())
+}
+
+/// Whether a flow lets the device open connections to this port of an address, as this service.
+pub fn leads(flow: &Flow, address: IpAddr, port: u16, service: &str) -> bool {
+    let peers = if address.is_ipv4() { &flow.peers_v4 } else { &flow.peers_v6 };
+    let reaches = |peer: &String| Prefix::parse(peer, true).is_ok_and(|prefix| prefix.contains(address));
+    flow.direction == "out"
+        && flow.transport == "tcp"
+        && flow.port == port
+        && flow.service == service
+        && peers.iter().any(reaches)
 }
 
 /// A service that names its protocol.
