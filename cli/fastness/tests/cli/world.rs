@@ -300,7 +300,9 @@ fn write_archive(world: &Path, plan: &Plan) {
     }
     // `.tar.x` is no compression that tar knows by its name.
     let linux = &plan.debian.linux_source;
-    let source = tar_of(&one("linux/Makefile", ""));
+    let mut tree = one("linux/Makefile", "");
+    tree.extend(one("linux/init/main.c", ""));
+    let source = tar_of(&tree);
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(source.len() as u64);
@@ -353,10 +355,12 @@ esac"#,
     (
         "make",
         "make-$last",
-        r#"for a in "$@"; do case $a in O=*) O=${a#O=} ;; esac; done
+        r#"for a in "$@"; do case $a in O=*) O=${a#O=} ;; esac; [ "$before" != --directory ] || tree=$a; before=$a; done
 case $last in
   u-boot-nodtb.bin) printf '%4096s' boot >"$O/u-boot-nodtb.bin" ;;
-  Image) mkdir -p "$O/arch/arm64/boot"; printf '%65536s' kernel >"$O/arch/arm64/boot/Image" ;;
+  Image) mkdir -p "$O/arch/arm64/boot"; printf '%65536s' kernel >"$O/arch/arm64/boot/Image"
+    # As Linux' own build does beside each object.
+    mkdir -p "$O/init"; echo "source_init/main.o := $(realpath "$tree")/init/main.c" >"$O/init/.main.o.cmd" ;;
   olddefconfig) ;;
   *) cp "$O/fastness.config" "$O/.config" ;;
 esac"#,
