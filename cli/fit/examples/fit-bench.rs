@@ -17,7 +17,7 @@ use fit::build::{Configuration, FitSpec, Image, build};
 use fit::control_fdt::{KeyNode, insert_key};
 use fit::fdt::{Node, Tree};
 use fit::key::{Algorithm, Hash, KeyType, Padding};
-use fit::sign::{RsaSigner, SignOptions, Signer, sign_pieces};
+use fit::sign::{RsaSigner, SignOptions, Signer, sign_tree};
 use fit::verify::verify;
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
@@ -99,8 +99,8 @@ fn here(at: &Path, signer: &RsaSigner) -> Result<(), Box<dyn Error>> {
         timestamp: 7,
         node: "signature-1".into(),
     };
-    sign_pieces(&mut tree, &[(&options, signer)])?
-        .write_to(&mut std::fs::File::create(at.join("ours.itb"))?)?;
+    sign_tree(&mut tree, &[(&options, signer)])?;
+    tree.pieces()?.write_to(&mut std::fs::File::create(at.join("ours.itb"))?)?;
     drop(tree);
     // The memory is used again: getting it anew takes as long as reading.
     buffer.clear();

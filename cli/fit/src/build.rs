@@ -65,11 +65,51 @@ pub struct FitSpec<'a> {
     pub default: String,
 }
 
+/// Digests of contents that several images share, or that are looked at again: each is computed once.
+#[derive(Clone, Debug, Default)]
+pub struct Digests<'a> {
+    known: Vec<(&'a [u8], Hash, Vec<u8>)>,
+}
+
+impl<'a> Digests<'a> {
+    /// The digest of borrowed content; the same memory is not hashed again.
+    pub fn of(&mut self, data: &'a [u8], hash: Hash) -> Vec<u8> {
+        let same = |known: &&(&'a [u8], Hash, Vec<u8>)| known.1 == hash && std::ptr::eq(known.0, data);
+        if let Some((_, _, digest)) = self.known.iter().find(same) {
+            return digest.clone();
+        }
+        let digest = hash.digest(&[data]);
+        self.known.push((data, hash, digest.clone()));
+        digest
+    }
+
+    /// The digest of content that is byte for byte one whose digest is known: comparing takes a fraction of hashing.
+    #[must_use]
+    pub fn of_equal(&self, data: &[u8], hash: Hash) -> Option<&[u8]> {
+        let equal = |known: &&(&'a [u8], Hash, Vec<u8>)| known.1 == hash && known.0 == data;
+        self.known.iter().find(equal).map(|(_, _, digest)| digest.as_slice())
+    }
+
+    /// How many were computed.
+    #[must_use]
+    pub fn computed(&self) -> usize {
+        self.known.len()
+    }
+}
+
 /// Builds the unsigned tree; every image gets a `hash-1` node.
 ///
 /// # Errors
 /// When a name is unfit, is there twice, or refers to nothing.
 pub fn build(spec: FitSpec<'_>) -> Result<Tree<'_>, FitError> {
+    build_with(spec, &mut Digests::default())
+}
+
+/// As [`build`], with the digests that are known: of variants that share a kernel it is hashed once.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_with<'a>(spec: FitSpec<'a>, digests: &mut Digests<'a>) -> Result<Tree<'a>, FitError> {
     check(&spec)?;
     let mut root = Node::new("");
     root.set_cell("timestamp", spec.timestamp);
@@ -77,7 +117,7 @@ pub fn build(spec: FitSpec<'_>) -> Result<Tree<'_>, FitError> {
     root.set_cell("#address-cells", 2);
     let mut images = Node::new("images");
     for image in spec.images {
-        images.children.push(image_node(image, spec.hash));
+        images.children.push(image_node(image, spec.hash, digests));
     }
     let mut configurations = Node::new("configurations");
     configurations.set_text("default", &spec.default);
@@ -96,7 +136,7 @@ pub fn build(spec: FitSpec<'_>) -> Result<Tree<'_>, FitError> {
     Ok(Tree { root, reserved: Vec::new(), strings: Vec::new() })
 }
 
-fn image_node(image: Image<'_>, hash: Hash) -> Node<'_> {
+fn image_node<'a>(image: Image<'a>, hash: Hash, digests: &mut Digests<'a>) -> Node<'a> {
     let mut node = Node::new(&image.name);
     node.set_text("description", &image.description);
     node.set_text("type", &image.kind);
@@ -110,7 +150,10 @@ fn image_node(image: Image<'_>, hash: Hash) -> Node<'_> {
             node.set(name, address.to_be_bytes().to_vec());
         }
     }
-    let digest = hash.digest(&[&image.data]);
+    let digest = match &image.data {
+        Cow::Borrowed(data) => digests.of(data, hash),
+        Cow::Owned(data) => hash.digest(&[data]),
+    };
     node.set("data", image.data);
     let hashed = node.child_or_new("hash-1");
     hashed.set("value", digest);
@@ -257,6 +300,28 @@ mod tests {
     #[test]
     fn the_same_description_gives_the_same_bytes() {
         assert_eq!(build(spec()).unwrap().write().unwrap(), build(spec()).unwrap().write().unwrap());
+    }
+
+    #[test]
+    fn a_content_that_variants_share_is_hashed_once() {
+        let (kernel, other) = (vec![7; 5000], vec![7; 5000]);
+        let mut digests = Digests::default();
+        let mut variant = |fdt: &'static [u8]| {
+            let mut spec = spec();
+            spec.images[0].data = Cow::Borrowed(&kernel);
+            spec.images[1].data = Cow::Borrowed(fdt);
+            build_with(spec, &mut digests).unwrap().write().unwrap()
+        };
+        let (first, second) = (variant(b"d"), variant(b"e"));
+        let mut alone = spec();
+        (alone.images[0].data, alone.images[1].data) = (Cow::Owned(kernel.clone()), Cow::Borrowed(&b"e"[..]));
+        assert_eq!(build(alone).unwrap().write().unwrap(), second);
+        assert_ne!(first, second);
+        assert_eq!(digests.computed(), 3);
+        // By its bytes, wherever they are; of another hash or another content there is none.
+        assert_eq!(digests.of_equal(&other, Hash::Sha256), Some(&*Hash::Sha256.digest(&[&kernel])));
+        assert_eq!(digests.of_equal(&other, Hash::Sha512), None);
+        assert_eq!(digests.of_equal(&other[1..], Hash::Sha256), None);
     }
 
     #[test]

@@ -4,10 +4,8 @@
 //! way before or after it is signed. Source: U-Boot `tools/fit_image.c`, `fit_extract_data`;
 //! `doc/usage/fit/source_file_format.rst`, "External data".
 
-use std::borrow::Cow;
-
 use crate::FitError;
-use crate::fdt::Tree;
+use crate::fdt::{Pieces, Tree};
 
 /// Where external data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +23,20 @@ pub enum Placement {
 /// When the FIT is malformed, has external data already, or the data would lie over the tree or past 2 GiB,
 /// which U-Boot cannot address.
 pub fn externalise(fit: &[u8], placement: Placement, align: u32) -> Result<Vec<u8>, FitError> {
+    Ok(externalised(Tree::parse_unique(fit)?, placement, align)?.into_bytes())
+}
+
+/// As [`externalise`], of a tree and without a copy of its data.
+///
+/// # Errors
+/// As [`externalise`].
+pub fn externalised(mut tree: Tree<'_>, placement: Placement, align: u32) -> Result<Pieces<'_>, FitError> {
     let wrong = |message: String| Err(FitError::Spec(message));
     if !align.is_power_of_two() || align < 4 {
         return wrong(format!(
             "external data cannot be aligned to {align} bytes: expected a power of two from 4"
         ));
     }
-    let mut tree = Tree::parse_unique(fit)?;
     let images = tree.root.child_mut("images").ok_or_else(|| FitError::Fit("it has no images".to_owned()))?;
     let (mut parts, mut at) = (Vec::new(), 0u64);
     for image in &mut images.children {
@@ -54,9 +59,9 @@ pub fn externalise(fit: &[u8], placement: Placement, align: u32) -> Result<Vec<u
         parts.push((at, data));
         at = (at + u64::from(size)).next_multiple_of(u64::from(align));
     }
-    let mut out = tree.write()?;
+    let mut skeleton = tree.write()?;
     // The tree's own size is rounded up, so that what is behind it is aligned.
-    let total = out.len().next_multiple_of(align as usize);
+    let total = skeleton.len().next_multiple_of(align as usize);
     let start = match placement {
         Placement::BehindTree => total,
         Placement::At(start) if (start as usize) < total || start % align != 0 => {
@@ -68,26 +73,24 @@ pub fn externalise(fit: &[u8], placement: Placement, align: u32) -> Result<Vec<u
     };
     let header =
         u32::try_from(total).map_err(|_| FitError::Spec("the tree is larger than 4 GiB".to_owned()))?;
-    out[4..8].copy_from_slice(&header.to_be_bytes());
-    out.resize(start, 0);
+    skeleton[4..8].copy_from_slice(&header.to_be_bytes());
+    let mut pieces = Pieces::of(skeleton);
     for (at, data) in parts {
-        out.resize(start + usize::try_from(at).unwrap_or(usize::MAX), 0);
-        out.extend_from_slice(&data);
+        pieces.append_at(start + usize::try_from(at).unwrap_or(usize::MAX), data);
     }
-    Ok(out)
+    Ok(pieces)
 }
 
-/// The FIT with all data inside of the tree, as signing wants it; one that has it there already is taken as it is.
+/// The FIT with all data inside of the tree, as signing wants it: borrowed from where it is, whichever that is.
 ///
 /// # Errors
 /// When the FIT is malformed, or the data is not where it says.
-pub fn internalise(fit: &[u8]) -> Result<Cow<'_, [u8]>, FitError> {
+pub fn internalised(fit: &[u8]) -> Result<Tree<'_>, FitError> {
     let mut tree = Tree::parse_unique(fit)?;
     let tree_bytes = fit.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
     // U-Boot `boot/image-fit.c`, `fit_image_get_data`: offsets count from the tree's end, rounded up to 4.
     let behind = u64::from(tree_bytes).next_multiple_of(4);
-    let Some(images) = tree.root.child_mut("images") else { return Ok(Cow::Borrowed(fit)) };
-    let mut moved = false;
+    let Some(images) = tree.root.child_mut("images") else { return Ok(tree) };
     for image in &mut images.children {
         let start = match (image.cell("data-position"), image.cell("data-offset")) {
             (Some(position), _) => u64::from(position),
@@ -110,8 +113,7 @@ pub fn internalise(fit: &[u8]) -> Result<Cow<'_, [u8]>, FitError> {
         for property in ["data-position", "data-offset", "data-size"] {
             image.unset(property);
         }
-        image.set("data", data.to_vec());
-        moved = true;
+        image.set("data", data);
     }
-    if moved { Ok(Cow::Owned(tree.write()?)) } else { Ok(Cow::Borrowed(fit)) }
+    Ok(tree)
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::FitError;
-use crate::build::{ROLES, is_node_name};
+use crate::build::{Digests, ROLES, is_node_name};
 use crate::fdt::{Node, Tree};
 use crate::key::Hash;
 
@@ -36,18 +36,31 @@ pub enum Strictness {
 /// # Errors
 /// As [`finish`], but for what `strictness` lets pass.
 pub fn finish_as(compiled: &[u8], timestamp: u32, strictness: Strictness) -> Result<Vec<u8>, FitError> {
+    finished(compiled, timestamp, strictness, &mut Digests::default())?.write()
+}
+
+/// As [`finish_as`], as a tree whose data is not copied; what was hashed is remembered.
+///
+/// # Errors
+/// As [`finish_as`].
+pub fn finished<'a>(
+    compiled: &'a [u8],
+    timestamp: u32,
+    strictness: Strictness,
+    digests: &mut Digests<'a>,
+) -> Result<Tree<'a>, FitError> {
     let mut tree = Tree::parse_unique(compiled)?;
     let images = tree.root.child_mut("images").filter(|images| !images.children.is_empty());
     let images = images.ok_or_else(|| FitError::Fit("it has no node `/images` with images".to_owned()))?;
     for image in &mut images.children {
-        hash(image, strictness)?;
+        hash(image, strictness, digests)?;
     }
     check_configurations(&tree)?;
     set_first(&mut tree.root, "timestamp", timestamp.to_be_bytes().to_vec());
-    tree.write()
+    Ok(tree)
 }
 
-fn hash(image: &mut Node<'_>, strictness: Strictness) -> Result<(), FitError> {
+fn hash<'a>(image: &mut Node<'a>, strictness: Strictness, digests: &mut Digests<'a>) -> Result<(), FitError> {
     let strict = strictness == Strictness::Protected;
     let wrong = |message: String| Err(FitError::Fit(message));
     let name = image.name.clone();
@@ -57,8 +70,10 @@ fn hash(image: &mut Node<'_>, strictness: Strictness) -> Result<(), FitError> {
             name.escape_debug()
         ));
     }
-    let data = match image.get("data") {
-        Some(data) if !data.is_empty() => data.to_vec(),
+    let data = image.properties.iter().find(|(name, _)| name == "data").map(|(_, data)| data);
+    let data: &'a [u8] = match data {
+        // What was parsed is borrowed.
+        Some(Cow::Borrowed(data)) if !data.is_empty() => data,
         _ => {
             return wrong(format!(
                 "the image `{name}` has no data: expected `data = /incbin/(\"…\");`, and for data outside of the tree the option for it"
@@ -80,7 +95,7 @@ fn hash(image: &mut Node<'_>, strictness: Strictness) -> Result<(), FitError> {
         let algorithm = child.text("algo").map(str::to_owned);
         let algorithm = algorithm
             .ok_or_else(|| FitError::Fit(format!("`{}` of the image `{name}` has no `algo`", child.name)))?;
-        let digest = Hash::parse(&algorithm)?.digest(&[&data]);
+        let digest = digests.of(data, Hash::parse(&algorithm)?);
         set_first(child, "value", digest);
         hashes += 1;
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::FitError;
-use crate::fdt::{Node, Piece, Pieces, Tree};
+use crate::fdt::{Node, Piece, Tree};
 use crate::key::{Algorithm, Hash, Padding, PublicKey};
 
 pub use described::{Described, Part, described, sign_described};
@@ -85,17 +85,15 @@ pub fn sign(tree: Tree<'_>, options: &SignOptions, signer: &dyn Signer) -> Resul
 /// When a key does not fit its algorithm, two signatures share a node, or a configuration refers to
 /// what is not there.
 pub fn sign_all(mut tree: Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) -> Result<Vec<u8>, FitError> {
-    Ok(sign_pieces(&mut tree, signatures)?.into_bytes())
+    sign_tree(&mut tree, signatures)?;
+    tree.write()
 }
 
-/// As [`sign_all`], without a copy of the images' data: for [`Pieces::write_to`].
+/// As [`sign_all`], in the tree: nothing of the images' data is copied.
 ///
 /// # Errors
 /// As [`sign_all`].
-pub fn sign_pieces<'t>(
-    tree: &'t mut Tree<'_>,
-    signatures: &[(&SignOptions, &dyn Signer)],
-) -> Result<Pieces<'t>, FitError> {
+pub fn sign_tree(tree: &mut Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) -> Result<(), FitError> {
     let names: Vec<String> = configurations(tree)?.children.iter().map(|node| node.name.clone()).collect();
     let wanted: Vec<Wanted<'_>> = names
         .iter()
@@ -118,7 +116,7 @@ struct Wanted<'s> {
 }
 
 /// Makes these signatures and takes all others of configurations away.
-fn sign_wanted<'t>(tree: &'t mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<Pieces<'t>, FitError> {
+fn sign_wanted(tree: &mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<(), FitError> {
     for (index, one) in wanted.iter().enumerate() {
         check_options(one.options, one.signer)?;
         let same = |other: &Wanted<'_>| {
@@ -144,56 +142,55 @@ fn sign_wanted<'t>(tree: &'t mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<Piec
         let listed = covered_paths(tree, configuration)?;
         let node = signature_node(tree, configuration, &options.node)?;
         node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
-        let path = format!("/configurations/{configuration}/{}/value", options.node);
-        places.push(Place { path, listed, options, signer: *signer, ranges: vec![], value: None });
+        places.push(Place { configuration, listed, options, signer: *signer, ranges: vec![] });
     }
-    let mut pieces = tree.write_tracking(&mut |piece, path, range| {
+    let pieces = tree.write_tracking(&mut |piece, path, range| {
         for place in &mut places {
             if is_covered(piece, path, &place.listed) {
                 place.ranges.push(range.clone());
             }
-            if piece == Piece::Property && path == place.path {
-                place.value = Some(range.clone());
-            }
         }
     })?;
     let strings_at = pieces.skeleton.len() - strings_bytes as usize;
+    let made: Vec<_> = places.iter().map(|place| place.sign(&pieces.skeleton, strings_at)).collect();
+    // What is covered stays in its order, whatever is changed behind a signature, such as where the data is.
+    let strings = pieces.skeleton[strings_at..].to_vec();
+    tree.strings = strings;
     // What is signed elsewhere is asked for all at once.
     let mut unsigned = Vec::new();
-    for place in places {
-        match place.fill(&mut pieces.skeleton, strings_at) {
+    for (Wanted { configuration, options, .. }, value) in wanted.iter().zip(made) {
+        match value {
+            Ok(value) => signature_node(tree, configuration, &options.node)?.set("value", value),
             Err(FitError::Unsigned(why)) => unsigned.push(why),
-            done => done?,
+            Err(other) => return Err(other),
         }
     }
-    if unsigned.is_empty() { Ok(pieces) } else { Err(FitError::Unsigned(unsigned.join("; "))) }
+    if unsigned.is_empty() { Ok(()) } else { Err(FitError::Unsigned(unsigned.join("; "))) }
 }
 
-/// A signature to be made: what it covers in the blob, and where its value goes.
+/// A signature to be made, and what it covers in the blob.
 struct Place<'s> {
-    path: String,
+    configuration: &'s str,
     listed: BTreeSet<String>,
     options: &'s SignOptions,
     signer: &'s dyn Signer,
     ranges: Vec<Range<usize>>,
-    value: Option<Range<usize>>,
 }
 
 impl Place<'_> {
-    fn fill(self, blob: &mut [u8], strings_at: usize) -> Result<(), FitError> {
+    fn sign(&self, blob: &[u8], strings_at: usize) -> Result<Vec<u8>, FitError> {
         let SignOptions { algorithm, padding, .. } = self.options;
         let mut parts: Vec<&[u8]> = self.ranges.iter().map(|range| &blob[range.clone()]).collect();
         parts.push(&blob[strings_at..]);
         let message = Message { hash: algorithm.hash, padding: *padding, parts: &parts };
         let signature = self.signer.sign(&message)?;
-        let value = self.value.ok_or_else(|| FitError::Fit("a signature has no place".to_owned()))?;
-        // A property's value follows its token, its length and the offset of its name.
-        let start = value.start + 12;
-        blob.get_mut(start..start + signature.len())
-            .filter(|_| signature.len() == algorithm.key.signature_bytes())
-            .ok_or_else(|| FitError::Key("the signature has an unexpected length".to_owned()))?
-            .copy_from_slice(&signature);
-        Ok(())
+        let (found, expected) = (signature.len(), algorithm.key.signature_bytes());
+        if found != expected {
+            let of = self.configuration;
+            let why = format!("the signature of `{of}` has {found} bytes, expected {expected}");
+            return Err(FitError::Key(why));
+        }
+        Ok(signature)
     }
 }
 

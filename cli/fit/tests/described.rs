@@ -74,7 +74,9 @@ fn each_configuration_is_signed_by_the_key_of_its_hint() {
             (one.part.clone(), options(&one.key_name), key)
         })
         .collect();
-    let fit = sign_described(tree(), &signatures).unwrap();
+    let mut fit = tree();
+    sign_described(&mut fit, &signatures).unwrap();
+    let fit = fit.write().unwrap();
     for (name, key, other) in
         [("first", trusted("dev", &dev), "second"), ("second", trusted("prod", &prod), "first")]
     {
@@ -114,12 +116,12 @@ fn what_is_described_wrongly_is_told() {
         (Part::Image("k3".into()), "it has no image `k3`"),
         (Part::Configuration("third".into()), "it has no configuration `third`"),
     ] {
-        let text = sign_described(tree(), &[(part, options("dev"), &key)]).unwrap_err().to_string();
+        let text = sign_described(&mut tree(), &[(part, options("dev"), &key)]).unwrap_err().to_string();
         assert!(text.contains(expected), "{text}");
     }
     let one = || (Part::Configuration("first".into()), options("dev"), &key as &dyn Signer);
     let twice = [one(), one()];
-    let text = sign_described(tree(), &twice).unwrap_err().to_string();
+    let text = sign_described(&mut tree(), &twice).unwrap_err().to_string();
     assert!(text.contains("two signatures share the node name `signature`"), "{text}");
 }
 

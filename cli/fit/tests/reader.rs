@@ -11,7 +11,7 @@ use common::{control, image, options, signed, signer, trusted, unsigned};
 use fit::build::{Configuration, FitSpec, build};
 use fit::fdt::{Node, Tree};
 use fit::key::{Hash, Padding};
-use fit::sign::{sign, sign_pieces};
+use fit::sign::{sign, sign_tree};
 use fit::verify::verify;
 
 /// The same nodes, properties and values, in the same order.
@@ -91,7 +91,8 @@ fn large_data_that_is_not_copied_gives_the_same_bytes() {
     let options = options(Padding::Pkcs1v15);
     let whole = sign(tree.clone(), &options, &signer()).unwrap();
     let mut written = Vec::new();
-    let pieces = sign_pieces(&mut tree, &[(&options, &signer())]).unwrap();
+    sign_tree(&mut tree, &[(&options, &signer())]).unwrap();
+    let pieces = tree.pieces().unwrap();
     pieces.write_to(&mut written).unwrap();
     assert_eq!((pieces.len(), &written), (whole.len(), &whole));
     let report = verify(&whole, &trusted(), false).unwrap();

@@ -4,20 +4,23 @@ use std::path::{Path, PathBuf};
 
 use assemble::keys::KeyStore;
 use clap::Subcommand;
-use diag::{ExitStatus, Failure, Outcome};
+use diag::{ExitStatus, Outcome};
 use fit::control_fdt::{self, KeyNode};
 use fit::verify::{VerifyReport, verify};
 
 use super::fit_described::{TrustArguments, trust};
 use super::fit_elsewhere::{AnswerArguments, AttachArguments, RequestArguments, answer, attach, request};
-use super::fit_write::{BuildArguments, SignArguments, build, sign};
+use super::fit_file::{read, wrong};
+use super::fit_sign::{SignArguments, sign};
+use super::fit_write::{BuildArguments, build};
 use crate::output::{Output, clean};
 use crate::places;
 
 const EXAMPLE: &str = "\
 Examples:
   fastness fit build --kernel Image --fdt board.dtb --load 0x40400000 --output unsigned.itb
-  fastness fit build --its board.its --output unsigned.itb
+  fastness fit build --its board.its --key dev --output fit.itb
+  fastness fit build --list a.json --list b.json --key dev --output fits/
   fastness fit sign unsigned.itb --key dev --output fit.itb
   fastness fit sign described.itb --described --output fit.itb
   fastness fit trust u-boot.dtb --key dev --output keyed.dtb
@@ -44,9 +47,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Build an unsigned FIT from its parts
+    /// Build a FIT from its parts, and sign it where a key is named
     #[command(after_help = EXAMPLE)]
-    Build(BuildArguments),
+    Build(Box<BuildArguments>),
     /// Sign every configuration of a FIT
     #[command(after_help = EXAMPLE)]
     Sign(SignArguments),
@@ -93,7 +96,7 @@ struct VerifyArguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let store = || Ok(KeyStore::at(&places::keys(arguments.keys.as_deref())?));
     match &arguments.verb {
-        Verb::Build(asked) => build(asked, output),
+        Verb::Build(asked) => build(asked, store, output),
         Verb::Sign(asked) => sign(asked, &store()?, output),
         Verb::SignRequest(asked) => request(asked, &store()?, output),
         Verb::Answer(asked) => answer(asked, &store()?, output),
@@ -141,7 +144,7 @@ fn key_of_store(store: &KeyStore, name: &str, asked: Option<&str>) -> Outcome<Ke
     Ok(KeyNode {
         node: format!("key-{name}"),
         name: name.to_owned(),
-        algo: super::fit_write::algorithm(asked, &public.key)?.name(),
+        algo: super::fit_sign::algorithm(asked, &public.key)?.name(),
         required: Some("conf".to_owned()),
         key: public.key,
     })
@@ -171,28 +174,4 @@ fn text(report: &VerifyReport) -> String {
     }
     out.push_str(if report.ok { "the FIT verifies\n" } else { "the FIT does not verify\n" });
     clean(&out)
-}
-
-/// Reads a file of at most 1 GiB.
-pub fn read(path: &Path) -> Outcome<Vec<u8>> {
-    use std::io::Read as _;
-    const LARGEST: u64 = 1 << 30;
-    let io = |e: &std::io::Error| Failure { status: ExitStatus::Input, ..Failure::io("read", path, e) };
-    let too_large = || {
-        let message = format!("expected at most {LARGEST} bytes, `{}` is larger", path.display());
-        Failure::error(ExitStatus::Input, "file-too-large", message)
-    };
-    let file = std::fs::File::open(path).map_err(|e| io(&e))?;
-    // A sparse file says it before a byte is read; a pipe has no size.
-    if file.metadata().is_ok_and(|meta| meta.len() > LARGEST) {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| io(&e))?;
-    if bytes.len() as u64 > LARGEST { Err(too_large()) } else { Ok(bytes) }
-}
-
-/// A file that is not what it should be.
-pub fn wrong(path: &Path, error: &fit::FitError) -> Failure {
-    Failure::error(ExitStatus::Input, "fit", format!("`{}`: {error}", path.display()))
 }

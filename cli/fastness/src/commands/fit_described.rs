@@ -6,13 +6,12 @@ use assemble::keys::{KeyStore, SigningKey};
 use clap::ValueEnum;
 use diag::{ExitStatus, Failure, Outcome};
 use fit::control_fdt::{KeyNode, Required, insert_key_for};
-use fit::external::internalise;
-use fit::fdt::Tree;
+use fit::external::internalised;
 use fit::key::PublicKey;
 use fit::sign::{Described, Part, SignOptions, Signer, described, sign_described};
 
-use super::fit::{read, wrong};
-use super::fit_write::{SignArguments, algorithm, signing_failure, write};
+use super::fit_file::{read, store_bytes, write, wrong};
+use super::fit_sign::{SignArguments, algorithm, signing_failure, unproved};
 use crate::output::Output;
 
 /// What a trusted key is required for.
@@ -64,14 +63,13 @@ pub fn trust(asked: &TrustArguments, store: &KeyStore, output: &Output) -> Outco
     let control = read(&asked.control)?;
     let with_key = insert_key_for(&control, &asked.key, algorithm, &public, required)
         .map_err(|e| wrong(&asked.control, &e))?;
-    write(&asked.output, &with_key, output)
+    store_bytes(&asked.output, &with_key, output)
 }
 
 /// Fills every signature that the FIT describes, each by the key of its hint, and verifies the result.
 pub fn sign_as_described(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let blob = read(&asked.file)?;
-    let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
-    let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
+    let mut tree = internalised(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let wanted = described(&tree).map_err(|e| wrong(&asked.file, &e))?;
     if wanted.is_empty() {
         let message = format!("`{}` describes no signature", asked.file.display());
@@ -87,33 +85,28 @@ pub fn sign_as_described(asked: &SignArguments, store: &KeyStore, output: &Outpu
     }
     let signatures: Vec<(Part, SignOptions, &dyn Signer)> =
         jobs.iter().map(|(part, options, key)| (part.clone(), options.clone(), key.signer())).collect();
-    let signed = sign_described(tree, &signatures).map_err(|e| signing_failure(&asked.file, e))?;
-    prove(&asked.file, &signed, &signatures)?;
-    let signed = asked.outside.applied(signed)?;
-    write(&asked.output, &signed, output)
+    sign_described(&mut tree, &signatures).map_err(|e| signing_failure(&asked.file, e))?;
+    let pieces = asked.outside.pieces(&tree)?;
+    write(&asked.output, &pieces, |signed| prove(&asked.file, signed, &signatures), output)
 }
 
 fn options(one: &Described, asked: &SignArguments, public: &PublicKey) -> Outcome<SignOptions> {
     let algorithm = match one.algorithm {
         Some(algorithm) => algorithm,
-        None => algorithm(asked.algorithm.as_deref(), public)?,
+        None => algorithm(asked.how.algorithm.as_deref(), public)?,
     };
     Ok(SignOptions {
         key_name: one.key_name.clone(),
         algorithm,
         padding: one.padding,
-        timestamp: asked.timestamp(),
+        timestamp: asked.how.timestamp(),
         node: one.node.clone(),
     })
 }
 
 /// Verifies what was signed with the public keys only: each configuration as U-Boot does, each image's own signature.
 fn prove(file: &Path, signed: &[u8], signatures: &[(Part, SignOptions, &dyn Signer)]) -> Outcome<()> {
-    let unproved = |what: String| {
-        Failure::error(ExitStatus::Check, "readback", format!("the signed FIT does not verify: {what}"))
-            .hint("nothing was written; the FIT has what U-Boot would refuse")
-    };
-    let tree = Tree::parse(signed).map_err(|e| wrong(file, &e))?;
+    let tree = internalised(signed).map_err(|e| wrong(file, &e))?;
     for (part, options, signer) in signatures {
         let key = signer.public_key();
         match part {
@@ -122,10 +115,10 @@ fn prove(file: &Path, signed: &[u8], signatures: &[(Part, SignOptions, &dyn Sign
                 let report = fit::verify::verify(signed, &[trusted], false).map_err(|e| wrong(file, &e))?;
                 // Others may be signed by other keys, or are not to be signed.
                 let own = report.configurations.iter().find(|found| &found.name == name);
-                let own = own.ok_or_else(|| unproved(format!("the configuration `{name}` is gone")))?;
+                let own = own.ok_or_else(|| unproved(&format!("the configuration `{name}` is gone")))?;
                 let whole = report.problems.iter().filter(|problem| !problem.code.starts_with("uncovered"));
                 if let Some(problem) = own.problems.iter().chain(whole).next() {
-                    return Err(unproved(problem.message.clone()));
+                    return Err(unproved(&problem.message));
                 }
             }
             Part::Image(name) => {
@@ -137,7 +130,7 @@ fn prove(file: &Path, signed: &[u8], signatures: &[(Part, SignOptions, &dyn Sign
                     key.holds(options.algorithm.hash, options.padding, &digest, value)
                 });
                 if !holds {
-                    return Err(unproved(format!("the signature of the image `{name}` does not hold")));
+                    return Err(unproved(&format!("the signature of the image `{name}` does not hold")));
                 }
             }
         }

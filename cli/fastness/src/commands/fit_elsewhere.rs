@@ -7,17 +7,27 @@ use std::path::{Path, PathBuf};
 
 use assemble::keys::{KeyStore, OfflineSigner, stem};
 use diag::{ExitStatus, Failure, Outcome};
-use fit::external::internalise;
-use fit::fdt::Tree;
+use fit::build::Digests;
+use fit::external::internalised;
 use fit::key::{Hash, Padding};
 use fit::request::{MAX_REGION, SigningRequest, describe};
 use fit::sign::Message;
 use serde::Serialize;
 
-use super::fit::{read, wrong};
-use super::fit_write::{SignWith, prove, write};
+use super::fit_file::{read, write, wrong};
+use super::fit_sign::{Signature, Trusted};
 use crate::output::{Output, clean};
 use crate::stages::{self, Passphrase};
+
+/// With which key, and how, a FIT is signed.
+#[derive(Debug, clap::Args)]
+struct SignWith {
+    /// Key of the key store; also the `key-name-hint`
+    #[arg(long, value_name = "NAME")]
+    key: String,
+    #[command(flatten)]
+    how: Signature,
+}
 
 /// Arguments of `fit sign-request`.
 #[derive(Debug, clap::Args)]
@@ -82,10 +92,10 @@ fn signer(with: &SignWith, store: &KeyStore, folder: &Path, asks: bool) -> Outco
 /// Writes a request for each signature that the FIT still wants; nothing is signed.
 pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let blob = read(&asked.file)?;
-    let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
-    let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
+    let mut tree = internalised(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let signer = signer(&asked.with, store, &asked.output, true)?;
-    let wanted = match fit::sign::sign(tree, &asked.with.options(&signer.key)?, &signer) {
+    let options = asked.with.how.options(&asked.with.key, &signer.key)?;
+    let wanted = match fit::sign::sign_tree(&mut tree, &[(&options, &signer)]) {
         Ok(_) => Vec::new(),
         Err(fit::FitError::Unsigned(why)) => why.split("; ").map(str::to_owned).collect(),
         Err(e) => return Err(wrong(&asked.file, &e)),
@@ -104,15 +114,16 @@ pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> O
 /// Puts signatures into the FIT, and verifies the result before it is written.
 pub fn attach(asked: &AttachArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let blob = read(&asked.file)?;
-    let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
-    let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
+    let mut tree = internalised(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let signer = signer(&asked.with, store, &asked.requests, false)?;
-    let signed = fit::sign::sign(tree, &asked.with.options(&signer.key)?, &signer).map_err(|e| {
+    let options = asked.with.how.options(&asked.with.key, &signer.key)?;
+    fit::sign::sign_tree(&mut tree, &[(&options, &signer)]).map_err(|e| {
         Failure::error(ExitStatus::Keys, "stale-signature", e.to_string())
             .hint("nothing was written; ask again with `fastness fit sign-request` and the same options")
     })?;
-    prove(&asked.file, &signed, &asked.with, &signer.key)?;
-    write(&asked.output, &signed, output)
+    let trusted = Trusted::new(&options, signer.key.clone());
+    let pieces = tree.pieces().map_err(|e| wrong(&asked.file, &e))?;
+    write(&asked.output, &pieces, |signed| trusted.holds(&asked.file, signed, &Digests::default()), output)
 }
 
 /// Shows what a request is about, and signs it.

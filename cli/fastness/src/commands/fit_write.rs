@@ -1,4 +1,4 @@
-//! `fastness fit build` and `fastness fit sign`.
+//! `fastness fit build`: from parts, from an image tree source, from lists; signed at once where a key is named.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -6,34 +6,17 @@ use std::path::{Path, PathBuf};
 use assemble::keys::KeyStore;
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
-use fit::FitError;
-use fit::build::{Configuration, FitSpec, Image};
-use fit::external::{Placement, externalise, internalise};
-use fit::fdt::Tree;
+use fit::build::{Configuration, Digests, FitSpec, Image};
+use fit::external::{Placement, externalised};
+use fit::fdt::{Pieces, Tree};
 use fit::its::Strictness;
-use fit::key::{Algorithm, Hash, Padding, PublicKey};
-use fit::sign::SignOptions;
-use serde::Serialize;
+use fit::key::Hash;
 
-use super::fit::{read, wrong};
-use super::fit_described::sign_as_described;
-use super::fit_list::listed;
+use super::fit_file::{Bytes, read, store, write, wrong};
+use super::fit_list::{List, load, outputs};
+use super::fit_sign::{OneKey, Signature};
 use crate::output::Output;
-use crate::stages::{self, Passphrase};
-
-/// The time of the FIT or its signature.
-#[derive(Debug, clap::Args)]
-struct Time {
-    /// Time stamp, in seconds since 1970
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "SOURCE_DATE_EPOCH",
-        hide_env_values = true,
-        default_value_t = 0
-    )]
-    timestamp: u32,
-}
+use crate::stages::Passphrase;
 
 /// Where the images' data lies.
 #[derive(Debug, clap::Args)]
@@ -48,53 +31,15 @@ pub struct Outside {
 
 impl Outside {
     /// The FIT with its data where it was asked for.
-    pub fn applied(&self, blob: Vec<u8>) -> Outcome<Vec<u8>> {
-        let Some(position) = self.external else { return Ok(blob) };
-        let placement = position.map_or(Placement::BehindTree, Placement::At);
-        externalise(&blob, placement, self.align).map_err(|e| usage(&e))
-    }
-}
-
-/// With which key, and how, a FIT is signed.
-#[derive(Debug, clap::Args)]
-pub struct SignWith {
-    /// Key of the key store; also the `key-name-hint`
-    #[arg(long, value_name = "NAME")]
-    pub key: String,
-    /// Hash and kind of key, as U-Boot spells them; otherwise the usual one of the key, such as `sha256,rsa3072`
-    #[arg(long, value_name = "ALGORITHM")]
-    algorithm: Option<String>,
-    /// `pss` or `pkcs-1.5`; of RSA only
-    #[arg(long, default_value = "pss")]
-    padding: String,
-    #[command(flatten)]
-    time: Time,
-}
-
-impl SignWith {
-    /// As the signer takes it, with that public key.
-    ///
-    /// # Errors
-    /// For an algorithm or a padding that is unknown or too weak.
-    pub fn options(&self, key: &PublicKey) -> Outcome<SignOptions> {
-        Ok(SignOptions {
-            key_name: self.key.clone(),
-            algorithm: algorithm(self.algorithm.as_deref(), key)?,
-            padding: Padding::parse(&self.padding).map_err(|e| usage(&e))?,
-            timestamp: self.time.timestamp,
-            node: "signature-1".to_owned(),
-        })
-    }
-}
-
-/// The algorithm that was asked for, or the usual one of the key.
-///
-/// # Errors
-/// When it is unknown or too weak.
-pub fn algorithm(asked: Option<&str>, key: &PublicKey) -> Outcome<Algorithm> {
-    match (asked, key.kind()) {
-        (None, Some(kind)) => Ok(kind.usual()),
-        (asked, _) => Algorithm::parse(asked.unwrap_or(&key.kind_name())).map_err(|e| usage(&e)),
+    pub fn pieces<'t>(&self, tree: &'t Tree<'_>) -> Outcome<Pieces<'t>> {
+        let pieces = match self.external {
+            None => tree.pieces(),
+            Some(position) => {
+                let placement = position.map_or(Placement::BehindTree, Placement::At);
+                externalised(tree.borrowed(), placement, self.align)
+            }
+        };
+        pieces.map_err(|e| usage(&e))
     }
 }
 
@@ -105,8 +50,9 @@ pub struct BuildArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "kernel", "fdt", "ramdisk", "load", "fdt_load"])]
     its: Option<PathBuf>,
     /// A list of images and configurations in JSON: several device trees, overlays, a TEE, what SPL loads (docs/fit.md)
+    /// May be given again: each becomes a FIT in the folder `--output`, and what they share is read, hashed and unlocked once
     #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fdt", "ramdisk", "load", "fdt_load"])]
-    list: Option<PathBuf>,
+    list: Vec<PathBuf>,
     /// Folder in which the description's files are looked for, too; may be given again
     #[arg(long, value_name = "DIR", requires = "its")]
     include: Vec<PathBuf>,
@@ -139,63 +85,16 @@ pub struct BuildArguments {
     /// Hash of the images
     #[arg(long, default_value = "sha256")]
     hash: String,
+    /// Sign it, too, with this key of the key store
+    #[arg(long, value_name = "NAME")]
+    key: Option<String>,
     #[command(flatten)]
-    time: Time,
-    /// Where to write it
+    how: Signature,
+    #[command(flatten)]
+    passphrase: Passphrase,
+    /// Where to write it; of several lists the folder
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-}
-
-/// Arguments of `fit sign`.
-#[derive(Debug, clap::Args)]
-pub struct SignArguments {
-    /// The FIT
-    pub file: PathBuf,
-    /// Key of the key store; also the `key-name-hint`
-    #[arg(long, value_name = "NAME", required_unless_present = "described")]
-    key: Option<String>,
-    /// Fill the signatures that the FIT describes, each by the key of its hint, as `mkimage -F` does
-    #[arg(long, conflicts_with_all = ["key", "padding"])]
-    described: bool,
-    /// Hash and kind of key, as U-Boot spells them; otherwise the usual one of the key, such as `sha256,rsa3072`
-    #[arg(long, value_name = "ALGORITHM")]
-    pub algorithm: Option<String>,
-    /// `pss` or `pkcs-1.5`; of RSA only
-    #[arg(long, default_value = "pss")]
-    padding: String,
-    #[command(flatten)]
-    time: Time,
-    #[command(flatten)]
-    pub outside: Outside,
-    /// Where to write it
-    #[arg(long, short, value_name = "FILE")]
-    pub output: PathBuf,
-    #[command(flatten)]
-    pub passphrase: Passphrase,
-}
-
-impl SignArguments {
-    /// The one key that signs everything; none: what the FIT describes is signed.
-    fn with(&self) -> Option<SignWith> {
-        Some(SignWith {
-            key: self.key.clone()?,
-            algorithm: self.algorithm.clone(),
-            padding: self.padding.clone(),
-            time: Time { timestamp: self.time.timestamp },
-        })
-    }
-
-    /// Time stamp of the signatures, in seconds since 1970.
-    pub fn timestamp(&self) -> u32 {
-        self.time.timestamp
-    }
-}
-
-#[derive(Serialize)]
-struct Written<'a> {
-    file: &'a PathBuf,
-    bytes: usize,
-    sha256: String,
 }
 
 /// An address, decimal or hexadecimal.
@@ -210,30 +109,92 @@ pub fn address(text: &str) -> Result<u64, String> {
     parsed.map_err(|_| "expected an address such as `0x40400000`".to_owned())
 }
 
-fn usage(error: &fit::FitError) -> Failure {
+/// An option that does not fit.
+pub fn usage(error: &fit::FitError) -> Failure {
     Failure::error(ExitStatus::Usage, "fit", error.to_string())
 }
 
-/// Builds an unsigned FIT: from its description, or with one configuration, `conf`.
-pub fn build(asked: &BuildArguments, output: &Output) -> Outcome<ExitStatus> {
-    let blob = match (&asked.its, &asked.list, &asked.kernel, asked.load) {
-        (Some(source), ..) => described(source, asked)?,
-        (None, Some(list), ..) => listed(list, asked.time.timestamp)?,
-        (None, None, Some(kernel), Some(load)) => from_parts(asked, kernel, load)?,
-        // clap requires them.
-        _ => {
-            return Err(Failure::error(
-                ExitStatus::Usage,
-                "fit",
-                "expected `--its`, `--list`, or `--kernel` and `--load`",
-            ));
-        }
+/// Builds FITs: from a description, from lists, or with one configuration, `conf`. Signs them where a key is named.
+pub fn build(
+    asked: &BuildArguments,
+    keys: impl Fn() -> Outcome<KeyStore>,
+    output: &Output,
+) -> Outcome<ExitStatus> {
+    let key = match &asked.key {
+        Some(name) => Some(OneKey::open(name, &asked.how, &asked.passphrase, &keys()?)?),
+        None => None,
     };
-    write(&asked.output, &asked.outside.applied(blob)?, output)
+    if let Some(source) = &asked.its {
+        let compiled = compiled(source, asked)?;
+        let strictness = if asked.unprotected { Strictness::AsDescribed } else { Strictness::Protected };
+        let mut digests = Digests::default();
+        let tree = fit::its::finished(&compiled, asked.how.timestamp(), strictness, &mut digests)
+            .map_err(|e| wrong(source, &e))?;
+        return finish(tree, source, &asked.output, key.as_ref(), asked, &digests, Some(output));
+    }
+    if !asked.list.is_empty() {
+        return from_lists(asked, key.as_ref(), output);
+    }
+    let (Some(kernel), Some(load)) = (&asked.kernel, asked.load) else {
+        // clap requires them.
+        let message = "expected `--its`, `--list`, or `--kernel` and `--load`";
+        return Err(Failure::error(ExitStatus::Usage, "fit", message));
+    };
+    let parts = [(kernel, "kernel", "kernel", Some(load))]
+        .into_iter()
+        .chain(asked.fdt.iter().map(|file| (file, "fdt", "flat_dt", asked.fdt_load)))
+        .chain(asked.ramdisk.iter().map(|file| (file, "ramdisk", "ramdisk", None)))
+        .map(|(file, name, kind, load)| Ok((file, name, kind, load, read(file)?)))
+        .collect::<Outcome<Vec<_>>>()?;
+    let mut digests = Digests::default();
+    let tree = from_parts(asked, &parts, &mut digests)?;
+    finish(tree, kernel, &asked.output, key.as_ref(), asked, &digests, Some(output))
 }
 
-/// A description, compiled by `dtc` as `mkimage` does it, with what is missing filled in.
-fn described(source: &Path, asked: &BuildArguments) -> Outcome<Vec<u8>> {
+/// Every list a FIT; the files are read and hashed once, whichever lists name them.
+fn from_lists(asked: &BuildArguments, key: Option<&OneKey>, output: &Output) -> Outcome<ExitStatus> {
+    let lists = asked.list.iter().map(|path| List::read(path)).collect::<Outcome<Vec<_>>>()?;
+    let files = load(&lists)?;
+    let mut digests = Digests::default();
+    if let [list] = lists.as_slice() {
+        let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
+        return finish(tree, list.path(), &asked.output, key, asked, &digests, Some(output));
+    }
+    let paths = outputs(&lists, &asked.output)?;
+    for (list, path) in lists.iter().zip(&paths) {
+        let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
+        finish(tree, list.path(), path, key, asked, &digests, None)?;
+    }
+    output.result(&paths, |_| {
+        let (count, folder) = (paths.len(), asked.output.display());
+        format!("wrote {count} FITs into `{folder}`; {} contents were hashed\n", digests.computed())
+    });
+    Ok(ExitStatus::Success)
+}
+
+/// Signs the tree where a key is given, and writes it; nothing is told without an output.
+fn finish(
+    mut tree: Tree<'_>,
+    source: &Path,
+    path: &Path,
+    key: Option<&OneKey>,
+    asked: &BuildArguments,
+    known: &Digests<'_>,
+    output: Option<&Output>,
+) -> Outcome<ExitStatus> {
+    if let Some(key) = key {
+        key.sign(source, &mut tree)?;
+    }
+    let pieces = asked.outside.pieces(&tree)?;
+    let holds = |blob: &[u8]| key.map_or(Ok(()), |key| key.trusted.holds(path, blob, known));
+    match output {
+        Some(output) => write(path, &pieces, holds, output),
+        None => store(path, &pieces, holds).map(|()| ExitStatus::Success),
+    }
+}
+
+/// A description, compiled by `dtc` as `mkimage` does it.
+fn compiled(source: &Path, asked: &BuildArguments) -> Outcome<Bytes> {
     let text = read(source)?;
     let is_source = String::from_utf8_lossy(&text).contains("/dts-v1/");
     if !is_source {
@@ -254,8 +215,8 @@ fn described(source: &Path, asked: &BuildArguments) -> Outcome<Vec<u8>> {
         .failing_as(ExitStatus::Input)
         .run()
         .map_err(|failure| without_log_path(failure, &source, &log))?;
-    let strictness = if asked.unprotected { Strictness::AsDescribed } else { Strictness::Protected };
-    fit::its::finish_as(&read(&compiled)?, asked.time.timestamp, strictness).map_err(|e| wrong(&source, &e))
+    // A file that is mapped is there until it is let go, whatever becomes of its name.
+    read(&compiled)
 }
 
 /// What `dtc` said; its log is in a folder that is gone when it is read.
@@ -270,35 +231,37 @@ fn without_log_path(failure: Failure, source: &Path, log: &Path) -> Failure {
         .hint("paths in `/incbin/` count from the folder of the source")
 }
 
+/// A file, its name in the FIT, its kind, its address and its content.
+type PartOfFit<'p> = (&'p PathBuf, &'static str, &'static str, Option<u64>, Bytes);
+
 /// A FIT with one configuration of at most three images.
-fn from_parts(asked: &BuildArguments, kernel: &PathBuf, load: u64) -> Outcome<Vec<u8>> {
-    let image = |name: &str, kind: &str, load: Option<u64>, file: &PathBuf| -> Outcome<Image<'static>> {
-        Ok(Image {
-            name: name.to_owned(),
-            description: name.to_owned(),
-            kind: kind.to_owned(),
+fn from_parts<'p>(
+    asked: &BuildArguments,
+    parts: &'p [PartOfFit<'_>],
+    digests: &mut Digests<'p>,
+) -> Outcome<Tree<'p>> {
+    let mut images = Vec::new();
+    for (file, name, kind, load, data) in parts {
+        if *kind == "flat_dt" {
+            // U-Boot would find out only on the device.
+            Tree::parse(data).map_err(|e| wrong(file, &e))?;
+        }
+        images.push(Image {
+            name: (*name).to_owned(),
+            description: (*name).to_owned(),
+            kind: (*kind).to_owned(),
             arch: asked.arch.clone(),
-            os: (kind != "flat_dt").then(|| "linux".to_owned()),
+            os: (*kind != "flat_dt").then(|| "linux".to_owned()),
             compression: "none".to_owned(),
-            load,
-            entry: load.filter(|_| kind == "kernel"),
-            data: Cow::Owned(read(file)?),
-        })
-    };
-    let mut images = vec![image("kernel", "kernel", Some(load), kernel)?];
-    if let Some(file) = &asked.fdt {
-        let fdt = image("fdt", "flat_dt", asked.fdt_load, file)?;
-        // U-Boot would find out only on the device.
-        Tree::parse(&fdt.data).map_err(|e| wrong(file, &e))?;
-        images.push(fdt);
-    }
-    if let Some(file) = &asked.ramdisk {
-        images.push(image("ramdisk", "ramdisk", None, file)?);
+            load: *load,
+            entry: load.filter(|_| *kind == "kernel"),
+            data: Cow::Borrowed(data),
+        });
     }
     let loads = images.iter().map(|image| (image.name.clone(), vec![image.name.clone()])).collect();
-    let tree = fit::build::build(FitSpec {
+    let spec = FitSpec {
         description: asked.name.clone(),
-        timestamp: asked.time.timestamp,
+        timestamp: asked.how.timestamp(),
         hash: Hash::parse(&asked.hash).map_err(|e| usage(&e))?,
         images,
         configurations: vec![Configuration {
@@ -308,71 +271,6 @@ fn from_parts(asked: &BuildArguments, kernel: &PathBuf, load: u64) -> Outcome<Ve
             loads,
         }],
         default: "conf".to_owned(),
-    })
-    .map_err(|e| usage(&e))?;
-    tree.write().map_err(|e| usage(&e))
-}
-
-/// Signs every configuration of a FIT, and verifies the result with the public key before it is written.
-pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
-    let Some(with) = asked.with() else { return sign_as_described(asked, store, output) };
-    let public = store.public(&with.key)?.key;
-    let options = with.options(&public)?;
-    let blob = read(&asked.file)?;
-    let blob = internalise(&blob).map_err(|e| wrong(&asked.file, &e))?;
-    let tree = Tree::parse(&blob).map_err(|e| wrong(&asked.file, &e))?;
-    let secret = asked.passphrase.read(store, &with.key)?;
-    let key = store.load_signing(&with.key, &secret)?;
-    let signed =
-        fit::sign::sign(tree, &options, key.signer()).map_err(|e| signing_failure(&asked.file, e))?;
-    let signed = asked.outside.applied(signed)?;
-    prove(&asked.file, &signed, &with, &public)?;
-    write(&asked.output, &signed, output)
-}
-
-/// Why a FIT was not signed.
-pub fn signing_failure(file: &Path, error: FitError) -> Failure {
-    match error {
-        FitError::Unsigned(why) => Failure::error(ExitStatus::Keys, "signature-wanted", why).hint(
-            "run `fastness fit answer REQUEST` where the key is, bring the `.sig` back, and sign again",
-        ),
-        FitError::Key(why) => {
-            Failure::error(ExitStatus::Keys, "signing", format!("`{}`: {why}", file.display()))
-        }
-        e => wrong(file, &e),
-    }
-}
-
-/// Verifies what was signed with the public key.
-///
-/// # Errors
-/// `readback`, when U-Boot would refuse it.
-pub fn prove(file: &Path, signed: &[u8], with: &SignWith, key: &PublicKey) -> Outcome<()> {
-    let trusted = fit::control_fdt::KeyNode {
-        node: format!("key-{}", with.key),
-        name: with.key.clone(),
-        algo: algorithm(with.algorithm.as_deref(), key)?.name(),
-        required: Some("conf".to_owned()),
-        key: key.clone(),
     };
-    let report = fit::verify::verify(signed, &[trusted], false).map_err(|e| wrong(file, &e))?;
-    if let Some(problem) = report.all_problems().next() {
-        let message = format!("the signed FIT does not verify: {}", problem.message);
-        return Err(Failure::error(ExitStatus::Check, "readback", message)
-            .hint("nothing was written; the FIT has what U-Boot would refuse"));
-    }
-    Ok(())
-}
-
-/// Writes a FIT and says so.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write(path: &PathBuf, blob: &[u8], output: &Output) -> Outcome<ExitStatus> {
-    stages::write_atomic(path, blob)?;
-    let written = Written { file: path, bytes: blob.len(), sha256: record::sha256_hex(blob) };
-    output.result(&written, |_| {
-        format!("wrote `{}`, {} bytes, sha256 {}\n", path.display(), written.bytes, written.sha256)
-    });
-    Ok(ExitStatus::Success)
+    fit::build::build_with(spec, digests).map_err(|e| usage(&e))
 }

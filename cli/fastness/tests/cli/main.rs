@@ -13,6 +13,7 @@ mod elsewhere;
 mod evidence;
 mod facts;
 mod fit;
+mod fit_large;
 mod fit_more;
 mod help;
 mod identities;

@@ -175,6 +175,16 @@ impl<'a> Node<'a> {
         out
     }
 
+    /// The same node, whose values are borrowed from this one.
+    #[must_use]
+    pub fn borrowed(&self) -> Node<'_> {
+        Node {
+            name: self.name.clone(),
+            properties: self.properties.iter().map(|(n, v)| (n.clone(), Cow::Borrowed(v.as_ref()))).collect(),
+            children: self.children.iter().map(Node::borrowed).collect(),
+        }
+    }
+
     /// A copy that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Node<'static> {
@@ -199,6 +209,14 @@ pub struct Tree<'a> {
     pub reserved: Vec<(u64, u64)>,
     /// Strings that the written strings block starts with: a tree that is changed keeps its own.
     pub strings: Vec<u8>,
+}
+
+impl Tree<'_> {
+    /// The same tree, whose values are borrowed from this one.
+    #[must_use]
+    pub fn borrowed(&self) -> Tree<'_> {
+        Tree { root: self.root.borrowed(), reserved: self.reserved.clone(), strings: self.strings.clone() }
+    }
 }
 
 #[cfg(test)]

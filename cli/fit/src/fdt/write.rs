@@ -1,5 +1,6 @@
 //! Writes flattened device trees, always the same bytes for the same tree.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write;
 
@@ -13,14 +14,22 @@ impl Tree<'_> {
     /// # Errors
     /// When a name holds a NUL, or the tree is larger than 4 GiB.
     pub fn write(&self) -> Result<Vec<u8>, FitError> {
-        Ok(self.write_tracking(&mut |_, _, _| {})?.into_bytes())
+        Ok(self.pieces()?.into_bytes())
+    }
+
+    /// As [`Tree::write`], without a copy of the images' data: for [`Pieces::write_to`].
+    ///
+    /// # Errors
+    /// As [`Tree::write`].
+    pub fn pieces(&self) -> Result<Pieces<'_>, FitError> {
+        self.write_tracking(&mut |_, _, _| {})
     }
 
     /// As [`Tree::write`]; `place` is told each node's and property's path and its range in the
     /// skeleton (the large values are not in it).
     pub(crate) fn write_tracking(&self, place: &mut Placed<'_>) -> Result<Pieces<'_>, FitError> {
         let mut writer = Writer {
-            pieces: Pieces { skeleton: vec![0; HEADER_BYTES], gaps: Vec::new(), gap_bytes: 0 },
+            pieces: Pieces::of(vec![0; HEADER_BYTES]),
             strings: self.strings.clone(),
             known: HashMap::new(),
         };
@@ -66,11 +75,23 @@ pub struct Pieces<'t> {
     /// Everything but the large data.
     pub(crate) skeleton: Vec<u8>,
     /// Where in the skeleton which data comes in, in order.
-    gaps: Vec<(usize, &'t [u8])>,
+    gaps: Vec<(usize, Cow<'t, [u8]>)>,
     gap_bytes: usize,
 }
 
-impl Pieces<'_> {
+impl<'t> Pieces<'t> {
+    /// A tree that is written already.
+    pub(crate) fn of(skeleton: Vec<u8>) -> Self {
+        Self { skeleton, gaps: Vec::new(), gap_bytes: 0 }
+    }
+
+    /// Adds data behind everything that is there, from this byte of the whole on.
+    pub(crate) fn append_at(&mut self, at: usize, data: Cow<'t, [u8]>) {
+        self.skeleton.resize(at.saturating_sub(self.gap_bytes), 0);
+        self.gap_bytes += data.len();
+        self.gaps.push((self.skeleton.len(), data));
+    }
+
     /// Size of the whole in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -175,7 +196,7 @@ impl<'t> Writer<'t> {
             self.word(offset);
             // No signature covers `data`: it need not be where the ranges are.
             if name == "data" && value.len() >= LARGE {
-                self.pieces.gaps.push((self.at(), value));
+                self.pieces.gaps.push((self.at(), Cow::Borrowed(value)));
                 self.pieces.gap_bytes += value.len();
             } else {
                 self.pieces.skeleton.extend_from_slice(value);

@@ -65,24 +65,24 @@ pub fn described(tree: &Tree<'_>) -> Result<Vec<Described>, FitError> {
     Ok(out)
 }
 
-/// Fills the signatures and returns the FIT's bytes: of images first, then all of configurations at once.
+/// Fills the signatures: of images first, then all of configurations at once.
 ///
 /// # Errors
 /// As [`super::sign_all`], and when an image has no data.
 pub fn sign_described(
-    mut tree: Tree<'_>,
+    tree: &mut Tree<'_>,
     signatures: &[(Part, SignOptions, &dyn Signer)],
-) -> Result<Vec<u8>, FitError> {
+) -> Result<(), FitError> {
     let mut wanted = Vec::new();
     for (part, options, signer) in signatures {
         match part {
-            Part::Image(name) => sign_image(&mut tree, name, options, *signer)?,
+            Part::Image(name) => sign_image(tree, name, options, *signer)?,
             Part::Configuration(name) => {
                 wanted.push(Wanted { configuration: name.clone(), options, signer: *signer });
             }
         }
     }
-    if wanted.is_empty() { tree.write() } else { Ok(sign_wanted(&mut tree, &wanted)?.into_bytes()) }
+    if wanted.is_empty() { Ok(()) } else { sign_wanted(tree, &wanted) }
 }
 
 fn sign_image(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Problem, VerifyReport, problem, short};
+use crate::build::Digests;
 use crate::fdt::Node;
 use crate::key::{Hash, hex};
 
@@ -26,7 +27,13 @@ pub(super) struct Images<'t, 'a>(BTreeMap<&'t str, Image<'t, 'a>>);
 
 impl<'t, 'a> Images<'t, 'a> {
     /// Finds each image's data and checks its hashes. `total` is the size of the tree in bytes.
-    pub(super) fn read(blob: &[u8], total: usize, root: &'t Node<'a>, report: &mut VerifyReport) -> Self {
+    pub(super) fn read(
+        blob: &[u8],
+        total: usize,
+        root: &'t Node<'a>,
+        known: &Digests<'_>,
+        report: &mut VerifyReport,
+    ) -> Self {
         let nodes = root.child("images").map(|images| images.children.as_slice()).unwrap_or_default();
         let mut taken: Vec<(Range<usize>, &str)> = Vec::new();
         let mut out = BTreeMap::new();
@@ -35,7 +42,7 @@ impl<'t, 'a> Images<'t, 'a> {
             match data(blob, total, node, &mut taken) {
                 Ok(data) => {
                     image.bytes = data.len();
-                    check_hashes(&mut image, data, &mut report.warnings);
+                    check_hashes(&mut image, data, known, &mut report.warnings);
                 }
                 Err(reason) => image.problems.push(reason),
             }
@@ -106,7 +113,7 @@ fn data<'d, 'n: 'd>(
 }
 
 /// Checks every hash node; at least one must be SHA-2, a legacy one beside it is only reported.
-fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], warnings: &mut Vec<Problem>) {
+fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], known: &Digests<'_>, warnings: &mut Vec<Problem>) {
     let name = &image.node.name;
     let nodes: Vec<&Node<'_>> = image.node.children.iter().filter(|c| c.name.starts_with("hash")).collect();
     if nodes.is_empty() || nodes.len() > MAX_HASHES {
@@ -131,7 +138,10 @@ fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], warnings: &mut Vec<Probl
             weak.push(problem("weak-hash", message));
             continue;
         };
-        let found = digests.entry(hash).or_insert_with(|| hex(&hash.digest(&[data])));
+        let found = digests.entry(hash).or_insert_with(|| match known.of_equal(data, hash) {
+            Some(digest) => hex(digest),
+            None => hex(&hash.digest(&[data])),
+        });
         let expected = node.get("value").unwrap_or_default();
         let expected = hex(&expected[..expected.len().min(64 + 1)]);
         if expected != *found {

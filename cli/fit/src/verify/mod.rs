@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::FitError;
+use crate::build::Digests;
 use crate::control_fdt::{self, KeyNode};
 use crate::fdt::{Blocks, Node, Tree};
 
@@ -133,6 +134,19 @@ pub fn verify_with_control(blob: &[u8], control: &[u8]) -> Result<VerifyReport, 
 /// # Errors
 /// When the blob is no device tree; everything else is a problem in the report.
 pub fn verify(blob: &[u8], keys: &[KeyNode], any_required: bool) -> Result<VerifyReport, FitError> {
+    verify_knowing(blob, keys, any_required, &Digests::default())
+}
+
+/// As [`verify`]; content that is byte for byte one whose digest is known is compared with it, not hashed.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_knowing(
+    blob: &[u8],
+    keys: &[KeyNode],
+    any_required: bool,
+    known: &Digests<'_>,
+) -> Result<VerifyReport, FitError> {
     let blocks = Blocks::open(blob)?;
     let tree = Tree::parse(blob)?;
     let mut report = VerifyReport {
@@ -163,7 +177,7 @@ pub fn verify(blob: &[u8], keys: &[KeyNode], any_required: bool) -> Result<Verif
             "no key is required for configurations: unsigned images would start",
         ));
     }
-    let images = images::Images::read(blob, blocks.total(), &tree.root, &mut report);
+    let images = images::Images::read(blob, blocks.total(), &tree.root, known, &mut report);
     let mut covered = BTreeSet::new();
     let empty = Node::default();
     for node in &tree.root.child("configurations").unwrap_or(&empty).children {
