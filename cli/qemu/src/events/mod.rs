@@ -26,7 +26,7 @@ use crate::files::{kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
 use kinds::{AFTER, AWAY, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, judge, read};
-use restart::{Blocks, read_anew};
+use restart::{Blocks, MOST_AGAIN, again, read_anew};
 use session::{Bench, Collector, Ports, networks};
 
 const BENCH: &str = include_str!("bench.sh");
@@ -362,6 +362,13 @@ impl Proof<'_> {
         self.bench = start(&self.spec, self.limit)?;
         self.settle()?;
         self.judge_all(AFTER, account);
+        let again = again(&self.device);
+        let problems = match again.len() {
+            count if count <= MOST_AGAIN => vec![],
+            count => vec![format!("{count} audit records are events twice, expected at most {MOST_AGAIN}")],
+        };
+        let seen = vec![format!("{} audit records are events twice", again.len())];
+        self.verdict("what was recorded before the end is not recorded again", seen, problems);
         Ok(())
     }
 

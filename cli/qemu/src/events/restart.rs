@@ -3,7 +3,9 @@
 //! Nothing can be recorded at that moment: the kernel panics. What counts is that the next start says so, and
 //! that the chain of records and its seals go on over it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::ops::Bound;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 use diag::{ExitStatus, Failure, Outcome};
 use record::ImageRecord;
 
+use super::kinds::Records;
 use super::session::Bench;
 use crate::console::Seen;
 use crate::pattern::Pattern;
@@ -79,9 +82,54 @@ pub(super) fn read_anew(bench: &mut Bench) -> Outcome<Vec<String>> {
     Ok(seen)
 }
 
+/// The most audit records that may be events twice after an end without an order: those of the lines since rsyslog last
+/// wrote how far it got, and of the seconds of which the file system had not written that.
+pub(super) const MOST_AGAIN: usize = 60;
+
+/// Numbers of audit records behind the last `log.interrupted` that were events before it, too. The kernel numbers what
+/// it audits, so that no two of one start have the same words.
+pub(super) fn again(records: &Records) -> Vec<u64> {
+    let ends = records.values().filter(|(event, _)| event.r#type == "log.interrupted");
+    let Some(end) = ends.map(|(event, _)| event.seq).next_back() else { return Vec::new() };
+    let audited =
+        |range| records.range::<u64, (_, _)>(range).filter(|(_, (e, _))| e.r#type.starts_with("audit."));
+    let before: BTreeSet<&str> = audited((Bound::Unbounded, Bound::Excluded(end)))
+        .map(|(_, (event, _))| event.message.as_str())
+        .collect();
+    audited((Bound::Excluded(end), Bound::Unbounded))
+        .filter(|(_, (event, _))| before.contains(event.message.as_str()))
+        .map(|(number, _)| *number)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn audit_records_that_come_again_after_the_end_are_found() {
+        let record = |seq: u64, kind: &str, message: &str| {
+            format!(
+                "{{\"seq\":{seq},\"prev\":\"{}\",\"clock\":\"synchronised\",\"time\":\"2026-01-01T00:00:00Z\",\"host\":\"h\",\"component\":\"c\",\"type\":\"{kind}\",\"subject\":\"s\",\"outcome\":\"success\",\"message\":\"{message}\"}}",
+                "0".repeat(64)
+            )
+        };
+        let lines = |last: &str| {
+            let mut records = Records::new();
+            let lines = [
+                record(1, "audit.login", "audit(1.0:1)"),
+                record(2, "ssh.login", "in"),
+                record(3, "log.interrupted", "x"),
+                record(4, "ssh.login", "in"),
+                record(5, "audit.login", last),
+            ];
+            super::super::kinds::read(&lines, &mut records).unwrap();
+            again(&records)
+        };
+        assert_eq!(lines("audit(1.0:1)"), [5]);
+        assert!(lines("audit(9.0:1)").is_empty());
+        assert!(again(&Records::new()).is_empty());
+    }
 
     #[test]
     fn changed_blocks_are_apart_and_a_second_change_puts_them_back() {
