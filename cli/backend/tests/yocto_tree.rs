@@ -299,6 +299,38 @@ fn records_of_events_and_their_way_to_a_collector_have_a_meaning_on_every_series
 }
 
 #[test]
+fn a_responder_of_the_product_gives_strongswan_its_fetcher_on_every_series() {
+    for series in ["wrynose", "scarthgap"] {
+        let append = |plan: &Plan| {
+            let tree = tree_of(plan).expect("a tree");
+            text(&tree, "meta-plc-gateway-distro/recipes-append/strongswan/strongswan_%.bbappend")
+        };
+        let more = format!("yocto: {{series: {series}}}\nocsp: {{address: 192.0.2.40, service: status}}\n");
+        let network = [
+            ("\nservices:\n", "  status: {transport: tcp, port: 2560}\n"),
+            (
+                "\nconduits:\n",
+                "  - {name: status, from: device, to: plant, service: status, peers: [192.0.2.40/32], reason: revoked ones}\n",
+            ),
+        ];
+        let plan = load_edited("plc-gateway", "qemu-aarch64", &more, &network)
+            .unwrap_or_else(|failure| panic!("{failure}"));
+        let asked = append(&plan);
+        assert!(asked.contains("PACKAGECONFIG:append:plc-gateway = \" curl\"\n"), "{series}: {asked}");
+        assert!(asked.contains("PACKAGECONFIG:plc-gateway = \"openssl swanctl "), "{series}: {asked}");
+        // What the configuration loads is there: the recipe puts each part into a package of its own.
+        let FilePlan::File { content, .. } = &plan.files["/etc/strongswan.conf"].value else {
+            panic!("no configuration")
+        };
+        assert!(content.contains(" pubkey curl kernel-netlink "), "{content}");
+        assert!(!plan.removals.keys().any(|path| path.contains("strongswan-curl")), "{series}");
+        // Who asks nobody has no fetcher.
+        let without = append(&plan_for("plc-gateway", "qemu-aarch64", series));
+        assert!(!without.contains("curl\""), "{series}: {without}");
+    }
+}
+
+#[test]
 fn a_distro_and_a_machine_of_another_name_get_the_appends_too() {
     let tree = tree_of(&plan()).expect("a tree");
     let machine = text(&tree, "meta-cell-gateway-bsp/conf/machine/include/cell-gateway-qemu-aarch64.inc");

@@ -69,7 +69,8 @@ IMAGE_POSTPROCESS_COMMAND:append = " @PREFIX@_licences;"
 
     # Files that a package of others owns, too.
     if [ -d .@ASIDE@ ]; then
-        cp -a .@ASIDE@/. .
+        # A link of the other package's goes, too: written through, it would change what it points to.
+        cp -a --remove-destination .@ASIDE@/. .
         rm -rf .@ASIDE@
         rmdir --ignore-fail-on-non-empty -- "$(dirname .@ASIDE@)"
     fi

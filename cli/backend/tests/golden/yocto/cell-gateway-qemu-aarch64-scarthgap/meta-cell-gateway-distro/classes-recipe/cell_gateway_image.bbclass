@@ -542,7 +542,8 @@ cell_gateway_finish() {
 
     # Files that a package of others owns, too.
     if [ -d ./usr/share/cell-gateway/replace ]; then
-        cp -a ./usr/share/cell-gateway/replace/. .
+        # A link of the other package's goes, too: written through, it would change what it points to.
+        cp -a --remove-destination ./usr/share/cell-gateway/replace/. .
         rm -rf ./usr/share/cell-gateway/replace
         rmdir --ignore-fail-on-non-empty -- "$(dirname ./usr/share/cell-gateway/replace)"
     fi

@@ -574,7 +574,8 @@ plc_gateway_finish() {
 
     # Files that a package of others owns, too.
     if [ -d ./usr/share/plc-gateway/replace ]; then
-        cp -a ./usr/share/plc-gateway/replace/. .
+        # A link of the other package's goes, too: written through, it would change what it points to.
+        cp -a --remove-destination ./usr/share/plc-gateway/replace/. .
         rm -rf ./usr/share/plc-gateway/replace
         rmdir --ignore-fail-on-non-empty -- "$(dirname ./usr/share/plc-gateway/replace)"
     fi

@@ -566,7 +566,8 @@ pump_station_finish() {
 
     # Files that a package of others owns, too.
     if [ -d ./usr/share/pump-station/replace ]; then
-        cp -a ./usr/share/pump-station/replace/. .
+        # A link of the other package's goes, too: written through, it would change what it points to.
+        cp -a --remove-destination ./usr/share/pump-station/replace/. .
         rm -rf ./usr/share/pump-station/replace
         rmdir --ignore-fail-on-non-empty -- "$(dirname ./usr/share/pump-station/replace)"
     fi

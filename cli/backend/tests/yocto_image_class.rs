@@ -1,0 +1,127 @@
+//! What the image class does to a root, run by a shell as BitBake runs it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The committed class, which `yocto_tree` compares with the generated one.
+const CLASS: &str = "tests/golden/yocto/cell-gateway-qemu-aarch64-wrynose/meta-cell-gateway-distro/classes-recipe/cell_gateway_image.bbclass";
+
+struct Root {
+    folder: tempfile::TempDir,
+}
+
+impl Root {
+    /// Packages as Yocto leaves them, ours with what is to be put in place.
+    fn new() -> Self {
+        let root = Self { folder: tempfile::tempdir().expect("a folder") };
+        fs::create_dir_all(root.folder.path().join("temp")).expect("made");
+        root.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nmaintenance:x:2000:2000:M:/h:/bin/sh\n");
+        root.write("etc/shadow", "root::1:0:99999:7:::\nmaintenance:$6$x$y:1:0:99999:7:::\n");
+        root.write("usr/share/cell-gateway/replace/etc/hosts", "127.0.0.1 localhost\n");
+        root
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("root").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+
+    fn link(&self, name: &str, target: &str) {
+        fs::create_dir_all(self.path(name).parent().expect("a folder")).expect("made");
+        symlink(target, self.path(name)).expect("linked");
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("`{name}`: {e}"))
+    }
+
+    fn finish(&self) -> Output {
+        let class = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(CLASS)).expect("the class");
+        let start = class.find("\ncell_gateway_unwanted()").expect("functions");
+        // BitBake's own way to end a task.
+        let fatal = "bbfatal() { echo \"$1\" >&2; exit 1; }\n";
+        Command::new("sh")
+            .args(["-e", "-c", &format!("{fatal}{}\ncell_gateway_finish\n", &class[start..])])
+            .env("IMAGE_ROOTFS", self.path(""))
+            .env("T", self.folder.path().join("temp"))
+            .output()
+            .expect("started")
+    }
+
+    fn finished(&self) {
+        let output = self.finish();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn what_was_kept_aside_takes_the_place_of_another_packages_file_and_of_its_link() {
+    let root = Root::new();
+    root.write("etc/hosts", "of netbase\n");
+    // Written through, a link would change what it points to, which may be the host's.
+    let outside = root.folder.path().join("outside");
+    fs::write(&outside, "not the image's\n").expect("written");
+    root.link("etc/resolv.conf", outside.to_str().expect("text"));
+    root.write("usr/share/cell-gateway/replace/etc/resolv.conf", "ours\n");
+    root.finished();
+    assert_eq!(
+        (root.read("etc/hosts"), root.read("etc/resolv.conf")),
+        ("127.0.0.1 localhost\n".into(), "ours\n".into())
+    );
+    assert!(!root.path("etc/resolv.conf").is_symlink());
+    assert_eq!(fs::read_to_string(outside).expect("a file"), "not the image's\n");
+    assert!(!root.path("usr/share/cell-gateway").exists(), "the folder that is kept aside is left");
+}
+
+#[test]
+fn removals_spare_what_the_plan_puts_there_and_never_leave_the_root() {
+    let root = Root::new();
+    root.write("etc/init.d/README", "scripts\n");
+    root.write("etc/ssh/sshd_config_readonly", "\n");
+    root.write("etc/pam.d/su", "of a package\n");
+    root.write("etc/pam.d/sshd", "of the plan\n");
+    root.finished();
+    let left =
+        ["etc/init.d", "etc/ssh/sshd_config_readonly", "etc/pam.d/su"].map(|name| root.path(name).exists());
+    assert_eq!(left, [false; 3]);
+    assert_eq!(root.read("etc/pam.d/sshd"), "of the plan\n");
+
+    let root = Root::new();
+    let outside = root.folder.path().join("outside");
+    fs::create_dir_all(&outside).expect("made");
+    fs::write(outside.join("moduli"), "the host's\n").expect("written");
+    root.link("etc/ssh", outside.to_str().expect("text"));
+    let output = root.finish();
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the removal of /etc/ssh/moduli leads out of the image"), "{said}");
+    assert!(outside.join("moduli").exists());
+}
+
+#[test]
+fn nothing_starts_unasked_and_nobody_has_a_password() {
+    let root = Root::new();
+    let wants = "etc/systemd/system/multi-user.target.wants";
+    root.link(&format!("{wants}/nftables.service"), "/etc/systemd/system/nftables.service");
+    root.link(&format!("{wants}/telnetd.service"), "/usr/lib/systemd/system/telnetd.service");
+    root.link(
+        "etc/systemd/system/sockets.target.wants/telnetd.socket",
+        "/usr/lib/systemd/system/telnetd.socket",
+    );
+    root.finished();
+    assert!(root.path(&format!("{wants}/nftables.service")).is_symlink());
+    assert!(!root.path(&format!("{wants}/telnetd.service")).is_symlink());
+    assert!(!root.path("etc/systemd/system/sockets.target.wants").exists());
+    assert_eq!(
+        root.read("etc/passwd"),
+        "root:x:0:0:root:/root:/usr/sbin/nologin\nmaintenance:x:2000:2000:M:/h:/bin/sh\n"
+    );
+    assert_eq!(root.read("etc/shadow"), "root:!*:1:0:99999:7:::\nmaintenance:*:1:0:99999:7:::\n");
+}
