@@ -195,7 +195,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Waits until systemd has done what it can.
-const UP: &str = "timeout 240 systemctl is-system-running --wait";
+pub(crate) const UP: &str = "timeout 240 systemctl is-system-running --wait";
 
 struct Stress<'a, 'b> {
     bench: &'b Bench<'a>,

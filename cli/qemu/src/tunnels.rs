@@ -25,10 +25,12 @@ mod ipsec;
 mod machines;
 mod openvpn;
 mod services;
+mod throughput;
 mod wireguard;
 
 use machines::Wired;
 pub(crate) use machines::provision;
+pub use throughput::{Throughput, measure};
 
 /// A file, or a folder if it has no content. Its owner is root.
 #[derive(Clone, Debug)]
@@ -117,7 +119,7 @@ fn session(
     up: &dyn Fn(),
 ) -> Outcome<Vec<TunnelClass>> {
     let Wired { device: mut device_machine, peers, ports, _scratch } =
-        Wired::start(plan, record, folder, identities, subjects, suffix)?;
+        Wired::start(plan, record, folder, identities, subjects, suffix, false)?;
     let recorded = format!("boot/tunnels{suffix}.pcap");
     let pcap = folder.join(&recorded);
     let recording = Pcap::create(&pcap).map_err(|e| Failure::io("write", &pcap, &e))?;

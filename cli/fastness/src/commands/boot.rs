@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Probe all ports of every interface, prove the tunnels, and put the firewall under stress
     #[arg(long)]
     network: bool,
+    /// Measure what gets through the tunnels, with and without firewall rules, instead of proving anything
+    #[arg(long, conflicts_with_all = ["network", "events"])]
+    throughput: bool,
     /// Leave out the firewall under stress: reloads, broken files, too many connections, a full table
     #[arg(long, requires = "network")]
     without_stress: bool,
@@ -75,6 +78,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         let good =
             |class: &EventClass| matches!(class.verdict, TrafficVerdict::Pass | TrafficVerdict::NotShown);
         return Ok(if classes.iter().all(good) { ExitStatus::Success } else { ExitStatus::Proof });
+    }
+    if arguments.throughput {
+        let found = stages::throughput(&built, &steps)?;
+        drop(steps);
+        output.result(&found, |_| throughput_text(&found));
+        return Ok(ExitStatus::Success);
     }
     if arguments.network {
         let (boot, traffic) =
@@ -113,6 +122,14 @@ fn word(verdict: TrafficVerdict) -> &'static str {
         TrafficVerdict::Fail => "FAIL",
         TrafficVerdict::NotRun => "NOT RUN",
         TrafficVerdict::NotShown => "no test",
+    }
+}
+
+fn throughput_text(found: &[qemu::Throughput]) -> String {
+    let line = |one: &qemu::Throughput| format!("{:>8.2} MB/s  {}\n", one.megabytes_per_second, one.way);
+    match found.is_empty() {
+        true => "no tunnel has a conduit over TCP: nothing to measure\n".to_owned(),
+        false => found.iter().map(line).collect(),
     }
 }
 

@@ -229,6 +229,21 @@ fn with_machines(
     })
 }
 
+/// How much gets through the tunnels, and through the firewall with and without rules; writes `throughput.json`.
+///
+/// # Errors
+/// As [`boot`]; when nothing was transferred.
+pub fn throughput(built: &Built, steps: &Steps) -> Outcome<Vec<qemu::Throughput>> {
+    steps.step("measure", None, || {
+        let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+        let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+        let (plan, image) = (&built.plan, &built.image);
+        let found = qemu::measure_throughput(plan, image, &built.folder, &identities, BOOT_LIMIT)?;
+        write_json_atomic(&built.folder.join("throughput.json"), &found)?;
+        Ok((found, false))
+    })
+}
+
 /// What each tunnel's peer shows; `up` is told when the device has booted.
 fn tunnels(built: &Built, up: &dyn Fn()) -> Outcome<Vec<record::TunnelClass>> {
     if built.plan.network.tunnels.is_empty() {

@@ -111,8 +111,13 @@ fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<
     peer.ask("swanctl --list-sas", MINUTE)
 }
 
+/// Only up, for what is measured.
+pub(super) fn raise(peer: &mut Peer, plan: &Plan, tunnel: &str) -> Outcome<()> {
+    connect(peer, plan, tunnel, tunnel).map(|_| ())
+}
+
 /// Ends strongSwan, with its policies.
-fn disconnect(peer: &mut Peer) -> Outcome<()> {
+pub(super) fn disconnect(peer: &mut Peer) -> Outcome<()> {
     peer.ask("kill $charon; wait $charon; ip xfrm state flush; ip xfrm policy flush", MINUTE).map(|_| ())
 }
 

@@ -55,7 +55,7 @@ impl Ports {
 }
 
 impl Wired {
-    /// Starts them; the device's journal comes to its console.
+    /// Starts them; the device's journal comes to its console, or with `shell` a shell instead of it.
     pub(super) fn start(
         plan: &Plan,
         record: &ImageRecord,
@@ -63,6 +63,7 @@ impl Wired {
         identities: &Identities,
         subjects: &[Subject<'_>],
         suffix: &str,
+        shell: bool,
     ) -> Outcome<Self> {
         let logs = |of: &str| {
             let path = folder.join(format!("boot/{of}"));
@@ -82,11 +83,14 @@ impl Wired {
         spec.disk = disk;
         spec.wires = true;
         spec.epoch = identities.epoch;
-        let (mut append, mut second) = (record.cmdline.clone() + JOURNAL, None);
+        let (mut append, mut second) = (record.cmdline.clone(), None);
+        if !shell {
+            append.push_str(JOURNAL);
+        }
         let first = wireguard::overlay(subjects, identities);
-        if !first.is_empty() {
+        if shell || !first.is_empty() {
             let path = at.join("device.script");
-            peer::write(&path, &firewall::script(&first, false))?;
+            peer::write(&path, &firewall::script(&first, shell))?;
             append.push_str(WITH_SHELL);
             second = Some(path);
         }

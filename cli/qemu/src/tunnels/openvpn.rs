@@ -148,6 +148,17 @@ fn wait(device: &Machine, from: u64, marks: &[&str]) {
     }
 }
 
+/// Only up, for what is measured: the device asks again by itself.
+pub(super) fn raise(peer: &mut Peer, name: &str) -> Outcome<()> {
+    peer.ask("chmod -f 644 /run/peer/*/crl.pem", MINUTE)?;
+    start(peer, name, "--explicit-exit-notify 1")?;
+    let deadline = Instant::now() + PATIENCE;
+    while !peer_log(peer)?.iter().any(|line| line.contains(UP)) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
+}
+
 fn start(peer: &mut Peer, folder: &str, more: &str) -> Outcome<()> {
     let command = format!(
         "(cd '/run/peer/{folder}'; exec openvpn --suppress-timestamps --config openvpn.conf {more}) \
@@ -157,7 +168,7 @@ fn start(peer: &mut Peer, folder: &str, more: &str) -> Outcome<()> {
 }
 
 /// Ends OpenVPN; with a notice to the other end it takes a few seconds.
-fn stop(peer: &mut Peer) -> Outcome<()> {
+pub(super) fn stop(peer: &mut Peer) -> Outcome<()> {
     peer.ask("kill $openvpn; wait $openvpn", MINUTE).map(|_| ())
 }
 

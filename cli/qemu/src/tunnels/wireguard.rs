@@ -155,7 +155,7 @@ impl PeerEnd {
     }
 }
 
-fn down(peer: &mut Peer) -> Outcome<()> {
+pub(super) fn down(peer: &mut Peer) -> Outcome<()> {
     peer.ask("ip link del tunnel", MINUTE).map(|_| ())
 }
 
@@ -178,6 +178,23 @@ fn allow(peer: &mut Peer, flow: &Flow, far: &str, own: &str) -> Outcome<()> {
         if sender == far { String::new() } else { format!("ip addr replace {} dev lo; ", host(&sender)) };
     let command = format!("{add}ip route replace {} dev tunnel src {sender}", host(own));
     peer.ask(&command, MINUTE).map(|_| ())
+}
+
+/// Only up, for what is measured: the device asks by itself.
+pub(super) fn raise(
+    peer: &mut Peer,
+    plan: &Plan,
+    (name, facts, inner): Subject<'_>,
+    flow: &Flow,
+) -> Outcome<()> {
+    peer.ask(
+        &format!("ip route replace {} dev eth0 src {}", host(&facts.local_address), facts.peer_address),
+        MINUTE,
+    )?;
+    PeerEnd::of(plan, name).up(peer, name, "good")?;
+    shaken(peer)?;
+    let own = facts.inner_address.as_deref().and_then(|a| a.split('/').next()).unwrap_or_default();
+    allow(peer, flow, facts.inner_peer.as_deref().unwrap_or(inner), own)
 }
 
 /// Files of the good peer and of those with a wrong key.
