@@ -26,5 +26,5 @@ mod wires;
 pub use attack::{Attack, AttackRun, Progress, run_attacks};
 pub use boot::{CONSOLE_LOG, boot, boot_device, milestones};
 pub use firewall::prove as prove_firewall;
-pub use tunnels::{Identities, Item, Tree, WireguardKeys, prove as prove_tunnels};
+pub use tunnels::{Identities, Item, Tree, WireguardKeys, enroll, prove as prove_tunnels};
 pub use wires::boot_on_wires;

@@ -235,7 +235,7 @@ fn tunnels(built: &Built, up: &dyn Fn()) -> Outcome<Vec<record::TunnelClass>> {
         return Ok(Vec::new());
     }
     let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
-    let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+    let identities = super::tunnels::identities(built, folder.path(), super::now(), BOOT_LIMIT)?;
     qemu::prove_tunnels(&built.plan, &built.image, &built.folder, &identities, BOOT_LIMIT, up)
 }
 

@@ -99,7 +99,7 @@ pub(super) fn scenario(
 }
 
 /// Starts strongSwan with a folder's identity, asks for the tunnel, and returns `--list-sas`.
-fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<Vec<String>> {
+pub(super) fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<Vec<String>> {
     let child = format!("{}-{tunnel}", plan.product.name);
     let file = format!("/run/peer/{folder}/swanctl.conf");
     // The shell keeps its number: not every image has a program that finds processes by name.
@@ -112,7 +112,7 @@ fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<
 }
 
 /// Ends strongSwan, with its policies.
-fn disconnect(peer: &mut Peer) -> Outcome<()> {
+pub(super) fn disconnect(peer: &mut Peer) -> Outcome<()> {
     peer.ask("kill $charon; wait $charon; ip xfrm state flush; ip xfrm policy flush", MINUTE).map(|_| ())
 }
 

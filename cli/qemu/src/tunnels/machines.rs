@@ -82,6 +82,7 @@ impl Wired {
         spec.disk = disk;
         spec.wires = true;
         spec.epoch = identities.epoch;
+        spec.tpm_state.clone_from(&identities.tpm);
         let (mut append, mut second) = (record.cmdline.clone() + JOURNAL, None);
         let first = wireguard::overlay(subjects, identities);
         if !first.is_empty() {
@@ -108,6 +109,7 @@ impl Wired {
             peer::begin(&mut lines, &neighbour(&subject.1.local_address, wire));
             peer::write(&script, &lines)?;
             let mut other = spec.clone();
+            other.tpm_state = None;
             other.logs = logs(&format!("peer{suffix}-{}", subject.0))?;
             (other.interfaces, other.station) = (1, station);
             other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
