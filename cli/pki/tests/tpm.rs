@@ -73,7 +73,14 @@ impl Device {
         let _ = fs::remove_file(&socket);
         let _tpm = Tpm::start_for_commands(&self.path("tpm"), &socket, &self.path("log")).unwrap();
         let _line = Line::new(&socket, &self.path("device"));
-        Command::new("sh").arg(self.path("tpm-key")).args(arguments).output().unwrap()
+        let run = Command::new("timeout")
+            .args(["120", "sh"])
+            .arg(self.path("tpm-key"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_ne!(run.status.code(), Some(124), "the TPM did not answer: {run:?}");
+        run
     }
 
     fn says(&self, code: i32, words: &str) {
@@ -98,6 +105,8 @@ struct Line(Child);
 
 impl Line {
     fn new(socket: &Path, device: &Path) -> Self {
+        // The link of the last start may lead to a terminal that somebody else has by now.
+        let _ = fs::remove_file(device);
         let child = Command::new("socat")
             .arg(format!("PTY,raw,echo=0,link={}", device.display()))
             .arg(format!("UNIX-CONNECT:{}", socket.display()))
@@ -108,6 +117,9 @@ impl Line {
         while !device.exists() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
+        // socat sets this after it has made the link.
+        let raw = Command::new("stty").arg("-F").arg(device).args(["raw", "-echo"]).status().unwrap();
+        assert!(raw.success(), "the terminal is not there");
         Self(child)
     }
 }

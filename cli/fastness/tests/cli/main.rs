@@ -23,5 +23,6 @@ mod pki;
 mod product;
 mod setup;
 mod support;
+mod tpm_keys;
 mod world;
 mod yocto;
