@@ -245,7 +245,10 @@ fn another_key_at_the_handle_keeps_the_tunnels_down() {
     fs::write(device.path("tpm-key"), &right).unwrap();
     device.says(1, "the handle 81004653 of the TPM holds another key, with the attributes 00040460");
     device.shows(1, "handle 81004653: no key of ours, attributes 00040460");
-    assert!(!device.path("requests/ipsec.csr").exists(), "nothing is asked for a key that is not the device's");
+    assert!(
+        !device.path("requests/ipsec.csr").exists(),
+        "nothing is asked for a key that is not the device's"
+    );
 }
 
 #[test]

@@ -109,10 +109,12 @@ pub fn prove(
             let other = Identities { tpm: None, ..identities.clone() };
             let suffix = format!("{suffix}-other-tpm");
             let asked = session((plan, record, folder), &other, limit, &own_key, &suffix, &other_tpm, up)?;
-            out.extend(asked.into_iter().map(|class| TunnelClass {
-                class: class.class.replace("leak", "other-tpm leak"),
-                ..class
-            }));
+            out.extend(
+                asked.into_iter().map(|class| TunnelClass {
+                    class: class.class.replace("leak", "other-tpm leak"),
+                    ..class
+                }),
+            );
         }
     }
     out.sort_by(|a, b| a.tunnel.cmp(&b.tunnel));
@@ -123,7 +125,8 @@ pub fn prove(
 type Subject<'a> = (&'a String, &'a TunnelFacts, &'a String);
 
 /// What is asked of one tunnel.
-type Scenario<'a> = &'a (dyn Fn(&Plan, &Identities, Subject<'_>, Ends<'_>) -> Outcome<Vec<TunnelClass>> + Sync);
+type Scenario<'a> =
+    &'a (dyn Fn(&Plan, &Identities, Subject<'_>, Ends<'_>) -> Outcome<Vec<TunnelClass>> + Sync);
 
 /// The device and the peers of one wire, all tunnels at the same time.
 fn session(

@@ -25,12 +25,18 @@ fn content(plan: &Plan, path: &str) -> String {
 fn a_key_in_the_tpm_switches_everything_on() {
     let plan = load(|text| text, None).unwrap_or_else(|failure| panic!("{failure}"));
     let key = plan.network.tpm.as_ref().expect("a key");
-    assert_eq!((key.handle.as_str(), key.names.as_slice()), ("81004653", &["feeder-terminal.grid.example".to_owned()][..]));
+    assert_eq!(
+        (key.handle.as_str(), key.names.as_slice()),
+        ("81004653", &["feeder-terminal.grid.example".to_owned()][..])
+    );
     assert!(plan.network.tunnels["control"].in_tpm);
     let tunnels = content(&plan, "/etc/swanctl/swanctl.conf");
     assert!(tunnels.contains("secrets {\n\ttoken-device {\n\t\thandle = 81004653\n\t}\n}\n"), "{tunnels}");
     let daemon = content(&plan, "/etc/strongswan.conf");
-    assert!(daemon.contains(" pubkey tpm kernel-netlink ") && daemon.contains("opts = /dev/tpmrm0"), "{daemon}");
+    assert!(
+        daemon.contains(" pubkey tpm kernel-netlink ") && daemon.contains("opts = /dev/tpmrm0"),
+        "{daemon}"
+    );
     let unit = content(&plan, "/etc/systemd/system/strongswan.service");
     for line in [
         "Requires=fastness-tpm-key.service",

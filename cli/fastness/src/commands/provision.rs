@@ -34,7 +34,7 @@ Examples:
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
     /// Name of the identity of the end of the tunnels and of the collector, or of an OPC UA application's other end
-    #[arg(required_unless_present_any = ["opcua", "wireguard"])]
+    #[arg(required_unless_present_any = ["opcua", "wireguard", "tpm"])]
     pub(super) name: Option<String>,
     /// For the other end of this tunnel or OPC UA application, or for this collector, instead of the device
     #[arg(long, value_name = "NAME", conflicts_with = "opcua")]
@@ -156,8 +156,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         return Err(no_identity(&plan));
     }
     // No tunnel, application or seal gave it a secret.
-    let only_papers =
-        own_key.is_some() && targets.is_empty() && applications.is_empty() && bare.is_empty() && seal.is_none();
+    let only_papers = own_key.is_some()
+        && targets.is_empty()
+        && applications.is_empty()
+        && bare.is_empty()
+        && seal.is_none();
     if end == End::Device {
         items.extend(revoked_keys(&folder)?);
     }

@@ -26,19 +26,25 @@ pub(super) fn identity<'a>(
     if tunnels.is_empty() {
         return match &arguments.tpm {
             Some(name) => {
-                let message = format!("no tunnel of the product has its key in the TPM, found `--tpm {name}`");
-                Err(refused("no-tunnel", message).hint("write `local: {key: tpm}` at the tunnel, or leave `--tpm` out"))
+                let message =
+                    format!("no tunnel of the product has its key in the TPM, found `--tpm {name}`");
+                Err(refused("no-tunnel", message)
+                    .hint("write `local: {key: tpm}` at the tunnel, or leave `--tpm` out"))
             }
             None => Ok(None),
         };
     }
     if others && arguments.tpm.is_none() {
-        let message = "the device needs two identities: one with its key in the TPM, and one whose key is a file";
-        return Err(refused("two-identities", message.to_owned())
-            .hint("`fastness provision NAME --tpm IDENTITY`: IDENTITY was issued from the device's own request"));
+        let message =
+            "the device needs two identities: one with its key in the TPM, and one whose key is a file";
+        return Err(refused("two-identities", message.to_owned()).hint(
+            "`fastness provision NAME --tpm IDENTITY`: IDENTITY was issued from the device's own request",
+        ));
     }
     let Some(identity) = arguments.tpm.as_deref().or(arguments.name.as_deref()) else {
-        return Err(refused("no-identity", "no identity is named".to_owned()).hint("`fastness provision NAME …`"));
+        return Err(
+            refused("no-identity", "no identity is named".to_owned()).hint("`fastness provision NAME …`")
+        );
     };
     let names = tunnels.values().map(|tunnel| host(&tunnel.local_name)).collect::<Outcome<_>>()?;
     Ok(Some(OwnKey { identity, names }))

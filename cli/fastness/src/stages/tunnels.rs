@@ -8,7 +8,7 @@ use std::time::Duration;
 use diag::{Failure, Outcome};
 use exec::{Call, tool};
 use pki::provision::{End, Items, Target, items, without_key};
-use pki::{AltName, Algorithm, Authority, Holder, Identity, Init, Reason, Request, Role};
+use pki::{Algorithm, AltName, Authority, Holder, Identity, Init, Reason, Request, Role};
 use qemu::{Identities, Item, Tree};
 use secret::Secret;
 use spec::plan::{Plan, TunnelFacts};

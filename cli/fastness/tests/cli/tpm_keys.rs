@@ -15,7 +15,9 @@ fn a_key_in_the_tpm_gets_its_certificate_and_no_key() {
     let host = "feeder-terminal.grid.example";
     let (right, said) = openssl(
         &place,
-        &format!("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out ipsec.csr -subj /CN={host}"),
+        &format!(
+            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out ipsec.csr -subj /CN={host}"
+        ),
     );
     assert!(right, "{said}");
     let provision = |more: &str| {
@@ -44,7 +46,8 @@ fn a_key_in_the_tpm_gets_its_certificate_and_no_key() {
     // Beside a tunnel of OpenVPN, whose key is a file.
     let openvpn = "  history:\n    kind: openvpn\n    zone: uplink\n    peer: {name: history.grid.example, address: 192.0.2.70, inner: 10.8.0.1}\n    \
                    local: {name: feeder-terminal.grid.example, inner: 10.8.0.2/30}\n    reason: History\n";
-    let both = example.replacen("\nconduits:", &format!("{openvpn}\nconduits:"), 1);
+    let conduit = "conduits:\n  - {name: h, from: uplink, to: device, service: ssh, tunnel: history, reason: History}\n";
+    let both = example.replacen("\nconduits:\n", &format!("{openvpn}\n{conduit}"), 1);
     std::fs::write(place.path("product.yaml"), both).unwrap();
     private(&place.path("t"), "-----BEGIN OpenVPN tls-crypt-v2 client key-----\nAAAA\n");
     let key = "--tls-crypt history=t --passphrase-file p";

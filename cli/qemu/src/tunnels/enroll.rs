@@ -84,7 +84,11 @@ fn request(lines: &[String]) -> Option<Vec<u8>> {
 }
 
 /// The peer asks for the tunnel of a device whose TPM is another one than that of its certificate.
-pub(super) fn other_tpm(plan: &Plan, name: &str, Ends { device, peer }: Ends<'_>) -> Outcome<Vec<TunnelClass>> {
+pub(super) fn other_tpm(
+    plan: &Plan,
+    name: &str,
+    Ends { device, peer }: Ends<'_>,
+) -> Outcome<Vec<TunnelClass>> {
     let sas = ipsec::connect(peer, plan, name, name)?;
     ipsec::disconnect(peer)?;
     let lines = log(device, 0);

@@ -80,7 +80,9 @@ fn reject_two_keys(product: &Product, asked: &Spanned<KeyPlace>, trouble: &mut V
             Diagnostic::error("two-keys", message)
                 .at(at.location())
                 .note("it is in the TPM here", Some(asked.at.location()))
-                .hint("all tunnels of strongSwan have one key: write `local: {key: tpm}` at each, or at none"),
+                .hint(
+                    "all tunnels of strongSwan have one key: write `local: {key: tpm}` at each, or at none",
+                ),
         );
     }
 }
