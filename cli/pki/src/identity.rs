@@ -27,6 +27,10 @@ pub struct Holder {
     pub chain: String,
     /// The roots, in PEM.
     pub roots: String,
+    /// Lists of revoked certificates, in PEM.
+    pub lists: String,
+    /// Where its private key would be, had it been made here.
+    key_file: PathBuf,
 }
 
 /// An identity that was verified, and whose key is open. Its `{:?}` does not show the key.
@@ -62,9 +66,7 @@ impl Identity {
         secret: &Secret,
         now: u64,
     ) -> Outcome<Self> {
-        let (holder, place, lists) = find(folder, name, lists)?;
-        let Holder { entry, chain, roots } = holder;
-        let key_file = place.join(format!("{}.key.pem", entry.file));
+        let Holder { entry, chain, roots, lists, key_file } = find(folder, name, lists)?;
         if !key_file.is_file() {
             return Err(Failure::error(
                 ExitStatus::Keys,
@@ -93,21 +95,12 @@ impl Identity {
     /// # Errors
     /// `wrong-name`, with what it has instead.
     pub fn check_name(&self, name: &AltName, common: bool) -> Outcome<()> {
-        let found = self.entry.common_name.as_ref().unwrap_or(&self.entry.name);
+        let found = common_name(&self.entry);
         let same = matches!(name, AltName::Dns(name) if name.eq_ignore_ascii_case(found));
-        if !self.entry.names.contains(&name.to_string()) || (common && !same) {
-            return Err(Failure::error(
-                ExitStatus::Input,
-                "wrong-name",
-                format!(
-                    "expected `{}` to be known as `{name}`, found the common name `{found}` and the names `{}`",
-                    self.entry.name,
-                    self.entry.names.join("`, `")
-                ),
-            )
-            .hint("issue it with `--common-name` and `--san`, as the product's tunnel names this end"));
+        if self.entry.names.contains(&name.to_string()) && (!common || same) {
+            return Ok(());
         }
-        Ok(())
+        Err(wrong_name(&self.entry, name))
     }
 
     fn check(&self, now: u64) -> Outcome<()> {
@@ -125,20 +118,55 @@ impl Identity {
     }
 }
 
+fn common_name(entry: &Entry) -> &String {
+    entry.common_name.as_ref().unwrap_or(&entry.name)
+}
+
+fn wrong_name(entry: &Entry, name: &AltName) -> Failure {
+    let message = format!(
+        "expected `{}` to be known as `{name}`, found the common name `{}` and the names `{}`",
+        entry.name,
+        common_name(entry),
+        entry.names.join("`, `")
+    );
+    Failure::error(ExitStatus::Input, "wrong-name", message)
+        .hint("issue it with `--common-name` and `--san`, as the product's tunnel names this end")
+}
+
 impl Holder {
     /// Finds and verifies the newest valid certificate of a name.
     ///
     /// # Errors
     /// As [`Identity::open`], but for the key's.
     pub fn open(folder: &Path, name: &str, lists: Option<String>, now: u64) -> Outcome<Self> {
-        let (holder, _, lists) = find(folder, name, lists)?;
-        check_chain(&holder.chain, &holder.roots, &lists, now)?;
+        let holder = find(folder, name, lists)?;
+        check_chain(&holder.chain, &holder.roots, &holder.lists, now)?;
         Ok(holder)
+    }
+
+    /// Whether the device made its key itself, and the other end takes it for each of `names`.
+    ///
+    /// # Errors
+    /// `key-here` for one whose key is in the authority's folder, `wrong-name`.
+    pub fn check_own_key(&self, names: &[AltName]) -> Outcome<()> {
+        if self.key_file.exists() {
+            let message = format!(
+                "expected the key of `{}` to be in its device's TPM, found it at `{}`",
+                self.entry.name,
+                self.key_file.display()
+            );
+            return Err(Failure::error(ExitStatus::Input, "key-here", message).hint(
+                "issue it from the device's own request: `fastness pki issue NAME --csr ipsec.csr`, of \
+                 `/var/lib/fastness/requests`, or `pki renew NAME --csr …`",
+            ));
+        }
+        let other = names.iter().find(|name| !self.entry.names.contains(&name.to_string()));
+        other.map_or(Ok(()), |name| Err(wrong_name(&self.entry, name)))
     }
 }
 
-/// The newest certificate of a name that is not revoked, the folder of its key, and the lists of its authority.
-fn find(folder: &Path, name: &str, lists: Option<String>) -> Outcome<(Holder, PathBuf, String)> {
+/// The newest certificate of a name that is not revoked, and the lists of its authority.
+fn find(folder: &Path, name: &str, lists: Option<String>) -> Outcome<Holder> {
     secret::check_name(name)?;
     let index = folder.join("index.json");
     let own: Option<Index> = if index.is_file() { Some(record::read_json(&index)?) } else { None };
@@ -155,7 +183,8 @@ fn find(folder: &Path, name: &str, lists: Option<String>) -> Outcome<(Holder, Pa
         };
     let chain = read(&place.join(format!("{}.crt", entry.file)))?;
     let roots = read(&roots)?;
-    Ok((Holder { entry, chain, roots }, place, lists))
+    let key_file = place.join(format!("{}.key.pem", entry.file));
+    Ok(Holder { entry, chain, roots, lists, key_file })
 }
 
 /// The certificates of a chain that verifies now.

@@ -10,7 +10,8 @@ use diag::{ExitStatus, Failure, Outcome};
 use secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::identity::Identity;
+use crate::identity::{Holder, Identity};
+use crate::index::Entry;
 use crate::key::broken;
 use crate::role::Role;
 
@@ -103,19 +104,14 @@ pub type Items = BTreeMap<String, Item>;
 /// # Errors
 /// `wrong-role` for what is no identity of that end, `bad-path` of a folder, `bad-tls-crypt`.
 pub fn items(identity: &Identity, end: End, targets: &[Target]) -> Outcome<Items> {
-    let (found, wanted) = (identity.entry.role.name(), end.role().name());
-    if found != wanted {
-        return Err(Failure::error(
-            ExitStatus::Input,
-            "wrong-role",
-            format!("expected a `{wanted}`, found `{}` as `{found}`", identity.entry.name),
-        )
-        .hint(format!("this end of a tunnel needs an identity of the role `{wanted}`")));
-    }
+    check_role(&identity.entry, end)?;
     let mut items = Items::new();
     for target in targets {
         match target {
-            Target::Ipsec { folder } => ipsec(&mut items, identity, end, folder)?,
+            Target::Ipsec { folder } => {
+                let papers = [&identity.chain, &identity.roots, &identity.lists];
+                ipsec(&mut items, papers, Some(&identity.key_pem()?), end, folder)?;
+            }
             Target::Openvpn { folder, tls_crypt } => openvpn(&mut items, identity, end, folder, tls_crypt)?,
             Target::Collector { folder } => collector(&mut items, identity, end, folder)?,
         }
@@ -123,23 +119,52 @@ pub fn items(identity: &Identity, end: End, targets: &[Target]) -> Outcome<Items
     Ok(items)
 }
 
+/// What a device gets for strongSwan whose key is in its TPM: no key.
+///
+/// # Errors
+/// `wrong-role`, `bad-path` of the folder.
+pub fn without_key(holder: &Holder, place: &str) -> Outcome<Items> {
+    check_role(&holder.entry, End::Device)?;
+    let mut items = Items::new();
+    ipsec(&mut items, [&holder.chain, &holder.roots, &holder.lists], None, End::Device, place)?;
+    Ok(items)
+}
+
+fn check_role(entry: &Entry, end: End) -> Outcome<()> {
+    let (found, wanted) = (entry.role.name(), end.role().name());
+    if found == wanted {
+        return Ok(());
+    }
+    let message = format!("expected a `{wanted}`, found `{}` as `{found}`", entry.name);
+    Err(Failure::error(ExitStatus::Input, "wrong-role", message)
+        .hint(format!("this end of a tunnel needs an identity of the role `{wanted}`")))
+}
+
 /// One certificate or list a file, as swanctl reads them.
-fn ipsec(items: &mut Items, identity: &Identity, end: End, place: &str) -> Outcome<()> {
+fn ipsec(
+    items: &mut Items,
+    [chain, roots, lists]: [&String; 3],
+    key: Option<&str>,
+    end: End,
+    place: &str,
+) -> Outcome<()> {
     folders(items, place, 0o700)?;
     for name in ["private", "x509", "x509ca", "x509crl"] {
         folder(items, &format!("{place}/{name}"), 0o700);
     }
-    let (key, stem) = (identity.key_pem()?, end.stem());
-    file(items, format!("{place}/private/{stem}.pem"), 0o600, key.as_bytes());
-    let mut chain = blocks(&identity.chain).into_iter();
+    let stem = end.stem();
+    if let Some(key) = key {
+        file(items, format!("{place}/private/{stem}.pem"), 0o600, key.as_bytes());
+    }
+    let mut chain = blocks(chain).into_iter();
     file(items, format!("{place}/x509/{stem}.pem"), 0o600, chain.next().unwrap_or_default().as_bytes());
-    for (number, authority) in blocks(&identity.roots).into_iter().enumerate() {
+    for (number, authority) in blocks(roots).into_iter().enumerate() {
         file(items, format!("{place}/x509ca/root-{}.pem", number + 1), 0o600, authority.as_bytes());
     }
     for (number, authority) in chain.enumerate() {
         file(items, format!("{place}/x509ca/issuing-{}.pem", number + 1), 0o600, authority.as_bytes());
     }
-    for (number, list) in blocks(&identity.lists).into_iter().enumerate() {
+    for (number, list) in blocks(lists).into_iter().enumerate() {
         file(items, format!("{place}/x509crl/crl-{}.pem", number + 1), 0o600, list.as_bytes());
     }
     Ok(())

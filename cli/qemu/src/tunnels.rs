@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::console::Seen;
 use crate::machine::Machine;
 use crate::peer::Peer;
 
+mod enroll;
 mod ipsec;
 mod machines;
 mod openvpn;
@@ -28,6 +29,7 @@ mod services;
 mod throughput;
 mod wireguard;
 
+pub use enroll::enroll;
 use machines::Wired;
 pub(crate) use machines::provision;
 pub use throughput::{Throughput, measure};
@@ -47,6 +49,7 @@ pub struct Item {
 pub type Tree = BTreeMap<String, Item>;
 
 /// Identities for one test.
+#[derive(Clone)]
 pub struct Identities {
     /// Below `/var` of the device.
     pub device: Tree,
@@ -58,6 +61,8 @@ pub struct Identities {
     pub readers: BTreeMap<String, Tree>,
     /// Keys of WireGuard's tunnels.
     pub wireguard: BTreeMap<String, WireguardKeys>,
+    /// Memory of the device's TPM, where its key is in it; none: a new TPM.
+    pub tpm: Option<PathBuf>,
     /// Clock of both machines, seconds since the Unix epoch.
     pub epoch: u64,
 }
@@ -100,7 +105,19 @@ pub fn prove(
     // One pair of machines for each interface: its peers are neighbours on one wire.
     for (number, (interface, subjects)) in wires.into_iter().enumerate() {
         let suffix = if number == 0 { String::new() } else { format!("-{interface}") };
-        out.extend(session((plan, record, folder), identities, limit, &subjects, &suffix, up)?);
+        out.extend(session((plan, record, folder), identities, limit, &subjects, &suffix, &scenario, up)?);
+        let own_key: Vec<_> = subjects.into_iter().filter(|(_, facts, _)| facts.in_tpm).collect();
+        if !own_key.is_empty() {
+            let other = Identities { tpm: None, ..identities.clone() };
+            let suffix = format!("{suffix}-other-tpm");
+            let asked = session((plan, record, folder), &other, limit, &own_key, &suffix, &other_tpm, up)?;
+            out.extend(
+                asked.into_iter().map(|class| TunnelClass {
+                    class: class.class.replace("leak", "other-tpm leak"),
+                    ..class
+                }),
+            );
+        }
     }
     out.sort_by(|a, b| a.tunnel.cmp(&b.tunnel));
     Ok(out)
@@ -109,6 +126,10 @@ pub fn prove(
 /// A tunnel: its name, its facts, the first network behind its peer.
 type Subject<'a> = (&'a String, &'a TunnelFacts, &'a String);
 
+/// What is asked of one tunnel.
+type Scenario<'a> =
+    &'a (dyn Fn(&Plan, &Identities, Subject<'_>, Ends<'_>) -> Outcome<Vec<TunnelClass>> + Sync);
+
 /// The device and the peers of one wire, all tunnels at the same time.
 fn session(
     (plan, record, folder): (&Plan, &ImageRecord, &Path),
@@ -116,6 +137,7 @@ fn session(
     limit: Duration,
     subjects: &[Subject<'_>],
     suffix: &str,
+    ask: Scenario<'_>,
     up: &dyn Fn(),
 ) -> Outcome<Vec<TunnelClass>> {
     let Wired { device: mut device_machine, peers, ports, _scratch } =
@@ -140,7 +162,7 @@ fn session(
                 .map(|(subject, machine)| {
                     scope.spawn(move || {
                         let mut peer = Peer::ready(machine, limit)?;
-                        scenario(plan, identities, *subject, Ends { device, peer: &mut peer })
+                        ask(plan, identities, *subject, Ends { device, peer: &mut peer })
                     })
                 })
                 .collect();
@@ -175,6 +197,10 @@ fn scenario(
         "wireguard" => wireguard::scenario(plan, identities, subject, ends),
         kind => Ok(vec![not_shown(subject.0, "negotiated", format!("no scenario for `{kind}`"))]),
     }
+}
+
+fn other_tpm(plan: &Plan, _: &Identities, subject: Subject<'_>, ends: Ends<'_>) -> Outcome<Vec<TunnelClass>> {
+    enroll::other_tpm(plan, subject.0, ends)
 }
 
 /// Nothing can be asked of a device that is not there: its silence would look like a firewall's.

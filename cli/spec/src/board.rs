@@ -49,6 +49,8 @@ model! {
         rollback: Option<Rollback> = None,
         /// Its TPM, into which U-Boot measures what it starts; left out: it has none.
         measured_boot: Option<MeasuredBoot> = None,
+        /// Its TPM 2.0, in which Linux may keep private keys; left out: it has none.
+        tpm: Option<BoardTpm> = None,
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
@@ -125,6 +127,16 @@ model! {
         event_log: Size,
         /// `compatible` of the TPM's node in the device tree.
         compatible: Text,
+        /// What it does not protect against, in words for the report.
+        limits: Text,
+    }
+}
+
+model! {
+    /// A TPM 2.0 in which private keys are kept.
+    pub struct BoardTpm {
+        /// Persistent handle of the tunnels' key, in hexadecimal: one of the owner's, which begin with `0x810`, that nobody else uses.
+        key_handle: Spanned<Size>,
         /// What it does not protect against, in words for the report.
         limits: Text,
     }

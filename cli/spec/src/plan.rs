@@ -22,7 +22,7 @@ pub use hardware::{
 };
 pub use network::{
     AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OcspFacts, OpcuaFacts,
-    OpcuaPolicy, Surface, TunnelFacts, ZoneFacts,
+    OpcuaPolicy, Surface, TpmKeyFacts, TunnelFacts, ZoneFacts,
 };
 pub use proof::{ProofFacts, ReaderFacts};
 pub use yocto::{

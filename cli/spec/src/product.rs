@@ -19,8 +19,8 @@ use crate::yocto::Yocto;
 pub use application::{Application, ApplicationFile, ApplicationProof};
 pub use logging::{Collector, Logging};
 pub use network::{
-    AcceptedRisk, Conduit, Interface, Ocsp, Service, Transport, Tunnel, TunnelKind, TunnelLocal, TunnelPeer,
-    Zone,
+    AcceptedRisk, Conduit, Interface, KeyPlace, Ocsp, Service, Transport, Tunnel, TunnelKind, TunnelLocal,
+    TunnelPeer, Zone,
 };
 pub use opcua::{OpcuaApplication, OpcuaRole, OpcuaStack};
 

@@ -28,6 +28,7 @@ mod rollback;
 mod sealed;
 mod services;
 mod surface;
+mod tpm_keys;
 mod trust;
 mod tunnels;
 mod waivers;
@@ -93,6 +94,8 @@ pub fn resolve(
         opcua: crate::opcua::table(library, &mut trouble)?,
     };
     let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
+    let backend = choice.backend.unwrap_or(product.backend);
+    network.tpm = tpm_keys::plan(&product, board.as_ref(), &network, backend, &mut trouble);
     let layers = layers::choose(library, &product, source, &mut trouble)?;
     network.surface = surface::of(&network, layers::answers_ping(&layers));
     let product_facts = product_facts(&product);
@@ -107,7 +110,6 @@ pub fn resolve(
         Err(mut failure) => trouble.append(&mut failure.diagnostics),
     }
     let mut storage = storage(&product, &board, &mut trouble);
-    let backend = choice.backend.unwrap_or(product.backend);
     storage.sealed = sealed::plan(library, &product, &board, backend, &mut trouble)?;
     let resolver = Resolver {
         library,

@@ -72,6 +72,13 @@ pub enum Heard {
         /// Target of a neighbour solicitation or advertisement.
         target: Option<Ipv6Addr>,
     },
+    /// An ICMP or ICMPv6 message that nobody listens on a UDP port: the firewall let the datagram pass.
+    Unreachable {
+        /// Sender and receiver.
+        ends: (IpAddr, IpAddr),
+        /// The port that was asked.
+        port: u16,
+    },
     /// An ARP packet.
     Arp {
         /// 1 asks, 2 answers.
@@ -230,11 +237,15 @@ pub fn read(frame: &[u8]) -> Heard {
         Some(TransportSlice::Udp(udp)) => {
             Heard::Udp { ends, ports: (udp.source_port(), udp.destination_port()) }
         }
-        Some(TransportSlice::Icmpv4(icmp)) => {
-            Heard::Icmp { ends, kind: icmp.slice().first().copied().unwrap_or(0), target: None }
-        }
+        Some(TransportSlice::Icmpv4(icmp)) => match unreachable(icmp.slice()) {
+            Some(port) => Heard::Unreachable { ends, port },
+            None => Heard::Icmp { ends, kind: icmp.slice().first().copied().unwrap_or(0), target: None },
+        },
         Some(TransportSlice::Icmpv6(icmp)) => {
             let bytes = icmp.slice();
+            if let Some(port) = unreachable(bytes) {
+                return Heard::Unreachable { ends, port };
+            }
             let kind = bytes.first().copied().unwrap_or(0);
             let target = bytes.get(8..24).and_then(|b| <[u8; 16]>::try_from(b).ok());
             let target = target.filter(|_| kind == 135 || kind == 136).map(Ipv6Addr::from);
@@ -242,6 +253,20 @@ pub fn read(frame: &[u8]) -> Heard {
         }
         Some(TransportSlice::Igmp(_)) | None => Heard::Ip { ends, protocol },
     }
+}
+
+/// The UDP port of which a message says that nobody listens there: code 3 of type 3 (RFC 792) or code 4 of type 1 (RFC 4443,
+/// 3.1), with the datagram that was sent behind its eight bytes.
+fn unreachable(message: &[u8]) -> Option<u16> {
+    let sent = message.get(8..)?;
+    let first = *sent.first()?;
+    let (protocol, header) = match (message.get(..2)?, first >> 4) {
+        ([3, 3], 4) => (*sent.get(9)?, usize::from(first & 0x0f) * 4),
+        ([1, 4], 6) => (*sent.get(6)?, 40),
+        _ => return None,
+    };
+    let port = sent.get(header + 2..header + 4)?;
+    (protocol == 17).then(|| u16::from_be_bytes([port[0], port[1]]))
 }
 
 fn read_arp(body: &[u8]) -> Option<Heard> {
@@ -287,6 +312,24 @@ mod tests {
         let target: Ipv6Addr = "2001:db8::10".parse().unwrap();
         let asked = read(&neighbour(v6, 135, target).unwrap());
         assert_eq!(asked, Heard::Icmp { ends: (v6.from, v6.to), kind: 135, target: Some(target) });
+    }
+
+    #[test]
+    fn a_port_where_nobody_listens_is_told_with_what_was_sent() {
+        for (from, to, code) in
+            [("192.0.2.99", "192.0.2.10", [3, 3]), ("2001:db8::99", "2001:db8::10", [1, 4])]
+        {
+            let sent = probe(path(from, to), Ask::Udp(500), 61_000).unwrap();
+            let message = |code: [u8; 2], sent: &[u8]| [&code[..], &[0; 6], sent].concat();
+            assert_eq!(unreachable(&message(code, &sent[14..])), Some(500), "{to}");
+            // Another code, another transport, a piece of it.
+            assert_eq!(unreachable(&message([3, 1], &sent[14..])), None);
+            let segment = probe(path(from, to), Ask::Tcp(500), 61_000).unwrap();
+            assert_eq!(unreachable(&message(code, &segment[14..])), None);
+            for end in 0..14 {
+                assert_eq!(unreachable(&message(code, &sent[14..14 + end])), None, "{end}");
+            }
+        }
     }
 
     #[test]

@@ -106,6 +106,7 @@ pub fn in_clear(heard: &Heard, sealed: &[Prefix]) -> Option<String> {
         Heard::Tcp { ends, ports, .. } => (ends, format!("tcp from port {} to {}", ports.0, ports.1)),
         Heard::Udp { ends, ports } => (ends, format!("udp from port {} to {}", ports.0, ports.1)),
         Heard::Icmp { ends, kind, .. } => (ends, format!("icmp type {kind}")),
+        Heard::Unreachable { ends, port } => (ends, format!("icmp of udp port {port}")),
         Heard::Ip { ends, protocol } => (ends, format!("ip protocol {protocol}")),
         Heard::Arp { .. } | Heard::Ethernet(_) | Heard::Unreadable => return None,
     };

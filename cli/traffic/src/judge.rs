@@ -69,6 +69,11 @@ fn answer(heard: &Heard, source: IpAddr, target: IpAddr) -> Option<Answer> {
             };
             Some((asked.filter(|_| ends.0 == target), format!("{name} answers with type {kind}")))
         }
+        Heard::Unreachable { ends, port } if ends.1 == source => Some((
+            // Nobody listens where the plan lets this sender ask: a tunnel's program before it has its identity.
+            (ends.0 == target).then_some(Ask::Udp(*port)),
+            format!("udp/{port} is told to be unreachable, icmp answers"),
+        )),
         Heard::Ip { ends, protocol } if ends.1 == source => {
             Some((None, format!("ip protocol {protocol} answers")))
         }

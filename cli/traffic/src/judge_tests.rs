@@ -99,6 +99,31 @@ fn errors_count_as_answers() {
 }
 
 #[test]
+fn a_port_where_nobody_listens_may_say_so_to_those_whom_the_plan_lets_ask_it() {
+    let told = |to: &str, port| {
+        let ends = (DEVICE.parse().unwrap(), to.parse().unwrap());
+        let heard = vec![Heard::Unreachable { ends, port }];
+        let mut network = network();
+        for line in &mut network.surface {
+            if line.port == Some(22) {
+                line.transport = "udp".to_owned();
+            }
+        }
+        class(&network, &asked("udp", to, vec![Ask::Udp(22), Ask::Udp(161)], heard))
+    };
+    assert_eq!(told(PEER, 22).verdict, TrafficVerdict::Pass, "{:?}", told(PEER, 22).problems);
+    for (to, port) in [(PEER, 161), (STRANGER, 22)] {
+        let result = told(to, port);
+        assert_eq!(result.verdict, TrafficVerdict::Fail);
+        assert!(
+            result.problems[0].contains(&format!("udp/{port} is told to be unreachable")),
+            "{:?}",
+            result.problems
+        );
+    }
+}
+
+#[test]
 fn silence_that_is_not_proved_is_no_pass() {
     let mut deaf = asked("tcp", STRANGER, ports(), vec![]);
     deaf.unproved = Some("no ARP answer".into());

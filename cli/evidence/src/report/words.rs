@@ -89,6 +89,12 @@ pub(super) fn not_shown(
         Some(plan) => {
             list.push(format!("The root of trust itself is the board's: {}", plan.board.root_of_trust));
             list.push(rollback(plan));
+            list.extend(
+                plan.network
+                    .tpm
+                    .as_ref()
+                    .map(|key| format!("The tunnels' key is in the TPM, with these limits: {}", key.limits)),
+            );
             if let Some(qemu) = &plan.board.qemu {
                 list.push(format!(
                     "Boot and attacks ran on {} under emulation: no fuse, no debug port and no side channel was tested",

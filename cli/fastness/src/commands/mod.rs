@@ -37,6 +37,7 @@ mod pki_verify;
 pub mod plan;
 pub mod provision;
 mod provision_opcua;
+mod provision_tpm;
 mod provision_wireguard;
 pub mod report;
 pub mod sbom;

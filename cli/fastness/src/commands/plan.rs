@@ -139,8 +139,11 @@ fn network(out: &mut String, plan: &Plan) {
             let behind: Vec<&str> =
                 tunnel.networks_v4.iter().chain(&tunnel.networks_v6).map(String::as_str).collect();
             // The limits stand where people read what they get.
-            let limits =
-                if tunnel.kind == "wireguard" { ", without certificates and revocation" } else { "" };
+            let limits = match (tunnel.kind.as_str(), tunnel.in_tpm) {
+                ("wireguard", _) => ", without certificates and revocation",
+                (_, true) => ", its key in the TPM",
+                _ => "",
+            };
             format!(
                 "{name}: {}{limits} with {} ({}) by {}; behind it {} ({})",
                 tunnel.kind,

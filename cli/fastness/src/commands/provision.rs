@@ -13,7 +13,7 @@ use spec::plan::{CollectorFacts, Plan, TunnelFacts};
 
 use super::events::seal_key;
 use super::pki::Place;
-use super::{provision_opcua, provision_wireguard};
+use super::{provision_opcua, provision_tpm, provision_wireguard};
 use crate::output::Output;
 use crate::stages::{self, Passphrase};
 
@@ -25,6 +25,7 @@ Examples:
   fastness provision --wireguard backup=gw-17.wg --preshared backup=gw-17.psk --output gw-17-wg.tar
   fastness provision gw-17 --tls-crypt historian=gw-17.key --opcua plc=gw-17-plc --operator eve --output gw-17.tar
   fastness provision scada-ua --peer plc --output scada-ua.tar
+  fastness provision gw-17 --tls-crypt historian=gw-17.key --tpm gw-17-tpm --output gw-17.tar
   fastness provision gw-17 --seal gw-17.seal --output gw-17.tar
   fastness provision logs.plant7.example --peer logs.plant7.example --output logs.tar";
 
@@ -33,7 +34,7 @@ Examples:
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
     /// Name of the identity of the end of the tunnels and of the collector, or of an OPC UA application's other end
-    #[arg(required_unless_present_any = ["opcua", "wireguard"])]
+    #[arg(required_unless_present_any = ["opcua", "wireguard", "tpm"])]
     pub(super) name: Option<String>,
     /// For the other end of this tunnel or OPC UA application, or for this collector, instead of the device
     #[arg(long, value_name = "NAME", conflicts_with = "opcua")]
@@ -50,6 +51,9 @@ pub struct Arguments {
     /// The first key of the seal of its records: 64 hexadecimal digits that no other device has
     #[arg(long, value_name = "FILE", conflicts_with = "peer")]
     seal: Option<PathBuf>,
+    /// The identity whose key the device made in its TPM, where NAME's key is a file; otherwise NAME
+    #[arg(long, value_name = "IDENTITY", conflicts_with = "peer")]
+    pub(super) tpm: Option<String>,
     #[command(flatten)]
     pub(super) wireguard: provision_wireguard::Keys,
     /// Lists of revoked certificates of a company's authority, in PEM
@@ -89,10 +93,18 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     // Those with certificates, and those without.
     let (bare, tunnels): (BTreeMap<_, _>, BTreeMap<_, _>) =
         all.into_iter().partition(|(_, tunnel)| tunnel.kind == "wireguard");
+    let end = if arguments.peer.is_some() { End::Peer } else { End::Device };
+    // Those whose key is in the device's TPM, and those with a file.
+    let in_tpm = |tunnel: &TunnelFacts| end == End::Device && tunnel.in_tpm;
+    let (own_key, tunnels): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        tunnels.into_iter().partition(|(_, tunnel)| in_tpm(tunnel));
+    if !(tunnels.is_empty() && own_key.is_empty()) && arguments.name.is_none() && arguments.tpm.is_none() {
+        return Err(no_identity(&plan));
+    }
+    let own_key = provision_tpm::identity(arguments, &own_key, !tunnels.is_empty() || collector.is_some())?;
     if !tunnels.is_empty() && arguments.name.is_none() {
         return Err(no_identity(&plan));
     }
-    let end = if arguments.peer.is_some() { End::Peer } else { End::Device };
     let keys = tls_crypt_keys(&tunnels, &arguments.tls_crypt)?;
     let mut targets = targets(&plan, end, &tunnels, &keys)?;
     if let Some(facts) = collector {
@@ -112,6 +124,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         arguments.passphrase.ask(&arguments.place.key()?)?
     };
     let mut entries = Vec::new();
+    if let Some(own_key) = &own_key {
+        let (entry, files) = own_key.items(&plan, &folder, lists.clone(), now)?;
+        items.extend(files);
+        entries.push(entry);
+    }
     if let (Some(name), false) = (&arguments.name, targets.is_empty()) {
         let identity = Identity::open(&folder, name, lists.clone(), &secret, now)?;
         for tunnel in tunnels.values() {
@@ -138,6 +155,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if items.is_empty() {
         return Err(no_identity(&plan));
     }
+    // No tunnel, application or seal gave it a secret.
+    let only_papers = own_key.is_some()
+        && targets.is_empty()
+        && applications.is_empty()
+        && bare.is_empty()
+        && seal.is_none();
     if end == End::Device {
         items.extend(revoked_keys(&folder)?);
     }
@@ -155,9 +178,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     output.result(&made, |_| {
         let paths: String = made.paths.iter().map(|path| format!("  {path}\n")).collect();
         format!(
-            "wrote `{}` for `{}` alone; it holds its private key in clear\n{paths}",
+            "wrote `{}` for `{}` alone; {}\n{paths}",
             made.file.display(),
-            made.name.as_deref().unwrap_or("one end")
+            made.name.as_deref().unwrap_or("one end"),
+            if only_papers { "it holds no private key" } else { "it holds its private key in clear" }
         )
     });
     Ok(ExitStatus::Success)
@@ -276,7 +300,7 @@ pub(super) fn layer_folder(plan: &Plan, layer: &str) -> Outcome<String> {
     })
 }
 
-fn host(name: &str) -> Outcome<AltName> {
+pub(super) fn host(name: &str) -> Outcome<AltName> {
     format!("dns:{name}").parse().map_err(|why: String| {
         Failure::error(ExitStatus::Input, "bad-name", why).hint("give the tunnel's end a host name")
     })

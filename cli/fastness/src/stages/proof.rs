@@ -236,7 +236,7 @@ fn with_machines(
 pub fn throughput(built: &Built, steps: &Steps) -> Outcome<Vec<qemu::Throughput>> {
     steps.step("measure", None, || {
         let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
-        let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+        let identities = super::tunnels::identities(built, folder.path(), super::now(), BOOT_LIMIT)?;
         let (plan, image) = (&built.plan, &built.image);
         let found = qemu::measure_throughput(plan, image, &built.folder, &identities, BOOT_LIMIT)?;
         write_json_atomic(&built.folder.join("throughput.json"), &found)?;
@@ -250,7 +250,7 @@ fn tunnels(built: &Built, up: &dyn Fn()) -> Outcome<Vec<record::TunnelClass>> {
         return Ok(Vec::new());
     }
     let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
-    let identities = super::tunnels::identities(built, folder.path(), super::now())?;
+    let identities = super::tunnels::identities(built, folder.path(), super::now(), BOOT_LIMIT)?;
     qemu::prove_tunnels(&built.plan, &built.image, &built.folder, &identities, BOOT_LIMIT, up)
 }
 

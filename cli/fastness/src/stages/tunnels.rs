@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use diag::{Failure, Outcome};
 use exec::{Call, tool};
-use pki::provision::{End, Items, Target, items};
-use pki::{Algorithm, Authority, Identity, Init, Reason, Request, Role};
+use pki::provision::{End, Items, Target, items, without_key};
+use pki::{Algorithm, AltName, Authority, Holder, Identity, Init, Reason, Request, Role};
 use qemu::{Identities, Item, Tree};
 use secret::Secret;
 use spec::plan::{Plan, TunnelFacts};
@@ -46,7 +47,7 @@ impl Tunnel<'_> {
 ///
 /// # Errors
 /// Those of the authority; when a program that makes keys is missing.
-pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities> {
+pub fn identities(built: &Built, folder: &Path, now: u64, limit: Duration) -> Outcome<Identities> {
     let secret = Secret::new(b"an authority that lives as long as a test".to_vec());
     let (own, other) = (folder.join("own"), folder.join("other"));
     let mut authority = Authority::init(&own, &init("Test"), &secret, now)?;
@@ -59,9 +60,11 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         refused: Vec::new(),
         readers: BTreeMap::new(),
         wireguard: BTreeMap::new(),
+        tpm: None,
         // The peer with one day has ended then.
         epoch: now + 3 * DAY,
     };
+    let own_key = own_key(built, folder, &mut out, limit)?;
     for Tunnel { name, facts, keys, .. } in &tunnels {
         authority.issue(&request(&format!("{name}-good"), &facts.peer_name, None)?, &secret)?;
         authority.issue(&request(&format!("{name}-expired"), &facts.peer_name, Some(1))?, &secret)?;
@@ -69,7 +72,10 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
         let wrong = format!("other.{}", facts.peer_name);
         authority.issue(&request(&format!("{name}-wrong-name"), &wrong, None)?, &secret)?;
         strangers.issue(&request(&format!("{name}-unknown-ca"), &facts.peer_name, None)?, &secret)?;
-        let device = request(&format!("{name}-device"), &facts.local_name, None)?;
+        let mut device = request(&format!("{name}-device"), &facts.local_name, None)?;
+        if let (Some((csr, names)), true) = (&own_key, facts.in_tpm) {
+            (device.csr, device.names) = (Some(csr.clone()), names.clone());
+        }
         authority.issue(&Request { role: Role::Device, ..device }, &secret)?;
         if keys.is_some() {
             // A device's certificate with the peer's name.
@@ -136,7 +142,14 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
     authority.crl(LIST_DAYS, &secret)?;
     drop(authority);
     for tunnel in &tunnels {
-        let mut device = files(&own, &format!("{}-device", tunnel.name), End::Device, tunnel, now)?;
+        let identity = format!("{}-device", tunnel.name);
+        let mut device = if tunnel.facts.in_tpm {
+            let holder = Holder::open(&own, &identity, None, now)?;
+            holder.check_own_key(&[host(&tunnel.facts.local_name)?])?;
+            tree(without_key(&holder, &tunnel.place)?)
+        } else {
+            files(&own, &identity, End::Device, tunnel, now)?
+        };
         trust(&mut device, &tunnel.place, &root);
         out.device.extend(device);
     }
@@ -154,6 +167,22 @@ pub fn identities(built: &Built, folder: &Path, now: u64) -> Outcome<Identities>
     super::readers::add(&built.plan, folder, now, &mut out)?;
     super::wireguard::add(&built.plan, &mut out)?;
     Ok(out)
+}
+
+/// The request of a device that makes its key in its TPM, at its first start, and the names that it asks for.
+fn own_key(
+    built: &Built,
+    folder: &Path,
+    out: &mut Identities,
+    limit: Duration,
+) -> Outcome<Option<(Vec<u8>, Vec<AltName>)>> {
+    let Some(facts) = &built.plan.network.tpm else { return Ok(None) };
+    let tpm = folder.join("tpm");
+    std::fs::create_dir(&tpm).map_err(|e| Failure::io("make", &tpm, &e))?;
+    let request = qemu::enroll(&built.plan, &built.image, &built.folder, &tpm, out.epoch, limit)?;
+    out.tpm = Some(tpm);
+    let names = facts.names.iter().map(|name| host(name)).collect::<Outcome<_>>()?;
+    Ok(Some((request, names)))
 }
 
 /// The tunnels that have a scenario, with their keys.
@@ -200,10 +229,7 @@ pub(super) fn init(organization: &str) -> Init {
 }
 
 pub(super) fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<Request> {
-    let name = format!("dns:{host}").parse().map_err(|why: String| {
-        diag::Failure::error(diag::ExitStatus::Input, "bad-name", why)
-            .hint("give the tunnel's end a host name")
-    })?;
+    let name = self::host(host)?;
     Ok(Request {
         name: identity.to_owned(),
         common_name: Some(host.to_owned()),
@@ -213,6 +239,12 @@ pub(super) fn request(identity: &str, host: &str, days: Option<u32>) -> Outcome<
         days,
         algorithm: Algorithm::P256,
         csr: None,
+    })
+}
+
+fn host(name: &str) -> Outcome<AltName> {
+    format!("dns:{name}").parse().map_err(|why: String| {
+        Failure::error(diag::ExitStatus::Input, "bad-name", why).hint("give the tunnel's end a host name")
     })
 }
 

@@ -24,5 +24,6 @@ mod pki;
 mod product;
 mod setup;
 mod support;
+mod tpm_keys;
 mod world;
 mod yocto;

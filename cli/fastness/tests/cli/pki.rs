@@ -9,13 +9,13 @@ use crate::support::{Place, Run, top};
 const PASSPHRASE: [&str; 2] = ["--passphrase-file", "p"];
 
 /// A place with a passphrase in `p`.
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     let place = Place::new();
     private(&place.path("p"), "correct horse\n");
     place
 }
 
-fn private(path: &Path, text: &str) {
+pub(crate) fn private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
 }
@@ -28,11 +28,11 @@ fn pki(place: &Place, arguments: &str) -> Run {
     place.run(&all)
 }
 
-fn keyed(place: &Place, arguments: &str) -> Run {
+pub(crate) fn keyed(place: &Place, arguments: &str) -> Run {
     pki(place, &format!("{arguments} {}", PASSPHRASE.join(" ")))
 }
 
-fn good(run: Run) -> Run {
+pub(crate) fn good(run: Run) -> Run {
     assert_eq!((run.code, run.err.as_str()), (0, ""), "{run:?}");
     run
 }
@@ -45,7 +45,7 @@ fn with_device() -> Place {
     place
 }
 
-fn openssl(place: &Place, arguments: &str) -> (bool, String) {
+pub(crate) fn openssl(place: &Place, arguments: &str) -> (bool, String) {
     let run = Command::new("openssl")
         .current_dir(place.path("."))
         .args(arguments.split_whitespace())
@@ -55,7 +55,7 @@ fn openssl(place: &Place, arguments: &str) -> (bool, String) {
 }
 
 #[allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
-fn has_openssl() -> bool {
+pub(crate) fn has_openssl() -> bool {
     let there = Command::new("openssl").arg("version").output().is_ok();
     assert!(there || std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "openssl is not installed");
     if !there {

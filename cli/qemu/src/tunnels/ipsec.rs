@@ -99,7 +99,7 @@ pub(super) fn scenario(
 }
 
 /// Starts strongSwan with a folder's identity, asks for the tunnel, and returns `--list-sas`.
-fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<Vec<String>> {
+pub(super) fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<Vec<String>> {
     let child = format!("{}-{tunnel}", plan.product.name);
     let file = format!("/run/peer/{folder}/swanctl.conf");
     // The shell keeps its number: not every image has a program that finds processes by name.

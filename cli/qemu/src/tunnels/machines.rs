@@ -83,6 +83,7 @@ impl Wired {
         spec.disk = disk;
         spec.wires = true;
         spec.epoch = identities.epoch;
+        spec.tpm_state.clone_from(&identities.tpm);
         let (mut append, mut second) = (record.cmdline.clone(), None);
         if !shell {
             append.push_str(JOURNAL);
@@ -112,6 +113,7 @@ impl Wired {
             peer::begin(&mut lines, &neighbour(&subject.1.local_address, wire));
             peer::write(&script, &lines)?;
             let mut other = spec.clone();
+            other.tpm_state = None;
             other.logs = logs(&format!("peer{suffix}-{}", subject.0))?;
             (other.interfaces, other.station) = (1, station);
             other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;

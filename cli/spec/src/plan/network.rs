@@ -32,6 +32,9 @@ pub struct NetworkFacts {
     /// Who is asked whether a peer was revoked.
     #[serde(default)]
     pub ocsp: Option<OcspFacts>,
+    /// The private key in the device's TPM.
+    #[serde(default)]
+    pub tpm: Option<TpmKeyFacts>,
     /// Everything of the device that answers somebody, sorted; all else is silent.
     #[serde(default)]
     pub surface: Vec<Surface>,
@@ -149,6 +152,9 @@ pub struct TunnelFacts {
     pub local_address: String,
     /// The device's name, as its certificate says it.
     pub local_name: String,
+    /// Whether the device's private key is in its TPM: `strongswan` only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_tpm: bool,
     /// The peer's outer address.
     pub peer_address: String,
     /// The peer's name, as its certificate must say it; for people only with `wireguard`.
@@ -176,6 +182,17 @@ pub struct TunnelFacts {
     pub esp_proposals: Vec<String>,
     /// What it is for, from the product.
     pub reason: String,
+}
+
+/// The private key of strongSwan's tunnels, which was made in the device's TPM and never leaves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmKeyFacts {
+    /// Its persistent handle, eight hexadecimal digits.
+    pub handle: String,
+    /// The device's names in these tunnels, sorted: what its certificate has to say.
+    pub names: Vec<String>,
+    /// What it does not protect against.
+    pub limits: String,
 }
 
 /// The OCSP responder that strongSwan asks for its peers.

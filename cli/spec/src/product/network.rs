@@ -102,6 +102,16 @@ model! {
     }
 }
 
+choice! {
+    /// Where the private key of an identity is.
+    pub enum KeyPlace {
+        /// In a file of the data partition that only root reads.
+        File = "file",
+        /// Made in the device's TPM, which never gives it out.
+        Tpm = "tpm",
+    }
+}
+
 model! {
     /// The device's end of a tunnel.
     pub struct TunnelLocal {
@@ -111,6 +121,8 @@ model! {
         address: Option<Spanned<Address>> = None,
         /// Its address in the tunnel with the prefix length: OpenVPN and WireGuard.
         inner: Option<Spanned<InterfaceAddress>> = None,
+        /// Where its private key is; default `file`. All tunnels of strongSwan share one key: strongSwan only.
+        key: Option<Spanned<KeyPlace>> = None,
     }
 }
 

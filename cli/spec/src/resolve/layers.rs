@@ -7,7 +7,7 @@ use diag::{Diagnostic, Outcome};
 use serde_json::{Map as JsonMap, Value};
 
 use super::references::unknown_layer;
-use super::sealed;
+use super::{sealed, tpm_keys};
 use crate::decode::{Decoder, suggestion};
 use crate::layer::Layer;
 use crate::library::{Area, Library, read_model};
@@ -40,6 +40,9 @@ const ROLLBACK_LAYER: &str = "rollback";
 
 /// The layer that a sealed data partition switches on.
 const MEASURED_BOOT_LAYER: &str = "measured-boot";
+
+/// The layer that a key in the TPM switches on.
+const TPM_KEYS_LAYER: &str = "tpm-keys";
 
 /// A layer that applies.
 pub struct Applied {
@@ -144,6 +147,7 @@ fn wanted(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>) -
     wanted.extend(ecdsa.map(|algorithm| (ECDSA_LAYER.to_owned(), algorithm.at.clone())));
     rollback_layer(product, &mut wanted, trouble);
     measured_boot_layer(product, &mut wanted, trouble);
+    tpm_keys_layer(product, &mut wanted, trouble);
     for (name, _) in product.layers.iter() {
         let text = name.as_str();
         if let Some(at) = without.get(text) {
@@ -224,6 +228,20 @@ fn measured_boot_layer(product: &Product, wanted: &mut Vec<(String, At)>, troubl
             "the layer `{MEASURED_BOOT_LAYER}` seals the data partition, and the product does not ask for it"
         );
         let hint = "add `storage: {sealed: {recovery: FILE}}`; the layer is then on by itself";
+        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    }
+}
+
+/// A key in the TPM switches on what makes it there.
+fn tpm_keys_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
+    let key = tpm_keys::asked(product);
+    wanted.extend(key.map(|key| (TPM_KEYS_LAYER.to_owned(), key.at.clone())));
+    let named = product.layers.iter().find(|(name, _)| name.as_str() == TPM_KEYS_LAYER);
+    if let (None, Some((name, _))) = (key, named) {
+        let message = format!(
+            "the layer `{TPM_KEYS_LAYER}` keeps the key of strongSwan's tunnels in the TPM, and no tunnel asks for it"
+        );
+        let hint = "add `local: {key: tpm}` to the tunnel; the layer is then on by itself";
         trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
     }
 }

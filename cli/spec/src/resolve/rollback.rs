@@ -2,7 +2,7 @@
 
 use diag::Diagnostic;
 
-use super::{NamedBoard, sealed};
+use super::{NamedBoard, sealed, tpm_keys};
 use crate::board::{Board, CounterStore};
 use crate::decode::Spanned;
 use crate::plan::BoardFacts;
@@ -39,7 +39,8 @@ pub fn version(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnost
 /// The board's facts, with the TPM in its QEMU machine if the product uses it.
 pub fn facts(product: &Product, board: &Board, name: &str) -> BoardFacts {
     let mut facts = board.facts(name);
-    let uses_tpm = asked(product).is_some() || sealed::asked(product).is_some();
+    let uses_tpm =
+        asked(product).is_some() || sealed::asked(product).is_some() || tpm_keys::asked(product).is_some();
     if let (Some(qemu), Some(model), true) = (&mut facts.qemu, &board.qemu, uses_tpm) {
         qemu.tpm = model.tpm.as_ref().map(|device| device.as_str().to_owned());
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use diag::Diagnostic;
 
 use super::references::unknown_zone;
+use super::tpm_keys;
 use crate::algorithms::{Algorithms, Build};
 use crate::decode::{Map, Spanned};
 use crate::plan::{NetworkFacts, TunnelFacts};
@@ -151,6 +152,7 @@ fn reject_foreign_settings(tunnel: &Tunnel, trouble: &mut Vec<Diagnostic>) {
         ("port", tunnel.port.as_ref().map(|p| &p.at), "openvpn` and `wireguard"),
         ("peer.inner", peer.inner.as_ref().map(|a| &a.at), "openvpn` and `wireguard"),
         ("local.inner", local.and_then(|l| l.inner.as_ref()).map(|a| &a.at), "openvpn` and `wireguard"),
+        ("local.key", local.and_then(|l| l.key.as_ref()).map(|key| &key.at), "strongswan"),
         ("peer.public_key", peer.public_key.as_ref().map(|key| &key.at), "wireguard"),
     ];
     let kind = tunnel.kind.as_str();
@@ -219,6 +221,7 @@ fn facts(
         interface,
         local_address: local_address.to_string(),
         local_name: local_name.map_or(hostname, |name| name.as_str()).to_owned(),
+        in_tpm: tpm_keys::is_in_tpm(tunnel),
         peer_address: tunnel.peer.address.0.to_string(),
         peer_name: tunnel.peer.name.as_str().to_owned(),
         peer_key,

@@ -1,0 +1,139 @@
+//! The tunnels' key in the device's TPM: what it switches on, and what is refused.
+
+use spec::Choice;
+use spec::library::Library;
+use spec::plan::{FilePlan, Plan};
+use spec::product::Backend;
+
+const EXAMPLE: &str = include_str!("../../../examples/feeder-terminal/product.yaml");
+
+fn load(change: impl FnOnce(String) -> String, backend: Option<Backend>) -> Result<Plan, diag::Failure> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, change(EXAMPLE.to_owned())).expect("written");
+    spec::load_as(&Library::built_in(None), &product, None, Choice { backend, ..Choice::default() })
+}
+
+fn content(plan: &Plan, path: &str) -> String {
+    match &plan.files[path].value {
+        FilePlan::File { content, .. } => content.clone(),
+        other => panic!("{path} is {other:?}"),
+    }
+}
+
+#[test]
+fn a_key_in_the_tpm_switches_everything_on() {
+    let plan = load(|text| text, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let key = plan.network.tpm.as_ref().expect("a key");
+    assert_eq!(
+        (key.handle.as_str(), key.names.as_slice()),
+        ("81004653", &["feeder-terminal.grid.example".to_owned()][..])
+    );
+    assert!(plan.network.tunnels["control"].in_tpm);
+    let tunnels = content(&plan, "/etc/swanctl/swanctl.conf");
+    assert!(tunnels.contains("secrets {\n\ttoken-device {\n\t\thandle = 81004653\n\t}\n}\n"), "{tunnels}");
+    let daemon = content(&plan, "/etc/strongswan.conf");
+    assert!(
+        daemon.contains(" pubkey tpm kernel-netlink ") && daemon.contains("opts = /dev/tpmrm0"),
+        "{daemon}"
+    );
+    let unit = content(&plan, "/etc/systemd/system/strongswan.service");
+    for line in [
+        "Requires=fastness-tpm-key.service",
+        "ConditionPathExists=/var/lib/fastness/ipsec/x509/device.pem",
+        "DevicePolicy=closed",
+        "DeviceAllow=/dev/tpmrm0 rw",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "no `{line}` in\n{unit}");
+    }
+    assert!(content(&plan, "/usr/lib/fastness/tpm-key").contains("\nnames='feeder-terminal.grid.example'\n"));
+    assert!(plan.packages.contains_key("libtss2-tcti-device0t64"));
+    assert!(plan.checks.contains_key("id.hw-keystore") && plan.checks.contains_key("self.tpm-key"));
+    // The machine has a TPM, which U-Boot does not use.
+    let qemu = plan.board.qemu.as_ref().expect("a machine");
+    assert!(qemu.machine_arguments().contains(&"tpm-tis-device,tpmdev=tpm".to_owned()));
+    assert_eq!(plan.uboot.symbols["TPM"].value, "n");
+}
+
+#[test]
+fn without_it_the_key_is_a_file_and_nothing_opens_a_tpm() {
+    for place in ["", ", key: file"] {
+        let plan = load(|text| text.replace(", key: tpm", place), None);
+        let plan = plan.unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(plan.network.tpm.is_none() && !plan.network.tunnels["control"].in_tpm);
+        assert!(!content(&plan, "/etc/swanctl/swanctl.conf").contains("secrets"));
+        assert!(!content(&plan, "/etc/strongswan.conf").contains("tpm"));
+        let unit = content(&plan, "/etc/systemd/system/strongswan.service");
+        assert!(unit.contains("private/device.pem") && !unit.contains("tpm"), "{unit}");
+        assert!(!plan.packages.contains_key("libstrongswan-extra-plugins"));
+        assert!(plan.board.qemu.as_ref().is_some_and(|qemu| qemu.tpm.is_none()));
+    }
+}
+
+#[test]
+fn a_tpm_for_the_key_goes_with_one_for_a_rollback_version() {
+    let plan = load(|text| text + "signing: {rollback_version: 1}\n", None);
+    let plan = plan.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.uboot.symbols["TPM"].value, "y");
+    assert!(plan.network.tpm.is_some());
+}
+
+/// A second tunnel of strongSwan whose key is a file.
+fn second(text: String) -> String {
+    let tunnel = "  other:\n    kind: strongswan\n    zone: uplink\n    peer: {name: x.grid.example, address: 192.0.2.61, networks: [198.51.100.0/25]}\n    reason: Another\n";
+    text.replace("\nconduits:", &format!("{tunnel}\nconduits:"))
+}
+
+#[test]
+fn what_cannot_keep_a_key_says_so_with_its_line() {
+    let board = |text: String| text.replace("boards: [qemu-aarch64]", "boards: [rpi-4]");
+    let unused = |text: String| text.replace(", key: tpm", "") + "layers: {tpm-keys: {}}\n";
+    let word = |text: String| text.replace("key: tpm", "key: token");
+    let openvpn = |text: String| {
+        text.replace("kind: strongswan", "kind: openvpn")
+            .replace("192.0.2.60, networks: [203.0.113.0/25]", "192.0.2.60, inner: 10.8.0.1")
+            .replace("key: tpm", "inner: 10.8.0.2/30, key: tpm")
+    };
+    let line = |needle: &str| 1 + EXAMPLE.lines().position(|line| line.contains(needle)).expect(needle);
+    let at_key = line("key: tpm");
+    for (failure, code, message, at) in [
+        (load(board, None), "no-tpm", "has no TPM that could keep a key", at_key),
+        (load(unused, None), "unused-layer", "the layer `tpm-keys` keeps the key of strongSwan's tunnels", 0),
+        (load(word, None), "wrong-type", "found `token`", at_key),
+        (load(openvpn, None), "tunnel-setting", "`local.key` is a setting of `strongswan`", at_key),
+        (load(second, None), "two-keys", "the key of the tunnel `other` is a file", 0),
+        (
+            load(|text| text, Some(Backend::Buildroot)),
+            "no-tpm-keys",
+            "for the backend `debian` only, and the backend is `buildroot`",
+            at_key,
+        ),
+        (load(|text| text, Some(Backend::Yocto)), "no-tpm-keys", "and the backend is `yocto`", at_key),
+    ] {
+        let failure = failure.expect_err(code);
+        let found = failure.diagnostics.iter().find(|d| d.code == code);
+        let found = found.unwrap_or_else(|| panic!("no `{code}` in {failure}"));
+        assert!(found.message.contains(message), "{failure}");
+        assert_eq!(failure.status, diag::ExitStatus::Input);
+        let place = found.location.as_ref().expect("a place");
+        assert!(at == 0 || place.line as usize == at, "{failure}");
+    }
+}
+
+#[test]
+fn a_handle_of_the_platform_is_no_handle_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let board = folder.path().join("boards/qemu-aarch64");
+    std::fs::create_dir_all(&board).expect("made");
+    let text = include_str!("../../../boards/qemu-aarch64/board.yaml").replace("0x81004653", "0x81804653");
+    std::fs::write(board.join("board.yaml"), text).expect("written");
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, EXAMPLE).expect("written");
+    let failure = spec::load(&product, None).expect_err("another handle");
+    let said = failure.to_string();
+    assert!(
+        said.contains("expected a persistent handle of the TPM's owner, found `0x81804653`")
+            && said.contains("boards/qemu-aarch64/board.yaml:"),
+        "{said}"
+    );
+}
