@@ -49,8 +49,8 @@ fn every_package_of_every_shipped_layer_has_a_meaning() {
     assert_eq!(facts.symbols.symbols["BR2_FASTNESS_BOARD"].value, "\"qemu-aarch64\"");
 }
 
-/// Layers of another backend alone: a product that asks for one is refused (`no-sealed-storage`).
-const NOT_HERE: [&str; 1] = ["measured-boot"];
+/// Layers of another backend alone: a product that asks for one is refused (`no-sealed-storage`, `no-tpm-keys`).
+const NOT_HERE: [&str; 2] = ["measured-boot", "tpm-keys"];
 
 /// What a product asks for on top: each layer that is not on by itself, with all that it needs.
 const OPTIONAL: &str = "\nlayers: {events: {}}\nsigning: {algorithm: \"sha384,ecdsa384\"}\n";
