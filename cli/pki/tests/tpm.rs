@@ -109,7 +109,8 @@ impl Line {
         let _ = fs::remove_file(device);
         let child = Command::new("socat")
             .arg(format!("PTY,raw,echo=0,link={}", device.display()))
-            .arg(format!("UNIX-CONNECT:{}", socket.display()))
+            // The socket is there a moment before the emulator listens.
+            .arg(format!("UNIX-CONNECT:{},retry=200,interval=0.05", socket.display()))
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
