@@ -122,6 +122,11 @@ pub fn build(
 ) -> Outcome<ExitStatus> {
     let key = match &asked.key {
         Some(name) => Some(OneKey::open(name, &asked.how, &asked.passphrase, &keys()?)?),
+        None if asked.how.algorithm.is_some() => {
+            let message =
+                "`--algorithm` is of a signature, and no key is named: add `--key NAME`, or leave it out";
+            return Err(Failure::error(ExitStatus::Usage, "no-key", message));
+        }
         None => None,
     };
     if let Some(source) = &asked.its {

@@ -79,6 +79,9 @@ fn what_is_built_with_a_key_is_what_is_built_and_signed() {
     let algorithm = ["--key", "dev", "--algorithm", "sha256,rsa4096", "-o", "x.itb"];
     let run = place.run(&[&PARTS[..], &algorithm].concat());
     assert!(run.code == 8 && run.err.contains("rsa4096"), "{run:?}");
+    // An algorithm without a key would be an unsigned FIT that looks as if it were asked to be signed.
+    let run = place.run(&[&PARTS[..], &["--algorithm", "sha256,rsa2048", "-o", "x.itb"]].concat());
+    assert!(run.code == 2 && run.err.contains("error[no-key]: `--algorithm` is of a signature"), "{run:?}");
     assert!(!place.path("x.itb").exists());
 }
 
