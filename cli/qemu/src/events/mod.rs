@@ -398,11 +398,12 @@ impl Proof<'_> {
     fn cost(&mut self) -> Outcome<()> {
         let command = format!("cost {}", SERVICES.join(" "));
         let (mut seen, mut problems) = (Vec::new(), Vec::new());
-        for _ in 0..RESTS {
+        for minute in 1..=RESTS {
             let before = self.bench.ask(&command, MINUTE)?;
             std::thread::sleep(REST);
             let after = self.bench.ask(&command, MINUTE)?;
             (seen, problems) = bounded(&costs(&before, &after));
+            seen.push(format!("minute {minute} of at most {RESTS}"));
             if problems.is_empty() {
                 break;
             }
