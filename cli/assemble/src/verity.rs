@@ -5,7 +5,9 @@
 //! would say). Only the writing side is here; `image::verity` reads with other code.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use diag::{Failure, Outcome};
@@ -15,8 +17,8 @@ use sha2::{Digest, Sha256};
 pub const BLOCK: usize = 4096;
 const DIGEST: usize = 32;
 const PER_BLOCK: usize = BLOCK / DIGEST;
-/// Bytes read at a time; each of the two threads hashes one half.
-const CHUNK: usize = 4 << 20;
+/// Bytes read at a time: few calls, and still in a processor's own cache when they are hashed.
+const CHUNK: usize = 256 << 10;
 
 /// What the kernel has to be told about a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,25 +64,8 @@ pub fn salt(product: &str, version: &str) -> Vec<u8> {
 pub fn write(data: &Path, out: &Path, salt: &[u8]) -> Outcome<VerityTree> {
     let mut from = File::open(data).map_err(|e| Failure::io("read", data, &e))?;
     let mut to = File::create(out).map_err(|e| Failure::io("write", out, &e))?;
-    let seed = Sha256::new_with_prefix(salt);
-    let mut whole = Sha256::new();
-    let mut digests = Vec::new();
-    let mut data_blocks = 0u64;
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let count = fill(&mut from, &mut buffer).map_err(|e| Failure::io("read", data, &e))?;
-        if count == 0 {
-            break;
-        }
-        let padded = count.next_multiple_of(BLOCK);
-        buffer[count..padded].fill(0);
-        hash_chunk(&seed, &mut whole, &buffer[..padded], count, &mut digests);
-        to.write_all(&buffer[..padded]).map_err(|e| Failure::io("write", out, &e))?;
-        data_blocks += (padded / BLOCK) as u64;
-        if count < CHUNK {
-            break;
-        }
-    }
+    let data_bytes = std::io::copy(&mut from, &mut to).map_err(|e| Failure::io("write", out, &e))?;
+    let data_blocks = data_bytes.div_ceil(BLOCK as u64);
     if data_blocks == 0 {
         return Err(Failure::error(
             diag::ExitStatus::Build,
@@ -89,37 +74,74 @@ pub fn write(data: &Path, out: &Path, salt: &[u8]) -> Outcome<VerityTree> {
         )
         .hint("build it again with `fastness build`"));
     }
-    let (root_hash, tree) = build_tree(&seed, digests);
-    to.write_all(&tree).map_err(|e| Failure::io("write", out, &e))?;
+    to.set_len(data_blocks * BLOCK as u64).map_err(|e| Failure::io("write", out, &e))?;
+    // Both of the copy: the caller compares its hash, and the tree is that of the same bytes.
+    let (whole, tree) = std::thread::scope(|scope| {
+        let whole = scope.spawn(|| sha256(out, data_bytes));
+        let tree = tree(out, data_blocks, salt);
+        (whole.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), tree)
+    });
+    let (root_hash, tree) = tree?;
+    to.seek(SeekFrom::End(0)).and_then(|_| to.write_all(&tree)).map_err(|e| Failure::io("write", out, &e))?;
     Ok(VerityTree {
         root_hash,
         salt: salt.to_vec(),
         data_blocks,
         hash_blocks: (tree.len() / BLOCK) as u64,
-        data_sha256: hex(&whole.finalize()),
+        data_sha256: hex(&whole.map_err(|e| Failure::io("read", out, &e))?),
     })
 }
 
-/// Digests of the blocks of `chunk`, half of them on a second thread, and the plain hash of its first
-/// `count` bytes on a third.
-fn hash_chunk(seed: &Sha256, whole: &mut Sha256, chunk: &[u8], count: usize, digests: &mut Vec<u8>) {
-    let half = (chunk.len() / BLOCK).div_ceil(2) * BLOCK;
-    let (first, second) = chunk.split_at(half);
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| block_digests(seed, second));
-        scope.spawn(|| whole.update(&chunk[..count]));
-        digests.extend(block_digests(seed, first));
-        // The thread cannot panic; were it to, the scope would pass that on.
-        digests.extend(other.join().unwrap_or_default());
-    });
+/// SHA-256 of the first `bytes` of a file.
+fn sha256(path: &Path, bytes: u64) -> std::io::Result<[u8; DIGEST]> {
+    let file = File::open(path)?;
+    let mut hash = Sha256::new();
+    each_chunk(&file, 0..bytes, |chunk| hash.update(chunk))?;
+    Ok(hash.finalize().into())
 }
 
-fn block_digests(seed: &Sha256, blocks: &[u8]) -> Vec<u8> {
-    let mut digests = Vec::with_capacity(blocks.len() / PER_BLOCK);
+/// Root hash and tree, the top level first, of the first `data_blocks` blocks of a file.
+///
+/// # Errors
+/// When the file cannot be read or has fewer blocks.
+pub fn tree(data: &Path, data_blocks: u64, salt: &[u8]) -> Outcome<([u8; DIGEST], Vec<u8>)> {
+    let seed = Sha256::new_with_prefix(salt);
+    let file = File::open(data).map_err(|e| Failure::io("read", data, &e))?;
+    let middle = data_blocks.div_ceil(2);
+    let (first, second) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| range_digests(&file, &seed, middle..data_blocks));
+        let first = range_digests(&file, &seed, 0..middle);
+        (first, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let mut digests = first.map_err(|e| Failure::io("read", data, &e))?;
+    digests.append(&mut second.map_err(|e| Failure::io("read", data, &e))?);
+    Ok(build_tree(&seed, digests))
+}
+
+/// Digests of some blocks of a file.
+fn range_digests(file: &File, seed: &Sha256, blocks: Range<u64>) -> std::io::Result<Vec<u8>> {
+    let mut digests = Vec::new();
+    let bytes = blocks.start * BLOCK as u64..blocks.end * BLOCK as u64;
+    each_chunk(file, bytes, |chunk| append_digests(seed, chunk, &mut digests))?;
+    Ok(digests)
+}
+
+fn each_chunk(file: &File, bytes: Range<u64>, mut with: impl FnMut(&[u8])) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut at = bytes.start;
+    while at < bytes.end {
+        let count = usize::try_from(bytes.end - at).map_or(CHUNK, |left| left.min(CHUNK));
+        file.read_exact_at(&mut buffer[..count], at)?;
+        with(&buffer[..count]);
+        at += count as u64;
+    }
+    Ok(())
+}
+
+fn append_digests(seed: &Sha256, blocks: &[u8], digests: &mut Vec<u8>) {
     for block in blocks.chunks(BLOCK) {
         digests.extend_from_slice(&seed.clone().chain_update(block).finalize());
     }
-    digests
 }
 
 /// The root hash and the tree's blocks in the order of the disk. One data block has no tree: its digest is
@@ -128,26 +150,13 @@ fn build_tree(seed: &Sha256, mut digests: Vec<u8>) -> ([u8; 32], Vec<u8>) {
     let mut levels = Vec::new();
     while digests.len() > DIGEST {
         digests.resize(digests.len().next_multiple_of(BLOCK), 0);
-        let above = block_digests(seed, &digests);
+        let mut above = Vec::with_capacity(digests.len() / PER_BLOCK);
+        append_digests(seed, &digests, &mut above);
         levels.push(std::mem::replace(&mut digests, above));
     }
     let mut root = [0; DIGEST];
     root.copy_from_slice(&digests);
     (root, levels.into_iter().rev().flatten().collect())
-}
-
-/// Fills the buffer as far as the file goes.
-fn fill(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match file.read(&mut buffer[done..]) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(done)
 }
 
 /// Lower-case hexadecimal.
