@@ -73,7 +73,13 @@ fn noise(path: &Path, bytes: u64) -> Result<(), Box<dyn Error>> {
 /// The root hash that it prints.
 fn veritysetup(data: &Path, tree: &Path) -> Result<String, Box<dyn Error>> {
     let output = Command::new("veritysetup")
-        .args(["format", "--no-superblock", "--hash=sha256", "--data-block-size=4096", "--hash-block-size=4096"])
+        .args([
+            "format",
+            "--no-superblock",
+            "--hash=sha256",
+            "--data-block-size=4096",
+            "--hash-block-size=4096",
+        ])
         .arg(format!("--salt={}", hex(&SALT)))
         .args([data, tree])
         .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
@@ -82,6 +88,9 @@ fn veritysetup(data: &Path, tree: &Path) -> Result<String, Box<dyn Error>> {
         return Err(format!("veritysetup: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     let said = String::from_utf8(output.stdout)?;
-    let root = said.lines().find_map(|line| line.strip_prefix("Root hash:")).ok_or("veritysetup told no root hash")?;
+    let root = said
+        .lines()
+        .find_map(|line| line.strip_prefix("Root hash:"))
+        .ok_or("veritysetup told no root hash")?;
     Ok(root.trim().to_owned())
 }

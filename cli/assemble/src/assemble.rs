@@ -9,11 +9,12 @@ use exec::check_interrupt;
 use record::{
     Artefact, Artefacts, ImageRecord, PartitionRecord, Role, sha256_file, sha256_hex, write_json_atomic,
 };
-use spec::plan::Plan;
+use spec::plan::{Plan, SplFacts};
 
-use crate::cache::{file_name, remember, up_to_date};
+use crate::cache::{file_name, remember, up_to_date, written};
 use crate::disk::{Contents, refuse_too_large};
 use crate::keys::SigningKey;
+use crate::spl::{self, Started};
 use crate::verity::{self, VerityTree, hex};
 use crate::{boot_chain, command_line, data_partition, disk, event_log, guid, place, readback};
 
@@ -153,23 +154,55 @@ impl Work<'_> {
             ),
         )?;
         self.write(Role::Fit, &fit)?;
-        let uboot = boot_chain::uboot(plan, &self.read(Role::UbootNodtb)?, &device_tree, &key.public())?;
-        // A board without a boot flash says 0.
-        if boot.flash_bytes > 0 {
-            refuse_too_large(
-                "U-Boot with its control FDT",
-                uboot.len() as u64,
-                boot.flash_bytes,
-                &format!("change `boot.flash_bytes` in the board `{name}`, or make U-Boot smaller"),
-            )?;
+        let nodtb = self.read(Role::UbootNodtb)?;
+        let control = match &boot.spl {
+            Some(facts) => self.spl(facts, &nodtb, key)?,
+            None => device_tree.into_owned(),
+        };
+        let uboot = boot_chain::uboot(plan, &nodtb, &control, &key.public())?;
+        if boot.spl.is_none() {
+            self.fits_in_flash("U-Boot with its control FDT", &uboot)?;
         }
         self.write(Role::Uboot, &uboot)
+    }
+
+    /// What the boot ROM starts.
+    fn fits_in_flash(&self, what: &str, bytes: &[u8]) -> Outcome<()> {
+        let board = &self.plan.board;
+        // A board without a boot flash says 0.
+        if board.boot.flash_bytes == 0 {
+            return Ok(());
+        }
+        let change = format!("change `boot.flash_bytes` in the board `{}`, or make it smaller", board.name);
+        refuse_too_large(what, bytes.len() as u64, board.boot.flash_bytes, &change)
+    }
+
+    /// SPL and the FIT that it verifies; returns U-Boot's control FDT without a key.
+    fn spl(&self, facts: &SplFacts, uboot: &[u8], key: &SigningKey) -> Outcome<Vec<u8>> {
+        let device_tree = spl::with_memory(self.plan, self.read(Role::UbootDeviceTree)?)?;
+        let monitor = self.read(Role::Monitor)?;
+        let started = Started { monitor: &monitor, uboot, device_tree: &device_tree };
+        let fit = spl::uboot_fit(self.plan, facts, &started, key)?;
+        refuse_too_large(
+            "the signed FIT of the boot loader",
+            fit.len() as u64,
+            facts.room,
+            &format!("change `boot.spl.room` in the board `{}`", self.plan.board.name),
+        )?;
+        self.write(Role::UbootFit, &fit)?;
+        let nodtb = self.read(Role::SplNodtb)?;
+        let control = spl::with_memory(self.plan, self.read(Role::SplDeviceTree)?)?;
+        let spl = spl::spl(self.plan, &nodtb, &control, &key.public())?;
+        self.fits_in_flash("SPL with its control FDT", &spl)?;
+        self.write(Role::Spl, &spl)?;
+        Ok(device_tree)
     }
 
     fn disk(&self) -> Outcome<Vec<PartitionRecord>> {
         let data = self.image.join("data.img");
         data_partition::make(self.plan, &data, &self.folder.join("logs/data-partition.log"))?;
         let contents = Contents {
+            uboot: &self.new_file(Role::UbootFit),
             fit: &self.new_file(Role::Fit),
             root: &self.new_file(Role::RootfsVerity),
             data: &data,
@@ -194,7 +227,7 @@ impl Work<'_> {
             let path = Path::new("image").join(file_name(role));
             files.insert(role, Artefact { path, ..self.artefact(role)?.1.clone() });
         }
-        for role in [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk] {
+        for role in written(self.plan) {
             let path = self.new_file(role);
             // On disk before the record is: after a power cut, a size and a time would say nothing.
             File::open(&path).and_then(|f| f.sync_all()).map_err(|e| Failure::io("write", &path, &e))?;
@@ -260,5 +293,7 @@ fn changed(path: &Path) -> Failure {
     .hint("build it again with `fastness build`")
 }
 
+#[cfg(test)]
+mod spl_tests;
 #[cfg(test)]
 mod tests;

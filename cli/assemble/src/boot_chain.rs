@@ -6,7 +6,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use fit::FitError;
 use fit::build::{Configuration, FitSpec, Image};
 use fit::control_fdt::RequiredMode;
-use fit::fdt::Tree;
+use fit::fdt::{Node, Tree};
 use fit::key::{Algorithm, Padding};
 use fit::sign::SignOptions;
 use spec::known_keys::KnownKeys;
@@ -33,7 +33,22 @@ pub fn kernel_fdt(board: &[u8], cmdline: &str) -> Outcome<Vec<u8>> {
         chosen.unset(seed);
     }
     chosen.set_text("bootargs", cmdline);
+    if let Some(cpus) = tree.root.child_mut("cpus") {
+        disable_without_mmu(cpus);
+    }
     tree.write().map_err(|e| wrong_tree(&e))
+}
+
+/// A RISC-V hart without a memory management unit cannot run Linux. OpenSBI says so in the tree that it hands on
+/// (`lib/utils/fdt/fdt_fixup.c`, `fdt_cpu_fixup`), but the kernel gets this one; it would leave out what that hart has not.
+fn disable_without_mmu(cpus: &mut Node<'_>) {
+    for cpu in &mut cpus.children {
+        if cpu.texts("compatible").is_some_and(|words| words.contains(&"riscv"))
+            && cpu.get("mmu-type").is_none()
+        {
+            cpu.set_text("status", "disabled");
+        }
+    }
 }
 
 /// The signed FIT; the same bytes for the same input.
@@ -41,16 +56,7 @@ pub fn kernel_fdt(board: &[u8], cmdline: &str) -> Outcome<Vec<u8>> {
 /// # Errors
 /// When the key does not fit the algorithm, or U-Boot of this board cannot verify it.
 pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> Outcome<Vec<u8>> {
-    let algorithm = algorithm(plan)?;
-    let padding = Padding::parse(&plan.signing.padding).map_err(|e| wrong_signing(&e))?;
-    let timestamp = u32::try_from(plan.product.epoch).map_err(|_| {
-        Failure::error(
-            ExitStatus::Input,
-            "epoch",
-            format!("expected an epoch that a FIT can hold (32 bits), found {}", plan.product.epoch),
-        )
-        .hint("choose a date before 2106")
-    })?;
+    let options = sign_options(plan)?;
     let name = &plan.product.name;
     let image = |node: &str, kind: &str, load: u64, data| Image {
         name: node.to_owned(),
@@ -65,8 +71,8 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
     };
     let mut tree = fit::build::build(FitSpec {
         description: format!("{name} {} for {}", plan.product.version, plan.board.name),
-        timestamp,
-        hash: algorithm.hash,
+        timestamp: options.timestamp,
+        hash: options.algorithm.hash,
         images: vec![
             image("kernel", "kernel", plan.board.boot.kernel_address, kernel),
             image("fdt", "flat_dt", plan.board.boot.fdt_address, fdt),
@@ -87,14 +93,26 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
             .child_or_new(CONFIGURATION)
             .set_cell(ROLLBACK_VERSION, version);
     }
-    let options = SignOptions {
+    fit::sign::sign(tree, &options, key.signer()).map_err(|e| wrong_signing(&e))
+}
+
+/// How everything of a product is signed.
+pub(crate) fn sign_options(plan: &Plan) -> Outcome<SignOptions> {
+    let timestamp = u32::try_from(plan.product.epoch).map_err(|_| {
+        Failure::error(
+            ExitStatus::Input,
+            "epoch",
+            format!("expected an epoch that a FIT can hold (32 bits), found {}", plan.product.epoch),
+        )
+        .hint("choose a date before 2106")
+    })?;
+    Ok(SignOptions {
         key_name: plan.signing.key.clone(),
-        algorithm,
-        padding,
+        algorithm: algorithm(plan)?,
+        padding: Padding::parse(&plan.signing.padding).map_err(|e| wrong_signing(&e))?,
         timestamp,
         node: "signature-1".to_owned(),
-    };
-    fit::sign::sign(tree, &options, key.signer()).map_err(|e| wrong_signing(&e))
+    })
 }
 
 /// U-Boot with its control FDT behind it: the board's FDT with the product's key, and no other.
@@ -113,6 +131,14 @@ pub fn uboot(plan: &Plan, nodtb: &[u8], board: &[u8], key: &PublicKey) -> Outcom
         )
         .hint("its linker script must align `_end`; padding it would move the tree away from `_end`"));
     }
+    Ok([nodtb, &control_fdt(plan, board, key)?].concat())
+}
+
+/// A control FDT: the board's with the product's keys, and no other.
+///
+/// # Errors
+/// When the board's FDT is none.
+pub(crate) fn control_fdt(plan: &Plan, board: &[u8], key: &PublicKey) -> Outcome<Vec<u8>> {
     let mut tree = Tree::parse(board).map_err(|e| wrong_tree(&e))?;
     // A key that somebody left in the board's tree would be trusted, too.
     tree.root.children.retain(|node| node.name != "signature");
@@ -133,7 +159,7 @@ pub fn uboot(plan: &Plan, nodtb: &[u8], board: &[u8], key: &PublicKey) -> Outcom
         control = fit::control_fdt::set_required_mode(&control, RequiredMode::Any)
             .map_err(|e| wrong_signing(&e))?;
     }
-    Ok([nodtb, &control].concat())
+    Ok(control)
 }
 
 /// A key that U-Boot trusts beside the product's own.
@@ -188,7 +214,7 @@ fn algorithm(plan: &Plan) -> Outcome<Algorithm> {
     Algorithm::parse(&plan.signing.algorithm).map_err(|e| wrong_signing(&e))
 }
 
-fn wrong_tree(error: &FitError) -> Failure {
+pub(crate) fn wrong_tree(error: &FitError) -> Failure {
     Failure::error(
         ExitStatus::Build,
         "device-tree",
@@ -197,7 +223,7 @@ fn wrong_tree(error: &FitError) -> Failure {
     .hint("build it again with `fastness build`")
 }
 
-fn wrong_signing(error: &FitError) -> Failure {
+pub(crate) fn wrong_signing(error: &FitError) -> Failure {
     if let FitError::Unsigned(why) = error {
         return Failure::error(ExitStatus::Keys, "signature-wanted", format!("the image is not signed yet: {why}"))
             .hint("sign with `fastness fit answer REQUEST` where the key is, bring the `.sig` back beside the request, and build again");
@@ -233,6 +259,22 @@ mod tests {
         assert_eq!(parsed.root.text("model"), Some("board"));
         let text = kernel_fdt(b"not a tree", "x").unwrap_err().to_string();
         assert!(text.contains("the board's device tree cannot be used"), "{text}");
+    }
+
+    #[test]
+    fn a_hart_that_cannot_run_linux_is_off() {
+        let board = tree(|root| {
+            let cpus = root.child_or_new("cpus");
+            cpus.child_or_new("cpu@0").set_text("compatible", "riscv");
+            let one = cpus.child_or_new("cpu@1");
+            one.set_texts("compatible", &["sifive,u54", "riscv"]);
+            one.set_text("mmu-type", "riscv,sv39");
+            cpus.child_or_new("cpu-map").set("phandle", vec![0; 4]);
+        });
+        let fdt = kernel_fdt(&board, "x").unwrap();
+        let parsed = Tree::parse(&fdt).unwrap();
+        let status = |name: &str| parsed.root.child("cpus").unwrap().child(name).unwrap().text("status");
+        assert_eq!(["cpu@0", "cpu@1", "cpu-map"].map(status), [Some("disabled"), None, None]);
     }
 
     #[test]

@@ -30,8 +30,11 @@ struct Inputs {
     record: ImageRecord,
 }
 
-/// The files that assembly writes.
-const WRITTEN: [Role; 4] = [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk];
+/// The files that assembly writes for a plan.
+pub fn written(plan: &Plan) -> Vec<Role> {
+    let spl = [Role::Spl, Role::UbootFit].into_iter().filter(|_| plan.board.boot.spl.is_some());
+    [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk].into_iter().chain(spl).collect()
+}
 
 /// Notes down what the image in `folder` was made from.
 pub fn remember(
@@ -43,7 +46,7 @@ pub fn remember(
 ) -> Outcome<()> {
     let inputs = Inputs {
         inputs_sha256: inputs_sha256(plan, artefacts, key),
-        stamps: stamps(record, folder)
+        stamps: stamps(plan, record, folder)
             .ok_or_else(|| Failure::io("read", folder, &std::io::ErrorKind::NotFound.into()))?,
         record: record.clone(),
     };
@@ -64,12 +67,12 @@ pub fn up_to_date(
     // Anything unreadable is an image to be made anew.
     let Ok(inputs) = read_json::<Inputs>(&folder.join(FILE)) else { return Ok(None) };
     // The stamps hold for the paths of this program, not for those that the file names.
-    let paths_agree = WRITTEN.iter().all(|role| {
-        inputs.record.files.get(role).is_some_and(|f| f.path == Path::new("image").join(file_name(*role)))
+    let paths_agree = written(plan).into_iter().all(|role| {
+        inputs.record.files.get(&role).is_some_and(|f| f.path == Path::new("image").join(file_name(role)))
     });
     if !paths_agree
         || inputs.inputs_sha256 != inputs_sha256(plan, artefacts, key)
-        || stamps(&inputs.record, folder).as_ref() != Some(&inputs.stamps)
+        || stamps(plan, &inputs.record, folder).as_ref() != Some(&inputs.stamps)
     {
         return Ok(None);
     }
@@ -84,6 +87,8 @@ pub fn up_to_date(
 pub fn file_name(role: Role) -> &'static str {
     match role {
         Role::Uboot => "u-boot.bin",
+        Role::Spl => "u-boot-spl.bin",
+        Role::UbootFit => "u-boot.itb",
         Role::Fit => "fit.itb",
         Role::RootfsVerity => "rootfs.verity",
         Role::Disk => "disk.img",
@@ -106,14 +111,14 @@ fn inputs_sha256(plan: &Plan, artefacts: &Artefacts, key: &KeyRecord) -> String 
     sha256_hex(parts.join("\0").as_bytes())
 }
 
-fn stamps(record: &ImageRecord, folder: &Path) -> Option<BTreeMap<Role, (u64, i64, i64)>> {
-    WRITTEN
-        .iter()
+fn stamps(plan: &Plan, record: &ImageRecord, folder: &Path) -> Option<BTreeMap<Role, (u64, i64, i64)>> {
+    written(plan)
+        .into_iter()
         .map(|role| {
-            let artefact = record.files.get(role)?;
+            let artefact = record.files.get(&role)?;
             let meta = fs::symlink_metadata(folder.join(&artefact.path)).ok()?;
             (meta.is_file() && meta.len() == artefact.bytes)
-                .then(|| (*role, (meta.len(), meta.mtime(), meta.mtime_nsec())))
+                .then(|| (role, (meta.len(), meta.mtime(), meta.mtime_nsec())))
         })
         .collect()
 }

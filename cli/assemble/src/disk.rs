@@ -16,6 +16,8 @@ const PIECE: usize = 64 << 10;
 
 /// Files whose bytes go into the partitions.
 pub struct Contents<'a> {
+    /// What SPL verifies, for `uboot`, where the board has SPL.
+    pub uboot: &'a Path,
     /// Signed FIT, for `fit_a`.
     pub fit: &'a Path,
     /// Root file system with hash tree, for `root_a`.
@@ -28,6 +30,8 @@ pub struct Contents<'a> {
 fn partitions(plan: &Plan) -> Vec<(&'static str, u64)> {
     let storage = &plan.storage;
     let all = [
+        // First: SPL reads it 1 MiB behind the disk's start.
+        ("uboot", plan.board.boot.spl.as_ref().map_or(0, |spl| spl.room)),
         ("fit_a", storage.fit_bytes),
         ("fit_b", storage.fit_bytes),
         ("root_a", storage.root_bytes),
@@ -64,6 +68,7 @@ pub fn write(plan: &Plan, contents: &Contents<'_>, path: &Path) -> Outcome<Vec<P
     let mut records = Vec::new();
     for partition in layout.partitions() {
         let content = match partition.name.as_str() {
+            "uboot" => Some(contents.uboot),
             "fit_a" => Some(contents.fit),
             "root_a" => Some(contents.root),
             "data" => Some(contents.data),
@@ -102,10 +107,13 @@ fn layout(plan: &Plan) -> Outcome<Layout> {
             bytes,
         });
     }
-    Layout::new(id("disk")?, &specs).map_err(|e| {
+    let layout = Layout::new(id("disk")?, &specs).map_err(|e| {
         Failure::error(ExitStatus::Input, "disk-layout", format!("the disk cannot be laid out: {e}"))
             .hint("check `storage` in the board and in the product")
-    })
+    })?;
+    // QEMU takes no SD card of another size.
+    let card = plan.board.qemu.as_ref().is_some_and(|qemu| qemu.on_board);
+    Ok(if card { layout.of_a_power_of_two() } else { layout })
 }
 
 /// Copies what is not zero; the rest of the new disk is a hole already.

@@ -16,6 +16,7 @@ mod guid;
 pub mod keys;
 mod place;
 mod readback;
+mod spl;
 #[cfg(test)]
 #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 mod testing;

@@ -11,7 +11,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use fit::control_fdt::KeyNode;
 use fit::fdt::Tree;
 use image::Source;
-use image::disk::Disk;
+use image::disk::{ALIGNMENT, Disk};
 use image::verity::{Params, Verdict, verify};
 use record::{ImageRecord, Role, sha256_hex};
 use spec::plan::Plan;
@@ -48,6 +48,10 @@ fn check(plan: &Plan, record: &ImageRecord, folder: &Path, key: &PublicKey) -> R
     }
     let uboot = uboot.read_vec(0, uboot.len()).map_err(|e| e.to_string())?;
     let control = trusted_control(&uboot, plan, key)?;
+    if plan.board.boot.spl.is_some() {
+        let spl = fs::read(path(Role::Spl)?).map_err(|e| format!("SPL cannot be read: {e}"))?;
+        started_by_spl(&disk, trusted_control(&spl, plan, key)?, &uboot)?;
+    }
 
     let slot = disk.named("fit_a").map_err(|e| e.to_string())?;
     if slot.len() < plan.board.boot.fit_bytes {
@@ -67,6 +71,26 @@ fn check(plan: &Plan, record: &ImageRecord, folder: &Path, key: &PublicKey) -> R
     let data = disk.named("data").map_err(|e| e.to_string())?;
     data_as_planned(&data, plan)?;
     files_unchanged(record, folder)
+}
+
+/// What SPL reads of the disk verifies with its own control FDT, and is the shipped U-Boot: its code, then its control FDT.
+fn started_by_spl(disk: &Disk, control: &[u8], uboot: &[u8]) -> Result<(), String> {
+    let partition = disk.named("uboot").map_err(|e| e.to_string())?;
+    let first = disk.partitions().first().map(|p| (p.name.as_str(), p.offset));
+    if first != Some(("uboot", ALIGNMENT)) {
+        return Err(format!("SPL reads {ALIGNMENT} bytes behind the disk's start, where {first:?} is"));
+    }
+    let blob = partition.read_vec(0, partition.len()).map_err(|e| e.to_string())?;
+    let report = fit::verify::verify_with_control(&blob, control).map_err(|e| e.to_string())?;
+    if !report.ok {
+        return Err(format!("SPL would refuse its FIT: {:?}", report.configurations));
+    }
+    let tree = Tree::parse(&blob).map_err(|e| e.to_string())?;
+    let data = |image: &str| tree.root.child("images")?.child(image)?.get("data");
+    match (data("uboot"), data("fdt")) {
+        (Some(code), Some(fdt)) if [code, fdt].concat() == uboot => Ok(()),
+        _ => Err("what SPL starts is not the shipped U-Boot".to_owned()),
+    }
 }
 
 /// A plain data partition holds a file system; one that the device will seal holds nothing.
@@ -287,7 +311,8 @@ fn verified_root(disk: &Disk, cmdline: &str, record: &ImageRecord) -> Result<(),
 
 /// The separate files are the bytes of the partitions.
 fn files_unchanged(record: &ImageRecord, folder: &Path) -> Result<(), String> {
-    for (role, partition) in [(Role::Fit, "fit_a"), (Role::RootfsVerity, "root_a")] {
+    let spl = record.files.contains_key(&Role::UbootFit).then_some((Role::UbootFit, "uboot"));
+    for (role, partition) in [(Role::Fit, "fit_a"), (Role::RootfsVerity, "root_a")].into_iter().chain(spl) {
         let artefact = record.files.get(&role).ok_or_else(|| format!("the record has no `{role:?}`"))?;
         let expected = record.partitions.iter().find(|p| p.name == partition).map(|p| p.sha256.as_str());
         let path = folder.join(&artefact.path);

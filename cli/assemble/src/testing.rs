@@ -184,6 +184,7 @@ fn board() -> BoardFacts {
             block_device: 0,
             flash_bytes: 1 << 20,
             first_stage: None,
+            spl: None,
         },
         algorithms: vec!["sha256,rsa2048".into()],
         paddings: vec!["pss".into()],

@@ -67,11 +67,25 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
     // First: nobody should learn of it after a download.
     device_tree::machine(plan)?;
+    refuse_spl(plan)?;
     match plan.backend.as_str() {
         "buildroot" => buildroot::build(plan, options, progress),
         "yocto" => yocto::build(plan, options, progress),
         _ => debian::build(plan, options, progress),
     }
+}
+
+/// Only one backend keeps what SPL needs of U-Boot's build.
+fn refuse_spl(plan: &Plan) -> Outcome<()> {
+    if plan.board.boot.spl.is_none() || plan.backend == "debian" {
+        return Ok(());
+    }
+    let message = format!(
+        "the board `{}` starts by SPL, for which the backend `{}` hands nothing over",
+        plan.board.name, plan.backend
+    );
+    Err(Failure::error(ExitStatus::Input, "no-spl", message)
+        .hint("build it with `backend: debian`, or generate the tree and sign U-Boot's FIT in that build"))
 }
 
 /// BitBake does not run as root, and says so only after a while.

@@ -62,20 +62,39 @@ fn a_board_without_an_emulator_says_why_it_is_not_built_here() {
     let plan = plan("imx8mm-evk", Backend::Debian);
     assert!(plan.outside["root-of-trust.txt"].contains("fuse prog 1 3 0x2000000"));
     let folder = tempfile::tempdir().expect("a folder");
-    let options = backend::BuildOptions {
-        cache: folder.path().join("cache"),
-        out: folder.path().join("out"),
-        lock: folder.path().join("fastness.lock"),
+    let failure = backend::build(&plan, &options(folder.path()), &backend::NoProgress)
+        .expect_err("nothing to take the tree from");
+    assert_eq!(failure.status, diag::ExitStatus::Input);
+    assert_eq!(failure.diagnostics[0].code, "no-device-tree");
+    assert!(failure.to_string().contains("the board `imx8mm-evk` has no QEMU machine"), "{failure}");
+    assert!(fs::read_dir(folder.path()).expect("a folder").next().is_none(), "nothing was made");
+}
+
+#[test]
+fn a_board_with_spl_is_built_by_one_backend_only() {
+    for backend in [Backend::Buildroot, Backend::Yocto] {
+        let plan = plan("hifive-unleashed", backend);
+        assert!(plan.uboot_patches.contains_key("0001-environment-in-flash-is-a-choice.patch"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let failure = backend::build(&plan, &options(folder.path()), &backend::NoProgress)
+            .expect_err("no SPL from there");
+        assert_eq!(failure.status, diag::ExitStatus::Input);
+        assert_eq!(failure.diagnostics[0].code, "no-spl");
+        let text = format!("starts by SPL, for which the backend `{}` hands nothing over", backend.as_str());
+        assert!(failure.to_string().contains(&text), "{failure}");
+        assert!(fs::read_dir(folder.path()).expect("a folder").next().is_none(), "nothing was made");
+    }
+}
+
+fn options(folder: &Path) -> backend::BuildOptions {
+    backend::BuildOptions {
+        cache: folder.join("cache"),
+        out: folder.join("out"),
+        lock: folder.join("fastness.lock"),
         jobs: 1,
         offline: true,
         update_lock: false,
         buildroot: Default::default(),
         yocto: Default::default(),
-    };
-    let failure =
-        backend::build(&plan, &options, &backend::NoProgress).expect_err("nothing to take the tree from");
-    assert_eq!(failure.status, diag::ExitStatus::Input);
-    assert_eq!(failure.diagnostics[0].code, "no-device-tree");
-    assert!(failure.to_string().contains("the board `imx8mm-evk` has no QEMU machine"), "{failure}");
-    assert!(fs::read_dir(folder.path()).expect("a folder").next().is_none(), "nothing was made");
+    }
 }

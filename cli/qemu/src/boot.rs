@@ -23,14 +23,23 @@ const ENDINGS: [&str; 5] =
 #[must_use]
 pub fn milestones(record: &ImageRecord) -> Vec<(&'static str, Vec<Pattern>)> {
     let signed = format!("Verifying Hash Integrity ... {}:{}+ OK", record.algorithm, record.key_name);
-    vec![
-        ("u-boot", Pattern::all(["^U-Boot 2"])),
+    let by_spl = format!("for config * {}:{}+ OK", record.algorithm, record.key_name);
+    let spl = [("spl", Pattern::all([SPL])), ("u-boot-verified", Pattern::all([by_spl.as_str()]))];
+    let spl = spl.into_iter().filter(|_| record.files.contains_key(&Role::Spl));
+    let rest = [
+        ("u-boot", Pattern::all([UBOOT])),
         ("fit-verified", Pattern::all([signed.as_str()])),
         ("kernel-started", Pattern::all(["^Starting kernel ..."])),
         ("kernel", Pattern::all(["Booting Linux on physical CPU", "Linux version ", "^[    "])),
         ("userspace", Pattern::all(USERSPACE)),
-    ]
+    ];
+    spl.chain(rest).collect()
 }
+
+/// SPL's first line (U-Boot `common/spl/spl.c`, `preloader_console_init`).
+pub(crate) const SPL: &str = "^U-Boot SPL 2";
+/// U-Boot's first line.
+pub(crate) const UBOOT: &str = "^U-Boot 2";
 
 /// Lines that only user space writes.
 pub(crate) const USERSPACE: [&str; 3] = ["systemd[1]: ", "Welcome to ", "Reached target "];
@@ -109,7 +118,8 @@ pub(crate) fn boot_with(
     let logs = folder.join("boot");
     std::fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
     let scratch = scratch_in(&logs)?;
-    let (disk, uboot) = (file(record, Role::Disk)?, file(record, Role::Uboot)?);
+    let first = if record.files.contains_key(&Role::Spl) { Role::Spl } else { Role::Uboot };
+    let (disk, uboot) = (file(record, Role::Disk)?, file(record, first)?);
     let flash = scratch.path().join("flash.img");
     let uboot_path = folder.join(&uboot.path);
     let code = std::fs::read(&uboot_path).map_err(|e| Failure::io("read", &uboot_path, &e))?;

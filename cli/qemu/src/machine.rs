@@ -139,40 +139,62 @@ impl<'a> MachineSpec<'a> {
             add(&["-drive", &format!("if=pflash,unit=1,format=raw,snapshot=on,file={file}")]);
         }
         let (snapshot, disk) = (if self.snapshot { "on" } else { "off" }, quoted(&self.disk));
-        let drive = format!("if=none,id=disk,format=raw,cache=unsafe,snapshot={snapshot},file={disk}");
+        let drive = format!("format=raw,cache=unsafe,snapshot={snapshot},file={disk}");
+        let console = format!("socket,id=console,path={CONSOLE_SOCKET}");
+        let port = format!("socket,id=selfcheck,path={PORT_SOCKET}");
+        if self.qemu.on_board {
+            add(&["-drive", &format!("if=sd,{drive}")]);
+            for index in 0..self.interfaces {
+                let netdev = self.netdev(index);
+                add(&[
+                    "-netdev",
+                    &netdev,
+                    "-net",
+                    &format!("nic,netdev=net{index},macaddr={}", self.mac(index)),
+                ]);
+            }
+            // The second port is the bench's (`report_port` of the board).
+            add(&["-chardev", &console, "-serial", "chardev:console"]);
+            add(&["-chardev", &port, "-serial", "chardev:selfcheck"]);
+            add(&["-qmp", &format!("unix:{QMP_SOCKET}")]);
+            return out;
+        }
+        let drive = format!("if=none,id=disk,{drive}");
         // Each device stands on a bus of its own choice: QEMU's order, U-Boot's and Linux's differ.
         add(&["-drive", &drive, "-device", "virtio-blk-device,drive=disk,bus=virtio-mmio-bus.0"]);
         add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.1"]);
         add(&["-device", "virtio-serial-device,bus=virtio-mmio-bus.2"]);
-        add(&["-chardev", &format!("socket,id=selfcheck,path={PORT_SOCKET}")]);
+        add(&["-chardev", &port]);
         add(&["-device", &format!("virtserialport,chardev=selfcheck,name={SELFCHECK_PORT}")]);
         for index in 0..self.interfaces {
             let bus = FIRST_INTERFACE_BUS + index;
-            let netdev = if self.wires {
-                let (near, far) = wire_sockets(index);
-                format!(
-                    "dgram,id=net{index},local.type=unix,local.path={near},remote.type=unix,remote.path={far}"
-                )
-            } else {
-                let options = self.networks.get(index).map_or("restrict=on", String::as_str);
-                format!("user,id=net{index},{options}")
-            };
+            let (netdev, mac) = (self.netdev(index), self.mac(index));
             add(&["-netdev", &netdev]);
-            add(&[
-                "-device",
-                &format!(
-                    "virtio-net-device,netdev=net{index},mac=02:00:00:00:{:02x}:{index:02x},bus=virtio-mmio-bus.{bus}",
-                    self.station
-                ),
-            ]);
+            let device = format!("virtio-net-device,netdev=net{index},mac={mac},bus=virtio-mmio-bus.{bus}");
+            add(&["-device", &device]);
         }
-        add(&["-chardev", &format!("socket,id=console,path={CONSOLE_SOCKET}"), "-serial", "chardev:console"]);
+        add(&["-chardev", &console, "-serial", "chardev:console"]);
         add(&["-qmp", &format!("unix:{QMP_SOCKET}")]);
         out
     }
 }
 
 impl MachineSpec<'_> {
+    fn netdev(&self, index: usize) -> String {
+        if self.wires {
+            let (near, far) = wire_sockets(index);
+            return format!(
+                "dgram,id=net{index},local.type=unix,local.path={near},remote.type=unix,remote.path={far}"
+            );
+        }
+        let options = self.networks.get(index).map_or("restrict=on", String::as_str);
+        format!("user,id=net{index},{options}")
+    }
+
+    fn mac(&self, index: usize) -> String {
+        format!("02:00:00:00:{:02x}:{index:02x}", self.station)
+    }
+
     /// The board's TPM, which QEMU connects to in the folder `sockets`.
     fn start_tpm(&self, sockets: &Path) -> Outcome<Option<Tpm>> {
         if self.qemu.tpm.is_none() || self.without_tpm {
@@ -341,6 +363,8 @@ mod tests {
             cpus: 2,
             memory_mib: 1024,
             in_memory: false,
+            on_board: false,
+            report_port: None,
             tpm: None,
         }
     }

@@ -13,6 +13,14 @@ use crate::EffectiveSymbol;
 pub enum Role {
     /// U-Boot without a control FDT (`u-boot-nodtb.bin`).
     UbootNodtb,
+    /// SPL without its control FDT (`u-boot-spl-nodtb.bin`), for boards where SPL comes first.
+    SplNodtb,
+    /// SPL's control FDT before a key is put into it.
+    SplDeviceTree,
+    /// U-Boot's control FDT before a key is put into it, where SPL comes first; elsewhere it is the board's.
+    UbootDeviceTree,
+    /// The monitor that SPL starts before U-Boot, such as OpenSBI.
+    Monitor,
     /// U-Boot's final `.config`.
     UbootConfig,
     /// The control FDT before a key is put into it; also the base of the kernel's FDT.
@@ -29,6 +37,10 @@ pub enum Role {
     PackageManifest,
     /// U-Boot with the keyed control FDT behind it: what goes into the boot flash.
     Uboot,
+    /// SPL with the keyed control FDT behind it: what the boot ROM starts.
+    Spl,
+    /// The signed FIT with the monitor and U-Boot, which SPL verifies.
+    UbootFit,
     /// The signed FIT.
     Fit,
     /// The root file system followed by its dm-verity hash tree.

@@ -5,6 +5,7 @@ mod hardware;
 use crate::architecture::Architecture;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Spanned, choice, model};
+use crate::layer::PatchAsk;
 use crate::plan::{BoardFacts, BootFacts, QemuFacts, RollbackFacts};
 use crate::product::Padding;
 use crate::types::{
@@ -13,7 +14,7 @@ use crate::types::{
 };
 use crate::yocto::YoctoBoard;
 pub use hardware::{
-    DeviceTreeFiles, FirstStage, RomPlace, Trust, TrustAnchor, TrustKind, TrustPlace, TrustStep,
+    DeviceTreeFiles, FirstStage, RomPlace, Spl, Trust, TrustAnchor, TrustKind, TrustPlace, TrustStep,
 };
 
 model! {
@@ -55,6 +56,8 @@ model! {
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
         uboot: Kconfig,
+        /// Patches of U-Boot's source, below the board's folder.
+        uboot_patches: Vec<PatchAsk> = Vec::new(),
         /// What it asks of the kernel.
         linux: Kconfig,
         /// What it asks of Buildroot: the processor. A board without cannot be built with Buildroot.
@@ -87,6 +90,8 @@ model! {
         flash_bytes: Size,
         /// What runs before U-Boot and stands in the same file.
         first_stage: Option<FirstStage> = None,
+        /// U-Boot's SPL, where it comes first and verifies what it starts.
+        spl: Option<Spl> = None,
     }
 }
 
@@ -97,6 +102,16 @@ choice! {
         Flash = "flash",
         /// In memory, as firmware (`-bios`).
         Memory = "memory",
+    }
+}
+
+choice! {
+    /// What the machine's disk and network are.
+    pub enum QemuDevices {
+        /// Virtio devices on buses of their own.
+        Virtio = "virtio",
+        /// The SoC's own: an SD card, whose size is a power of two, its network interfaces, and a second serial port.
+        OnBoard = "on-board",
     }
 }
 
@@ -157,6 +172,11 @@ model! {
         memory_mib: Count,
         /// How the boot loader is given to it.
         start: QemuStart = QemuStart::Flash,
+        /// What its disk and network are.
+        devices: QemuDevices = QemuDevices::Virtio,
+        /// The kernel's name of the second serial port, such as `ttySIF1`, on which the device reports its self-check to the bench; with
+        /// virtio devices there is a port for it.
+        report_port: Option<Word> = None,
         /// Device by which it has a TPM 2.0 (of swtpm), such as `tpm-tis-device`; there only for products that use it.
         tpm: Option<Word> = None,
     }
@@ -232,6 +252,7 @@ impl Board {
                 block_device: self.boot.block_device.0,
                 flash_bytes: self.boot.flash_bytes.0,
                 first_stage: self.boot.first_stage.as_ref().map(FirstStage::facts),
+                spl: self.boot.spl.as_ref().map(Spl::facts),
             },
             algorithms: words(&self.algorithms),
             paddings: self.paddings.iter().map(|p| p.as_str().to_owned()).collect(),
@@ -250,6 +271,8 @@ impl Board {
                 cpus: qemu.cpus.0,
                 memory_mib: qemu.memory_mib.0,
                 in_memory: qemu.start == QemuStart::Memory,
+                on_board: qemu.devices == QemuDevices::OnBoard,
+                report_port: qemu.report_port.as_ref().map(|port| port.as_str().to_owned()),
                 // Only for products that use it: the others' machine and device tree stay what they are.
                 tpm: None,
             }),

@@ -40,7 +40,8 @@ pub enum Area {
 }
 
 impl Area {
-    fn folder(self) -> &'static str {
+    /// Name of its folder.
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Self::Layers => "layers",
             Self::Boards => "boards",

@@ -18,7 +18,7 @@ mod yocto;
 
 pub use boot_chain::{EVENT_LOG_BYTES, SealedPlan, SigningPlan, StoragePlan, TrustedKeyPlan};
 pub use hardware::{
-    DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
+    DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
 };
 pub use network::{
     AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OcspFacts, OpcuaFacts,
@@ -197,6 +197,9 @@ pub struct BootFacts {
     /// What runs before U-Boot and stands in the same file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_stage: Option<FirstStageFacts>,
+    /// U-Boot's SPL, where it comes first and verifies what it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spl: Option<SplFacts>,
 }
 
 /// The socket of the TPM emulator's control, in QEMU's working folder.
@@ -236,6 +239,12 @@ pub struct QemuFacts {
     /// Whether the boot loader is put in memory (`-bios`) instead of the first flash bank.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_memory: bool,
+    /// Whether disk and network are the SoC's own, and no virtio devices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_board: bool,
+    /// The serial port on which the device reports its self-check, where there is no virtio port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_port: Option<String>,
     /// The device that is a TPM 2.0, for products that use one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<String>,

@@ -43,7 +43,7 @@ use crate::architecture::Architecture;
 use crate::board::KernelArgument;
 use crate::decode::{Spanned, suggestion};
 use crate::known_keys::KnownKeys;
-use crate::library::{Library, known_requirements, read_model};
+use crate::library::{Area, Library, known_requirements, read_model};
 use crate::plan::{
     Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, PatchPlan,
     Plan, ProductFacts, SigningPlan, StoragePlan, UnitState,
@@ -284,6 +284,7 @@ impl Resolver<'_> {
         let who = format!("board {}", board.name);
         self.renderer.set("parameters", serde_json::Value::Object(serde_json::Map::new()));
         self.symbols(&who, &board.model.uboot.symbols, &board.model.linux.symbols);
+        self.patches(&who, Area::Boards, &board.name, &board.model.uboot_patches);
         self.arguments(&who, &board.model.cmdline);
     }
 
@@ -291,7 +292,7 @@ impl Resolver<'_> {
         let (who, model) = (layer.who(), &layer.model);
         self.known_requirements(&model.requirements);
         self.symbols(&who, &model.uboot, &model.linux);
-        self.patches(layer);
+        self.patches(&who, Area::Layers, &layer.name, &model.uboot_patches);
         self.arguments(&who, &model.cmdline);
         let trouble = &mut self.trouble;
         for ask in &model.packages {

@@ -55,6 +55,35 @@ pub const UBOOT: Component =
 /// configuration can be read out of it. Every architecture makes one of this name.
 pub const LINUX: Component = Component { name: "linux", target: "Image", binary: "arch/ARCH/boot/Image" };
 
+/// What is kept of U-Boot's build where SPL comes first: below the build folder, and in the cache's. `u-boot-spl-nodtb.bin` ends
+/// where SPL looks for its control FDT.
+const SPL_FILES: [(&str, &str); 3] = [
+    ("u-boot.dtb", "uboot.dtb"),
+    ("spl/u-boot-spl-nodtb.bin", "spl-nodtb"),
+    ("spl/u-boot-spl.dtb", "spl.dtb"),
+];
+
+/// SPL, and what it starts beside U-Boot's code.
+#[derive(Clone, Debug)]
+pub struct SplFiles {
+    /// SPL without its control FDT.
+    pub nodtb: PathBuf,
+    /// Its control FDT.
+    pub device_tree: PathBuf,
+    /// U-Boot's control FDT.
+    pub uboot_device_tree: PathBuf,
+    /// The monitor.
+    pub monitor: PathBuf,
+}
+
+/// Those of a U-Boot that was built for such a board.
+#[must_use]
+pub fn spl_files(uboot: &Compiled, monitor: PathBuf) -> SplFiles {
+    let [uboot_device_tree, nodtb, device_tree] =
+        SPL_FILES.map(|(_, name)| uboot.binary.with_file_name(name));
+    SplFiles { nodtb, device_tree, uboot_device_tree, monitor }
+}
+
 /// Everything that a compilation works with.
 #[derive(Debug)]
 pub struct Work<'a> {
@@ -100,6 +129,7 @@ pub fn compile(
     ];
     if component.name == "uboot" {
         parts.push(&environment);
+        parts.extend(work.plan.board.boot.spl.as_ref().map(|_| "spl"));
         parts.extend(work.plan.uboot_patches.values().map(|patch| patch.value.text.as_str()));
     }
     let key = key_of(&parts);
@@ -165,6 +195,12 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     make(&["olddefconfig"])?.run()?;
     check(work, component, tree, &config_path)?;
     make(&[component.target])?.run()?;
+    if component.name == "uboot" && work.plan.board.boot.spl.is_some() {
+        make(&["u-boot.dtb", "spl/u-boot-spl.bin"])?.run()?;
+        for (from, to) in SPL_FILES {
+            copy(&objects.join(from), &part.join(to))?;
+        }
+    }
     // Building may touch the configuration again (syncconfig): what counts is what it was built with.
     let effective = check(work, component, tree, &config_path)?;
     copy(&objects.join(component.binary.replace("ARCH", arch)), &part.join("binary"))?;

@@ -1,4 +1,5 @@
-//! What runs before U-Boot, put in front of it: one file that a boot ROM, or QEMU in its place, takes as a whole.
+//! What a package brings of the boot chain: a first stage in front of U-Boot, as one file that a boot ROM, or QEMU in its place, takes
+//! as a whole, or a monitor that SPL starts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,21 +26,47 @@ pub fn before_uboot(
         return Ok(uboot);
     };
     let (uboot_hash, _) = record::sha256_file(&uboot)?;
-    let name = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let key = key_of(&[&name, &facts.file, &facts.uboot_offset.to_string(), &uboot_hash]);
+    let key = key_of(&[&name_of(package), &facts.file, &facts.uboot_offset.to_string(), &uboot_hash]);
     let (folder, _) = cache.stage("first-stage", &key, |part| {
-        fetched.verify_sources(std::slice::from_ref(package))?;
-        let data = part.join("package");
-        fs::create_dir_all(&data).map_err(|e| Failure::io("make", &data, &e))?;
-        Call::new(tool("dpkg-deb")?).arg("--extract").arg(package).arg(&data).log(log).run()?;
-        let first = data.join(facts.file.trim_start_matches('/'));
-        let first = fs::read(&first).map_err(|e| Failure::io("read", &first, &e))?;
+        let first = file_of(fetched, package, &facts.file, part, log)?;
         let uboot = fs::read(&uboot).map_err(|e| Failure::io("read", &uboot, &e))?;
         let binary = part.join("binary");
-        fs::write(&binary, joined(first, &uboot, facts)?).map_err(|e| Failure::io("write", &binary, &e))?;
-        crate::cache::remove_tree(&data)
+        fs::write(&binary, joined(first, &uboot, facts)?).map_err(|e| Failure::io("write", &binary, &e))
     })?;
     Ok(folder.join("binary"))
+}
+
+/// The monitor that SPL starts before U-Boot, where the board has SPL.
+///
+/// # Errors
+/// When the package is damaged or lacks the file.
+pub fn monitor(plan: &Plan, fetched: &Fetched, cache: &Cache, log: &Path) -> Outcome<Option<PathBuf>> {
+    let (Some(facts), Some(package)) = (&plan.board.boot.spl, &fetched.first_stage) else {
+        return Ok(None);
+    };
+    let key = key_of(&[&name_of(package), &facts.file]);
+    let (folder, _) = cache.stage("first-stage", &key, |part| {
+        let monitor = file_of(fetched, package, &facts.file, part, log)?;
+        let binary = part.join("binary");
+        fs::write(&binary, monitor).map_err(|e| Failure::io("write", &binary, &e))
+    })?;
+    Ok(Some(folder.join("binary")))
+}
+
+fn name_of(package: &Path) -> String {
+    package.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// One file of a package, unpacked below `part` for the moment.
+fn file_of(fetched: &Fetched, package: &PathBuf, file: &str, part: &Path, log: &Path) -> Outcome<Vec<u8>> {
+    fetched.verify_sources(std::slice::from_ref(package))?;
+    let data = part.join("package");
+    fs::create_dir_all(&data).map_err(|e| Failure::io("make", &data, &e))?;
+    Call::new(tool("dpkg-deb")?).arg("--extract").arg(package).arg(&data).log(log).run()?;
+    let path = data.join(file.trim_start_matches('/'));
+    let bytes = fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
+    crate::cache::remove_tree(&data)?;
+    Ok(bytes)
 }
 
 fn joined(mut first: Vec<u8>, uboot: &[u8], facts: &FirstStageFacts) -> Outcome<Vec<u8>> {

@@ -91,8 +91,10 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
             Ok(folder)
         })?;
         let cached = built.cached;
+        let monitor = first_stage::monitor(plan, &fetched, &cache, &log("uboot"))?;
+        let spl = monitor.map(|monitor| compile::spl_files(&built, monitor));
         let binary = first_stage::before_uboot(plan, &fetched, built.binary, &cache, &log("uboot"))?;
-        Ok((Compiled { binary, ..built }, cached))
+        Ok(((Compiled { binary, ..built }, spl), cached))
     })?;
     let linux = step(progress, "build Linux", Some(&log("linux")), || {
         let source_key = files_key(std::slice::from_ref(&fetched.linux));
@@ -116,7 +118,8 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         Ok((built, cached))
     })?;
     step(progress, "record artefacts", None, || {
-        let artefacts = hand_over(plan, options, &fetched, &uboot, &linux, &tree, &base, &squashfs)?;
+        let pieces = Pieces { uboot: &uboot.0, spl: uboot.1.as_ref(), linux: &linux, tree: &tree };
+        let artefacts = hand_over(plan, options, &fetched, &pieces, &base, &squashfs)?;
         Ok((artefacts, false))
     })
 }
@@ -139,29 +142,44 @@ fn files_key(files: &[PathBuf]) -> String {
         .join("\n")
 }
 
-#[allow(clippy::too_many_arguments, reason = "one call, one place: the pieces of the record")]
+/// What was compiled, and the board's device tree.
+struct Pieces<'a> {
+    uboot: &'a Compiled,
+    spl: Option<&'a compile::SplFiles>,
+    linux: &'a Compiled,
+    tree: &'a Path,
+}
+
 fn hand_over(
     plan: &Plan,
     options: &BuildOptions,
     fetched: &fetch::Fetched,
-    uboot: &Compiled,
-    linux: &Compiled,
-    tree: &Path,
+    pieces: &Pieces<'_>,
     base: &Path,
     squashfs: &Path,
 ) -> Outcome<Artefacts> {
     let folder = options.out.join("artefacts");
     fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
     rootfs::write_manifest(fetched, base, &folder.join("packages.json"))?;
+    let Pieces { uboot, linux, .. } = pieces;
     let mut files = BTreeMap::new();
-    for (role, from, name) in [
+    let spl = pieces.spl.map_or_else(Vec::new, |spl| {
+        vec![
+            (Role::SplNodtb, spl.nodtb.as_path(), "u-boot-spl-nodtb.bin"),
+            (Role::SplDeviceTree, &spl.device_tree, "u-boot-spl.dtb"),
+            (Role::UbootDeviceTree, &spl.uboot_device_tree, "u-boot.dtb"),
+            (Role::Monitor, &spl.monitor, "monitor.bin"),
+        ]
+    });
+    let all = [
         (Role::UbootNodtb, uboot.binary.as_path(), "u-boot-nodtb.bin"),
         (Role::UbootConfig, &uboot.config, "u-boot.config"),
-        (Role::DeviceTree, tree, "board.dtb"),
+        (Role::DeviceTree, pieces.tree, "board.dtb"),
         (Role::Kernel, &linux.binary, "Image"),
         (Role::KernelConfig, &linux.config, "linux.config"),
         (Role::Rootfs, squashfs, "rootfs.squashfs"),
-    ] {
+    ];
+    for (role, from, name) in all.into_iter().chain(spl) {
         let to = folder.join(name);
         place(from, &to)?;
         files.insert(role, artefact(&to, name)?);

@@ -193,6 +193,8 @@ mod tests {
             cpus: 1,
             memory_mib: 128,
             in_memory: false,
+            on_board: false,
+            report_port: None,
             tpm: None,
         });
         assert!(load(&subject, &board, "/etc/nftables.conf").unwrap_err().contains("only a disk image"));

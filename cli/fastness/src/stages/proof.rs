@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use diag::{Failure, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use qemu::attack::{Progress, library, select};
 use qemu::events::Login;
 use qemu::{AttackRun, run_attacks};
@@ -260,9 +260,17 @@ fn tunnels(built: &Built, up: &dyn Fn()) -> Outcome<Vec<record::TunnelClass>> {
 /// When QEMU is missing, or there is no attack of that name. An attack that gets through is a result.
 pub fn attack(built: &Built, names: &[String], jobs: usize, steps: &Steps) -> Outcome<Vec<AttackResult>> {
     let mut chosen = select(library(built.product_folder.as_deref())?, names)?;
-    if names.is_empty() {
-        // One that is named is tried, and says why it cannot be.
-        chosen.retain(|attack| attack.needs.iter().all(|need| need.is_met(&built.plan)));
+    // One that is named in full is tried, and says why it cannot be.
+    chosen.retain(|attack| {
+        names.contains(&attack.name) || attack.needs.iter().all(|need| need.is_met(&built.plan))
+    });
+    if chosen.is_empty() {
+        let message = format!(
+            "expected attacks on what this image has, found none by the names `{}`",
+            names.join("`, `")
+        );
+        return Err(Failure::error(ExitStatus::Usage, "no-attack", message)
+            .hint("`fastness attack --list` names those that would be run; one that is named in full is always tried"));
     }
     let results = steps.step("attack", Some(&built.folder.join("attacks")), || {
         let run = AttackRun {

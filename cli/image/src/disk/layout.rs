@@ -94,6 +94,12 @@ impl Layout {
         Ok(Self { disk_guid, partitions, bytes: next + ALIGNMENT })
     }
 
+    /// The same on a disk whose size is the next power of two: what is behind the partitions stays free.
+    #[must_use]
+    pub fn of_a_power_of_two(self) -> Self {
+        Self { bytes: self.bytes.next_power_of_two(), ..self }
+    }
+
     /// The partitions as a reader of the disk will see them.
     #[must_use]
     pub fn partitions(&self) -> &[Partition] {

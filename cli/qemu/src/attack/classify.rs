@@ -3,12 +3,11 @@
 use record::{AttackOutcome, ConsoleLine};
 
 use super::definition::{Attack, Ending, Expect, Stage};
-use crate::boot::USERSPACE;
+use crate::boot::{SPL, UBOOT, USERSPACE};
 use crate::pattern::Pattern;
 
 /// Most lines that are kept as evidence.
 const MAX_EVIDENCE: usize = 16;
-const BANNER: &str = "^U-Boot 2";
 
 /// How the machine's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +65,12 @@ pub fn classify(attack: &Attack, expect: &Expect, seen: &Observation) -> Judgeme
         let lines = seen.console.iter().enumerate().skip(from);
         lines.into_iter().find(|(_, line)| patterns.iter().any(|p| p.matches(&line.text))).map(|(at, _)| at)
     };
-    let Some(banner) = find(&[Pattern::new(BANNER)], 0) else {
-        let reason = format!("U-Boot never said that it runs: the harness is broken ({})", last(seen));
+    let (who, line) = match expect.stage {
+        Stage::Spl => ("SPL", SPL),
+        _ => ("U-Boot", UBOOT),
+    };
+    let Some(banner) = find(&[Pattern::new(line)], 0) else {
+        let reason = format!("{who} never said that it runs: the harness is broken ({})", last(seen));
         return Judgement::without_a_line(AttackOutcome::Inconclusive, reason, seen);
     };
     if let Some(at) = find(&expect.never, 0) {
@@ -110,7 +113,7 @@ fn boots(attack: &Attack, expect: &Expect, seen: &Observation, banner: usize) ->
     let mut at = banner;
     let (mut first, mut trusted) = (None, None);
     let stage: Option<Vec<Pattern>> = match expect.stage {
-        Stage::UBoot => None,
+        Stage::Spl | Stage::UBoot => None,
         Stage::Kernel => Some(kernel_evidence()),
         Stage::Userspace => Some(Pattern::all(USERSPACE)),
     };

@@ -31,6 +31,8 @@ pub enum Need {
     Rollback,
     /// A sealed data partition.
     Sealed,
+    /// A board on which SPL verifies U-Boot.
+    Spl,
 }
 
 impl Need {
@@ -40,6 +42,7 @@ impl Need {
         match self {
             Self::Rollback => plan.signing.rollback_version.is_some(),
             Self::Sealed => plan.storage.sealed.is_some(),
+            Self::Spl => plan.board.boot.spl.is_some(),
         }
     }
 }
@@ -48,6 +51,8 @@ impl Need {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
+    /// SPL refuses; no U-Boot starts. What is changed is the FIT that SPL verifies, and SPL itself where others change U-Boot.
+    Spl,
     /// U-Boot refuses; no kernel starts.
     UBoot,
     /// The kernel refuses; no program starts.
@@ -61,6 +66,7 @@ impl Stage {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Spl => "spl",
             Self::UBoot => "u-boot",
             Self::Kernel => "kernel",
             Self::Userspace => "userspace",
@@ -72,6 +78,8 @@ impl Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
+    /// SPL stops and waits for somebody to reset the board.
+    Halt,
     /// U-Boot resets the machine, and QEMU confirms it.
     Reset,
     /// The kernel panics.
@@ -85,6 +93,7 @@ impl Ending {
     #[must_use]
     pub fn pattern(self) -> Pattern {
         Pattern::new(match self {
+            Self::Halt => "### ERROR ### Please RESET the board ###",
             Self::Reset => "^resetting ...",
             Self::Panic => "Kernel panic - not syncing",
             Self::Restart => "reboot: Restarting system",
@@ -312,7 +321,10 @@ fn forbidden(stage: Stage, boots: &[Pattern]) -> Vec<Pattern> {
     // A prompt of U-Boot is the end of every chain of trust.
     let mut texts = vec!["^=> ", payload::MARKER];
     if boots.is_empty() {
-        if stage == Stage::UBoot {
+        if stage == Stage::Spl {
+            texts.push(crate::boot::UBOOT);
+        }
+        if stage <= Stage::UBoot {
             texts.extend(["^Starting kernel", "Booting Linux on", "Linux version "]);
         }
         if stage <= Stage::Kernel {

@@ -68,7 +68,11 @@ fn check_name(file: &str) -> Result<(), Box<Diagnostic>> {
 pub fn select(attacks: Vec<Attack>, words: &[String]) -> Outcome<Vec<Attack>> {
     if let Some(word) = words.iter().find(|word| !attacks.iter().any(|a| a.name.contains(*word))) {
         let names: Vec<&str> = attacks.iter().map(|a| a.name.as_str()).collect();
-        let hint = spec::decode::suggestion(word, names);
+        let hint = if word.contains('/') {
+            format!("to attack the image in a folder: `fastness attack --image {word}`")
+        } else {
+            spec::decode::suggestion(word, names)
+        };
         let failure = Failure::error(
             ExitStatus::Usage,
             "unknown-attack",
@@ -116,9 +120,12 @@ mod tests {
     #[test]
     fn a_word_that_matches_nothing_is_an_error() {
         let attacks = library(None).unwrap();
-        assert!(select(attacks.clone(), &["raw-image".into()]).unwrap().len() == 1);
+        assert!(select(attacks.clone(), &["efi-in-slot".into()]).unwrap().len() == 1);
         assert_eq!(select(attacks.clone(), &[]).unwrap(), attacks);
+        assert_eq!(select(attacks.clone(), &["raw-image".into()]).unwrap().len(), 2);
         let failure = select(attacks, &["raw-imag3".into()]).unwrap_err();
         assert!(failure.to_string().contains("contains `raw-imag3`"), "{failure}");
+        let failure = select(library(None).unwrap(), &["out/qemu-arm".into()]).unwrap_err();
+        assert!(failure.to_string().contains("`fastness attack --image out/qemu-arm`"), "{failure}");
     }
 }

@@ -15,12 +15,12 @@ use crate::boot::{self, USERSPACE, absolute, file};
 use crate::console::Seen;
 use crate::files::{clone_sparse, scratch_in, write_flash};
 use crate::machine::{Machine, MachineSpec};
-use crate::mutate::{Case, Mutation, Subject, TpmChange};
+use crate::mutate::{Case, Mutation, Subject, TpmChange, Verifier, behind_spl, unfit};
 use crate::pattern::Pattern;
 use crate::{selfcheck, tpm};
 
 /// How long an attack may take that must end in U-Boot (about a second on an idle host).
-const UBOOT_LIMIT: Duration = Duration::from_secs(45);
+const UBOOT_LIMIT: Duration = Duration::from_secs(150);
 /// How long one may take that starts a kernel.
 const KERNEL_LIMIT: Duration = Duration::from_secs(180);
 /// How long a device may take to its self-check's end at its first start.
@@ -74,12 +74,21 @@ pub fn run_attacks(
         ));
     };
     exec::find(&exec::tool(&facts.program)?)?;
-    let subject = Subject::open(run.plan, run.record, run.folder)?;
+    let open = |of| Subject::open(run.plan, run.record, run.folder, of);
+    let subject = open(Verifier::UBoot)?;
+    let boot_loader = run.plan.board.boot.spl.as_ref().map(|_| open(Verifier::Spl)).transpose()?;
     let shared = scratch_in(run.folder)?;
     // One flash for all: machines read it only.
     let flash = absolute(&shared.path().join("flash.img"))?;
-    write_flash(&flash, &subject.uboot, run.plan.board.boot.flash_bytes)?;
-    let bench = Bench { run, subject: &subject, flash: &flash, shared: shared.path() };
+    let first = boot_loader.as_ref().unwrap_or(&subject);
+    write_flash(&flash, &first.uboot, run.plan.board.boot.flash_bytes)?;
+    let bench = Bench {
+        run,
+        subject: &subject,
+        boot_loader: boot_loader.as_ref(),
+        flash: &flash,
+        shared: shared.path(),
+    };
 
     let control = control();
     let queue: Mutex<VecDeque<(usize, &Attack)>> =
@@ -153,6 +162,8 @@ fn control() -> Attack {
 struct Bench<'a> {
     run: &'a AttackRun<'a>,
     subject: &'a Subject,
+    /// The same image as SPL sees it.
+    boot_loader: Option<&'a Subject>,
     flash: &'a Path,
     shared: &'a Path,
 }
@@ -211,8 +222,17 @@ impl Bench<'_> {
         if sealed {
             self.first_start(&disk, &tpm_state, &logs.join("first-start"))?;
         }
-        let mut case = Case::new(self.subject, copy);
+        let subject = match (expect.stage, self.boot_loader) {
+            (Stage::Spl, Some(boot_loader)) => boot_loader,
+            (Stage::Spl, None) => return Err(unfit("no SPL verifies U-Boot on this board")),
+            _ => self.subject,
+        };
+        let mut case = Case::new(subject, copy);
         *words = case.apply(&attack.mutations)?;
+        if let (Some(uboot), Some(spl), true) = (&case.uboot, self.boot_loader, expect.stage != Stage::Spl) {
+            // Out of reach for an attacker, too: SPL has to let the changed U-Boot through.
+            case.uboot = Some(behind_spl(&mut case.disk, spl, uboot)?);
+        }
         let mut spec = MachineSpec::new(self.run.plan, self.flash, &disk, &logs)?;
         // The copy is thrown away, it needs no overlay.
         spec.snapshot = false;
@@ -280,13 +300,13 @@ impl Bench<'_> {
 /// nothing when the machine ended.
 fn watch(machine: &mut Machine, expect: &Expect, keys: &[u8]) -> Outcome<Option<bool>> {
     let limit = match expect.stage {
-        Stage::UBoot => UBOOT_LIMIT,
+        Stage::Spl | Stage::UBoot => UBOOT_LIMIT,
         Stage::Kernel | Stage::Userspace => KERNEL_LIMIT,
     };
     let deadline = machine.started + limit;
     for goal in goals(expect) {
         // A forbidden line or an ending decides, whatever is still to come.
-        let endings = [Ending::Reset, Ending::Panic, Ending::Restart].map(Ending::pattern);
+        let endings = [Ending::Halt, Ending::Reset, Ending::Panic, Ending::Restart].map(Ending::pattern);
         let stops: Vec<Pattern> = expect.never.iter().cloned().chain(endings.clone()).collect();
         let all: Vec<Pattern> = goal.iter().cloned().chain(stops).collect();
         match typing(machine, &all, keys, deadline)? {
@@ -312,7 +332,7 @@ fn goals(expect: &Expect) -> Vec<Vec<Pattern>> {
         return vec![Vec::new()];
     }
     let stage = match expect.stage {
-        Stage::UBoot => None,
+        Stage::Spl | Stage::UBoot => None,
         Stage::Kernel => Some(kernel_evidence()),
         Stage::Userspace => Some(Pattern::all(USERSPACE)),
     };

@@ -36,7 +36,7 @@ fn cannot(error: &std::io::Error) -> Failure {
 
 /// Writes the FIT into both slots, but for those that keep theirs, and nothing behind it.
 pub(super) fn write_slots(case: &mut Case<'_>) -> Outcome<()> {
-    for partition in case.subject.partitions.iter().filter(|p| p.name.starts_with("fit_")) {
+    for partition in case.subject.partitions.iter().filter(|p| p.name.starts_with(case.subject.slots)) {
         let fit = if case.kept_slots.contains(&partition.name) { &case.subject.fit } else { &case.fit };
         let room = partition.bytes;
         if fit.len() as u64 > room {

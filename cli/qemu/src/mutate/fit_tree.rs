@@ -141,6 +141,16 @@ pub(super) fn replace_data(case: &mut Case<'_>, image: &str, hash: HashFate) -> 
     })
 }
 
+/// Puts other data into an image, and makes its hash anew.
+pub(super) fn set_data(case: &mut Case<'_>, image: &str, data: &[u8]) -> Outcome<String> {
+    edit(case, |tree| {
+        let node = node(tree, &format!("/images/{image}"))?;
+        node.set("data", data.to_vec());
+        rehash(node)?;
+        Ok(format!("the image `{image}` has other data"))
+    })
+}
+
 fn fate(hash: HashFate) -> &'static str {
     match hash {
         HashFate::Keep => "its hash kept",

@@ -3,12 +3,15 @@
 //! Sources: U-Boot `doc/usage/fit/signature.rst` and `boot/image-fit-sig.c`; CVE-2020-10648,
 //! CVE-2021-27097, CVE-2021-27138, CVE-2026-46728.
 
-use diag::Outcome;
+use std::fs::File;
+use std::path::Path;
+
+use diag::{Failure, Outcome};
 use fit::fdt::{Blocks, Tree};
 use fit::sign::SignOptions;
 
 use super::fit_tree::{edit, node};
-use super::{Case, bad_fit, unfit};
+use super::{Case, Subject, bad_fit, unfit};
 
 /// The configuration that the boot command names (docs/contract.md, "Boot").
 const CONFIGURATION: &str = "/configurations/conf";
@@ -133,28 +136,49 @@ fn structure(fit: &[u8]) -> Outcome<Vec<u8>> {
 }
 
 pub(super) fn remove_key(case: &mut Case<'_>) -> Outcome<String> {
-    let uboot = &case.subject.uboot;
-    let control = fit::control_fdt::find_control(uboot).map_err(|e| bad_fit(&e))?;
-    let code = (control.as_ptr() as usize).saturating_sub(uboot.as_ptr() as usize);
+    case.uboot = Some(without_key(&case.subject.uboot)?);
+    Ok(format!("the key was taken out of {}'s control FDT in the flash", case.subject.verifier()))
+}
+
+/// A boot loader whose control FDT has no key.
+fn without_key(uboot: &[u8]) -> Outcome<Vec<u8>> {
+    let (code, control) = parts(uboot)?;
     let mut tree = Tree::parse(control).map_err(|e| bad_fit(&e))?;
     let before = tree.root.children.len();
     tree.root.children.retain(|child| child.name != "signature");
     if tree.root.children.len() == before {
-        return Err(unfit("U-Boot's control FDT has no key to remove"));
+        return Err(unfit("the control FDT has no key to remove"));
     }
-    let written = tree.write().map_err(|e| bad_fit(&e))?;
-    case.uboot = Some([&uboot[..code], &written].concat());
-    Ok("the key was taken out of U-Boot's control FDT in the flash".to_owned())
+    Ok([code, &tree.write().map_err(|e| bad_fit(&e))?].concat())
+}
+
+/// A boot loader's code, and the control FDT behind it.
+fn parts(uboot: &[u8]) -> Outcome<(&[u8], &[u8])> {
+    let control = fit::control_fdt::find_control(uboot).map_err(|e| bad_fit(&e))?;
+    let code = (control.as_ptr() as usize).saturating_sub(uboot.as_ptr() as usize);
+    Ok((&uboot[..code], control))
+}
+
+/// Puts a changed U-Boot into the FIT of the disk's copy that SPL starts, and returns SPL without its key, which lets it through.
+pub(crate) fn behind_spl(disk: &mut File, spl: &Subject, uboot: &[u8]) -> Outcome<Vec<u8>> {
+    let mut case = Case::new(
+        spl,
+        disk.try_clone().map_err(|e| Failure::io("use", Path::new("the copy of the disk"), &e))?,
+    );
+    let (code, control) = parts(uboot)?;
+    super::fit_tree::set_data(&mut case, "uboot", code)?;
+    super::fit_tree::set_data(&mut case, "fdt", control)?;
+    super::disk::write_slots(&mut case)?;
+    without_key(&spl.uboot)
 }
 
 pub(super) fn trust_attacker(case: &mut Case<'_>) -> Outcome<String> {
-    let (uboot, subject) = (&case.subject.uboot, case.subject);
-    let control = fit::control_fdt::find_control(uboot).map_err(|e| bad_fit(&e))?;
-    let code = (control.as_ptr() as usize).saturating_sub(uboot.as_ptr() as usize);
+    let subject = case.subject;
+    let (code, control) = parts(&subject.uboot)?;
     let key = subject.attacker()?.public_key();
     let written = fit::control_fdt::insert_key(control, &subject.key_name, subject.algorithm, &key)
         .map_err(|e| bad_fit(&e))?;
-    case.uboot = Some([&uboot[..code], &written].concat());
+    case.uboot = Some([code, &written].concat());
     Ok(format!(
         "U-Boot in the flash trusts the attacker's key, named `{}`, in the place of the product's",
         subject.key_name

@@ -25,7 +25,8 @@ use serde::Deserialize;
 
 use crate::tpm::Counter;
 pub use disk::FatFile;
-pub use subject::Subject;
+pub(crate) use forge::behind_spl;
+pub use subject::{Subject, Verifier};
 
 /// What becomes of an image's hash when its data changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

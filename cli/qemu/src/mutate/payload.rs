@@ -1,6 +1,6 @@
 //! The attacker's code in the forms in which a boot loader could be made to start it.
 //!
-//! The code writes [`MARKER`] to the serial port of QEMU's `virt` machine and stops: if it ever runs,
+//! The code writes [`MARKER`] to the serial port of the machine and stops: if it ever runs,
 //! the console says so. It does nothing else, and runs on the emulated machine only.
 
 use std::collections::BTreeMap;
@@ -42,16 +42,17 @@ const A32: [u32; 8] = [
     0xeaff_fffd, // b     wfe
 ];
 
-/// The same in RV64I instructions, to the 16550 at 0x1000_0000 (QEMU `hw/riscv/virt.c`, `VIRT_UART0`).
+/// The same in RV64I instructions, by the supervisor's binary interface (RISC-V SBI 2.0, 5.2, "Console Putchar"): it runs behind
+/// OpenSBI, whose serial port differs between machines.
 const RV64: [u32; 10] = [
-    0x1000_0537, // lui   a0, 0x10000
-    0x0000_0597, // auipc a1, 0
-    0x0245_8593, // addi  a1, a1, 36 (text)
-    0x0005_c603, // lbu   a2, 0(a1)
-    0x0006_0863, // beqz  a2, wfi
-    0x0015_8593, // addi  a1, a1, 1
-    0x00c5_0023, // sb    a2, 0(a0)
-    0xff1f_f06f, // j     lbu
+    0x0000_0497, // auipc s1, 0
+    0x0284_8493, // addi  s1, s1, 40 (text)
+    0x0004_c503, // lbu   a0, 0(s1)
+    0x0005_0a63, // beqz  a0, wfi
+    0x0014_8493, // addi  s1, s1, 1
+    0x0010_0893, // li    a7, 1
+    0x0000_0073, // ecall
+    0xfedf_f06f, // j     lbu
     0x1050_0073, // wfi
     0xffdf_f06f, // j     wfi
 ];
@@ -263,9 +264,9 @@ mod tests {
         assert_eq!(image[48..56], *b"RISCV\0\0\0");
         // `jal x0`: the 64 bytes of the header stand in bits 21 to 30, in half-words.
         assert_eq!(image[..4], 0x0400_006fu32.to_le_bytes());
-        // `addi` adds 36 to the address of `auipc` (64 + 4): the text behind the ten instructions.
-        assert_eq!(&image[64 + 4 + 36..][..2], b"\r\n");
-        assert_eq!(image[64..68], 0x1000_0537u32.to_le_bytes());
+        // `addi` adds 40 to the address of `auipc` (64): the text behind the ten instructions.
+        assert_eq!(&image[64 + 40..][..2], b"\r\n");
+        assert_eq!(image[64..68], 0x0000_0497u32.to_le_bytes());
     }
 
     #[test]

@@ -5,8 +5,11 @@ use crate::attack::{Need, Stage, library};
 
 #[test]
 fn every_shipped_attack_applies_and_says_what_it_changes() {
-    let bench = Bench::new();
+    let (uboot, spl) = (Bench::new(), Bench::spl());
     for attack in library(None).unwrap() {
+        let of_spl = attack.expect.stage == Stage::Spl;
+        assert_eq!(of_spl, attack.needs == [Need::Spl], "{}", attack.name);
+        let bench = if of_spl { &spl } else { &uboot };
         let (words, case) = bench.run(&attack.mutations);
         assert!(!words.is_empty(), "{}", attack.name);
         let refused = !attack.expect.must_boot();
@@ -20,7 +23,7 @@ fn every_shipped_attack_applies_and_says_what_it_changes() {
             assert_eq!(attack.needs, [Need::Rollback], "{}", attack.name);
             continue;
         }
-        if refused && attack.expect.stage == Stage::UBoot {
+        if refused && attack.expect.stage <= Stage::UBoot {
             // Our own verifier, which shares no code with U-Boot's, must refuse it too.
             assert!(
                 !bench.problems(&case.fit).is_empty(),

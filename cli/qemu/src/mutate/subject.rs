@@ -33,13 +33,27 @@ impl std::fmt::Debug for Attacker {
     }
 }
 
+/// The partition whose FIT SPL verifies.
+pub(super) const SPL_SLOT: &str = "uboot";
+
+/// Who verifies the FIT under attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verifier {
+    /// U-Boot: the FIT has the kernel.
+    UBoot,
+    /// SPL: the FIT has U-Boot.
+    Spl,
+}
+
 /// The image under attack.
 #[derive(Debug)]
 pub struct Subject {
     /// The signed FIT.
     pub fit: Vec<u8>,
-    /// U-Boot with its control FDT.
+    /// What verifies it, with its control FDT: U-Boot or SPL.
     pub uboot: Vec<u8>,
+    /// How the names of the partitions begin that hold the FIT.
+    pub slots: &'static str,
     /// Partitions, as assembled.
     pub partitions: Vec<PartitionRecord>,
     /// Signing key's name.
@@ -69,14 +83,19 @@ impl Subject {
     ///
     /// # Errors
     /// When a file is missing or the record is not about an image that can be attacked.
-    pub fn open(plan: &Plan, record: &ImageRecord, folder: &Path) -> Outcome<Self> {
+    pub fn open(plan: &Plan, record: &ImageRecord, folder: &Path, verifier: Verifier) -> Outcome<Self> {
         let read = |role| {
             let path = folder.join(&file(record, role)?.path);
             std::fs::read(&path).map_err(|e| Failure::io("read", &path, &e))
         };
+        let (fit, uboot, slots) = match verifier {
+            Verifier::UBoot => (Role::Fit, Role::Uboot, "fit_"),
+            Verifier::Spl => (Role::UbootFit, Role::Spl, SPL_SLOT),
+        };
         Ok(Self {
-            fit: read(Role::Fit)?,
-            uboot: read(Role::Uboot)?,
+            fit: read(fit)?,
+            uboot: read(uboot)?,
+            slots,
             partitions: record.partitions.clone(),
             key_name: record.key_name.clone(),
             algorithm: Algorithm::parse(&record.algorithm).map_err(|e| bad_fit(&e))?,
@@ -95,6 +114,12 @@ impl Subject {
             timestamp: u32::try_from(plan.product.epoch).unwrap_or(0),
             attacker: OnceLock::new(),
         })
+    }
+
+    /// Who verifies the FIT, for people.
+    #[must_use]
+    pub fn verifier(&self) -> &'static str {
+        if self.slots == SPL_SLOT { "SPL" } else { "U-Boot" }
     }
 
     /// A partition by name.

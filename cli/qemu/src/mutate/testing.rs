@@ -14,7 +14,7 @@ use rsa::RsaPrivateKey;
 use sha2::{Digest, Sha256};
 use spec::Architecture;
 
-use super::subject::{Attacker, VerityFacts};
+use super::subject::{Attacker, SPL_SLOT, VerityFacts};
 use super::{Case, Mutation, Subject};
 
 /// Made once a test run: making an RSA key is slow.
@@ -34,31 +34,49 @@ fn node_tree(build: impl FnOnce(&mut Node<'static>)) -> Vec<u8> {
     Tree { root, ..Tree::default() }.write().unwrap()
 }
 
+/// Name, type, operating system and data of an image.
+type Piece<'a> = (&'a str, &'a str, Option<&'a str>, Vec<u8>);
+
+/// The kernel's FIT.
 fn fit(root_hash: &str) -> Vec<u8> {
     let fdt =
         node_tree(|root| root.child_or_new("chosen").set_text("bootargs", &format!("quiet {root_hash}")));
-    let image = |name: &str, kind: &str, data: Vec<u8>| Image {
+    let pieces = vec![("kernel", "kernel", Some("linux"), vec![0x5a; 5000]), ("fdt", "flat_dt", None, fdt)];
+    signed(pieces, &[("kernel", "kernel"), ("fdt", "fdt")])
+}
+
+/// The FIT that SPL verifies.
+fn uboot_fit(control: &[u8]) -> Vec<u8> {
+    let pieces = vec![
+        ("monitor", "firmware", Some("opensbi"), vec![0x33; 3000]),
+        ("uboot", "standalone", Some("u-boot"), vec![7; 64]),
+        ("fdt", "flat_dt", None, control.to_vec()),
+    ];
+    signed(pieces, &[("firmware", "monitor"), ("loadables", "uboot"), ("fdt", "fdt")])
+}
+
+fn signed(pieces: Vec<Piece<'_>>, loads: &[(&str, &str)]) -> Vec<u8> {
+    let image = |(name, kind, os, data): Piece<'_>| Image {
         name: name.into(),
         description: name.into(),
         kind: kind.into(),
         arch: "arm64".into(),
-        os: (kind == "kernel").then(|| "linux".into()),
+        os: os.map(str::to_owned),
         compression: "none".into(),
         load: Some(0x4040_0000),
-        entry: (kind == "kernel").then_some(0x4040_0000),
+        entry: os.map(|_| 0x4040_0000),
         data: data.into(),
     };
-    let loads = ["kernel", "fdt"].map(|name| (name.to_owned(), vec![name.to_owned()]));
     let mut tree = fit::build::build(FitSpec {
         description: "test".into(),
         timestamp: 7,
         hash: Hash::Sha256,
-        images: vec![image("kernel", "kernel", vec![0x5a; 5000]), image("fdt", "flat_dt", fdt)],
+        images: pieces.into_iter().map(image).collect(),
         configurations: vec![Configuration {
             name: "conf".into(),
             description: "test".into(),
             compatible: Some("test".into()),
-            loads: loads.to_vec(),
+            loads: loads.iter().map(|(role, name)| ((*role).to_owned(), vec![(*name).to_owned()])).collect(),
         }],
         default: "conf".into(),
     })
@@ -111,6 +129,7 @@ impl Bench {
             vec![spec("fit_a", 1, 1 << 20), spec("fit_b", 2, 1 << 20), spec("root_a", 3, 2 << 20)];
         specs.push(spec("proof", 4, 1 << 20));
         specs.push(spec("data", 5, 1 << 20));
+        specs.push(spec("uboot", 6, 1 << 20));
         let layout = Layout::new("00000000-0000-4000-8000-000000000000".parse().unwrap(), &specs).unwrap();
         let mut disk = vec![0; usize::try_from(layout.bytes()).unwrap()];
         gpt_write(&mut std::io::Cursor::new(&mut disk), &layout).unwrap();
@@ -138,6 +157,7 @@ impl Bench {
         let subject = Subject {
             fit,
             uboot: [vec![7; 64], control].concat(),
+            slots: "fit_",
             partitions,
             key_name: "product".into(),
             algorithm,
@@ -151,6 +171,19 @@ impl Bench {
             attacker,
         };
         Self { subject, disk, root }
+    }
+
+    /// The same image as SPL sees it: SPL has the key, and what it verifies is the FIT with that U-Boot.
+    pub fn spl() -> Self {
+        let mut bench = Self::new();
+        let control = fit::control_fdt::find_control(&bench.subject.uboot).unwrap();
+        let fit = uboot_fit(control);
+        let at = usize::try_from(bench.subject.partition("uboot").unwrap().offset).unwrap();
+        bench.disk[at..at + fit.len()].copy_from_slice(&fit);
+        bench.subject.uboot = [&[9; 64], control].concat();
+        bench.subject.fit = fit;
+        bench.subject.slots = SPL_SLOT;
+        bench
     }
 
     /// The root hash that is signed.

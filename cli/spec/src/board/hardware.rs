@@ -5,7 +5,7 @@
 
 use crate::decode::{choice, model};
 use crate::plan::{
-    DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
+    DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
 };
 use crate::types::{AbsPath, PackageName, Size, Text, Word};
 
@@ -18,6 +18,23 @@ model! {
         file: AbsPath,
         /// Where U-Boot begins behind it, in bytes; what is between is zero.
         uboot_offset: Size,
+    }
+}
+
+model! {
+    /// U-Boot's SPL, which the boot ROM starts, and what SPL verifies and starts: a FIT with the board's monitor and U-Boot, in the
+    /// disk's first partition. SPL reads it by its place, 1 MiB behind the start, whatever the partition table says.
+    pub struct Spl {
+        /// Debian package that has the monitor, such as `opensbi`.
+        package: PackageName,
+        /// Its path in the package.
+        file: AbsPath,
+        /// Where SPL puts and enters the monitor: a physical address.
+        monitor_address: Size,
+        /// Where SPL puts U-Boot: the address that it is linked to.
+        uboot_address: Size,
+        /// Size of that partition.
+        room: Size,
     }
 }
 
@@ -121,6 +138,18 @@ impl FirstStage {
             package: self.package.as_str().to_owned(),
             file: self.file.as_str().to_owned(),
             uboot_offset: self.uboot_offset.0,
+        }
+    }
+}
+
+impl Spl {
+    pub(super) fn facts(&self) -> SplFacts {
+        SplFacts {
+            package: self.package.as_str().to_owned(),
+            file: self.file.as_str().to_owned(),
+            monitor_address: self.monitor_address.0,
+            uboot_address: self.uboot_address.0,
+            room: self.room.0,
         }
     }
 }

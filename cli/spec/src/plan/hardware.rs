@@ -17,6 +17,21 @@ pub struct FirstStageFacts {
     pub uboot_offset: u64,
 }
 
+/// U-Boot's SPL, and what it verifies and starts: a FIT with the board's monitor and U-Boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplFacts {
+    /// Debian package that has the monitor.
+    pub package: String,
+    /// Its absolute path in the package.
+    pub file: String,
+    /// Where SPL puts and enters the monitor: a physical address.
+    pub monitor_address: u64,
+    /// Where SPL puts U-Boot: a physical address.
+    pub uboot_address: u64,
+    /// Size in bytes of the disk's first partition, which holds the FIT.
+    pub room: u64,
+}
+
 /// Device trees by name, for boards that no emulator describes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceTreeFacts {

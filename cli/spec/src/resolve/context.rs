@@ -35,6 +35,11 @@ pub fn fixed(
     vec![
         ("product".to_owned(), value(&fixed.product)),
         ("board".to_owned(), value(&fixed.board)),
+        // Text, empty without one: a template asks for nothing that may be missing.
+        (
+            "report_port".to_owned(),
+            fixed.board.qemu.as_ref().and_then(|qemu| qemu.report_port.clone()).unwrap_or_default().into(),
+        ),
         ("architecture".to_owned(), json!({"name": architecture.as_str(), "bits": architecture.bits()})),
         ("network".to_owned(), value(&fixed.network)),
         ("firewall".to_owned(), fixed.firewall.clone()),

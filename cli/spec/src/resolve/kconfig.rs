@@ -4,9 +4,9 @@ use diag::Diagnostic;
 
 use super::Resolver;
 use super::asks::{Asker, Asks};
-use super::layers::Applied;
 use crate::board::SymbolAsk;
 use crate::decode::Spanned;
+use crate::layer::PatchAsk;
 use crate::library::Area;
 use crate::plan::{KconfigPlan, PatchPlan};
 use crate::types::{KconfigSymbol, KconfigValue};
@@ -41,16 +41,17 @@ impl Resolver<'_> {
         }
     }
 
-    /// A layer's patches of U-Boot; their files are taken as they are, no template.
-    pub(super) fn patches(&mut self, layer: &Applied) {
-        for ask in &layer.model.uboot_patches {
+    /// Patches of U-Boot of a layer or a board, whose folder it is; their files are taken as they are, no template.
+    pub(super) fn patches(&mut self, who: &str, area: Area, folder: &str, asks: &[PatchAsk]) {
+        for ask in asks {
             let at = &ask.file.at;
-            let path = format!("{}/{}", layer.name, ask.file.as_str());
+            let path = format!("{folder}/{}", ask.file.as_str());
             let name = ask.file.as_str().rsplit('/').next().unwrap_or_default();
-            let source = match self.library.read(Area::Layers, &path) {
+            let source = match self.library.read(area, &path) {
                 Ok(Some(source)) => source,
                 Ok(None) => {
-                    let message = format!("expected the patch `layers/{path}`, found no such file");
+                    let message =
+                        format!("expected the patch `{}/{path}`, found no such file", area.folder());
                     self.trouble.push(Diagnostic::error("missing-patch", message).at(at.location()));
                     continue;
                 }
@@ -61,7 +62,7 @@ impl Resolver<'_> {
             };
             let versions = ask.versions.iter().map(|version| version.as_str().to_owned()).collect();
             let plan = PatchPlan { text: source.text().to_owned(), versions };
-            let asker = Asker::new(&layer.who(), at, &ask.reason);
+            let asker = Asker::new(who, at, &ask.reason);
             self.asked.uboot_patches.ask(name, plan, asker, &mut self.trouble);
         }
     }

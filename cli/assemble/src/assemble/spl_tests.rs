@@ -1,0 +1,157 @@
+//! A board on which SPL comes first.
+
+use record::Artefact;
+use spec::plan::{QemuFacts, SplFacts};
+
+use super::*;
+use crate::testing::{artefacts, missing_tool, plan, signing_key};
+
+fn spl_plan() -> Plan {
+    let mut plan = plan();
+    plan.board.boot.spl = Some(SplFacts {
+        package: "opensbi".into(),
+        file: "/fw.bin".into(),
+        monitor_address: 0x8000_0000,
+        uboot_address: 0x8020_0000,
+        room: 1 << 20,
+    });
+    plan.board.qemu = Some(QemuFacts {
+        program: "qemu-system-riscv64".into(),
+        machine: "sifive_u".into(),
+        cpu: "sifive-u54".into(),
+        cpus: 5,
+        memory_mib: 1024,
+        in_memory: true,
+        on_board: true,
+        report_port: None,
+        tpm: None,
+    });
+    plan
+}
+
+/// A device tree of U-Boot's build: 8 GiB from 0x8000_0000 on.
+fn device_tree() -> Vec<u8> {
+    let mut tree = fit::fdt::Tree { root: fit::fdt::Node::new(""), reserved: vec![], strings: vec![] };
+    let reg = [0x8000_0000u64.to_be_bytes(), (8u64 << 30).to_be_bytes()].concat();
+    tree.root.child_or_new("memory@80000000").set("reg", reg);
+    tree.write().unwrap()
+}
+
+fn ready(plan: &Plan) -> (tempfile::TempDir, Artefacts) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut artefacts = artefacts(plan, folder.path());
+    for (role, name, content) in [
+        (Role::SplNodtb, "u-boot-spl-nodtb.bin", vec![5; 2048]),
+        (Role::SplDeviceTree, "u-boot-spl.dtb", device_tree()),
+        (Role::UbootDeviceTree, "u-boot.dtb", device_tree()),
+        (Role::Monitor, "monitor.bin", vec![6; 4096]),
+    ] {
+        let path = Path::new("artefacts").join(name);
+        fs::write(folder.path().join(&path), &content).unwrap();
+        let artefact = Artefact { path, sha256: sha256_hex(&content), bytes: content.len() as u64 };
+        artefacts.files.insert(role, artefact);
+    }
+    (folder, artefacts)
+}
+
+#[test]
+fn spl_verifies_u_boot_and_u_boot_the_kernel() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (plan, key) = (spl_plan(), signing_key(0, "gw-dev"));
+    let (folder, artefacts) = ready(&plan);
+    let record = assemble(&plan, &artefacts, folder.path(), &key, &|_| ()).unwrap();
+    let read = |role: Role| fs::read(folder.path().join(&record.files[&role].path)).unwrap();
+    let (spl, uboot, fit) = (read(Role::Spl), read(Role::Uboot), read(Role::UbootFit));
+    let control = |program: &[u8]| fit::control_fdt::find_control(program).unwrap().to_vec();
+    for program in [&spl, &uboot] {
+        let keys = fit::control_fdt::keys(&control(program)).unwrap();
+        assert_eq!(keys[0].key.fingerprint().unwrap(), key.record.fingerprint);
+        let control = control(program);
+        let tree = fit::fdt::Tree::parse(&control).unwrap();
+        let reg = tree.root.child("memory@80000000").unwrap().get("reg").unwrap();
+        assert_eq!(reg[8..], (1u64 << 30).to_be_bytes(), "as much memory as the machine has");
+    }
+    let verified = |blob: &[u8]| fit::verify::verify_with_control(blob, &control(&spl)).is_ok_and(|r| r.ok);
+    assert!(verified(&fit));
+    let mut changed = fit.clone();
+    let code = changed.windows(64).position(|bytes| bytes == &uboot[..64]).unwrap();
+    changed[code] ^= 1;
+    assert!(!verified(&changed), "a bit of U-Boot");
+    // SPL reads its place, whatever the table says.
+    let disk = read(Role::Disk);
+    assert_eq!(disk[1 << 20..][..fit.len()], fit);
+    assert!(disk.len().is_power_of_two(), "a card");
+    assert_eq!((record.partitions[0].name.as_str(), record.partitions[0].offset), ("uboot", 1 << 20));
+    // What was made is found again, and made anew when SPL changes.
+    let steps = |plan: &Plan| {
+        let count = std::cell::Cell::new(0);
+        assemble(plan, &artefacts, folder.path(), &key, &|_| count.set(count.get() + 1)).unwrap();
+        count.get()
+    };
+    assert_eq!(steps(&plan), 1, "the image is up to date");
+    fs::write(folder.path().join("image/u-boot-spl.bin"), b"another").unwrap();
+    assert_eq!(steps(&plan), 4);
+}
+
+#[test]
+fn an_image_whose_spl_starts_something_else_is_not_put_in_place() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (plan, key) = (spl_plan(), signing_key(0, "gw-dev"));
+    let (folder, artefacts) = ready(&plan);
+    let record = assemble(&plan, &artefacts, folder.path(), &key, &|_| ()).unwrap();
+    readback(&plan, &record, folder.path(), &key.public()).unwrap();
+    let refused = |role: Role, change: &dyn Fn(&mut Vec<u8>)| {
+        let path = folder.path().join(&record.files[&role].path);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        change(&mut bad);
+        fs::write(&path, bad).unwrap();
+        let text = readback(&plan, &record, folder.path(), &key.public()).unwrap_err().to_string();
+        fs::write(&path, good).unwrap();
+        text
+    };
+    let uboot_code = fs::read(folder.path().join("image/u-boot.bin")).unwrap()[..64].to_vec();
+    let text = refused(Role::Disk, &|disk| {
+        let at = disk.windows(64).position(|bytes| bytes == uboot_code).unwrap();
+        disk[at] ^= 1;
+    });
+    assert!(text.contains("SPL would refuse its FIT"), "{text}");
+    let text = refused(Role::Uboot, &|uboot| uboot[0] ^= 1);
+    assert!(text.contains("what SPL starts is not the shipped U-Boot"), "{text}");
+    let text = refused(Role::Spl, &|spl| spl.truncate(2048));
+    assert!(text.contains("the finished image does not verify"), "{text}");
+}
+
+#[test]
+fn what_spl_needs_is_asked_for_and_has_its_room() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (plan, key) = (spl_plan(), signing_key(0, "gw-dev"));
+    let (folder, mut artefacts) = ready(&plan);
+    let fails = |plan: &Plan, artefacts: &Artefacts| {
+        assemble(plan, artefacts, folder.path(), &key, &|_| ()).unwrap_err()
+    };
+    let mut small = plan.clone();
+    small.board.boot.spl.as_mut().unwrap().room = 4096;
+    let mut of_small = artefacts.clone();
+    of_small.plan_sha256 = small.sha256();
+    let failure = fails(&small, &of_small);
+    assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Input, "no-room"));
+    assert!(failure.to_string().contains("change `boot.spl.room` in the board"), "{failure}");
+    artefacts.files.remove(&Role::Monitor);
+    let failure = fails(&plan, &artefacts);
+    assert!(failure.to_string().contains("the backend `debian` made no `Monitor`"), "{failure}");
+}
+
+#[test]
+fn a_device_tree_without_memory_is_refused() {
+    let tree = fit::fdt::Tree { root: fit::fdt::Node::new(""), reserved: vec![], strings: vec![] };
+    let failure = spl::with_memory(&spl_plan(), tree.write().unwrap()).unwrap_err();
+    assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Build, "device-tree"));
+    assert!(failure.to_string().contains("expected one range of memory with two cells each"), "{failure}");
+}

@@ -1,0 +1,96 @@
+//! Where SPL comes first: SPL with the public key in its control FDT, and the signed FIT that it verifies and starts.
+//!
+//! The same key signs both FITs. SPL and U-Boot have a control FDT of their own each, made by U-Boot's build.
+
+use std::borrow::Cow;
+
+use diag::{ExitStatus, Failure, Outcome};
+use fit::build::{Configuration, FitSpec, Image};
+use fit::fdt::Tree;
+use spec::plan::{Plan, SplFacts};
+
+use crate::boot_chain::{CONFIGURATION, control_fdt, sign_options, uboot, wrong_signing, wrong_tree};
+use crate::keys::{PublicKey, SigningKey};
+
+/// What SPL starts.
+pub struct Started<'a> {
+    /// The monitor.
+    pub monitor: &'a [u8],
+    /// U-Boot without control FDT.
+    pub uboot: &'a [u8],
+    /// U-Boot's control FDT, before a key is put into it.
+    pub device_tree: &'a [u8],
+}
+
+/// SPL with its control FDT behind it: the build's with the product's key, and no other.
+///
+/// # Errors
+/// As of U-Boot: when the FDT is none, or SPL's end is not where a device tree may begin.
+pub fn spl(plan: &Plan, nodtb: &[u8], device_tree: &[u8], key: &PublicKey) -> Outcome<Vec<u8>> {
+    uboot(plan, nodtb, device_tree, key)
+}
+
+/// The signed FIT that SPL verifies; the same bytes for the same input. SPL enters the monitor (`firmware`), which enters U-Boot;
+/// SPL puts `fdt` behind U-Boot's code (U-Boot `common/spl/spl_fit.c`, `spl_opensbi.c`).
+///
+/// # Errors
+/// When the key does not fit the algorithm, or SPL of this board cannot verify it.
+pub fn uboot_fit(plan: &Plan, facts: &SplFacts, started: &Started<'_>, key: &SigningKey) -> Outcome<Vec<u8>> {
+    let options = sign_options(plan)?;
+    let control = control_fdt(plan, started.device_tree, &key.public())?;
+    let name = &plan.product.name;
+    let image = |node: &str, kind: &str, os: Option<&str>, load: Option<u64>, data| Image {
+        name: node.to_owned(),
+        description: format!("{name} {node}"),
+        kind: kind.to_owned(),
+        arch: plan.board.kernel_arch.clone(),
+        os: os.map(str::to_owned),
+        compression: "none".to_owned(),
+        load,
+        entry: load,
+        data: Cow::Borrowed(data),
+    };
+    let tree = fit::build::build(FitSpec {
+        description: format!("{name} {} boot loader for {}", plan.product.version, plan.board.name),
+        timestamp: options.timestamp,
+        hash: options.algorithm.hash,
+        images: vec![
+            image("monitor", "firmware", Some("opensbi"), Some(facts.monitor_address), started.monitor),
+            image("uboot", "standalone", Some("u-boot"), Some(facts.uboot_address), started.uboot),
+            image("fdt", "flat_dt", None, None, &control),
+        ],
+        configurations: vec![Configuration {
+            name: CONFIGURATION.to_owned(),
+            description: name.clone(),
+            compatible: None,
+            loads: [("firmware", "monitor"), ("loadables", "uboot"), ("fdt", "fdt")]
+                .map(|(role, image)| (role.to_owned(), vec![image.to_owned()]))
+                .to_vec(),
+        }],
+        default: CONFIGURATION.to_owned(),
+    })
+    .map_err(|e| wrong_signing(&e))?;
+    fit::sign::sign(tree, &options, key.signer()).map_err(|e| wrong_signing(&e))
+}
+
+/// A device tree of U-Boot's build with as much memory as QEMU's machine has: the board's own may have more.
+///
+/// # Errors
+/// When the tree is none, or its memory is not one range of two cells each.
+pub fn with_memory(plan: &Plan, device_tree: Vec<u8>) -> Outcome<Vec<u8>> {
+    let Some(qemu) = &plan.board.qemu else { return Ok(device_tree) };
+    let mut tree = Tree::parse(&device_tree).map_err(|e| wrong_tree(&e))?;
+    let node = tree.root.children.iter_mut().find(|node| node.name.starts_with("memory@"));
+    let reg = node.as_ref().and_then(|node| node.get("reg")).filter(|reg| reg.len() == 16);
+    let (Some(start), Some(node)) = (reg.map(|reg| reg[..8].to_vec()), node) else {
+        return Err(Failure::error(
+            ExitStatus::Build,
+            "device-tree",
+            "expected one range of memory with two cells each in U-Boot's device tree, found none",
+        )
+        .hint("choose another device tree of U-Boot (`DEFAULT_DEVICE_TREE`) for the board"));
+    };
+    let bytes = u64::from(qemu.memory_mib) << 20;
+    node.set("reg", [start, bytes.to_be_bytes().to_vec()].concat());
+    tree.write().map_err(|e| wrong_tree(&e))
+}
