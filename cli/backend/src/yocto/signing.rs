@@ -74,7 +74,7 @@ impl<'a> Signing<'a> {
         let machine = &names.machine;
         format!(
             "\ninherit ${{@'{class}_key' if '{machine}' in (d.getVar('MACHINEOVERRIDES') or '').split(':') else ''}}\n\
-             DEPENDS:append:{machine} = \"${{@' {machine}-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}}\"\n\n\
+             DEPENDS:append:{machine} = \" ${{@'{machine}-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}}\"\n\n\
              do_uboot_assemble_fitimage:prepend:{machine}() {{\n    if [ \"${{UBOOT_SIGN_ENABLE}}\" = \"1\" ]; then\n        \
              install -m 0644 ${{RECIPE_SYSROOT}}/boot/devicetree/board.dtb ${{B}}/u-boot.dtb\n    fi\n}}\n",
             class = names.function(),
@@ -91,13 +91,13 @@ impl<'a> Signing<'a> {
         let product = &plan.product;
         let words: Vec<&str> = plan.cmdline.iter().map(|word| word.value.as_str()).collect();
         let head = format!(
-            "# nooelint: oelint.var.mandatoryvar.HOMEPAGE\nSECTION = \"bootloaders\"\nLICENSE = \"CLOSED\"\n\n\
+            "SECTION = \"bootloaders\"\nLICENSE = \"CLOSED\"\n\n\
              COMPATIBLE_MACHINE = \"^{machine}$\"\n"
         );
         tree.file(
             format!("{top}/recipes-bsp/signed/{machine}-fit_{}.bb", product.version),
             format!(
-                "SUMMARY = \"Kernel, device tree and the root's hash of {name} for {board}, signed\"\n\
+                "# nooelint: oelint.var.mandatoryvar.HOMEPAGE\nSUMMARY = \"Kernel, device tree and the root's hash of {name} for {board}, signed\"\n\
                  DESCRIPTION = \"The FIT that U-Boot of this machine verifies, and the root with its hash tree\"\n{head}\n\
                  SIGNED_IMAGE ?= \"{image}\"\nSIGNED_PRODUCT = {product}\nSIGNED_VERSION = {version}\n\
                  # The partition with the root; a disk of your own may have another.\n\
@@ -123,7 +123,7 @@ impl<'a> Signing<'a> {
         tree.file(
             format!("{top}/recipes-bsp/signed/{machine}-devicetree_{}.bb", product.version),
             format!(
-                "SUMMARY = \"The device tree of {board} as QEMU has it\"\n\
+                "# nooelint: oelint.var.mandatoryvar.HOMEPAGE,oelint.var.mandatoryvar.SRC_URI\nSUMMARY = \"The device tree of {board} as QEMU has it\"\n\
                  DESCRIPTION = \"What U-Boot and the kernel of this machine are given: QEMU's own tree for exactly its options\"\n{head}\
                  PACKAGE_ARCH = \"${{MACHINE_ARCH}}\"\nEXCLUDE_FROM_WORLD = \"1\"\nINHIBIT_DEFAULT_DEPS = \"1\"\n\
                  DEPENDS = \"qemu-system-native\"\n\nS = \"${{{unpack}}}\"\nB = \"${{WORKDIR}}/build\"\n\n\

@@ -18,7 +18,7 @@ do_deploy:append:cell-gateway-qemu-aarch64() {
 }
 
 inherit ${@'cell_gateway_key' if 'cell-gateway-qemu-aarch64' in (d.getVar('MACHINEOVERRIDES') or '').split(':') else ''}
-DEPENDS:append:cell-gateway-qemu-aarch64 = "${@' cell-gateway-qemu-aarch64-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
+DEPENDS:append:cell-gateway-qemu-aarch64 = " ${@'cell-gateway-qemu-aarch64-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
 
 do_uboot_assemble_fitimage:prepend:cell-gateway-qemu-aarch64() {
     if [ "${UBOOT_SIGN_ENABLE}" = "1" ]; then

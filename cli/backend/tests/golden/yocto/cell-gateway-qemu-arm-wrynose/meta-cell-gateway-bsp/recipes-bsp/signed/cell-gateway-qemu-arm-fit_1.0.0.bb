@@ -1,6 +1,6 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SUMMARY = "Kernel, device tree and the root's hash of cell-gateway for qemu-arm, signed"
 DESCRIPTION = "The FIT that U-Boot of this machine verifies, and the root with its hash tree"
-# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SECTION = "bootloaders"
 LICENSE = "CLOSED"
 

@@ -18,7 +18,7 @@ do_deploy:append:cell-gateway-qemu-arm() {
 }
 
 inherit ${@'cell_gateway_key' if 'cell-gateway-qemu-arm' in (d.getVar('MACHINEOVERRIDES') or '').split(':') else ''}
-DEPENDS:append:cell-gateway-qemu-arm = "${@' cell-gateway-qemu-arm-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
+DEPENDS:append:cell-gateway-qemu-arm = " ${@'cell-gateway-qemu-arm-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
 
 do_uboot_assemble_fitimage:prepend:cell-gateway-qemu-arm() {
     if [ "${UBOOT_SIGN_ENABLE}" = "1" ]; then

@@ -1,6 +1,6 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE,oelint.var.mandatoryvar.SRC_URI
 SUMMARY = "The device tree of qemu-aarch64 as QEMU has it"
 DESCRIPTION = "What U-Boot and the kernel of this machine are given: QEMU's own tree for exactly its options"
-# nooelint: oelint.var.mandatoryvar.HOMEPAGE
 SECTION = "bootloaders"
 LICENSE = "CLOSED"
 

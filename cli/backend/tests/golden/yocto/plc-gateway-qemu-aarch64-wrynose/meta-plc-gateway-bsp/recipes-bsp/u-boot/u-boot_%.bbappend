@@ -18,7 +18,7 @@ do_deploy:append:plc-gateway-qemu-aarch64() {
 }
 
 inherit ${@'plc_gateway_key' if 'plc-gateway-qemu-aarch64' in (d.getVar('MACHINEOVERRIDES') or '').split(':') else ''}
-DEPENDS:append:plc-gateway-qemu-aarch64 = "${@' plc-gateway-qemu-aarch64-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
+DEPENDS:append:plc-gateway-qemu-aarch64 = " ${@'plc-gateway-qemu-aarch64-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
 
 do_uboot_assemble_fitimage:prepend:plc-gateway-qemu-aarch64() {
     if [ "${UBOOT_SIGN_ENABLE}" = "1" ]; then

@@ -18,7 +18,7 @@ do_deploy:append:pump-station-qemu-aarch64() {
 }
 
 inherit ${@'pump_station_key' if 'pump-station-qemu-aarch64' in (d.getVar('MACHINEOVERRIDES') or '').split(':') else ''}
-DEPENDS:append:pump-station-qemu-aarch64 = "${@' pump-station-qemu-aarch64-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
+DEPENDS:append:pump-station-qemu-aarch64 = " ${@'pump-station-qemu-aarch64-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
 
 do_uboot_assemble_fitimage:prepend:pump-station-qemu-aarch64() {
     if [ "${UBOOT_SIGN_ENABLE}" = "1" ]; then
