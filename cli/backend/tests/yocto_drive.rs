@@ -114,7 +114,14 @@ fn the_parts_are_handed_over_with_every_symbol_accounted_for() {
     assert!(told.contains(&"zlib 1.3.1 do_compile (3 of 9)".to_owned()), "{told:?}");
     assert_eq!(
         fake.calls(),
-        "--parse-only\n-e cell-gateway-image\ncell-gateway-image virtual/kernel virtual/bootloader\n"
+        "--postread one.conf --parse-only\n--parse-only\n-e cell-gateway-image\ncell-gateway-image virtual/kernel virtual/bootloader\n"
+    );
+    // The cache of code is there now.
+    let before = fake.calls();
+    fake.built();
+    assert_eq!(
+        fake.calls()[before.len()..],
+        *"--parse-only\n-e cell-gateway-image\ncell-gateway-image virtual/kernel virtual/bootloader\n"
     );
 }
 
@@ -164,7 +171,7 @@ fn an_override_of_another_layer_is_named_before_anything_is_built() {
     );
     assert!(text.contains("`IMAGE_FEATURES` has the word `allow-root-login`"), "{text}");
     assert!(text.contains("append /srv/meta-evil/conf/layer.conf:7"), "{text}");
-    assert_eq!(fake.calls(), "--parse-only\n-e cell-gateway-image\n");
+    assert_eq!(fake.calls(), "--postread one.conf --parse-only\n--parse-only\n-e cell-gateway-image\n");
 }
 
 #[test]

@@ -3,7 +3,8 @@ import os, shutil, sys
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 build = os.getcwd()
 mode = open(f"{top}/mode").read().split() if os.path.exists(f"{top}/mode") else []
-open(f"{top}/calls", "a").write(" ".join(sys.argv[1:]) + "\n")
+words = [os.path.basename(word) if word.startswith("/") else word for word in sys.argv[1:]]
+open(f"{top}/calls", "a").write(" ".join(words) + "\n")
 deploy = f"{build}/tmp/deploy/images"
 layers = open(f"{build}/conf/bblayers.conf").read().split('BBLAYERS = "')[1].split('"')[0].replace("\\", "").split()
 bsp = [layer for layer in layers if layer.endswith("-bsp")][0]
@@ -11,6 +12,8 @@ if "--parse-only" in sys.argv:
     if "parse" in mode:
         print("ERROR: ParseError at /srv/meta-x/x.bb:3: unparsed line: 'frob'")
         sys.exit(1)
+    os.makedirs(f"{build}/cache", exist_ok=True)
+    open(f"{build}/cache/bb_codeparser.dat", "w").close()
     sys.exit(0)
 if "-e" in sys.argv:
     features = "read-only-rootfs" + (" allow-root-login" if "weak" in mode else "")
