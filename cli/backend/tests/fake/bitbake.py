@@ -1,5 +1,5 @@
 """Stands for BitBake: prints as it prints, leaves what it leaves, and fails as it is told in `mode`."""
-import os, shutil, sys
+import os, shutil, subprocess, sys
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 build = os.getcwd()
 mode = open(f"{top}/mode").read().split() if os.path.exists(f"{top}/mode") else []
@@ -25,6 +25,11 @@ if "-e" in sys.argv:
     sys.exit(0)
 print("NOTE: Running task 3 of 9 (/srv/recipes-core/zlib/zlib_1.3.1.bb:do_compile)", flush=True)
 __import__("time").sleep(0.3)
+if "half" in mode:
+    server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", "bitbake-server"], start_new_session=True)
+    open(f"{build}/bitbake.lock", "w").write(f"{server.pid}\n")
+    open(f"{top}/half", "w").write(f"{server.pid}\n")
+    __import__("time").sleep(300)
 if "task" in mode:
     log = f"{build}/log.do_configure.7"
     open(log, "w").write("error: Linux: `DM_VERITY` was asked to be `y` by layer verity-root, but is `n`\n")
