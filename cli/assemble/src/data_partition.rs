@@ -5,9 +5,8 @@ use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
+use spec::guid::guid;
 use spec::plan::Plan;
-
-use crate::guid::guid;
 
 /// Smaller than this, ext4 with a journal leaves nothing to use.
 const SMALLEST: u64 = 16 << 20;

@@ -7,9 +7,8 @@ use std::path::Path;
 use diag::{ExitStatus, Failure, Outcome};
 use image::disk::{Guid, Layout, PartitionSpec, create};
 use record::{PartitionRecord, sha256_file};
+use spec::guid::guid;
 use spec::plan::Plan;
-
-use crate::guid::guid;
 
 /// Bytes looked at together for being all zero.
 const PIECE: usize = 64 << 10;

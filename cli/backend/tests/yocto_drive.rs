@@ -15,17 +15,17 @@ use fake::{
 const BITBAKE: &str = include_str!("fake/bitbake.py");
 
 struct Yocto {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removes it at the end.
+    _temporary: Option<tempfile::TempDir>,
     plan: Plan,
 }
 
 impl Yocto {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
-        let choice = Choice { backend: Some(Backend::Yocto), series: None };
-        let plan = spec::load_as(&Library::built_in(None), &product, None, choice).expect("a plan");
-        let fake = Self { folder, plan };
+        let mut fake = Self::below(folder.path());
+        fake._temporary = Some(folder);
         fake.write("src/bitbake/bin/bitbake", BITBAKE);
         fake.write("src/bitbake/lib/bb/__init__.py", "import x\n__version__ = \"2.18.0\"\n");
         fake.write("src/openembedded-core/meta/conf/layer.conf", "LAYERSERIES_CORENAMES = \"wrynose\"\n");
@@ -38,8 +38,16 @@ impl Yocto {
         fake
     }
 
+    /// What another process has made there.
+    fn below(folder: &Path) -> Self {
+        let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
+        let choice = Choice { backend: Some(Backend::Yocto), series: None };
+        let plan = spec::load_as(&Library::built_in(None), &product, None, choice).expect("a plan");
+        Self { folder: folder.to_owned(), _temporary: None, plan }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -114,7 +122,14 @@ fn the_parts_are_handed_over_with_every_symbol_accounted_for() {
     assert!(told.contains(&"zlib 1.3.1 do_compile (3 of 9)".to_owned()), "{told:?}");
     assert_eq!(
         fake.calls(),
-        "--parse-only\n-e cell-gateway-image\ncell-gateway-image virtual/kernel virtual/bootloader\n"
+        "--postread one.conf --parse-only\n--parse-only\n-e cell-gateway-image\ncell-gateway-image virtual/kernel virtual/bootloader\n"
+    );
+    // The cache of code is there now.
+    let before = fake.calls();
+    fake.built();
+    assert_eq!(
+        fake.calls()[before.len()..],
+        *"--parse-only\n-e cell-gateway-image\ncell-gateway-image virtual/kernel virtual/bootloader\n"
     );
 }
 
@@ -164,7 +179,7 @@ fn an_override_of_another_layer_is_named_before_anything_is_built() {
     );
     assert!(text.contains("`IMAGE_FEATURES` has the word `allow-root-login`"), "{text}");
     assert!(text.contains("append /srv/meta-evil/conf/layer.conf:7"), "{text}");
-    assert_eq!(fake.calls(), "--parse-only\n-e cell-gateway-image\n");
+    assert_eq!(fake.calls(), "--postread one.conf --parse-only\n--parse-only\n-e cell-gateway-image\n");
 }
 
 #[test]
@@ -327,4 +342,57 @@ fn another_product_in_the_same_output_folder_has_a_build_folder_of_its_own() {
     options.yocto = yocto::Machine { deploy: Some(deploy), ..yocto::Machine::default() };
     let text = fake.ended(&options).expect_err("a failure").to_string();
     assert!(text.contains("found no") && text.contains("other-image-other-qemu-aarch64.rootfs"), "{text}");
+}
+
+/// Where the process that is interrupted finds what this one has made.
+const FOLDER: &str = "FASTNESS_TEST_FOLDER";
+
+#[test]
+#[ignore = "in a process of its own, by the next test: an interrupt is for the whole process"]
+fn a_process_that_is_interrupted() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    exec::install_interrupt_handler().expect("a handler");
+    let fake = Yocto::below(Path::new(&folder));
+    let failure = fake.refused();
+    assert_eq!(failure.status, ExitStatus::Interrupted, "{failure}");
+    assert!(failure.to_string().contains("run the same command again to go on"), "{failure}");
+}
+
+#[test]
+fn an_interrupt_ends_bitbake_with_its_server_and_the_next_build_goes_on() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Yocto::new();
+    fake.write("src/mode", "half");
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "a_process_that_is_interrupted", "--ignored"])
+        .env(FOLDER, &fake.folder)
+        .spawn()
+        .expect("started");
+    let started = std::time::Instant::now();
+    let server = loop {
+        if let Ok(text) = fs::read_to_string(fake.path("src/half"))
+            && text.ends_with('\n')
+        {
+            break text.trim().to_owned();
+        }
+        assert!(started.elapsed().as_secs() < 120, "the build never came so far");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    let running = || fs::read(format!("/proc/{server}/cmdline")).is_ok_and(|line| !line.is_empty());
+    assert!(running());
+    let kill = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
+    assert!(kill.expect("started").success());
+    assert!(child.wait().expect("ended").success());
+    let asked = std::time::Instant::now();
+    while running() {
+        assert!(asked.elapsed().as_secs() < 30, "BitBake's server goes on");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    fake.write("src/mode", "");
+    let before = fake.calls();
+    fake.built();
+    // What was read before is there.
+    assert!(fake.calls()[before.len()..].starts_with("--parse-only\n-e "), "{}", fake.calls());
 }

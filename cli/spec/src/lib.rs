@@ -13,6 +13,7 @@ mod diff;
 pub mod differences;
 mod explain;
 mod formats;
+pub mod guid;
 pub mod known_keys;
 pub mod layer;
 pub mod library;

@@ -169,6 +169,8 @@ model! {
         unpack: Unpack,
         /// Configuration files that the distro requires, where the release does not by itself.
         includes: Vec<Word> = Vec::new(),
+        /// The class that makes and signs a FIT in a recipe of its own; none: the release has it in the kernel's recipe.
+        fit_class: Option<Word> = None,
         /// Symbols that its kernel and its U-Boot do not have by the names that are asked for.
         symbols: Vec<YoctoSymbol> = Vec::new(),
         /// Repositories.

@@ -4,6 +4,7 @@ use diag::Outcome;
 use spec::plan::{KconfigPlan, Plan, YoctoFacts};
 
 use super::generate::layer_conf;
+use super::signing::Signing;
 use super::{Names, Tree};
 use crate::buildroot::defconfig;
 
@@ -23,9 +24,24 @@ pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
             plan.board.name, plan.board.title
         ),
     );
-    tree.file(format!("{top}/conf/machine/include/{machine}.inc"), machine_include(plan, facts, machine));
-    kernel(plan, facts, machine, &format!("{top}/recipes-kernel/linux"), tree);
-    uboot(plan, facts, machine, &format!("{top}/recipes-bsp/u-boot"), tree)
+    // Where the release's classes cannot sign, the layer says nothing of it: the README has the reason.
+    let signing = Signing::of(plan, facts).ok();
+    let mut include = machine_include(plan, facts, machine);
+    let mut more = [String::new(), String::new()];
+    if let Some(signing) = &signing {
+        include.push_str(&format!("\n{}", signing.machine(plan)?));
+        more = [signing.kernel(machine), signing.uboot(names)];
+        signing.write(plan, facts, names, tree)?;
+    }
+    let [of_kernel, of_uboot] = more;
+    tree.file(format!("{top}/conf/machine/include/{machine}.inc"), include);
+    kernel(plan, facts, machine, &of_kernel, &format!("{top}/recipes-kernel/linux"), tree);
+    let binary = if signing.is_some() {
+        "${@'u-boot.bin' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else 'u-boot-nodtb.bin'}"
+    } else {
+        "u-boot-nodtb.bin"
+    };
+    uboot(plan, facts, machine, (binary, &of_uboot), &format!("{top}/recipes-bsp/u-boot"), tree)
 }
 
 /// Appends are scoped to the machine's name, which a machine that requires this file does not have.
@@ -62,7 +78,7 @@ fn asked(plan: &Plan, component: &str, kconfig: &KconfigPlan) -> String {
     defconfig::asked(plan, component, &kconfig).replace(":0)\n", ")\n")
 }
 
-fn kernel(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &mut Tree) {
+fn kernel(plan: &Plan, facts: &YoctoFacts, machine: &str, more: &str, folder: &str, tree: &mut Tree) {
     let unpack = &facts.unpack;
     tree.file(
         format!("{folder}/linux-yocto_%.bbappend"),
@@ -76,7 +92,7 @@ fn kernel(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &m
              KERNEL_EXTRA_FEATURES:{machine} = \"\"\n\
              KERNEL_FEATURES:{machine} = \"\"\n\n\
              do_configure:append:{machine}() {{\n{check}}}\n\n\
-             do_deploy:append:{machine}() {{\n    install -m 0644 ${{B}}/.config ${{DEPLOYDIR}}/linux.config\n}}\n",
+             do_deploy:append:{machine}() {{\n    install -m 0644 ${{B}}/.config ${{DEPLOYDIR}}/linux.config\n}}\n{more}",
             base = plan.linux.base,
             check = check("Linux", unpack),
         ),
@@ -91,7 +107,14 @@ fn kernel(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &m
     tree.file(format!("{files}/check-asked.sh"), CHECK_ASKED);
 }
 
-fn uboot(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &mut Tree) -> Outcome<()> {
+fn uboot(
+    plan: &Plan,
+    facts: &YoctoFacts,
+    machine: &str,
+    (binary, more): (&str, &str),
+    folder: &str,
+    tree: &mut Tree,
+) -> Outcome<()> {
     let unpack = &facts.unpack;
     let mut patches = String::new();
     for (name, patch) in crate::uboot::patches(plan) {
@@ -106,12 +129,12 @@ fn uboot(plan: &Plan, facts: &YoctoFacts, machine: &str, folder: &str, tree: &mu
              SRC_URI:append:{machine} = \" file://fastness.cfg file://fastness.env file://asked.txt file://check-asked.sh{patches}\"\n\n\
              # No control FDT: the one with the key is put behind it after signing.\n\
              UBOOT_MAKE_TARGET:{machine} = \"u-boot-nodtb.bin\"\n\
-             UBOOT_BINARY:{machine} = \"u-boot-nodtb.bin\"\n\
+             UBOOT_BINARY:{machine} = \"{binary}\"\n\
              UBOOT_INITIAL_ENV:{machine} = \"\"\n\n\
              do_configure:append:{machine}() {{\n\
              {check}    # U-Boot's whole environment, where its symbol DEFAULT_ENV_FILE looks for it.\n    \
              install -m 0644 ${{{unpack}}}/fastness.env ${{B}}/fastness.env\n}}\n\n\
-             do_deploy:append:{machine}() {{\n    install -m 0644 ${{B}}/.config ${{DEPLOYDIR}}/u-boot.config\n}}\n",
+             do_deploy:append:{machine}() {{\n    install -m 0644 ${{B}}/.config ${{DEPLOYDIR}}/u-boot.config\n}}\n{more}",
             check = check("U-Boot", unpack),
         ),
     );

@@ -5,6 +5,7 @@ use std::path::Path;
 use diag::Outcome;
 use spec::plan::{Plan, YoctoFacts};
 
+use super::signing::Signing;
 use super::{Names, Tree, bsp, distro, facts, image, recipes, together};
 
 const README: &str = include_str!("files/README.md");
@@ -73,6 +74,7 @@ fn filled(text: &str, plans: &[Plan], facts: &YoctoFacts, names: &[Names], layer
             plan.product.name
         )
     });
+    let signed = signed(plans, facts, names);
     let names = &names[0];
     let depends: Vec<String> = facts.layers.iter().map(|layer| layer.name.clone()).collect();
     let depends = if depends.is_empty() { "none".to_owned() } else { depends.join(", ") };
@@ -89,9 +91,25 @@ fn filled(text: &str, plans: &[Plan], facts: &YoctoFacts, names: &[Names], layer
         ("@RELEASE@", &facts.release),
         ("@BITBAKE@", &facts.bitbake),
         ("@DEPENDS@", &depends),
+        ("@SIGNING@", &signed),
     ]
     .iter()
     .fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+}
+
+/// How a build signs by itself, or why it cannot.
+fn signed(plans: &[Plan], facts: &YoctoFacts, names: &[Names]) -> String {
+    let why = plans.iter().find_map(|plan| Signing::of(plan, facts).err());
+    if let Some(why) = why {
+        return format!("The classes of the release cannot sign this product within the build: {why}.");
+    }
+    let recipes: Vec<String> = names.iter().map(|names| format!("`{}-fit`", names.machine)).collect();
+    format!(
+        "To sign within the build instead, by the release's own classes, set `UBOOT_SIGN_ENABLE = \"1\"` and `UBOOT_SIGN_KEYDIR` in `local.conf`, an absolute path \
+         outside of every build folder and layer with `NAME.key` (mkimage asks for no passphrase) and `NAME.crt`, and build {} and `u-boot`, too. Another key changes the signatures \
+         of the tasks that sign and of what depends on them, and of no other.",
+        recipes.join(", ")
+    )
 }
 
 /// `conf/layer.conf`.

@@ -15,6 +15,7 @@ mod image;
 mod log;
 mod machine;
 mod recipes;
+mod signing;
 mod together;
 mod variables;
 

@@ -1,9 +1,10 @@
 """Stands for BitBake: prints as it prints, leaves what it leaves, and fails as it is told in `mode`."""
-import os, shutil, sys
+import os, shutil, subprocess, sys
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 build = os.getcwd()
 mode = open(f"{top}/mode").read().split() if os.path.exists(f"{top}/mode") else []
-open(f"{top}/calls", "a").write(" ".join(sys.argv[1:]) + "\n")
+words = [os.path.basename(word) if word.startswith("/") else word for word in sys.argv[1:]]
+open(f"{top}/calls", "a").write(" ".join(words) + "\n")
 deploy = f"{build}/tmp/deploy/images"
 layers = open(f"{build}/conf/bblayers.conf").read().split('BBLAYERS = "')[1].split('"')[0].replace("\\", "").split()
 bsp = [layer for layer in layers if layer.endswith("-bsp")][0]
@@ -11,6 +12,8 @@ if "--parse-only" in sys.argv:
     if "parse" in mode:
         print("ERROR: ParseError at /srv/meta-x/x.bb:3: unparsed line: 'frob'")
         sys.exit(1)
+    os.makedirs(f"{build}/cache", exist_ok=True)
+    open(f"{build}/cache/bb_codeparser.dat", "w").close()
     sys.exit(0)
 if "-e" in sys.argv:
     features = "read-only-rootfs" + (" allow-root-login" if "weak" in mode else "")
@@ -22,6 +25,11 @@ if "-e" in sys.argv:
     sys.exit(0)
 print("NOTE: Running task 3 of 9 (/srv/recipes-core/zlib/zlib_1.3.1.bb:do_compile)", flush=True)
 __import__("time").sleep(0.3)
+if "half" in mode:
+    server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", "bitbake-server"], start_new_session=True)
+    open(f"{build}/bitbake.lock", "w").write(f"{server.pid}\n")
+    open(f"{top}/half", "w").write(f"{server.pid}\n")
+    __import__("time").sleep(300)
 if "task" in mode:
     log = f"{build}/log.do_configure.7"
     open(log, "w").write("error: Linux: `DM_VERITY` was asked to be `y` by layer verity-root, but is `n`\n")

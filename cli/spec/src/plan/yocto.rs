@@ -24,6 +24,9 @@ pub struct YoctoFacts {
     /// Configuration files of OpenEmbedded-Core that the distro requires, where the release does not by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub includes: Vec<String>,
+    /// The class that makes and signs a FIT in a recipe of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit_class: Option<String>,
     /// The variable that says where files of `SRC_URI` are unpacked.
     pub unpack: String,
     /// The tuning file, as `require` takes it.

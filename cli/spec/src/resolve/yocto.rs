@@ -65,6 +65,7 @@ impl Resolver<'_> {
             linux: series.linux.as_str().to_owned(),
             uboot: series.uboot.as_str().to_owned(),
             includes: series.includes.iter().map(|file| file.as_str().to_owned()).collect(),
+            fit_class: series.fit_class.as_ref().map(|class| class.as_str().to_owned()),
             unpack: series.unpack.as_str().to_owned(),
             tune_file: machine.require.as_str().to_owned(),
             tune: machine.tune.as_str().to_owned(),

@@ -16,3 +16,10 @@ do_configure:append:cell-gateway-qemu-arm() {
 do_deploy:append:cell-gateway-qemu-arm() {
     install -m 0644 ${B}/.config ${DEPLOYDIR}/linux.config
 }
+
+do_deploy:append:cell-gateway-qemu-arm() {
+    if [ "${UBOOT_SIGN_ENABLE}" = "1" ]; then
+        install -m 0644 ${B}/${KERNEL_OUTPUT_DIR}/Image ${DEPLOYDIR}/linux.bin
+        printf none > ${DEPLOYDIR}/linux_comp
+    fi
+}

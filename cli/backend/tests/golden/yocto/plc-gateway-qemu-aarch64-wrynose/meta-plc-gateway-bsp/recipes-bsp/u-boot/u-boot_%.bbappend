@@ -4,7 +4,7 @@ SRC_URI:append:plc-gateway-qemu-aarch64 = " file://fastness.cfg file://fastness.
 
 # No control FDT: the one with the key is put behind it after signing.
 UBOOT_MAKE_TARGET:plc-gateway-qemu-aarch64 = "u-boot-nodtb.bin"
-UBOOT_BINARY:plc-gateway-qemu-aarch64 = "u-boot-nodtb.bin"
+UBOOT_BINARY:plc-gateway-qemu-aarch64 = "${@'u-boot.bin' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else 'u-boot-nodtb.bin'}"
 UBOOT_INITIAL_ENV:plc-gateway-qemu-aarch64 = ""
 
 do_configure:append:plc-gateway-qemu-aarch64() {
@@ -15,4 +15,13 @@ do_configure:append:plc-gateway-qemu-aarch64() {
 
 do_deploy:append:plc-gateway-qemu-aarch64() {
     install -m 0644 ${B}/.config ${DEPLOYDIR}/u-boot.config
+}
+
+inherit ${@'plc_gateway_key' if 'plc-gateway-qemu-aarch64' in (d.getVar('MACHINEOVERRIDES') or '').split(':') else ''}
+DEPENDS:append:plc-gateway-qemu-aarch64 = " ${@'plc-gateway-qemu-aarch64-devicetree' if d.getVar('UBOOT_SIGN_ENABLE') == '1' else ''}"
+
+do_uboot_assemble_fitimage:prepend:plc-gateway-qemu-aarch64() {
+    if [ "${UBOOT_SIGN_ENABLE}" = "1" ]; then
+        install -m 0644 ${RECIPE_SYSROOT}/boot/devicetree/board.dtb ${B}/u-boot.dtb
+    fi
 }

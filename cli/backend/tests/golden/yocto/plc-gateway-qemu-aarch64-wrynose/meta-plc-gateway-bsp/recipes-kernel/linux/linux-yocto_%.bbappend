@@ -16,3 +16,10 @@ do_configure:append:plc-gateway-qemu-aarch64() {
 do_deploy:append:plc-gateway-qemu-aarch64() {
     install -m 0644 ${B}/.config ${DEPLOYDIR}/linux.config
 }
+
+do_deploy:append:plc-gateway-qemu-aarch64() {
+    if [ "${UBOOT_SIGN_ENABLE}" = "1" ]; then
+        install -m 0644 ${B}/${KERNEL_OUTPUT_DIR}/Image ${DEPLOYDIR}/linux.bin
+        printf none > ${DEPLOYDIR}/linux_comp
+    fi
+}

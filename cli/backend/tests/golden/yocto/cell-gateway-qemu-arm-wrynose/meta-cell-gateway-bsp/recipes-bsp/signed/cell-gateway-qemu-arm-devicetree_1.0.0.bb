@@ -1,0 +1,28 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE,oelint.var.mandatoryvar.SRC_URI
+SUMMARY = "The device tree of qemu-arm as QEMU has it"
+DESCRIPTION = "What U-Boot and the kernel of this machine are given: QEMU's own tree for exactly its options"
+SECTION = "bootloaders"
+LICENSE = "CLOSED"
+
+COMPATIBLE_MACHINE = "^cell-gateway-qemu-arm$"
+PACKAGE_ARCH = "${MACHINE_ARCH}"
+EXCLUDE_FROM_WORLD = "1"
+INHIBIT_DEFAULT_DEPS = "1"
+DEPENDS = "qemu-system-native"
+
+S = "${UNPACKDIR}"
+B = "${WORKDIR}/build"
+
+do_configure[noexec] = "1"
+
+do_compile() {
+    qemu-system-arm -machine virt,gic-version=2,acpi=off,secure=off,virtualization=off,highmem=off,dtb-randomness=off,dumpdtb=${B}/board.dtb -cpu cortex-a15 -smp 2 -m 512 -display none -nodefaults
+}
+do_compile[cleandirs] = "${B}"
+
+do_install() {
+    install -D -m 0644 ${B}/board.dtb ${D}/boot/devicetree/board.dtb
+}
+
+FILES:${PN} = "/boot"
+SYSROOT_DIRS += "/boot/devicetree"

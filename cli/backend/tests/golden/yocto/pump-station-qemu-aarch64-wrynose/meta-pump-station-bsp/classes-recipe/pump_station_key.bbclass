@@ -1,0 +1,60 @@
+# The key that signs within this build. Its identity (SHA-256 of the public key) is part of the signatures of the task
+# that signs, and of those alone that depend on it: shared state never brings back what another key signed. Where the
+# key is kept is part of none, and nothing else of a key is ever read here.
+#
+# UBOOT_SIGN_ENABLE, UBOOT_SIGN_KEYDIR and UBOOT_SIGN_KEYNAME are OE-Core's (uboot-sign.bbclass).
+
+SIGNING_TASK ?= "do_uboot_assemble_fitimage"
+
+# DER (ITU-T X.690): where the value of the element at `at` begins and ends.
+def pump_station_der(data, at):
+    length, start = data[at + 1], at + 2
+    if length & 0x80:
+        start += length & 0x7f
+        length = int.from_bytes(data[at + 2:start], 'big')
+    if start + length > len(data):
+        raise ValueError('an element is longer than the file')
+    return start, start + length
+
+# SHA-256 of the SubjectPublicKeyInfo of a certificate in PEM (RFC 5280, section 4.1).
+def pump_station_key_id(text):
+    import base64, hashlib
+    body = text.split('-----BEGIN CERTIFICATE-----')[1].split('-----END CERTIFICATE-----')[0]
+    data = base64.b64decode(body)
+    at, end = pump_station_der(data, 0)
+    at, end = pump_station_der(data, at)
+    # The version may be left out; then serial number, algorithm, issuer, validity and subject.
+    for _ in range(6 if data[at] == 0xa0 else 5):
+        at = pump_station_der(data, at)[1]
+    return hashlib.sha256(data[at:pump_station_der(data, at)[1]]).hexdigest()
+
+# Why this folder is none for keys; nothing where it is one.
+def pump_station_unfit(d, folder):
+    if not os.path.isabs(folder):
+        return 'expected the folder of the keys, an absolute path, in UBOOT_SIGN_KEYDIR, found `%s`' % folder
+    real = os.path.realpath(folder) + '/'
+    places = ['TOPDIR', 'TMPDIR', 'SSTATE_DIR', 'DL_DIR', 'BBLAYERS']
+    for place in places:
+        for path in (d.getVar(place) or '').split():
+            if real.startswith(os.path.realpath(path) + '/'):
+                return 'UBOOT_SIGN_KEYDIR is `%s`, below `%s` (%s): keep keys where nothing of a build is kept or shared' % (folder, path, place)
+    return None
+
+python () {
+    if d.getVar('UBOOT_SIGN_ENABLE') != '1':
+        return
+    folder = d.getVar('UBOOT_SIGN_KEYDIR') or ''
+    why = pump_station_unfit(d, folder)
+    if why:
+        raise bb.parse.SkipRecipe(why)
+    path = os.path.join(folder, d.getVar('UBOOT_SIGN_KEYNAME') + '.crt')
+    # Another key is another recipe: what BitBake has read of it is not used again.
+    bb.parse.mark_dependency(d, path)
+    try:
+        with open(path, encoding='ascii') as file:
+            d.setVar('SIGNING_KEY_ID', pump_station_key_id(file.read()))
+    except (OSError, ValueError, IndexError) as error:
+        raise bb.parse.SkipRecipe('expected a certificate of the key that signs in `%s`: %s' % (path, error))
+    d.appendVarFlag(d.getVar('SIGNING_TASK'), 'vardeps', ' SIGNING_KEY_ID')
+    d.setVarFlag('UBOOT_SIGN_KEYDIR', 'vardepvalue', '')
+}
