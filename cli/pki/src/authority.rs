@@ -102,6 +102,7 @@ impl Authority {
             crl_url: init.crl_url.clone(),
             ocsp_url: init.ocsp_url.clone(),
             issuing: 1,
+            issuing_stolen: Vec::new(),
             crl_number: 1,
             latest: now,
             entries: Vec::new(),

@@ -95,12 +95,7 @@ impl Identity {
     /// # Errors
     /// `wrong-name`, with what it has instead.
     pub fn check_name(&self, name: &AltName, common: bool) -> Outcome<()> {
-        let found = common_name(&self.entry);
-        let same = matches!(name, AltName::Dns(name) if name.eq_ignore_ascii_case(found));
-        if self.entry.names.contains(&name.to_string()) && (!common || same) {
-            return Ok(());
-        }
-        Err(wrong_name(&self.entry, name))
+        check_name(&self.entry, name, common)
     }
 
     fn check(&self, now: u64) -> Outcome<()> {
@@ -116,6 +111,15 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+fn check_name(entry: &Entry, name: &AltName, common: bool) -> Outcome<()> {
+    let found = common_name(entry);
+    let same = matches!(name, AltName::Dns(name) if name.eq_ignore_ascii_case(found));
+    if entry.names.contains(&name.to_string()) && (!common || same) {
+        return Ok(());
+    }
+    Err(wrong_name(entry, name))
 }
 
 fn common_name(entry: &Entry) -> &String {
@@ -144,11 +148,12 @@ impl Holder {
         Ok(holder)
     }
 
-    /// Whether the device made its key itself, and the other end takes it for each of `names`.
+    /// Whether the device made its key itself, and the other ends take it for each of `names`, where they compare the common
+    /// name too for each of `common`.
     ///
     /// # Errors
     /// `key-here` for one whose key is in the authority's folder, `wrong-name`.
-    pub fn check_own_key(&self, names: &[AltName]) -> Outcome<()> {
+    pub fn check_own_key(&self, names: &[AltName], common: &[AltName]) -> Outcome<()> {
         if self.key_file.exists() {
             let message = format!(
                 "expected the key of `{}` to be in its device's TPM, found it at `{}`",
@@ -156,12 +161,14 @@ impl Holder {
                 self.key_file.display()
             );
             return Err(Failure::error(ExitStatus::Input, "key-here", message).hint(
-                "issue it from the device's own request: `fastness pki issue NAME --csr ipsec.csr`, of \
+                "issue it from the device's own request: `fastness pki issue NAME --csr tunnels.csr`, of \
                  `/var/lib/fastness/requests`, or `pki renew NAME --csr …`",
             ));
         }
-        let other = names.iter().find(|name| !self.entry.names.contains(&name.to_string()));
-        other.map_or(Ok(()), |name| Err(wrong_name(&self.entry, name)))
+        for (names, common) in [(names, false), (common, true)] {
+            names.iter().try_for_each(|name| check_name(&self.entry, name, common))?;
+        }
+        Ok(())
     }
 }
 

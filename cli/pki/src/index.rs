@@ -15,6 +15,8 @@ use crate::ssh::SshEntry;
 pub enum Reason {
     /// Its private key may be in other hands.
     KeyCompromise,
+    /// That of the CA which signed it may be.
+    CaCompromise,
     /// What it says of its holder is no longer right.
     AffiliationChanged,
     /// There is a newer one.
@@ -28,6 +30,7 @@ impl Reason {
     fn words(self) -> &'static str {
         match self {
             Self::KeyCompromise => "keyCompromise",
+            Self::CaCompromise => "CACompromise",
             Self::AffiliationChanged => "affiliationChanged",
             Self::Superseded => "superseded",
             Self::CessationOfOperation => "cessationOfOperation",
@@ -38,6 +41,7 @@ impl Reason {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::KeyCompromise => 1,
+            Self::CaCompromise => 2,
             Self::AffiliationChanged => 3,
             Self::Superseded => 4,
             Self::CessationOfOperation => 5,
@@ -52,6 +56,16 @@ pub struct Revocation {
     pub at: u64,
     /// Why.
     pub reason: Reason,
+}
+
+/// An issuing CA that the root's list names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StolenIssuing {
+    /// Which one, from 1.
+    pub issuer: u32,
+    /// Seconds since 1970.
+    pub at: u64,
 }
 
 /// One certificate.
@@ -131,6 +145,9 @@ pub struct Index {
     /// Which issuing CA signs, from 1.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub issuing: u32,
+    /// Issuing CAs whose key may be in other hands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuing_stolen: Vec<StolenIssuing>,
     /// Number of the last CRL.
     pub crl_number: u64,
     /// The latest time at which anything was done here, seconds since 1970: a clock behind it is wrong.

@@ -7,11 +7,13 @@ use diag::{ExitStatus, Failure, Outcome};
 use secret::{NewFile, Secret, decrypt, encrypt, publish};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
+use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
 use crate::authority::{Authority, DAY, STAGED, read};
 use crate::certificate::{Signed, authority_extensions};
 use crate::encode::{COMMON_NAME, ORGANIZATION, format_time, name, pem, serial, time};
+use crate::index::{Reason, Revocation, StolenIssuing};
 use crate::key::{Algorithm, PrivateKey};
 use crate::revoke::List;
 
@@ -27,9 +29,12 @@ impl Authority {
     /// Makes the next issuing CA, with the constraints of the present one, and lists for both; what is issued from then on is
     /// the new one's. The root's key is needed for this alone.
     ///
+    /// With `stolen`, the root's list names all former ones, since whoever had the key of one had the folder in which they all lie, and
+    /// everything that they issued is revoked.
+    ///
     /// # Errors
     /// `no-key` when the root's key is elsewhere, `key-mismatch`, `root-ends`, those of the passphrase and of files.
-    pub fn next_issuing(&mut self, algorithm: Algorithm, secret: &Secret) -> Outcome<PathBuf> {
+    pub fn next_issuing(&mut self, algorithm: Algorithm, stolen: bool, secret: &Secret) -> Outcome<PathBuf> {
         let (root_key, root) = self.root(secret)?;
         let validity = root.tbs_certificate.validity;
         let seconds = |time: Time| time.to_unix_duration().as_secs();
@@ -80,11 +85,40 @@ impl Authority {
             from: self.now,
             to: end.max(seconds(former.validity.not_after)),
         };
-        self.replace("root.crl.pem", &list.sign(&[])?)?;
+        if stolen {
+            self.revoke_issuing();
+        }
+        self.replace("root.crl.pem", &list.sign_authorities(&self.stolen()?)?)?;
         self.index.issuing = generation;
         self.save()?;
         self.crl(FIRST_LIST, secret)?;
         Ok(self.folder.join(format!("{}.crt", stem(generation))))
+    }
+
+    /// Every issuing CA until now, and what they issued.
+    fn revoke_issuing(&mut self) {
+        let known: Vec<u32> = self.index.issuing_stolen.iter().map(|gone| gone.issuer).collect();
+        // What a killed run left is no CA that issued anything.
+        let files = (1..=self.index.issuing)
+            .filter(|issuer| self.folder.join(format!("{}.crt", stem(*issuer))).exists());
+        let fresh = files
+            .filter(|issuer| !known.contains(issuer))
+            .map(|issuer| StolenIssuing { issuer, at: self.now });
+        let fresh: Vec<StolenIssuing> = fresh.collect();
+        self.index.issuing_stolen.extend(fresh);
+        let revocation = Revocation { at: self.now, reason: Reason::CaCompromise };
+        for entry in self.index.entries.iter_mut().filter(|entry| entry.revoked.is_none()) {
+            entry.revoked = Some(revocation);
+        }
+    }
+
+    /// What the root's list has to say.
+    fn stolen(&self) -> Outcome<Vec<(SerialNumber, Revocation)>> {
+        let line = |gone: &StolenIssuing| {
+            let serial = certificate(&self.folder, &stem(gone.issuer))?.tbs_certificate.serial_number;
+            Ok((serial, Revocation { at: gone.at, reason: Reason::CaCompromise }))
+        };
+        self.index.issuing_stolen.iter().map(line).collect()
     }
 
     fn root(&self, secret: &Secret) -> Outcome<(PrivateKey, Certificate)> {

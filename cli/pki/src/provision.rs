@@ -106,27 +106,44 @@ pub type Items = BTreeMap<String, Item>;
 pub fn items(identity: &Identity, end: End, targets: &[Target]) -> Outcome<Items> {
     check_role(&identity.entry, end)?;
     let mut items = Items::new();
+    let papers = [&identity.chain, &identity.roots, &identity.lists];
     for target in targets {
         match target {
             Target::Ipsec { folder } => {
-                let papers = [&identity.chain, &identity.roots, &identity.lists];
                 ipsec(&mut items, papers, Some(&identity.key_pem()?), end, folder)?;
             }
-            Target::Openvpn { folder, tls_crypt } => openvpn(&mut items, identity, end, folder, tls_crypt)?,
+            Target::Openvpn { folder, tls_crypt } => {
+                openvpn(&mut items, papers, Some(&identity.key_pem()?), end, (folder, tls_crypt))?;
+            }
             Target::Collector { folder } => collector(&mut items, identity, end, folder)?,
         }
     }
     Ok(items)
 }
 
-/// What a device gets for strongSwan whose key is in its TPM: no key.
+/// What a device gets whose key is in its TPM: no key.
 ///
 /// # Errors
-/// `wrong-role`, `bad-path` of the folder.
-pub fn without_key(holder: &Holder, place: &str) -> Outcome<Items> {
+/// `wrong-role`, `bad-path` of a folder, `bad-tls-crypt`.
+pub fn without_key(holder: &Holder, targets: &[Target]) -> Outcome<Items> {
     check_role(&holder.entry, End::Device)?;
     let mut items = Items::new();
-    ipsec(&mut items, [&holder.chain, &holder.roots, &holder.lists], None, End::Device, place)?;
+    let papers = [&holder.chain, &holder.roots, &holder.lists];
+    for target in targets {
+        match target {
+            Target::Ipsec { folder } => ipsec(&mut items, papers, None, End::Device, folder)?,
+            Target::Openvpn { folder, tls_crypt } => {
+                openvpn(&mut items, papers, None, End::Device, (folder, tls_crypt))?;
+            }
+            Target::Collector { folder } => {
+                return Err(Failure::error(
+                    ExitStatus::Internal,
+                    "key-file",
+                    format!("the key for the collector is a file of `{folder}`"),
+                ));
+            }
+        }
+    }
     Ok(items)
 }
 
@@ -184,7 +201,14 @@ pub fn revoked_keys(authority: &Path) -> Outcome<Items> {
     Ok(items)
 }
 
-fn openvpn(items: &mut Items, identity: &Identity, end: End, place: &str, tls_crypt: &Secret) -> Outcome<()> {
+/// The chain in one file, as OpenVPN reads it; and where the tunnel's key for its control channel lies.
+fn openvpn(
+    items: &mut Items,
+    [chain, roots, lists]: [&String; 3],
+    key: Option<&str>,
+    end: End,
+    (place, tls_crypt): (&str, &Secret),
+) -> Outcome<()> {
     let (name, begin, made_by) = end.tls_crypt();
     if !tls_crypt.bytes().starts_with(begin.as_bytes()) {
         return Err(Failure::error(
@@ -198,11 +222,13 @@ fn openvpn(items: &mut Items, identity: &Identity, end: End, place: &str, tls_cr
     }
     // OpenVPN reads the list again after it has dropped root: the folder can be passed, and the list be read.
     folders(items, place, 0o711)?;
-    let (key, stem) = (identity.key_pem()?, end.stem());
-    file(items, format!("{place}/{stem}.key"), 0o600, key.as_bytes());
-    file(items, format!("{place}/{stem}.pem"), 0o644, identity.chain.as_bytes());
-    file(items, format!("{place}/ca.pem"), 0o644, identity.roots.as_bytes());
-    file(items, format!("{place}/crl.pem"), 0o644, identity.lists.as_bytes());
+    let stem = end.stem();
+    if let Some(key) = key {
+        file(items, format!("{place}/{stem}.key"), 0o600, key.as_bytes());
+    }
+    file(items, format!("{place}/{stem}.pem"), 0o644, chain.as_bytes());
+    file(items, format!("{place}/ca.pem"), 0o644, roots.as_bytes());
+    file(items, format!("{place}/crl.pem"), 0o644, lists.as_bytes());
     // A passphrase has no line end, a file of OpenVPN has one.
     let tls_crypt = Zeroizing::new([tls_crypt.bytes(), b"\n"].concat());
     file(items, format!("{place}/{name}"), 0o600, &tls_crypt);

@@ -100,8 +100,18 @@ impl List<'_> {
     pub(crate) fn sign(&self, entries: &[Entry]) -> Outcome<String> {
         let revoked = entries
             .iter()
-            .filter_map(|entry| entry.revoked.map(|revocation| line(entry, revocation)))
+            .filter_map(|entry| entry.revoked.map(|revocation| line(serial_of(&entry.serial), revocation)))
             .collect::<Outcome<Vec<_>>>()?;
+        self.sign_lines(revoked)
+    }
+
+    /// Signs certificates of CAs; the list in PEM.
+    pub(crate) fn sign_authorities(&self, revoked: &[(SerialNumber, Revocation)]) -> Outcome<String> {
+        let lines = revoked.iter().map(|(serial, revocation)| line(Ok(serial.clone()), *revocation));
+        self.sign_lines(lines.collect::<Outcome<_>>()?)
+    }
+
+    fn sign_lines(&self, revoked: Vec<RevokedCert>) -> Outcome<String> {
         let number = Uint::new(&self.number.to_be_bytes()).map_err(|e| broken(&e))?;
         let algorithm = self.key.signature_algorithm();
         let list = TbsCertList {
@@ -123,11 +133,11 @@ impl List<'_> {
     }
 }
 
-fn line(entry: &Entry, revocation: Revocation) -> Outcome<RevokedCert> {
+fn line(serial: Outcome<SerialNumber>, revocation: Revocation) -> Outcome<RevokedCert> {
     // CRLReason is an ENUMERATED of one byte.
     let reason = OctetString::new([0x0a, 1, revocation.reason.code()]).map_err(|e| broken(&e))?;
     Ok(RevokedCert {
-        serial_number: serial_of(&entry.serial)?,
+        serial_number: serial?,
         revocation_date: time(revocation.at)?,
         crl_entry_extensions: Some(vec![Extension {
             extn_id: ObjectIdentifier::new_unwrap("2.5.29.21"),

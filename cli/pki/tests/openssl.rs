@@ -182,7 +182,7 @@ fn a_new_issuing_ca_and_the_former_one_are_trusted_at_the_same_time() {
     for name in ["old.plant.example", "old-gone.plant.example"] {
         authority.issue(&request(name, Role::Peer), &secret()).unwrap();
     }
-    let path = authority.next_issuing(Algorithm::P384, &secret()).unwrap();
+    let path = authority.next_issuing(Algorithm::P384, false, &secret()).unwrap();
     assert_eq!(path.file_name().unwrap(), "issuing+2.crt");
     for name in ["new.plant.example", "new-gone.plant.example"] {
         authority.issue(&request(name, Role::Peer), &secret()).unwrap();
@@ -217,7 +217,7 @@ fn a_new_issuing_ca_and_the_former_one_are_trusted_at_the_same_time() {
     let (_, text) = openssl(folder.path(), "x509 -noout -text -in pki/issuing+2.crt");
     assert!(text.contains("DNS:plant.example") && text.contains("issuing CA 2"), "{text}");
     fs::remove_file(folder.path().join("pki/root.key.pem")).unwrap();
-    let failure = authority.next_issuing(Algorithm::P384, &secret()).unwrap_err();
+    let failure = authority.next_issuing(Algorithm::P384, false, &secret()).unwrap_err();
     assert_eq!((failure.diagnostics[0].code.as_str(), failure.status), ("no-key", diag::ExitStatus::Keys));
 }
 

@@ -113,9 +113,8 @@ fn free_ports() -> (u16, u16) {
     (one.local_addr().unwrap().port(), two.local_addr().unwrap().port())
 }
 
-/// Both ends, until one of them says that the tunnel is up or refused.
-fn shake_hands(folder: &Path) -> (String, String) {
-    let (one, two) = free_ports();
+/// The plant's end and the device's.
+fn both(folder: &Path, (one, two): (u16, u16)) -> (Running, Running) {
     let peer = start(
         folder,
         PEER,
@@ -134,11 +133,22 @@ fn shake_hands(folder: &Path) -> (String, String) {
         ),
         (two, one),
     );
+    (peer, device)
+}
+
+/// Both ends, until one of them says that the tunnel is up or refused.
+fn shake_hands(folder: &Path) -> (String, String) {
+    let _running = both(folder, free_ports());
     let at_peer = wait(folder, PEER, [UP, "VERIFY ERROR"]);
     let at_device =
         if at_peer.contains(UP) { wait(folder, DEVICE, [UP, "VERIFY ERROR"]) } else { String::new() };
-    drop((peer, device));
     (at_peer, at_device)
+}
+
+/// Both ends, until the device says why it wants none of its peer.
+fn refusal(folder: &Path) -> String {
+    let _running = both(folder, free_ports());
+    wait(folder, DEVICE, [UP, "VERIFY ERROR"])
 }
 
 #[test]
@@ -174,4 +184,60 @@ fn both_ends_take_what_is_provisioned_and_refuse_a_revoked_device() {
     unpack(place, PEER, End::Peer, "server.key");
     let (peer, _) = shake_hands(place);
     assert!(peer.contains("certificate revoked") && !peer.contains(UP), "{peer}");
+}
+
+/// The thief has a copy of the authority's folder, and signs a peer of his own.
+#[test]
+fn a_peer_of_a_stolen_issuing_ca_is_refused_by_the_roots_new_list() {
+    if !tool_is_there() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let place = folder.path();
+    let init = Init {
+        organization: "Plant".to_owned(),
+        algorithm: Algorithm::P384,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains: Vec::new(),
+    };
+    let mut own = Authority::init(&place.join("pki"), &init, &secret(), now()).unwrap();
+    issue(&mut own, DEVICE, Role::Device);
+    issue(&mut own, PEER, Role::Peer);
+    drop(own);
+    openvpn(place, "--genkey tls-crypt-v2-server server.key");
+    openvpn(place, "--tls-crypt-v2 server.key --genkey tls-crypt-v2-client client.key");
+    fs::create_dir(place.join("thief")).unwrap();
+    let copied =
+        Command::new("cp").arg("-a").args([place.join("pki"), place.join("thief")]).status().unwrap();
+    assert!(copied.success());
+    let renew = |authority: &mut Authority, name: &str| {
+        authority.renew(name, Algorithm::P256, None, None, &secret()).unwrap();
+    };
+    renew(&mut Authority::open(&place.join("thief/pki"), now()).unwrap(), PEER);
+    let thief_is_peer = || {
+        fs::rename(place.join("pki"), place.join("kept")).unwrap();
+        fs::rename(place.join("thief/pki"), place.join("pki")).unwrap();
+        unpack(place, PEER, End::Peer, "server.key");
+        fs::rename(place.join("pki"), place.join("thief/pki")).unwrap();
+        fs::rename(place.join("kept"), place.join("pki")).unwrap();
+    };
+    unpack(place, DEVICE, End::Device, "client.key");
+    thief_is_peer();
+    let (peer, device) = shake_hands(place);
+    assert!(peer.contains(UP) && device.contains(UP), "{peer}\n{device}");
+
+    let mut own = Authority::open(&place.join("pki"), now()).unwrap();
+    own.next_issuing(Algorithm::P384, true, &secret()).unwrap();
+    renew(&mut own, DEVICE);
+    renew(&mut own, PEER);
+    drop(own);
+    unpack(place, DEVICE, End::Device, "client.key");
+    // The root's list: what the thief signs of his CA says nothing of the kind.
+    let device = refusal(place);
+    assert!(device.contains("VERIFY ERROR: depth=1, error=certificate revoked"), "{device}");
+    unpack(place, PEER, End::Peer, "server.key");
+    let (peer, device) = shake_hands(place);
+    assert!(peer.contains(UP) && device.contains(UP), "{peer}\n{device}");
 }

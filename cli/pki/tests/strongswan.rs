@@ -424,7 +424,7 @@ fn ends_below_two_issuing_cas_of_one_root_take_each_other() {
     let folder = work.path();
     let mut authority = authority(folder, Algorithm::P384);
     issue(&mut authority, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
-    authority.next_issuing(Algorithm::P384, &secret()).unwrap();
+    authority.next_issuing(Algorithm::P384, false, &secret()).unwrap();
     issue(&mut authority, "peer", Role::Peer, "scada.plant.example", Algorithm::P256);
     drop(authority);
     let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
@@ -437,4 +437,59 @@ fn ends_below_two_issuing_cas_of_one_root_take_each_other() {
         log.contains("using untrusted intermediate certificate \"O=Plant, CN=Plant issuing CA 2\""),
         "{log}"
     );
+}
+
+/// The thief has a copy of the authority's folder, and signs a peer of his own: until the root's new list is on the device he gets
+/// in, and then no more, while those who were provisioned again do.
+#[test]
+fn a_peer_of_a_stolen_issuing_ca_is_refused_by_the_roots_new_list() {
+    if !can_run() {
+        return;
+    }
+    let plan = plan(PRODUCT);
+    let work = TempDir::new().unwrap();
+    let folder = work.path();
+    let mut own = authority(folder, Algorithm::P384);
+    issue(&mut own, "device", Role::Device, "plc-gateway.plant.example", Algorithm::P256);
+    issue(&mut own, "peer", Role::Peer, "scada.plant.example", Algorithm::P256);
+    drop(own);
+    fs::create_dir(folder.join("thief")).unwrap();
+    let copied =
+        Command::new("cp").arg("-a").args([folder.join("pki"), folder.join("thief")]).status().unwrap();
+    assert!(copied.success());
+    let mut thief = Authority::open(&folder.join("thief/pki"), now()).unwrap();
+    issue(&mut thief, "forged", Role::Peer, "scada.plant.example", Algorithm::P256);
+    drop(thief);
+    let (device, peer) = (device_configuration(&plan), &plan.outside["peer/scada/swanctl.conf"]);
+    let load = plugins(&plan);
+    let thief_is_peer = || {
+        fs::rename(folder.join("pki"), folder.join("kept")).unwrap();
+        fs::rename(folder.join("thief/pki"), folder.join("pki")).unwrap();
+        // He does not ask whether the device's certificate holds.
+        let lax = peer.replace("revocation = strict", "revocation = relaxed");
+        assert_ne!(&lax, peer);
+        end(folder, End::Peer, "forged", &lax, &load);
+        fs::rename(folder.join("pki"), folder.join("thief/pki")).unwrap();
+        fs::rename(folder.join("kept"), folder.join("pki")).unwrap();
+    };
+    let meet = || exchange(folder, "192.0.2.10/24", "192.0.2.20/24");
+    end(folder, End::Device, "device", &device, &load);
+    thief_is_peer();
+    let (run, log) = meet();
+    assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
+
+    let mut own = Authority::open(&folder.join("pki"), now()).unwrap();
+    own.next_issuing(Algorithm::P384, true, &secret()).unwrap();
+    for name in ["device", "peer"] {
+        own.renew(name, Algorithm::P256, None, None, &secret()).unwrap();
+    }
+    drop(own);
+    end(folder, End::Device, "device", &device, &load);
+    thief_is_peer();
+    let (run, log) = meet();
+    assert!(!run.status.success() && !log.contains("IKE_SA scada[1] established"), "{log}");
+    assert!(log.contains("certificate was revoked on"), "{log}");
+    end(folder, End::Peer, "peer", peer, &load);
+    let (run, log) = meet();
+    assert!(run.status.success() && log.contains("IKE_SA scada[1] established"), "{log}");
 }

@@ -200,7 +200,7 @@ fn scenario(
 }
 
 fn other_tpm(plan: &Plan, _: &Identities, subject: Subject<'_>, ends: Ends<'_>) -> Outcome<Vec<TunnelClass>> {
-    enroll::other_tpm(plan, subject.0, ends)
+    enroll::other_tpm(plan, subject, ends)
 }
 
 /// Nothing can be asked of a device that is not there: its silence would look like a firewall's.

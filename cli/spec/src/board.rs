@@ -152,6 +152,9 @@ model! {
     pub struct BoardTpm {
         /// Persistent handle of the tunnels' key, in hexadecimal: one of the owner's, which begin with `0x810`, that nobody else uses.
         key_handle: Spanned<Size>,
+        /// Index of its memory that keeps what OpenVPN reads of that key, in hexadecimal: one of the owner's, `0x01800000` to
+        /// `0x01bfffff`, that nobody else uses.
+        key_index: Spanned<Size>,
         /// What it does not protect against, in words for the report.
         limits: Text,
     }

@@ -48,7 +48,7 @@ use crate::plan::{
     Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, PatchPlan,
     Plan, ProductFacts, SigningPlan, StoragePlan, UnitState,
 };
-use crate::product::{Backend, Product, default_suite};
+use crate::product::{Backend, Product, TunnelKind, default_suite};
 use crate::render::Renderer;
 use crate::source::Source;
 use crate::types::{RequirementId, Scalar, Templated};
@@ -96,6 +96,7 @@ pub fn resolve(
     let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
     let backend = choice.backend.unwrap_or(product.backend);
     network.tpm = tpm_keys::plan(&product, board.as_ref(), &network, backend, &mut trouble);
+    network.strongswan_in_tpm = tpm_keys::asked_for(&product, TunnelKind::Strongswan).is_some();
     let layers = layers::choose(library, &product, source, &mut trouble)?;
     network.surface = surface::of(&network, layers::answers_ping(&layers));
     let product_facts = product_facts(&product);

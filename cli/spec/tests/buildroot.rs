@@ -50,7 +50,7 @@ fn every_package_of_every_shipped_layer_has_a_meaning() {
 }
 
 /// Layers of another backend alone: a product that asks for one is refused (`no-sealed-storage`, `no-tpm-keys`).
-const NOT_HERE: [&str; 2] = ["measured-boot", "tpm-keys"];
+const NOT_HERE: [&str; 4] = ["measured-boot", "tpm-keys", "ipsec-tpm", "openvpn-tpm"];
 
 /// What a product asks for on top: each layer that is not on by itself, with all that it needs.
 const OPTIONAL: &str = "\nlayers: {events: {}}\nsigning: {algorithm: \"sha384,ecdsa384\"}\n";

@@ -7,10 +7,29 @@ use spec::product::Backend;
 
 const EXAMPLE: &str = include_str!("../../../examples/feeder-terminal/product.yaml");
 
+/// The example with its tunnel of strongSwan alone.
+fn alone() -> String {
+    let without = |text: &str, from: &str, to: &str| {
+        let (before, rest) = text.split_once(from).expect(from);
+        let (_, after) = rest.split_once(to).expect(to);
+        format!("{before}{to}{after}")
+    };
+    without(
+        &without(EXAMPLE, "  history:\n", "\nconduits:\n"),
+        "  - name: archive\n",
+        "  - name: maintenance\n",
+    )
+}
+
+/// The plan of a changed product, [`alone`] for most.
 fn load(change: impl FnOnce(String) -> String, backend: Option<Backend>) -> Result<Plan, diag::Failure> {
+    load_text(change(alone()), backend)
+}
+
+fn load_text(text: String, backend: Option<Backend>) -> Result<Plan, diag::Failure> {
     let folder = tempfile::tempdir().expect("a folder");
     let product = folder.path().join("product.yaml");
-    std::fs::write(&product, change(EXAMPLE.to_owned())).expect("written");
+    std::fs::write(&product, text).expect("written");
     spec::load_as(&Library::built_in(None), &product, None, Choice { backend, ..Choice::default() })
 }
 
@@ -26,9 +45,10 @@ fn a_key_in_the_tpm_switches_everything_on() {
     let plan = load(|text| text, None).unwrap_or_else(|failure| panic!("{failure}"));
     let key = plan.network.tpm.as_ref().expect("a key");
     assert_eq!(
-        (key.handle.as_str(), key.names.as_slice()),
-        ("81004653", &["feeder-terminal.grid.example".to_owned()][..])
+        (key.handle.as_str(), key.index.as_str(), key.names.as_slice()),
+        ("81004653", "01804653", &["feeder-terminal.grid.example".to_owned()][..])
     );
+    assert!(plan.network.strongswan_in_tpm && key.openvpn.is_empty());
     assert!(plan.network.tunnels["control"].in_tpm);
     let tunnels = content(&plan, "/etc/swanctl/swanctl.conf");
     assert!(tunnels.contains("secrets {\n\ttoken-device {\n\t\thandle = 81004653\n\t}\n}\n"), "{tunnels}");
@@ -78,6 +98,92 @@ fn a_tpm_for_the_key_goes_with_one_for_a_rollback_version() {
     assert!(plan.network.tpm.is_some());
 }
 
+/// The tunnel is one of OpenVPN.
+fn openvpn(text: String) -> String {
+    text.replace("kind: strongswan", "kind: openvpn")
+        .replace("192.0.2.60, networks: [203.0.113.0/25]", "192.0.2.60, inner: 10.8.0.1")
+        .replacen("key: tpm", "inner: 10.8.0.2/30, key: tpm", 1)
+}
+
+/// Both tunnels, with what that of OpenVPN says of the device.
+fn history(local: &str) -> String {
+    let own = "name: feeder-terminal.grid.example, inner: 10.8.0.2/30, key: tpm";
+    assert!(EXAMPLE.contains(own));
+    EXAMPLE.replace(own, &format!("inner: 10.8.0.2/30, {local}"))
+}
+
+#[test]
+fn openvpn_signs_by_the_tpm_and_nothing_of_strongswan_is_there() {
+    let plan = load(openvpn, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let key = plan.network.tpm.as_ref().expect("a key");
+    assert!(!plan.network.strongswan_in_tpm && key.openvpn == ["control"], "{key:?}");
+    assert_eq!(key.names, ["feeder-terminal.grid.example"]);
+    let tunnel = content(&plan, "/etc/openvpn/control.conf");
+    for line in [
+        "providers default tpm2",
+        "key /run/fastness-tpm-key/key.pem",
+        "cert /var/lib/fastness/openvpn/control/device.pem",
+        "user openvpn",
+    ] {
+        assert!(tunnel.lines().any(|found| found == line), "no `{line}` in\n{tunnel}");
+    }
+    assert!(!tunnel.contains("device.key"), "{tunnel}");
+    let unit = content(&plan, "/etc/systemd/system/openvpn-control.service");
+    for line in [
+        "Requires=fastness-tpm-key.service",
+        "ConditionPathExists=/var/lib/fastness/openvpn/control/device.pem",
+        "DevicePolicy=closed",
+        "DeviceAllow=/dev/net/tun rw",
+        "DeviceAllow=/dev/tpmrm0 rw",
+        "Environment=TPM2OPENSSL_TCTI=device:/dev/tpmrm0",
+        "CapabilityBoundingSet=CAP_NET_ADMIN CAP_SETGID CAP_SETPCAP CAP_SETUID",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "no `{line}` in\n{unit}");
+    }
+    let program = content(&plan, "/usr/lib/fastness/tpm-key");
+    assert!(program.contains("\nstrongswan=\n") && program.contains("\ntunnels='control'\n"), "{program}");
+    let service = content(&plan, "/etc/systemd/system/fastness-tpm-key.service");
+    assert!(service.lines().any(|line| line.trim_end() == "Before=openvpn-control.service"), "{service}");
+    assert!(plan.packages.contains_key("tpm2-openssl") && plan.checks.contains_key("openvpn.hw-key.control"));
+    assert!(!plan.packages.contains_key("libstrongswan-extra-plugins"));
+    assert!(!plan.checks.contains_key("ipsec.hw-key") && plan.checks.contains_key("id.hw-keystore"));
+}
+
+#[test]
+fn both_kinds_of_tunnels_have_one_key_and_one_certificate() {
+    let plan = load_text(EXAMPLE.to_owned(), None).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.network.tpm.as_ref().expect("a key").names, ["feeder-terminal.grid.example"]);
+    let plan = load_text(history("name: history.feeder.example, key: tpm"), None);
+    let plan = plan.unwrap_or_else(|failure| panic!("{failure}"));
+    let key = plan.network.tpm.as_ref().expect("a key");
+    assert!(plan.network.strongswan_in_tpm && key.openvpn == ["history"], "{key:?}");
+    // The common name is that of OpenVPN's tunnel, which is what its peer compares.
+    assert_eq!(key.names, ["history.feeder.example", "feeder-terminal.grid.example"]);
+    assert!(plan.checks.contains_key("ipsec.hw-key") && plan.checks.contains_key("openvpn.hw-key.history"));
+}
+
+#[test]
+fn a_file_is_left_to_the_other_kind_of_tunnel() {
+    for of_other in ["name: feeder-terminal.grid.example", "name: feeder-terminal.grid.example, key: file"] {
+        let plan = load_text(history(of_other), None).unwrap_or_else(|failure| panic!("{failure}"));
+        let key = plan.network.tpm.as_ref().expect("a key");
+        assert!(plan.network.strongswan_in_tpm && key.openvpn.is_empty(), "{key:?}");
+        assert!(content(&plan, "/etc/openvpn/history.conf").contains("/history/device.key\n"));
+        let unit = content(&plan, "/etc/systemd/system/openvpn-history.service");
+        assert!(!unit.to_lowercase().contains("tpm"), "{unit}");
+        assert!(!plan.packages.contains_key("tpm2-openssl"));
+    }
+}
+
+/// Two tunnels of OpenVPN, the first of which has its key in the TPM.
+fn two_of_openvpn(second: &str) -> String {
+    openvpn(history(second)).replacen("inner: 10.8.0.1}", "inner: 10.8.1.1}", 1).replacen(
+        "inner: 10.8.0.2/30",
+        "inner: 10.8.1.2/30",
+        1,
+    )
+}
+
 /// A second tunnel of strongSwan whose key is a file.
 fn second(text: String) -> String {
     let tunnel = "  other:\n    kind: strongswan\n    zone: uplink\n    peer: {name: x.grid.example, address: 192.0.2.61, networks: [198.51.100.0/25]}\n    reason: Another\n";
@@ -89,19 +195,45 @@ fn what_cannot_keep_a_key_says_so_with_its_line() {
     let board = |text: String| text.replace("boards: [qemu-aarch64]", "boards: [rpi-4]");
     let unused = |text: String| text.replace(", key: tpm", "") + "layers: {tpm-keys: {}}\n";
     let word = |text: String| text.replace("key: tpm", "key: token");
-    let openvpn = |text: String| {
-        text.replace("kind: strongswan", "kind: openvpn")
+    let wireguard = |text: String| {
+        text.replace("kind: strongswan", "kind: wireguard")
             .replace("192.0.2.60, networks: [203.0.113.0/25]", "192.0.2.60, inner: 10.8.0.1")
             .replace("key: tpm", "inner: 10.8.0.2/30, key: tpm")
     };
+    let unused_openvpn = |text: String| text + "layers: {openvpn-tpm: {}}\n";
+    let file = two_of_openvpn("name: feeder-terminal.grid.example");
+    let names = two_of_openvpn("name: history.feeder.example, key: tpm");
     let line = |needle: &str| 1 + EXAMPLE.lines().position(|line| line.contains(needle)).expect(needle);
     let at_key = line("key: tpm");
     for (failure, code, message, at) in [
         (load(board, None), "no-tpm", "has no TPM that could keep a key", at_key),
-        (load(unused, None), "unused-layer", "the layer `tpm-keys` keeps the key of strongSwan's tunnels", 0),
+        (
+            load(unused, None),
+            "unused-layer",
+            "the layer `tpm-keys` is for tunnels whose key is in the TPM",
+            0,
+        ),
+        (load(unused_openvpn, None), "unused-layer", "the layer `openvpn-tpm` is for tunnels whose key", 0),
         (load(word, None), "wrong-type", "found `token`", at_key),
-        (load(openvpn, None), "tunnel-setting", "`local.key` is a setting of `strongswan`", at_key),
+        (
+            load(wireguard, None),
+            "tunnel-setting",
+            "`local.key` is a setting of `strongswan` and `openvpn`, and this tunnel is `wireguard`",
+            at_key,
+        ),
         (load(second, None), "two-keys", "the key of the tunnel `other` is a file", 0),
+        (
+            load_text(file, None),
+            "two-keys",
+            "the key of the tunnel `history` is a file, and that of another tunnel of OpenVPN is in the TPM",
+            0,
+        ),
+        (
+            load_text(names, None),
+            "two-names",
+            "the device has another name in the tunnel `history` of OpenVPN than in `control`",
+            0,
+        ),
         (
             load(|text| text, Some(Backend::Buildroot)),
             "no-tpm-keys",
@@ -121,19 +253,20 @@ fn what_cannot_keep_a_key_says_so_with_its_line() {
 }
 
 #[test]
-fn a_handle_of_the_platform_is_no_handle_for_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let board = folder.path().join("boards/qemu-aarch64");
-    std::fs::create_dir_all(&board).expect("made");
-    let text = include_str!("../../../boards/qemu-aarch64/board.yaml").replace("0x81004653", "0x81804653");
-    std::fs::write(board.join("board.yaml"), text).expect("written");
-    let product = folder.path().join("product.yaml");
-    std::fs::write(&product, EXAMPLE).expect("written");
-    let failure = spec::load(&product, None).expect_err("another handle");
-    let said = failure.to_string();
-    assert!(
-        said.contains("expected a persistent handle of the TPM's owner, found `0x81804653`")
-            && said.contains("boards/qemu-aarch64/board.yaml:"),
-        "{said}"
-    );
+fn a_handle_or_an_index_of_somebody_else_is_none_for_it() {
+    for (own, other, message) in [
+        ("0x81004653", "0x81804653", "expected a persistent handle of the TPM's owner, found `0x81804653`"),
+        ("0x01804653", "0x01c04653", "expected an index of the TPM's owner, found `0x1c04653`"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let board = folder.path().join("boards/qemu-aarch64");
+        std::fs::create_dir_all(&board).expect("made");
+        let text = include_str!("../../../boards/qemu-aarch64/board.yaml").replace(own, other);
+        std::fs::write(board.join("board.yaml"), text).expect("written");
+        let product = folder.path().join("product.yaml");
+        std::fs::write(&product, EXAMPLE).expect("written");
+        let failure = spec::load(&product, None).expect_err("another one");
+        let said = failure.to_string();
+        assert!(said.contains(message) && said.contains("boards/qemu-aarch64/board.yaml:"), "{said}");
+    }
 }

@@ -140,13 +140,19 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             });
             Ok(ExitStatus::Success)
         }
-        Verb::Issuing { algorithm, passphrase } => {
+        Verb::Issuing { algorithm, stolen, passphrase } => {
             let mut authority = place.open()?;
-            let file = authority.next_issuing((*algorithm).into(), &passphrase.ask(&place.key()?)?)?;
+            let secret = passphrase.ask(&place.key()?)?;
+            let file = authority.next_issuing((*algorithm).into(), *stolen, &secret)?;
             output.result(&file, |_| {
+                let what = if *stolen {
+                    "everything that was issued is revoked: `pki renew` each identity and `provision` both ends of \
+                     each tunnel, whose new lists alone keep out what the thief signs"
+                } else {
+                    "what was issued stays valid, and both ends need the new lists before the first new certificate"
+                };
                 format!(
-                    "made the next issuing CA, and lists of both: `{}`\nput `root.key.pem` away again; what was \
-                     issued stays valid, and both ends need the new lists before the first new certificate\n",
+                    "made the next issuing CA, and lists of both: `{}`\nput `root.key.pem` away again; {what}\n",
                     file.display()
                 )
             });

@@ -125,12 +125,15 @@ pub(super) enum Verb {
         #[arg(long, value_name = "REASON")]
         reason: Why,
     },
-    /// Make the next issuing CA below the same root; the one before stays trusted until it ends
+    /// Make the next issuing CA below the same root; the one before stays trusted until it ends, unless it was stolen
     #[command(after_help = EXAMPLE)]
     Issuing {
         /// Its key
         #[arg(long, value_name = "KIND", default_value = "p384")]
         algorithm: Algorithm,
+        /// The key of the one before may be in other hands: revoke it, and all that it issued
+        #[arg(long)]
+        stolen: bool,
         #[command(flatten)]
         passphrase: Passphrase,
     },

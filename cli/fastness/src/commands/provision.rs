@@ -96,16 +96,17 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let end = if arguments.peer.is_some() { End::Peer } else { End::Device };
     // Those whose key is in the device's TPM, and those with a file.
     let in_tpm = |tunnel: &TunnelFacts| end == End::Device && tunnel.in_tpm;
+    let keys = tls_crypt_keys(&tunnels, &arguments.tls_crypt)?;
     let (own_key, tunnels): (BTreeMap<_, _>, BTreeMap<_, _>) =
         tunnels.into_iter().partition(|(_, tunnel)| in_tpm(tunnel));
     if !(tunnels.is_empty() && own_key.is_empty()) && arguments.name.is_none() && arguments.tpm.is_none() {
         return Err(no_identity(&plan));
     }
+    let own_targets = targets(&plan, end, &own_key, &keys)?;
     let own_key = provision_tpm::identity(arguments, &own_key, !tunnels.is_empty() || collector.is_some())?;
     if !tunnels.is_empty() && arguments.name.is_none() {
         return Err(no_identity(&plan));
     }
-    let keys = tls_crypt_keys(&tunnels, &arguments.tls_crypt)?;
     let mut targets = targets(&plan, end, &tunnels, &keys)?;
     if let Some(facts) = collector {
         let folder = match end {
@@ -125,7 +126,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     };
     let mut entries = Vec::new();
     if let Some(own_key) = &own_key {
-        let (entry, files) = own_key.items(&plan, &folder, lists.clone(), now)?;
+        let (entry, files) = own_key.items(&own_targets, &folder, lists.clone(), now)?;
         items.extend(files);
         entries.push(entry);
     }
@@ -164,6 +165,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if end == End::Device {
         items.extend(revoked_keys(&folder)?);
     }
+    let held = match (only_papers, keys.is_empty()) {
+        (true, true) => "it holds no private key",
+        (true, false) => "it holds no private key, but the keys of its control channels in clear",
+        _ => "it holds its private key in clear",
+    };
     // Without a certificate there is no time but the product's.
     let epoch = entries.iter().map(|entry| entry.not_before).max().unwrap_or(plan.product.epoch);
     write(&arguments.output, &archive(&items, epoch)?)?;
@@ -178,10 +184,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     output.result(&made, |_| {
         let paths: String = made.paths.iter().map(|path| format!("  {path}\n")).collect();
         format!(
-            "wrote `{}` for `{}` alone; {}\n{paths}",
+            "wrote `{}` for `{}` alone; {held}\n{paths}",
             made.file.display(),
             made.name.as_deref().unwrap_or("one end"),
-            if only_papers { "it holds no private key" } else { "it holds its private key in clear" }
         )
     });
     Ok(ExitStatus::Success)

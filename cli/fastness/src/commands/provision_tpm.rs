@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
-use pki::provision::{Items, without_key};
+use pki::provision::{Items, Target, without_key};
 use pki::{AltName, Entry, Holder};
-use spec::plan::{Plan, TunnelFacts};
+use spec::plan::TunnelFacts;
 
-use super::provision::{Arguments, host, layer_folder};
+use super::provision::{Arguments, host};
 
 /// An identity, and the names that its certificate must have.
 pub(super) struct OwnKey<'a> {
     identity: &'a str,
     names: Vec<AltName>,
+    /// Those that are compared with the common name: OpenVPN before 2.7 looks at no other.
+    common: Vec<AltName>,
 }
 
 /// The identity of these tunnels, if there are any; `others`: whether something else needs one with a key in a file.
@@ -46,22 +48,25 @@ pub(super) fn identity<'a>(
             refused("no-identity", "no identity is named".to_owned()).hint("`fastness provision NAME …`")
         );
     };
-    let names = tunnels.values().map(|tunnel| host(&tunnel.local_name)).collect::<Outcome<_>>()?;
-    Ok(Some(OwnKey { identity, names }))
+    let of = |openvpn: bool| -> Outcome<Vec<AltName>> {
+        let tunnels = tunnels.values().filter(|tunnel| (tunnel.kind == "openvpn") == openvpn);
+        tunnels.map(|tunnel| host(&tunnel.local_name)).collect()
+    };
+    Ok(Some(OwnKey { identity, names: of(false)?, common: of(true)? }))
 }
 
 impl OwnKey<'_> {
     /// Its certificates and lists, with no key.
     pub(super) fn items(
         &self,
-        plan: &Plan,
+        targets: &[Target],
         folder: &Path,
         lists: Option<String>,
         now: u64,
     ) -> Outcome<(Entry, Items)> {
         let holder = Holder::open(folder, self.identity, lists, now)?;
-        holder.check_own_key(&self.names)?;
-        let items = without_key(&holder, &layer_folder(plan, "ipsec")?)?;
+        holder.check_own_key(&self.names, &self.common)?;
+        let items = without_key(&holder, targets)?;
         Ok((holder.entry, items))
     }
 }

@@ -145,8 +145,10 @@ pub fn identities(built: &Built, folder: &Path, now: u64, limit: Duration) -> Ou
         let identity = format!("{}-device", tunnel.name);
         let mut device = if tunnel.facts.in_tpm {
             let holder = Holder::open(&own, &identity, None, now)?;
-            holder.check_own_key(&[host(&tunnel.facts.local_name)?])?;
-            tree(without_key(&holder, &tunnel.place)?)
+            let name = [host(&tunnel.facts.local_name)?];
+            let common = if tunnel.keys.is_some() { &name[..] } else { &[] };
+            holder.check_own_key(&name, common)?;
+            tree(without_key(&holder, &[tunnel.target(End::Device)])?)
         } else {
             files(&own, &identity, End::Device, tunnel, now)?
         };

@@ -23,6 +23,7 @@ mod keys;
 mod pki;
 mod product;
 mod setup;
+mod stolen_issuing;
 mod support;
 mod tpm_keys;
 mod world;

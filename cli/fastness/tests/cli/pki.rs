@@ -21,7 +21,7 @@ pub(crate) fn private(path: &Path, text: &str) {
 }
 
 /// Runs `pki` with the authority in `ca`.
-fn pki(place: &Place, arguments: &str) -> Run {
+pub(crate) fn pki(place: &Place, arguments: &str) -> Run {
     let mut all = vec!["pki"];
     all.extend(arguments.split_whitespace());
     all.extend(["--pki", "ca"]);
@@ -38,7 +38,7 @@ pub(crate) fn good(run: Run) -> Run {
 }
 
 /// With a root, an issuing CA and a device.
-fn with_device() -> Place {
+pub(crate) fn with_device() -> Place {
     let place = place();
     good(keyed(&place, "init --organization Plant --domain plant.example --algorithm p256"));
     good(keyed(&place, "issue gw.plant.example --role device"));

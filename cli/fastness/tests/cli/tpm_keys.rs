@@ -16,7 +16,7 @@ fn a_key_in_the_tpm_gets_its_certificate_and_no_key() {
     let (right, said) = openssl(
         &place,
         &format!(
-            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out ipsec.csr -subj /CN={host}"
+            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -out tunnels.csr -subj /CN={host}"
         ),
     );
     assert!(right, "{said}");
@@ -30,26 +30,60 @@ fn a_key_in_the_tpm_gets_its_certificate_and_no_key() {
         assert!(!place.path("ft.tar").exists());
     };
     good(keyed(&place, "init --organization Grid --algorithm p256"));
-    good(keyed(&place, &format!("issue ft-17 --csr ipsec.csr --role device --common-name {host}")));
+    good(keyed(&place, &format!("issue ft-17 --csr tunnels.csr --role device --common-name {host}")));
     good(keyed(&place, &format!("issue ft-file --role device --common-name {host}")));
-    good(keyed(&place, "issue other.grid.example --csr ipsec.csr --role device"));
-    refused("ft-file", 3, "error[key-here]: expected the key of `ft-file` to be in its device's TPM");
-    refused("other.grid.example", 3, &format!("to be known as `dns:{host}`, found the common name"));
-    refused("nobody", 3, "error[not-issued]");
+    good(keyed(&place, "issue other.grid.example --csr tunnels.csr --role device"));
+    private(&place.path("t"), "-----BEGIN OpenVPN tls-crypt-v2 client key-----\nAAAA\n");
+    let key = "--tls-crypt history=t";
+    refused("ft-17", 2, "error[no-tls-crypt]: the tunnel `history` needs its tls-crypt-v2 key");
+    refused(
+        &format!("ft-file {key}"),
+        3,
+        "error[key-here]: expected the key of `ft-file` to be in its device's TPM",
+    );
+    refused(
+        &format!("other.grid.example {key}"),
+        3,
+        &format!("to be known as `dns:{host}`, found the common name"),
+    );
+    refused(&format!("nobody {key}"), 3, "error[not-issued]");
     refused("control.grid.example --peer control --tpm ft-17", 2, "cannot be used with");
     // No secret is opened for it: no passphrase is asked.
-    let made = good(provision("ft-17"));
-    assert!(made.out.contains("it holds no private key") && !made.out.contains("in clear"), "{made:?}");
-    assert!(made.out.contains("  lib/fastness/ipsec/x509/device.pem\n") && !made.out.contains("private/"));
+    let made = good(provision(&format!("ft-17 {key}")));
+    let held = "it holds no private key, but the keys of its control channels in clear";
+    assert!(made.out.contains(held), "{made:?}");
+    for path in ["ipsec/x509/device.pem", "openvpn/history/device.pem", "openvpn/history/tls-crypt-v2.key"] {
+        assert!(made.out.contains(&format!("  lib/fastness/{path}\n")), "{made:?}");
+    }
+    assert!(!made.out.contains("private/") && !made.out.contains("device.key"), "{made:?}");
     std::fs::remove_file(place.path("ft.tar")).unwrap();
 
-    // Beside a tunnel of OpenVPN, whose key is a file.
-    let openvpn = "  history:\n    kind: openvpn\n    zone: uplink\n    peer: {name: history.grid.example, address: 192.0.2.70, inner: 10.8.0.1}\n    \
-                   local: {name: feeder-terminal.grid.example, inner: 10.8.0.2/30}\n    reason: History\n";
-    let conduit = "conduits:\n  - {name: h, from: uplink, to: device, service: ssh, tunnel: history, reason: History}\n";
-    let both = example.replacen("\nconduits:\n", &format!("{openvpn}\n{conduit}"), 1);
+    // OpenVPN compares the common name, and no other.
+    good(keyed(
+        &place,
+        &format!("issue ft-other --csr tunnels.csr --role device --common-name ft --san dns:{host}"),
+    ));
+    refused(
+        &format!("ft-other {key}"),
+        3,
+        &format!("to be known as `dns:{host}`, found the common name `ft`"),
+    );
+
+    // strongSwan alone: nothing in the archive is a secret.
+    let (before, rest) = example.split_once("  history:\n").unwrap();
+    let (_, rest) = rest.split_once("\nconduits:\n").unwrap();
+    let (conduits, rest) = rest.split_once("  - name: archive\n").unwrap();
+    let (_, rest) = rest.split_once("  - name: maintenance\n").unwrap();
+    let alone = format!("{before}\nconduits:\n{conduits}  - name: maintenance\n{rest}");
+    std::fs::write(place.path("product.yaml"), alone).unwrap();
+    let made = good(provision("ft-17"));
+    assert!(made.out.contains("it holds no private key\n") && !made.out.contains("in clear"), "{made:?}");
+    std::fs::remove_file(place.path("ft.tar")).unwrap();
+
+    // The key of OpenVPN's tunnels is a file.
+    let both = example.replace("inner: 10.8.0.2/30, key: tpm", "inner: 10.8.0.2/30");
+    assert_ne!(both, example);
     std::fs::write(place.path("product.yaml"), both).unwrap();
-    private(&place.path("t"), "-----BEGIN OpenVPN tls-crypt-v2 client key-----\nAAAA\n");
     let key = "--tls-crypt history=t --passphrase-file p";
     refused(&format!("ft-17 {key}"), 2, "error[two-identities]: the device needs two identities");
     refused(&format!("--tpm ft-17 {key}"), 2, "error[no-identity]");
@@ -60,5 +94,5 @@ fn a_key_in_the_tpm_gets_its_certificate_and_no_key() {
     std::fs::remove_file(place.path("ft.tar")).unwrap();
 
     std::fs::write(place.path("product.yaml"), example.replace(", key: tpm", "")).unwrap();
-    refused("ft-file --tpm ft-17 --passphrase-file p", 2, "no tunnel of the product has its key in the TPM");
+    refused(&format!("ft-file --tpm ft-17 {key}"), 2, "no tunnel of the product has its key in the TPM");
 }

@@ -9,7 +9,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use record::{ImageRecord, Role, TunnelClass};
 use spec::plan::Plan;
 
-use super::{Ends, class, ipsec, log};
+use super::{Ends, Subject, class, ipsec, log, openvpn};
 use crate::boot::{absolute, file};
 use crate::console::Seen;
 use crate::files::{kernel_of, scratch_in};
@@ -83,18 +83,24 @@ fn request(lines: &[String]) -> Option<Vec<u8>> {
     None
 }
 
-/// The peer asks for the tunnel of a device whose TPM is another one than that of its certificate.
+/// The peer asks for the tunnel of a device whose TPM is another one than that of its certificate, or waits to be asked.
 pub(super) fn other_tpm(
     plan: &Plan,
-    name: &str,
+    (name, facts, _): Subject<'_>,
     Ends { device, peer }: Ends<'_>,
 ) -> Outcome<Vec<TunnelClass>> {
-    let sas = ipsec::connect(peer, plan, name, name)?;
-    ipsec::disconnect(peer)?;
+    let up = if facts.kind == "openvpn" {
+        // Its own lines are in the journal, whatever reaches the peer.
+        openvpn::is_asked(peer, name)? || log(device, 0).iter().any(|line| line.contains("openvpn["))
+    } else {
+        let sas = ipsec::connect(peer, plan, name, name)?;
+        ipsec::disconnect(peer)?;
+        sas.iter().any(|line| line.contains("ESTABLISHED"))
+    };
     let lines = log(device, 0);
     let mut problems = Vec::new();
-    if sas.iter().any(|line| line.contains("ESTABLISHED")) {
-        problems.push("the tunnel came up with another TPM".to_owned());
+    if up {
+        problems.push("the tunnel came up, or was asked for, with another TPM".to_owned());
     }
     let said = lines.iter().find(|line| line.contains(ANOTHER)).cloned();
     if said.is_none() {

@@ -20,6 +20,10 @@ use crate::peer::Peer;
 const PATIENCE: Duration = Duration::from_secs(150);
 /// What OpenVPN says of a tunnel that is up.
 const UP: &str = "Initialization Sequence Completed";
+/// What the peer says of a device that asks, and of a tunnel that is up.
+const ASKED: [&str; 2] = ["TLS: Initial packet from", UP];
+/// How long a peer waits for a device that is to be silent.
+const UNASKED: Duration = Duration::from_secs(20);
 /// Refusals after which the device asks again at once; the others leave it in a handshake for a minute.
 const FIRST: usize = 5;
 
@@ -146,6 +150,16 @@ fn wait(device: &Machine, from: u64, marks: &[&str]) {
     {
         std::thread::sleep(Duration::from_millis(200));
     }
+}
+
+/// Whether the device asks for the tunnel while its peer is there for longer than the pauses of a device that asks.
+pub(super) fn is_asked(peer: &mut Peer, name: &str) -> Outcome<bool> {
+    peer.ask("chmod -f 644 /run/peer/*/crl.pem", MINUTE)?;
+    start(peer, name, "")?;
+    std::thread::sleep(UNASKED);
+    let lines = peer_log(peer)?;
+    stop(peer)?;
+    Ok(lines.iter().any(|line| ASKED.iter().any(|mark| line.contains(mark))))
 }
 
 /// Only up, for what is measured: the device asks again by itself.

@@ -35,6 +35,9 @@ pub struct NetworkFacts {
     /// The private key in the device's TPM.
     #[serde(default)]
     pub tpm: Option<TpmKeyFacts>,
+    /// Whether that is the key of strongSwan's tunnels.
+    #[serde(default)]
+    pub strongswan_in_tpm: bool,
     /// Everything of the device that answers somebody, sorted; all else is silent.
     #[serde(default)]
     pub surface: Vec<Surface>,
@@ -152,8 +155,8 @@ pub struct TunnelFacts {
     pub local_address: String,
     /// The device's name, as its certificate says it.
     pub local_name: String,
-    /// Whether the device's private key is in its TPM: `strongswan` only.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// Whether the device's private key is in its TPM: `strongswan` and `openvpn`.
+    #[serde(default)]
     pub in_tpm: bool,
     /// The peer's outer address.
     pub peer_address: String,
@@ -184,12 +187,19 @@ pub struct TunnelFacts {
     pub reason: String,
 }
 
-/// The private key of strongSwan's tunnels, which was made in the device's TPM and never leaves it.
+/// The private key of the tunnels, which was made in the device's TPM and never leaves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TpmKeyFacts {
     /// Its persistent handle, eight hexadecimal digits.
     pub handle: String,
-    /// The device's names in these tunnels, sorted: what its certificate has to say.
+    /// The index of the TPM's memory with what OpenVPN reads of it, eight hexadecimal digits.
+    #[serde(default)]
+    pub index: String,
+    /// The tunnels of OpenVPN whose key it is.
+    #[serde(default)]
+    pub openvpn: Vec<String>,
+    /// The device's names in these tunnels: what its certificate has to say. The first is its common name, which alone OpenVPN
+    /// compares before 2.7.
     pub names: Vec<String>,
     /// What it does not protect against.
     pub limits: String,

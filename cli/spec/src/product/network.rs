@@ -121,7 +121,7 @@ model! {
         address: Option<Spanned<Address>> = None,
         /// Its address in the tunnel with the prefix length: OpenVPN and WireGuard.
         inner: Option<Spanned<InterfaceAddress>> = None,
-        /// Where its private key is; default `file`. All tunnels of strongSwan share one key: strongSwan only.
+        /// Where its private key is; default `file`. A device has one key in its TPM, for all its tunnels: strongSwan and OpenVPN.
         key: Option<Spanned<KeyPlace>> = None,
     }
 }

@@ -44,6 +44,7 @@ pub fn item(name: &str, tunnel: &TunnelFacts, network: &NetworkFacts) -> Value {
         "local_address": tunnel.local_address,
         "local_network": single(&tunnel.local_address),
         "local_name": tunnel.local_name,
+        "in_tpm": tunnel.in_tpm,
         "peer_address": tunnel.peer_address,
         "peer_network": single(&tunnel.peer_address),
         "peer_name": tunnel.peer_name,

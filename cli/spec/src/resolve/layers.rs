@@ -41,8 +41,10 @@ const ROLLBACK_LAYER: &str = "rollback";
 /// The layer that a sealed data partition switches on.
 const MEASURED_BOOT_LAYER: &str = "measured-boot";
 
-/// The layer that a key in the TPM switches on.
+/// The layer that a key in the TPM switches on, and those that let a kind of tunnel sign by it.
 const TPM_KEYS_LAYER: &str = "tpm-keys";
+const TPM_SIGNER_LAYERS: [(TunnelKind, &str); 2] =
+    [(TunnelKind::Strongswan, "ipsec-tpm"), (TunnelKind::Openvpn, "openvpn-tpm")];
 
 /// A layer that applies.
 pub struct Applied {
@@ -232,17 +234,19 @@ fn measured_boot_layer(product: &Product, wanted: &mut Vec<(String, At)>, troubl
     }
 }
 
-/// A key in the TPM switches on what makes it there.
+/// A key in the TPM switches on what makes it there, and what signs by it.
 fn tpm_keys_layer(product: &Product, wanted: &mut Vec<(String, At)>, trouble: &mut Vec<Diagnostic>) {
-    let key = tpm_keys::asked(product);
-    wanted.extend(key.map(|key| (TPM_KEYS_LAYER.to_owned(), key.at.clone())));
-    let named = product.layers.iter().find(|(name, _)| name.as_str() == TPM_KEYS_LAYER);
-    if let (None, Some((name, _))) = (key, named) {
-        let message = format!(
-            "the layer `{TPM_KEYS_LAYER}` keeps the key of strongSwan's tunnels in the TPM, and no tunnel asks for it"
-        );
-        let hint = "add `local: {key: tpm}` to the tunnel; the layer is then on by itself";
-        trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+    let signers = TPM_SIGNER_LAYERS.map(|(kind, layer)| (layer, tpm_keys::asked_for(product, kind)));
+    for (layer, key) in [(TPM_KEYS_LAYER, tpm_keys::asked(product))].into_iter().chain(signers) {
+        wanted.extend(key.map(|key| (layer.to_owned(), key.at.clone())));
+        let named = product.layers.iter().find(|(name, _)| name.as_str() == layer);
+        if let (None, Some((name, _))) = (key, named) {
+            let message = format!(
+                "the layer `{layer}` is for tunnels whose key is in the TPM, and the product has none"
+            );
+            let hint = "add `local: {key: tpm}` to the tunnel; the layer is then on by itself";
+            trouble.push(Diagnostic::error("unused-layer", message).at(name.at.location()).hint(hint));
+        }
     }
 }
 

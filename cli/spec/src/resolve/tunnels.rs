@@ -152,7 +152,7 @@ fn reject_foreign_settings(tunnel: &Tunnel, trouble: &mut Vec<Diagnostic>) {
         ("port", tunnel.port.as_ref().map(|p| &p.at), "openvpn` and `wireguard"),
         ("peer.inner", peer.inner.as_ref().map(|a| &a.at), "openvpn` and `wireguard"),
         ("local.inner", local.and_then(|l| l.inner.as_ref()).map(|a| &a.at), "openvpn` and `wireguard"),
-        ("local.key", local.and_then(|l| l.key.as_ref()).map(|key| &key.at), "strongswan"),
+        ("local.key", local.and_then(|l| l.key.as_ref()).map(|key| &key.at), "strongswan` and `openvpn"),
         ("peer.public_key", peer.public_key.as_ref().map(|key| &key.at), "wireguard"),
     ];
     let kind = tunnel.kind.as_str();
