@@ -47,7 +47,7 @@ impl Tpm {
             .log(log);
         let mut running = call.spawn()?;
         let deadline = Instant::now() + PATIENCE;
-        while !socket.exists() {
+        while !listens(socket) {
             check_interrupt()?;
             if running.ended() || Instant::now() >= deadline {
                 let why = format!("the TPM emulator does not listen; command: {}", running.line());
@@ -70,5 +70,35 @@ impl Tpm {
         self.running.child.kill().map_err(cannot)?;
         self.running.child.wait().map_err(cannot)?;
         Ok(())
+    }
+}
+
+/// Whether somebody listens on a socket: its file is there a moment earlier, and refuses whoever comes then. To connect would
+/// be to use it up: swtpm ends with its first client. Source: Linux `net/unix/af_unix.c`, `unix_seq_show` (the flags hold
+/// `__SO_ACCEPTCON`, 0x10000).
+fn listens(socket: &Path) -> bool {
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let socket = socket.to_string_lossy();
+    table.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        words.nth(3) == Some("00010000") && line.ends_with(&format!(" {socket}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_only_there_does_not_listen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bound, listening) = (folder.path().join("bound"), folder.path().join("listening"));
+        assert!(!listens(&bound));
+        let _bound = std::os::unix::net::UnixDatagram::bind(&bound).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&listening).unwrap();
+        assert!(bound.exists() && !listens(&bound));
+        assert!(listens(&listening));
+        drop(listener);
+        assert!(listening.exists() && !listens(&listening));
     }
 }

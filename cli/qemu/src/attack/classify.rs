@@ -96,6 +96,16 @@ pub fn classify(attack: &Attack, expect: &Expect, seen: &Observation) -> Judgeme
     }
     let endings: Vec<Pattern> = expect.ends_with.iter().map(|ending| ending.pattern()).collect();
     let Some(end) = find(&endings, refusal) else {
+        // A serial port may lose what was written just before the end: what QEMU saw itself counts.
+        let quiet = matches!(seen.ended, Ended::TimedOut(_)) && expect.ends_with == [Ending::Halt];
+        let reset =
+            seen.ended == Ended::Guest("guest-reset".to_owned()) && expect.ends_with == [Ending::Reset];
+        if quiet || reset {
+            let how = if reset { "QEMU saw the reset" } else { "nothing more came" };
+            let text = seen.console[refusal].text.trim();
+            let reason = format!("refused in {}, and {how}: `{text}`", expect.stage.name());
+            return Judgement::by(AttackOutcome::Refused, reason, seen, refusal, refusal);
+        }
         let reason = format!("it was refused, but the machine did not end as expected ({})", last(seen));
         return Judgement::by(AttackOutcome::Inconclusive, reason, seen, refusal, refusal);
     };

@@ -100,6 +100,35 @@ fn a_refusal_without_the_expected_end_is_inconclusive() {
 }
 
 #[test]
+fn a_reset_that_qemu_saw_counts_without_its_line() {
+    let text = OTHER_KEY.replace("resetting ...\n", "");
+    let (outcome, reason, _) = judge("signed-by-other-key", &seen(&text, reset()));
+    assert_eq!(outcome, AttackOutcome::Refused);
+    assert!(reason.contains("QEMU saw the reset"), "{reason}");
+}
+
+const SPL_REFUSAL: &str = "U-Boot SPL 2025.01 (x)\n## Checking hash(es) for config conf ... sha256,rsa3072:dev- \n\
+    Failed to verify required signature 'key-dev'\nSPL: failed to boot from all boot devices\n";
+
+#[test]
+fn spl_stops_or_says_nothing_more_and_must_not_start_u_boot() {
+    let stopped = format!("{SPL_REFUSAL}### ERROR ### Please RESET the board ###\n");
+    let (outcome, reason, _) = judge("spl-unsigned", &seen(&stopped, Ended::Us));
+    assert_eq!(outcome, AttackOutcome::Refused, "{reason}");
+    let (outcome, reason, _) = judge("spl-unsigned", &seen(SPL_REFUSAL, Ended::TimedOut(9)));
+    assert_eq!(outcome, AttackOutcome::Refused, "{reason}");
+    assert!(reason.contains("nothing more came"), "{reason}");
+    let (outcome, _, _) = judge("spl-unsigned", &seen(SPL_REFUSAL, Ended::Vanished));
+    assert_eq!(outcome, AttackOutcome::Inconclusive);
+    let started = format!("{SPL_REFUSAL}U-Boot 2025.01 (x)\n");
+    let (outcome, _, _) = judge("spl-unsigned", &seen(&started, Ended::TimedOut(9)));
+    assert_eq!(outcome, AttackOutcome::GotThrough);
+    let (outcome, reason, _) = judge("spl-unsigned", &seen(OTHER_KEY, reset()));
+    assert_eq!(outcome, AttackOutcome::Inconclusive);
+    assert!(reason.contains("SPL never said that it runs"), "{reason}");
+}
+
+#[test]
 fn a_verity_refusal_needs_a_kernel_that_started() {
     let text = VERITY.replace("Starting kernel ...", "");
     let (outcome, reason, _) = judge("verity-data-flipped", &seen(&text, reset()));

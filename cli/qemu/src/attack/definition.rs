@@ -33,6 +33,8 @@ pub enum Need {
     Sealed,
     /// A board on which SPL verifies U-Boot.
     Spl,
+    /// A machine with a second flash bank.
+    SecondFlash,
 }
 
 impl Need {
@@ -43,6 +45,7 @@ impl Need {
             Self::Rollback => plan.signing.rollback_version.is_some(),
             Self::Sealed => plan.storage.sealed.is_some(),
             Self::Spl => plan.board.boot.spl.is_some(),
+            Self::SecondFlash => plan.board.qemu.as_ref().is_some_and(|qemu| !qemu.on_board),
         }
     }
 }

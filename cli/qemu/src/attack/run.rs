@@ -20,7 +20,9 @@ use crate::pattern::Pattern;
 use crate::{selfcheck, tpm};
 
 /// How long an attack may take that must end in U-Boot (about a second on an idle host).
-const UBOOT_LIMIT: Duration = Duration::from_secs(150);
+const UBOOT_LIMIT: Duration = Duration::from_secs(45);
+/// How long one may take on a machine whose disk is a card on SPI: U-Boot reads two slots of it.
+const SLOW_LIMIT: Duration = Duration::from_secs(400);
 /// How long one may take that starts a kernel.
 const KERNEL_LIMIT: Duration = Duration::from_secs(180);
 /// How long a device may take to its self-check's end at its first start.
@@ -260,7 +262,8 @@ impl Bench<'_> {
         let keys = std::mem::take(&mut case.keys);
         drop(case);
         let mut machine = Machine::start(&spec)?;
-        let timed_out = watch(&mut machine, expect, &keys)?;
+        let slow = self.run.plan.board.qemu.as_ref().is_some_and(|qemu| qemu.on_board);
+        let timed_out = watch(&mut machine, expect, &keys, slow)?;
         let ms = machine.ms();
         let reason = machine.end();
         Ok(Observation {
@@ -298,9 +301,11 @@ impl Bench<'_> {
 
 /// Waits until the console has decided: `true` for a deadline that passed, `false` for evidence,
 /// nothing when the machine ended.
-fn watch(machine: &mut Machine, expect: &Expect, keys: &[u8]) -> Outcome<Option<bool>> {
+fn watch(machine: &mut Machine, expect: &Expect, keys: &[u8], slow: bool) -> Outcome<Option<bool>> {
     let limit = match expect.stage {
-        Stage::Spl | Stage::UBoot => UBOOT_LIMIT,
+        Stage::Spl => UBOOT_LIMIT,
+        _ if slow => SLOW_LIMIT,
+        Stage::UBoot => UBOOT_LIMIT,
         Stage::Kernel | Stage::Userspace => KERNEL_LIMIT,
     };
     let deadline = machine.started + limit;

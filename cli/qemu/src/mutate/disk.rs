@@ -172,6 +172,9 @@ pub(super) fn add_fat(
         bytes: FAT_BYTES,
     });
     let layout = Layout::new(disk.guid(), &specs).map_err(bad)?;
+    // A card stays one.
+    let before = case.disk.metadata().map_err(|e| cannot(&e))?.len();
+    let layout = if before.is_power_of_two() { layout.of_a_power_of_two() } else { layout };
     let moved = disk.partitions().iter().zip(layout.partitions()).find(|(old, new)| old.offset != new.offset);
     if let Some((old, _)) = moved {
         return Err(unfit(format!(
