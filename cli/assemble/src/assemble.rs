@@ -192,7 +192,7 @@ impl Work<'_> {
         self.write(Role::UbootFit, &fit)?;
         let nodtb = self.read(Role::SplNodtb)?;
         let control = spl::with_memory(self.plan, self.read(Role::SplDeviceTree)?)?;
-        let spl = spl::spl(self.plan, &nodtb, &control, &key.public())?;
+        let spl = boot_chain::uboot(self.plan, &nodtb, &control, &key.public())?;
         self.fits_in_flash("SPL with its control FDT", &spl)?;
         self.write(Role::Spl, &spl)?;
         Ok(device_tree)

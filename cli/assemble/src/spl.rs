@@ -1,4 +1,4 @@
-//! Where SPL comes first: SPL with the public key in its control FDT, and the signed FIT that it verifies and starts.
+//! Where SPL comes first: the signed FIT that it verifies and starts. SPL itself is made as U-Boot is (`boot_chain::uboot`).
 //!
 //! The same key signs both FITs. SPL and U-Boot have a control FDT of their own each, made by U-Boot's build.
 
@@ -9,8 +9,8 @@ use fit::build::{Configuration, FitSpec, Image};
 use fit::fdt::Tree;
 use spec::plan::{Plan, SplFacts};
 
-use crate::boot_chain::{CONFIGURATION, control_fdt, sign_options, uboot, wrong_signing, wrong_tree};
-use crate::keys::{PublicKey, SigningKey};
+use crate::boot_chain::{CONFIGURATION, control_fdt, sign_options, wrong_signing, wrong_tree};
+use crate::keys::SigningKey;
 
 /// What SPL starts.
 pub struct Started<'a> {
@@ -20,14 +20,6 @@ pub struct Started<'a> {
     pub uboot: &'a [u8],
     /// U-Boot's control FDT, before a key is put into it.
     pub device_tree: &'a [u8],
-}
-
-/// SPL with its control FDT behind it: the build's with the product's key, and no other.
-///
-/// # Errors
-/// As of U-Boot: when the FDT is none, or SPL's end is not where a device tree may begin.
-pub fn spl(plan: &Plan, nodtb: &[u8], device_tree: &[u8], key: &PublicKey) -> Outcome<Vec<u8>> {
-    uboot(plan, nodtb, device_tree, key)
 }
 
 /// The signed FIT that SPL verifies; the same bytes for the same input. SPL enters the monitor (`firmware`), which enters U-Boot;

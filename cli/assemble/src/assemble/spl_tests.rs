@@ -54,14 +54,19 @@ fn ready(plan: &Plan) -> (tempfile::TempDir, Artefacts) {
     (folder, artefacts)
 }
 
+fn assembled(plan: &Plan, key: &SigningKey) -> (tempfile::TempDir, Artefacts, ImageRecord) {
+    let (folder, artefacts) = ready(plan);
+    let record = assemble(plan, &artefacts, folder.path(), key, &|_| ()).unwrap();
+    (folder, artefacts, record)
+}
+
 #[test]
 fn spl_verifies_u_boot_and_u_boot_the_kernel() {
     if missing_tool("mke2fs") {
         return;
     }
     let (plan, key) = (spl_plan(), signing_key(0, "gw-dev"));
-    let (folder, artefacts) = ready(&plan);
-    let record = assemble(&plan, &artefacts, folder.path(), &key, &|_| ()).unwrap();
+    let (folder, artefacts, record) = assembled(&plan, &key);
     let read = |role: Role| fs::read(folder.path().join(&record.files[&role].path)).unwrap();
     let (spl, uboot, fit) = (read(Role::Spl), read(Role::Uboot), read(Role::UbootFit));
     let control = |program: &[u8]| fit::control_fdt::find_control(program).unwrap().to_vec();
@@ -101,8 +106,7 @@ fn an_image_whose_spl_starts_something_else_is_not_put_in_place() {
         return;
     }
     let (plan, key) = (spl_plan(), signing_key(0, "gw-dev"));
-    let (folder, artefacts) = ready(&plan);
-    let record = assemble(&plan, &artefacts, folder.path(), &key, &|_| ()).unwrap();
+    let (folder, _, record) = assembled(&plan, &key);
     readback(&plan, &record, folder.path(), &key.public()).unwrap();
     let refused = |role: Role, change: &dyn Fn(&mut Vec<u8>)| {
         let path = folder.path().join(&record.files[&role].path);
