@@ -145,6 +145,19 @@ fn shake_hands(folder: &Path) -> (String, String) {
     (at_peer, at_device)
 }
 
+/// A plant's authority in a folder of its own.
+fn plant(place: &Path, domains: Vec<String>) -> Authority {
+    let init = Init {
+        organization: "Plant".to_owned(),
+        algorithm: Algorithm::P384,
+        days: 7300,
+        crl_url: None,
+        ocsp_url: None,
+        domains,
+    };
+    Authority::init(&place.join("pki"), &init, &secret(), now()).unwrap()
+}
+
 /// Both ends, until the device says why it wants none of its peer.
 fn refusal(folder: &Path) -> String {
     let _running = both(folder, free_ports());
@@ -158,15 +171,7 @@ fn both_ends_take_what_is_provisioned_and_refuse_a_revoked_device() {
     }
     let folder = TempDir::new().unwrap();
     let place = folder.path();
-    let init = Init {
-        organization: "Plant".to_owned(),
-        algorithm: Algorithm::P384,
-        days: 7300,
-        crl_url: None,
-        ocsp_url: None,
-        domains: vec!["plant.example".to_owned()],
-    };
-    let mut authority = Authority::init(&place.join("pki"), &init, &secret(), now()).unwrap();
+    let mut authority = plant(place, vec!["plant.example".to_owned()]);
     issue(&mut authority, DEVICE, Role::Device);
     issue(&mut authority, PEER, Role::Peer);
     openvpn(place, "--genkey tls-crypt-v2-server server.key");
@@ -194,15 +199,7 @@ fn a_peer_of_a_stolen_issuing_ca_is_refused_by_the_roots_new_list() {
     }
     let folder = TempDir::new().unwrap();
     let place = folder.path();
-    let init = Init {
-        organization: "Plant".to_owned(),
-        algorithm: Algorithm::P384,
-        days: 7300,
-        crl_url: None,
-        ocsp_url: None,
-        domains: Vec::new(),
-    };
-    let mut own = Authority::init(&place.join("pki"), &init, &secret(), now()).unwrap();
+    let mut own = plant(place, Vec::new());
     issue(&mut own, DEVICE, Role::Device);
     issue(&mut own, PEER, Role::Peer);
     drop(own);
