@@ -6,11 +6,14 @@ use std::fs;
 use std::io::{BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use events::{Chain, Verifier};
+use support::{authority, certify, template, tools};
+
+mod support;
 
 const NONE: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -23,48 +26,6 @@ impl Drop for Ends {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn template(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates").join(name)).unwrap()
-}
-
-fn openssl(folder: &Path, arguments: &[&str]) {
-    let run = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-}
-
-/// A key and a certificate of the test's authority, `NAME.key` and `NAME.pem`.
-fn certify(folder: &Path, name: &str, host: &str, usage: &str) {
-    let (key, pem, extensions) = (format!("{name}.key"), format!("{name}.pem"), format!("{name}.ext"));
-    fs::write(folder.join(&extensions), format!("subjectAltName=DNS:{host}\nextendedKeyUsage={usage}\n"))
-        .unwrap();
-    let subject = format!("/CN={host}");
-    let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    openssl(
-        folder,
-        &[&["req", "-new", "-subj", &subject, "-keyout", &key, "-out", "request"], new.as_slice()].concat(),
-    );
-    openssl(
-        folder,
-        &[
-            "x509",
-            "-req",
-            "-in",
-            "request",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "30",
-            "-extfile",
-            &extensions,
-            "-out",
-            &pem,
-        ],
-    );
 }
 
 struct Bench {
@@ -81,15 +42,7 @@ impl Bench {
         for sub in ["records/forward", "device", "run"] {
             fs::create_dir_all(place.join(sub)).unwrap();
         }
-        let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        openssl(
-            place,
-            &[
-                &["req", "-x509", "-subj", "/CN=test", "-days", "30", "-keyout", "ca.key", "-out", "ca.pem"],
-                new.as_slice(),
-            ]
-            .concat(),
-        );
+        authority(place, "ca");
         certify(place, "device/device", "gw.example", "clientAuth");
         certify(place, "good", "logs.example", "serverAuth");
         certify(place, "other", "other.example", "serverAuth");
@@ -208,12 +161,8 @@ impl Bench {
 
 #[test]
 fn records_wait_for_the_right_collector_and_come_whole_and_in_order() {
-    for tool in ["rsyslogd", "socat", "openssl"] {
-        if Command::new(tool).arg("-h").output().is_err() {
-            assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{tool}` is not installed");
-            println!("SKIPPED: `{tool}` is not installed");
-            return;
-        }
+    if !tools(&["rsyslogd", "socat", "openssl"]) {
+        return;
     }
     let mut bench = Bench::new();
     bench.record(4);
@@ -260,12 +209,8 @@ fn records_wait_for_the_right_collector_and_come_whole_and_in_order() {
 /// What it complains of is recorded and forwarded in its turn: while the collector is away that would fill the log.
 #[test]
 fn a_collector_that_is_away_costs_one_record_and_not_one_for_each_that_waits() {
-    for tool in ["socat", "openssl"] {
-        if Command::new(tool).arg("-h").output().is_err() {
-            assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{tool}` is not installed");
-            println!("SKIPPED: `{tool}` is not installed");
-            return;
-        }
+    if !tools(&["socat", "openssl"]) {
+        return;
     }
     let mut bench = Bench::new();
     // More than a pipe holds (pipe(7)): socat ends before all of it is written.

@@ -25,6 +25,7 @@ mod enroll;
 mod ipsec;
 mod machines;
 mod openvpn;
+mod rekey;
 mod services;
 mod throughput;
 mod wireguard;

@@ -18,6 +18,7 @@ pub mod hub;
 pub mod industrial;
 pub mod judge;
 pub mod pcap;
+pub mod rekey;
 mod special;
 pub mod sweep;
 pub mod tunnel;

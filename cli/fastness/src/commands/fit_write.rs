@@ -120,25 +120,29 @@ pub fn build(
     keys: impl Fn() -> Outcome<KeyStore>,
     output: &Output,
 ) -> Outcome<ExitStatus> {
-    let key = match &asked.key {
-        Some(name) => Some(OneKey::open(name, &asked.how, &asked.passphrase, &keys()?)?),
-        None if asked.how.algorithm.is_some() => {
-            let message =
-                "`--algorithm` is of a signature, and no key is named: add `--key NAME`, or leave it out";
-            return Err(Failure::error(ExitStatus::Usage, "no-key", message));
-        }
-        None => None,
+    if asked.key.is_none() && asked.how.algorithm.is_some() {
+        let message =
+            "`--algorithm` is of a signature, and no key is named: add `--key NAME`, or leave it out";
+        return Err(Failure::error(ExitStatus::Usage, "no-key", message));
+    }
+    let open = || {
+        let name = asked.key.as_ref();
+        name.map(|name| OneKey::open(name, &asked.how, &asked.passphrase, &keys()?)).transpose()
     };
     if let Some(source) = &asked.its {
-        let compiled = compiled(source, asked)?;
         let strictness = if asked.unprotected { Strictness::AsDescribed } else { Strictness::Protected };
-        let mut digests = Digests::default();
-        let tree = fit::its::finished(&compiled, asked.how.timestamp(), strictness, &mut digests)
-            .map_err(|e| wrong(source, &e))?;
+        let mut compiled = None;
+        let (key, (tree, digests)) = beside(open, || {
+            let compiled: &Bytes = compiled.insert(compiled_by_dtc(source, asked)?);
+            let mut digests = Digests::default();
+            let tree = fit::its::finished(compiled, asked.how.timestamp(), strictness, &mut digests)
+                .map_err(|e| wrong(source, &e))?;
+            Ok((tree, digests))
+        })?;
         return finish(tree, source, &asked.output, key.as_ref(), asked, &digests, Some(output));
     }
     if !asked.list.is_empty() {
-        return from_lists(asked, key.as_ref(), output);
+        return from_lists(asked, open, output);
     }
     let (Some(kernel), Some(load)) = (&asked.kernel, asked.load) else {
         // clap requires them.
@@ -152,20 +156,39 @@ pub fn build(
         .map(|(file, name, kind, load)| Ok((file, name, kind, load, read(file)?)))
         .collect::<Outcome<Vec<_>>>()?;
     let mut digests = Digests::default();
-    let tree = from_parts(asked, &parts, &mut digests)?;
+    let (key, tree) = beside(open, || from_parts(asked, &parts, &mut digests))?;
     finish(tree, kernel, &asked.output, key.as_ref(), asked, &digests, Some(output))
 }
 
+/// Opens the key, which takes a tenth of a second for scrypt or as long as somebody types, while images are hashed.
+/// What is wrong with the key is said first.
+fn beside<T: Send>(
+    open: impl FnOnce() -> Outcome<Option<OneKey>>,
+    hash: impl FnOnce() -> Outcome<T> + Send,
+) -> Outcome<(Option<OneKey>, T)> {
+    std::thread::scope(|scope| {
+        let hashed = scope.spawn(hash);
+        let key = open()?;
+        let hashed = hashed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((key, hashed?))
+    })
+}
+
 /// Every list a FIT; the files are read and hashed once, whichever lists name them.
-fn from_lists(asked: &BuildArguments, key: Option<&OneKey>, output: &Output) -> Outcome<ExitStatus> {
+fn from_lists(
+    asked: &BuildArguments,
+    open: impl FnOnce() -> Outcome<Option<OneKey>>,
+    output: &Output,
+) -> Outcome<ExitStatus> {
     let lists = asked.list.iter().map(|path| List::read(path)).collect::<Outcome<Vec<_>>>()?;
     let files = load(&lists)?;
     let mut digests = Digests::default();
     if let [list] = lists.as_slice() {
-        let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
-        return finish(tree, list.path(), &asked.output, key, asked, &digests, Some(output));
+        let (key, tree) = beside(open, || list.tree(&files, asked.how.timestamp(), &mut digests))?;
+        return finish(tree, list.path(), &asked.output, key.as_ref(), asked, &digests, Some(output));
     }
-    let paths = outputs(&lists, &asked.output)?;
+    let (paths, key) = (outputs(&lists, &asked.output)?, open()?);
+    let key = key.as_ref();
     for (list, path) in lists.iter().zip(&paths) {
         let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
         finish(tree, list.path(), path, key, asked, &digests, None)?;
@@ -199,7 +222,7 @@ fn finish(
 }
 
 /// A description, compiled by `dtc` as `mkimage` does it.
-fn compiled(source: &Path, asked: &BuildArguments) -> Outcome<Bytes> {
+fn compiled_by_dtc(source: &Path, asked: &BuildArguments) -> Outcome<Bytes> {
     let text = read(source)?;
     let is_source = String::from_utf8_lossy(&text).contains("/dts-v1/");
     if !is_source {

@@ -9,7 +9,7 @@ use traffic::tunnel::{self as judge, IPSEC_REFUSALS};
 
 use super::{
     Ends, Files, Identities, MINUTE, Subject, Tree, below, class, first_host, host, in_clear, log, not_run,
-    outside, services, silent, unplanned,
+    outside, rekey, services, silent, unplanned,
 };
 use crate::peer::Peer;
 
@@ -61,6 +61,7 @@ pub(super) fn scenario(
         out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
     out.push(outside(peer, name, &flows, own)?);
+    out.push(rekey::ipsec(device, peer, (name, facts, &connection(plan, name)), &flows)?);
     disconnect(peer)?;
     if let Some(flow) = flows.iter().find(|f| f.transport == "tcp") {
         let lines = peer.ask(
@@ -98,9 +99,14 @@ pub(super) fn scenario(
     Ok(out)
 }
 
+/// Name of the tunnel's connection and of its child, in the peer's configuration.
+fn connection(plan: &Plan, tunnel: &str) -> String {
+    format!("{}-{tunnel}", plan.product.name)
+}
+
 /// Starts strongSwan with a folder's identity, asks for the tunnel, and returns `--list-sas`.
 pub(super) fn connect(peer: &mut Peer, plan: &Plan, tunnel: &str, folder: &str) -> Outcome<Vec<String>> {
-    let child = format!("{}-{tunnel}", plan.product.name);
+    let child = connection(plan, tunnel);
     let file = format!("/run/peer/{folder}/swanctl.conf");
     // The shell keeps its number: not every image has a program that finds processes by name.
     let start = "rm -f /run/charon.vici; charon-systemd > /run/charon.log 2>&1 & charon=$!; n=0; \

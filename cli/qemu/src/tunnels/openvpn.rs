@@ -10,12 +10,12 @@ use traffic::tunnel::{self as judge, By, OPENVPN_REFUSALS, Refusal};
 
 use super::{
     Ends, Files, Identities, MINUTE, Subject, Tree, below, class, host, in_clear, inner_in_clear, log,
-    not_run, outside, services, unplanned,
+    not_run, outside, rekey, services, unplanned,
 };
 use crate::machine::Machine;
 use crate::peer::Peer;
 
-/// How long the device may take until it asks again: OpenVPN gives up a handshake after 60 s (`hand-window`)
+/// How long the device may take until it asks again: it gives up a handshake after the layer's `hand_window`, 30 s,
 /// and pauses up to 64 s after as many attempts as are made here.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// What OpenVPN says of a tunnel that is up.
@@ -24,7 +24,7 @@ const UP: &str = "Initialization Sequence Completed";
 const ASKED: [&str; 2] = ["TLS: Initial packet from", UP];
 /// How long a peer waits for a device that is to be silent.
 const UNASKED: Duration = Duration::from_secs(20);
-/// Refusals after which the device asks again at once; the others leave it in a handshake for a minute.
+/// Refusals after which the device asks again at once; the others leave it in a handshake until `hand_window` is over.
 const FIRST: usize = 5;
 
 pub(super) fn scenario(
@@ -76,7 +76,7 @@ fn up(
 ) -> Outcome<Vec<TunnelClass>> {
     let mut out = Vec::new();
     let from = device.ms();
-    start(peer, name, "--explicit-exit-notify 1")?;
+    start(peer, name, &format!("--explicit-exit-notify 1 --reneg-sec {}", rekey::RENEGOTIATE))?;
     wait(device, from, &[UP]);
     std::thread::sleep(Duration::from_secs(3));
     let ends = [("the device", log(device, from)), ("the peer", peer_log(peer)?)];
@@ -93,6 +93,7 @@ fn up(
         out.extend(services::through(plan, identities, device, peer, name, flow, own)?);
     }
     out.push(outside(peer, name, flows, own)?);
+    out.push(rekey::openvpn(device, peer, (name, facts, own), flows, from)?);
     // It tells the device that it goes, so that the device asks again at once.
     stop(peer)?;
     Ok(out)
