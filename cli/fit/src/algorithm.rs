@@ -44,6 +44,16 @@ impl Hash {
         }
     }
 
+    /// Length of a digest in bytes (FIPS 180-4).
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
     /// The digest of the parts, one after the other.
     #[must_use]
     pub fn digest(self, parts: &[&[u8]]) -> Vec<u8> {

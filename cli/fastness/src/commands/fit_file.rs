@@ -4,14 +4,16 @@
 //! is written comes from there.
 
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Write as _};
+use std::io::Read as _;
 use std::ops::Deref;
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use fit::fdt::Pieces;
 use memmap2::Mmap;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use crate::output::Output;
 
@@ -97,8 +99,8 @@ pub fn write(
     holds: impl FnOnce(&[u8]) -> Outcome<()>,
     output: &Output,
 ) -> Outcome<ExitStatus> {
-    store(path, fit, holds)?;
-    Ok(told(path, fit.len(), output))
+    let bytes = Part::new(path)?.store(fit, holds)?;
+    Ok(told(path, bytes, output))
 }
 
 /// Writes what is small and needs no proof, such as a control FDT, and says so.
@@ -110,32 +112,148 @@ pub fn store_bytes(path: &Path, bytes: &[u8], output: &Output) -> Outcome<ExitSt
     Ok(told(path, bytes.len(), output))
 }
 
-fn told(file: &Path, bytes: usize, output: &Output) -> ExitStatus {
+/// Says what was written.
+pub fn told(file: &Path, bytes: usize, output: &Output) -> ExitStatus {
     output.result(&Written { file, bytes }, |_| format!("wrote `{}`, {bytes} bytes\n", file.display()));
     ExitStatus::Success
 }
 
-/// As [`write`], and says nothing.
-///
-/// # Errors
-/// As [`write`].
-pub fn store(path: &Path, fit: &Pieces<'_>, holds: impl FnOnce(&[u8]) -> Outcome<()>) -> Outcome<()> {
-    let io = |e: &std::io::Error| Failure::io("write", path, e);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Gone by itself unless it is put in place; nobody else's name.
-    let mut part = tempfile::Builder::new()
-        .prefix(".fit-")
-        .permissions(permissions())
-        .tempfile_in(folder)
-        .map_err(|e| io(&e))?;
-    let mut out = BufWriter::new(part.as_file_mut());
-    fit.write_to(&mut out).and_then(|()| out.flush()).map_err(|e| io(&e))?;
-    drop(out);
-    holds(&mapped(part.as_file()).map_err(|e| io(&e))?)?;
-    part.persist(path).map(drop).map_err(|e| io(&e.error))
+/// A FIT that is written beside the place that it is to take. Gone by itself unless it is put there.
+pub struct Part<'d> {
+    path: PathBuf,
+    file: NamedTempFile,
+    /// Data that is there already, and at which byte.
+    there: Vec<(usize, &'d [u8])>,
+}
+
+impl<'d> Part<'d> {
+    /// An empty one, in the same folder.
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub fn new(path: &Path) -> Outcome<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Nobody else's name.
+        let made = tempfile::Builder::new().prefix(".fit-").permissions(permissions()).tempfile_in(folder);
+        let file = made.map_err(|e| Failure::io("write", path, &e))?;
+        Ok(Self { path: path.to_owned(), file, there: Vec::new() })
+    }
+
+    /// Writes the large data where a FIT of this layout has them, so that it can be hashed meanwhile. Should the FIT that is
+    /// stored have them elsewhere, they are written again.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn early(&mut self, layout: &'d Pieces<'_>) -> Outcome<()> {
+        for (at, data, _) in layout.segments().filter(|(_, _, large)| *large) {
+            self.put(at, data)?;
+            self.there.push((at, data));
+        }
+        Ok(())
+    }
+
+    fn put(&self, at: usize, bytes: &[u8]) -> Outcome<()> {
+        self.file.as_file().write_all_at(bytes, at as u64).map_err(|e| Failure::io("write", &self.path, &e))
+    }
+
+    /// As [`write`], and says nothing but how many bytes it has.
+    ///
+    /// # Errors
+    /// As [`write`].
+    pub fn store(self, fit: &Pieces<'_>, holds: impl FnOnce(&[u8]) -> Outcome<()>) -> Outcome<usize> {
+        let io = |e: &std::io::Error| Failure::io("write", &self.path, e);
+        for (at, bytes, _) in fit.segments() {
+            if !self.there.iter().any(|(place, data)| *place == at && std::ptr::eq(*data, bytes)) {
+                self.put(at, bytes)?;
+            }
+        }
+        self.file.as_file().set_len(fit.len() as u64).map_err(|e| io(&e))?;
+        holds(&mapped(self.file.as_file()).map_err(|e| io(&e))?)?;
+        let Self { path, file, .. } = self;
+        file.persist(&path).map(|_| fit.len()).map_err(|e| Failure::io("write", &path, &e.error))
+    }
 }
 
 /// As `open` gives them to a new file: the umask takes its part.
 fn permissions() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use fit::build::{Configuration, Digests, FitSpec, Image, build_with};
+    use fit::fdt::Tree;
+    use fit::key::Hash;
+
+    use super::*;
+
+    fn tree<'d>(description: &str, data: &'d [u8], digests: &mut Digests<'d>) -> Tree<'d> {
+        let kernel = "kernel".to_owned();
+        let image = Image {
+            name: kernel.clone(),
+            description: description.to_owned(),
+            kind: kernel.clone(),
+            arch: "arm64".to_owned(),
+            os: Some("linux".to_owned()),
+            compression: "none".to_owned(),
+            load: Some(0x4040_0000),
+            entry: Some(0x4040_0000),
+            data: Cow::Borrowed(data),
+        };
+        let configuration = Configuration {
+            name: "conf".to_owned(),
+            description: "c".to_owned(),
+            compatible: None,
+            loads: vec![(kernel.clone(), vec![kernel])],
+        };
+        let spec = FitSpec {
+            description: description.to_owned(),
+            timestamp: 0,
+            hash: Hash::Sha256,
+            images: vec![image],
+            configurations: vec![configuration],
+            default: "conf".to_owned(),
+        };
+        build_with(spec, digests).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_early_is_the_same_fit_wherever_its_data_are() {
+        let data: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let real = tree("speed", &data, &mut Digests::default());
+        let real = real.pieces().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fit.itb");
+        // The same layout, one whose data come later (and reach behind the end), and none.
+        for early in [Some("speed"), Some("a much longer description, so that all comes later"), None] {
+            let blank = early.map(|description| tree(description, &data, &mut Digests::blank()));
+            let layout = blank.as_ref().map(|blank| blank.pieces().unwrap());
+            let mut part = Part::new(&path).unwrap();
+            if let Some(layout) = &layout {
+                part.early(layout).unwrap();
+            }
+            let again: Vec<bool> =
+                real.segments().map(|(at, bytes, _)| !part.there.contains(&(at, bytes))).collect();
+            assert_eq!(again, [true, early != Some("speed"), true]);
+            assert_eq!(part.store(&real, |_| Ok(())).unwrap(), real.len());
+            assert_eq!(std::fs::read(&path).unwrap(), real.clone().into_bytes());
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_after_it_was_written_leaves_what_was_there() {
+        let data = vec![7; 100_000];
+        let real = tree("speed", &data, &mut Digests::default());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fit.itb");
+        std::fs::write(&path, "before").unwrap();
+        let refused = || Failure::error(ExitStatus::Check, "readback", "no");
+        let part = Part::new(&path).unwrap();
+        assert!(part.store(&real.pieces().unwrap(), |_| Err(refused())).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "before");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -12,7 +12,7 @@ use fit::fdt::{Pieces, Tree};
 use fit::its::Strictness;
 use fit::key::Hash;
 
-use super::fit_file::{Bytes, read, store, write, wrong};
+use super::fit_file::{Bytes, Part, read, told, wrong};
 use super::fit_list::{List, load, outputs};
 use super::fit_sign::{OneKey, Signature};
 use crate::output::Output;
@@ -139,7 +139,8 @@ pub fn build(
                 .map_err(|e| wrong(source, &e))?;
             Ok((tree, digests))
         })?;
-        return finish(tree, source, &asked.output, key.as_ref(), asked, &digests, Some(output));
+        let bytes = finish(tree, source, Part::new(&asked.output)?, key.as_ref(), asked, &digests)?;
+        return Ok(told(&asked.output, bytes, output));
     }
     if !asked.list.is_empty() {
         return from_lists(asked, open, output);
@@ -156,8 +157,27 @@ pub fn build(
         .map(|(file, name, kind, load)| Ok((file, name, kind, load, read(file)?)))
         .collect::<Outcome<Vec<_>>>()?;
     let mut digests = Digests::default();
-    let (key, tree) = beside(open, || from_parts(asked, &parts, &mut digests))?;
-    finish(tree, kernel, &asked.output, key.as_ref(), asked, &digests, Some(output))
+    let blank = from_parts(asked, &parts, &mut Digests::blank())?;
+    let layout = asked.outside.pieces(&blank)?;
+    let mut part = Part::new(&asked.output)?;
+    let (key, tree) =
+        beside(open, || laid_out(&mut part, &layout, || from_parts(asked, &parts, &mut digests)))?;
+    let bytes = finish(tree, kernel, part, key.as_ref(), asked, &digests)?;
+    Ok(told(&asked.output, bytes, output))
+}
+
+/// Writes the images where they are going to be while they are hashed.
+fn laid_out<'d, T>(
+    part: &mut Part<'d>,
+    layout: &'d Pieces<'_>,
+    hash: impl FnOnce() -> Outcome<T>,
+) -> Outcome<T> {
+    std::thread::scope(|scope| {
+        let written = scope.spawn(|| part.early(layout));
+        let hashed = hash()?;
+        written.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(hashed)
+    })
 }
 
 /// Opens the key, which takes a tenth of a second for scrypt or as long as somebody types, while images are hashed.
@@ -184,14 +204,19 @@ fn from_lists(
     let files = load(&lists)?;
     let mut digests = Digests::default();
     if let [list] = lists.as_slice() {
-        let (key, tree) = beside(open, || list.tree(&files, asked.how.timestamp(), &mut digests))?;
-        return finish(tree, list.path(), &asked.output, key.as_ref(), asked, &digests, Some(output));
+        let blank = list.tree(&files, asked.how.timestamp(), &mut Digests::blank())?;
+        let layout = asked.outside.pieces(&blank)?;
+        let mut part = Part::new(&asked.output)?;
+        let hash = || list.tree(&files, asked.how.timestamp(), &mut digests);
+        let (key, tree) = beside(open, || laid_out(&mut part, &layout, hash))?;
+        let bytes = finish(tree, list.path(), part, key.as_ref(), asked, &digests)?;
+        return Ok(told(&asked.output, bytes, output));
     }
     let (paths, key) = (outputs(&lists, &asked.output)?, open()?);
     let key = key.as_ref();
     for (list, path) in lists.iter().zip(&paths) {
         let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
-        finish(tree, list.path(), path, key, asked, &digests, None)?;
+        finish(tree, list.path(), Part::new(path)?, key, asked, &digests)?;
     }
     output.result(&paths, |_| {
         let (count, folder) = (paths.len(), asked.output.display());
@@ -200,25 +225,20 @@ fn from_lists(
     Ok(ExitStatus::Success)
 }
 
-/// Signs the tree where a key is given, and writes it; nothing is told without an output.
+/// Signs the tree where a key is given, and stores it; how many bytes it has.
 fn finish(
     mut tree: Tree<'_>,
     source: &Path,
-    path: &Path,
+    part: Part<'_>,
     key: Option<&OneKey>,
     asked: &BuildArguments,
     known: &Digests<'_>,
-    output: Option<&Output>,
-) -> Outcome<ExitStatus> {
+) -> Outcome<usize> {
     if let Some(key) = key {
         key.sign(source, &mut tree)?;
     }
     let pieces = asked.outside.pieces(&tree)?;
-    let holds = |blob: &[u8]| key.map_or(Ok(()), |key| key.trusted.holds(path, blob, known));
-    match output {
-        Some(output) => write(path, &pieces, holds, output),
-        None => store(path, &pieces, holds).map(|()| ExitStatus::Success),
-    }
+    part.store(&pieces, |blob| key.map_or(Ok(()), |key| key.trusted.holds(&asked.output, blob, known)))
 }
 
 /// A description, compiled by `dtc` as `mkimage` does it.

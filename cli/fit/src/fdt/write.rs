@@ -104,18 +104,29 @@ impl<'t> Pieces<'t> {
         false
     }
 
+    /// What the whole consists of, one behind the other: its place in bytes, the bytes, and whether they are large data that
+    /// stand elsewhere.
+    pub fn segments(&self) -> impl Iterator<Item = (usize, &[u8], bool)> {
+        let starts = std::iter::once(0).chain(self.gaps.iter().map(|(at, _)| *at));
+        let ends = self.gaps.iter().map(|(at, _)| *at).chain(std::iter::once(self.skeleton.len()));
+        let own = starts.zip(ends).map(|(from, to)| (&self.skeleton[from..to], false));
+        let large = self.gaps.iter().map(|(_, data)| (&**data, true)).map(Some).chain(std::iter::once(None));
+        own.zip(large).flat_map(|(own, large)| std::iter::once(own).chain(large)).scan(
+            0,
+            |at, (bytes, large)| {
+                let from = *at;
+                *at += bytes.len();
+                Some((from, bytes, large))
+            },
+        )
+    }
+
     /// Writes the whole.
     ///
     /// # Errors
     /// Those of `out`.
     pub fn write_to(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let mut from = 0;
-        for (at, data) in &self.gaps {
-            out.write_all(&self.skeleton[from..*at])?;
-            out.write_all(data)?;
-            from = *at;
-        }
-        out.write_all(&self.skeleton[from..])
+        self.segments().try_for_each(|(_, bytes, _)| out.write_all(bytes))
     }
 
     /// The whole as bytes.
@@ -124,13 +135,8 @@ impl<'t> Pieces<'t> {
         if self.gaps.is_empty() {
             return self.skeleton;
         }
-        let (mut out, mut from) = (Vec::with_capacity(self.len()), 0);
-        for (at, data) in &self.gaps {
-            out.extend_from_slice(&self.skeleton[from..*at]);
-            out.extend_from_slice(data);
-            from = *at;
-        }
-        out.extend_from_slice(&self.skeleton[from..]);
+        let mut out = Vec::with_capacity(self.len());
+        self.segments().for_each(|(_, bytes, _)| out.extend_from_slice(bytes));
         out
     }
 }
