@@ -76,7 +76,7 @@ choice! {
         Prf = "prf",
         /// Exchange of keys.
         Group = "group",
-        /// Additional exchange of keys (RFC 9370).
+        /// Additional exchange of keys (RFC 9370, or within a group of TLS).
         Hybrid = "hybrid",
         /// A data cipher.
         Cipher = "cipher",
@@ -194,6 +194,15 @@ impl Algorithms {
 
     /// Looks at a data cipher of OpenVPN.
     pub fn cipher(&self, name: &str, build: &Build, at: &At, trouble: &mut Vec<Diagnostic>) {
+        if purpose(&self.openvpn, name, "OpenVPN", build, at, trouble) == Some(Purpose::Hybrid) {
+            let message = format!("expected a data cipher, found `{name}`, an exchange of keys");
+            let hint = "`peer: {ml_kem: true}` switches it on";
+            trouble.push(Diagnostic::error("unknown-cipher", message).at(at.location()).hint(hint));
+        }
+    }
+
+    /// Looks at a group of OpenVPN's TLS.
+    pub fn group(&self, name: &str, build: &Build, at: &At, trouble: &mut Vec<Diagnostic>) {
         purpose(&self.openvpn, name, "OpenVPN", build, at, trouble);
     }
 }

@@ -393,3 +393,47 @@ fn ml_kem_is_used_where_both_ends_have_it_and_refused_where_the_device_has_not()
     );
     assert!(found[0].2.contains("ml_kem: true"), "{found:?}");
 }
+
+#[test]
+fn openvpn_has_ml_kem_where_both_ends_have_it_and_then_nothing_else() {
+    let (from, to) = ("networks: [10.8.0.1/32]}", "networks: [10.8.0.1/32], ml_kem: true}");
+    let of = |text: &str, backend, series: Option<&str>| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("product.yaml");
+        std::fs::write(&file, text).expect("written");
+        let choice = Choice { backend: Some(backend), series: series.map(str::to_owned) };
+        spec::load_as(&Library::built_in(None), &file, None, choice)
+    };
+    let classical = ["tls-version-min 1.2", "tls-groups secp384r1:X25519:prime256v1"];
+    let hybrid = ["tls-version-min 1.3", "tls-groups X25519MLKEM768:SecP384r1MLKEM1024"];
+    for (text, lines) in [(EXAMPLE.to_owned(), classical), (with(from, to), hybrid)] {
+        for backend in [Backend::Debian, Backend::Buildroot, Backend::Yocto] {
+            let plan = of(&text, backend, None).unwrap_or_else(|failure| panic!("{failure}"));
+            has(&content(&plan, "/etc/openvpn/historian.conf"), &lines);
+            has(&plan.outside["peer/historian/openvpn.conf"], &lines);
+        }
+    }
+    let failure = of(&with(from, to), Backend::Buildroot, Some("2025.02")).expect_err("too old");
+    let [one] = failure.diagnostics.as_slice() else { panic!("{failure}") };
+    assert_eq!(
+        (one.code.as_str(), one.message.as_str()),
+        (
+            "absent-cipher",
+            "the algorithm `X25519MLKEM768` is not in the OpenVPN of `buildroot` `2025.02`: ML-KEM is in OpenSSL since 3.5; \
+             older series have an older one, with which OpenVPN would not start (draft-ietf-tls-ecdhe-mlkem; FIPS 203; OpenSSL 3.5 release notes)"
+        )
+    );
+    let wireguard = PUMP.replacen("      public_key: ", "      ml_kem: true\n      public_key: ", 1);
+    let failure = load(&wireguard).expect_err("it has none");
+    assert_eq!(
+        failure.diagnostics[0].message,
+        "`peer.ml_kem` is a setting of `strongswan` and `openvpn`, and this tunnel is `wireguard`"
+    );
+    says(
+        "local: {name: plc-gateway.plant.example, inner: 10.8.0.2/30}",
+        "local: {name: plc-gateway.plant.example, inner: 10.8.0.2/30}\n    ciphers: [X25519MLKEM768]",
+        "unknown-cipher",
+        "expected a data cipher, found `X25519MLKEM768`, an exchange of keys",
+        "`peer: {ml_kem: true}` switches it on",
+    );
+}

@@ -143,6 +143,30 @@ pub fn openvpn_problems(end: &str, log: &[String], ciphers: &[String]) -> Vec<St
     out
 }
 
+/// What of the groups of TLS that OpenVPN's logs name is not the plan's. Not every end names one: a client's log says nothing of
+/// ML-KEM, since it gets no key for it, but a ciphertext.
+#[must_use]
+pub fn openvpn_group_problems(logs: &[(&str, &[String])], groups: &[String]) -> Vec<String> {
+    let (mut out, mut named) = (Vec::new(), false);
+    for (end, log) in logs {
+        let found = log.iter().rev().find_map(|line| line.split_once("peer temporary key: "));
+        // `384 bits ECsecp384r1`, `253 bits X25519`.
+        let Some(group) = found.and_then(|(_, rest)| rest.split([',', ' ']).nth(2)) else { continue };
+        named = true;
+        let group = group.strip_prefix("EC").unwrap_or(group);
+        if !groups.iter().any(|wanted| wanted == group) {
+            out.push(format!("{end} says the group `{group}`, the plan `{}`", groups.join("`, `")));
+        }
+    }
+    if !named {
+        out.push(format!(
+            "no end says by which group keys were exchanged, the plan `{}`",
+            groups.join("`, `")
+        ));
+    }
+    out
+}
+
 /// How a TCP probe of the peer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
@@ -212,6 +236,10 @@ pub const IPSEC_REFUSALS: &[Refusal] = &[
     device("ikev1", &["no IKE config found", "NO_PROPOSAL_CHOSEN"]),
 ];
 
+/// Of a tunnel with ML-KEM alone: nobody can talk the device out of it. The peer, which is TLS's server, finds nothing to agree on.
+pub const NO_ML_KEM: Refusal =
+    Refusal { name: "no-ml-kem", by: By::Peer, says: &["no suitable key share", "no shared groups"] };
+
 /// The reasons for OpenVPN, in OpenSSL's words (`X509_verify_cert_error_string`) and its own. The device is the
 /// client of the TLS connection: what it never offers, only the peer's log tells.
 pub const OPENVPN_REFUSALS: &[Refusal] = &[
@@ -232,7 +260,7 @@ pub const OPENVPN_REFUSALS: &[Refusal] = &[
     device("sha1-signature", &["error=CA signature digest algorithm too weak"]),
     device("weak-data-cipher", &["failed to negotiate cipher with peer"]),
     device("wrong-tls-crypt", &["tls-crypt unwrap error: packet authentication failed"]),
-    Refusal { name: "weak-tls-cipher", by: By::Peer, says: &["no shared cipher"] },
+    Refusal { name: "weak-tls-cipher", by: By::Peer, says: &["no shared cipher", "unsupported protocol"] },
     Refusal { name: "tls-1.1", by: By::Peer, says: &["unsupported protocol", "Unsupported protocol"] },
 ];
 

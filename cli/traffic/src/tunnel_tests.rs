@@ -161,3 +161,27 @@ fn each_line_of_strongswan_is_one_reason_and_no_other() {
         IPSEC_REFUSALS.iter().all(|r| refusal("scada", r, false, &line).verdict == TrafficVerdict::NotRun)
     );
 }
+
+#[test]
+fn the_group_of_tls_is_one_of_the_plans() {
+    let line = |group: &str| {
+        lines(&format!(
+            "Control Channel: TLSv1.3, cipher TLSv1.3 X, signature: y, peer temporary key: {group}"
+        ))
+    };
+    let (classical, hybrid) = (["secp384r1".to_owned(), "X25519".to_owned()], ["X25519MLKEM768".to_owned()]);
+    let of = |device: &[String], peer: &[String], groups: &[String]| {
+        openvpn_group_problems(&[("the device", device), ("the peer", peer)], groups)
+    };
+    assert_eq!(of(&line("384 bits ECsecp384r1"), &line("253 bits X25519"), &classical), Vec::<String>::new());
+    // The client of a KEM says nothing.
+    assert_eq!(of(&[], &line("768 bits X25519MLKEM768"), &hybrid), Vec::<String>::new());
+    assert_eq!(
+        of(&[], &line("253 bits X25519"), &hybrid),
+        ["the peer says the group `X25519`, the plan `X25519MLKEM768`"]
+    );
+    assert_eq!(
+        of(&[], &[], &hybrid),
+        ["no end says by which group keys were exchanged, the plan `X25519MLKEM768`"]
+    );
+}

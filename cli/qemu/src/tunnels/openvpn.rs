@@ -60,7 +60,8 @@ pub(super) fn scenario(
     if let Some(flow) = flows.first() {
         out.push(inner_in_clear(peer, name, "down", flow, (outer, own, first))?);
     }
-    for reason in late {
+    let more = if facts.ml_kem { Some(&judge::NO_ML_KEM) } else { None };
+    for reason in more.into_iter().chain(late) {
         out.push(refused(identities, device, peer, name, reason)?);
     }
     Ok(out)
@@ -85,6 +86,8 @@ fn up(
         seen.extend(judge::openvpn_says(lines).into_iter().map(|line| format!("{end}: {line}")));
         problems.extend(judge::openvpn_problems(end, lines, &facts.proposals));
     }
+    let logs = ends.each_ref().map(|(end, lines)| (*end, lines.as_slice()));
+    problems.extend(judge::openvpn_group_problems(&logs, &facts.tls_groups));
     if !problems.is_empty() {
         problems.extend(ends[1].1.iter().rev().take(12).rev().map(|line| format!("the peer's log: {line}")));
     }
@@ -196,6 +199,7 @@ fn variant(reason: &str) -> Option<&'static [(&'static str, &'static str)]> {
     const OLD: &str = "tls-cipher DEFAULT:@SECLEVEL=0";
     Some(match reason {
         "wrong-tls-crypt" => &[("tls-crypt-v2 ", "tls-crypt other.key")],
+        "no-ml-kem" => &[("tls-groups ", "tls-groups secp384r1:X25519:prime256v1")],
         "weak-data-cipher" => &[("data-ciphers ", "data-ciphers AES-128-CBC")],
         "weak-tls-cipher" => &[
             ("tls-version-min ", "tls-version-max 1.2"),
@@ -230,7 +234,7 @@ pub(super) fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Fi
     };
     let good = identities.peers.get(name).cloned().unwrap_or_default();
     add(name, &good, configuration.clone());
-    for reason in OPENVPN_REFUSALS {
+    for reason in OPENVPN_REFUSALS.iter().chain([&judge::NO_ML_KEM]) {
         let own = identities.refused.iter().find(|(tunnel, known, _)| tunnel == name && known == reason.name);
         let lines = variant(reason.name);
         if own.is_none() && lines.is_none() {

@@ -181,6 +181,12 @@ pub struct TunnelFacts {
     pub ports: Vec<u16>,
     /// Proposals for the IKE SA, or the data ciphers of OpenVPN, the preferred one first; WireGuard's only construction.
     pub proposals: Vec<String>,
+    /// Whether every exchange of keys has ML-KEM besides (FIPS 203): `strongswan` and `openvpn`.
+    #[serde(default)]
+    pub ml_kem: bool,
+    /// Groups of TLS, the preferred one first: `openvpn` only.
+    #[serde(default)]
+    pub tls_groups: Vec<String>,
     /// Proposals for the ESP SAs: `strongswan` only.
     pub esp_proposals: Vec<String>,
     /// What it is for, from the product.

@@ -97,7 +97,7 @@ model! {
         inner: Option<Spanned<Address>> = None,
         /// Its public key, by which alone it is known: WireGuard only.
         public_key: Option<Spanned<WireguardKey>> = None,
-        /// Whether it exchanges keys with ML-KEM, too (RFC 9370): strongSwan 6.0.2 or later with OpenSSL 3.5 or later.
+        /// Whether it exchanges keys with ML-KEM, too: strongSwan 6.0.2 or later (RFC 9370), or OpenVPN 2.6.14 or later, with OpenSSL 3.5 or later.
         ml_kem: Option<Spanned<Flag>> = None,
     }
 }

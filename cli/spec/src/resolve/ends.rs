@@ -45,6 +45,8 @@ pub fn item(name: &str, tunnel: &TunnelFacts, network: &NetworkFacts) -> Value {
         "local_network": single(&tunnel.local_address),
         "local_name": tunnel.local_name,
         "in_tpm": tunnel.in_tpm,
+        "ml_kem": tunnel.ml_kem,
+        "tls_groups": tunnel.tls_groups,
         "peer_address": tunnel.peer_address,
         "peer_network": single(&tunnel.peer_address),
         "peer_name": tunnel.peer_name,

@@ -26,6 +26,10 @@ const ESP_PROPOSALS: [&str; 2] = ["aes256gcm16-ecp384", "chacha20poly1305-curve2
 /// The same with ML-KEM-768 besides (RFC 9370, FIPS 203): it breaks only if both exchanges break.
 const HYBRID_PROPOSALS: [&str; 1] = ["aes256gcm16-prfsha384-ecp384-ke1_mlkem768"];
 const HYBRID_ESP_PROPOSALS: [&str; 1] = ["aes256gcm16-ecp384-ke1_mlkem768"];
+/// Groups of OpenVPN's TLS, the preferred one first.
+const GROUPS: [&str; 3] = ["secp384r1", "X25519", "prime256v1"];
+/// The same with ML-KEM besides (draft-ietf-tls-ecdhe-mlkem, FIPS 203), which only TLS 1.3 has.
+const HYBRID_GROUPS: [&str; 2] = ["X25519MLKEM768", "SecP384r1MLKEM1024"];
 const CIPHERS: [&str; 2] = ["AES-256-GCM", "CHACHA20-POLY1305"];
 /// WireGuard's only construction (its white paper, 5.4): there is nothing to choose.
 const NOISE: [&str; 1] = ["Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"];
@@ -108,6 +112,9 @@ fn look_at_algorithms(
             trouble.push(Diagnostic::error("unused-cipher", message).at(given.at.location()).hint(hint));
         }
     }
+    if let Some(given) = peer.filter(|_| tunnel.kind.value == TunnelKind::Openvpn) {
+        algorithms.group(HYBRID_GROUPS[0], build, &given.at, trouble);
+    }
     for cipher in &tunnel.ciphers {
         algorithms.cipher(cipher.as_str(), build, &cipher.at, trouble);
     }
@@ -147,7 +154,7 @@ fn reject_foreign_settings(tunnel: &Tunnel, trouble: &mut Vec<Diagnostic>) {
     let settings = [
         ("proposals", tunnel.proposals.first().map(|p| &p.at), "strongswan"),
         ("esp_proposals", tunnel.esp_proposals.first().map(|p| &p.at), "strongswan"),
-        ("peer.ml_kem", peer.ml_kem.as_ref().map(|flag| &flag.at), "strongswan"),
+        ("peer.ml_kem", peer.ml_kem.as_ref().map(|flag| &flag.at), "strongswan` and `openvpn"),
         ("ciphers", tunnel.ciphers.first().map(|c| &c.at), "openvpn"),
         ("port", tunnel.port.as_ref().map(|p| &p.at), "openvpn` and `wireguard"),
         ("peer.inner", peer.inner.as_ref().map(|a| &a.at), "openvpn` and `wireguard"),
@@ -212,6 +219,7 @@ fn facts(
         TunnelKind::Wireguard => words(Vec::new(), &NOISE),
     };
     let esp = words(tunnel.esp_proposals.iter().map(|p| p.as_str()).collect(), child);
+    let groups: &[&str] = if hybrid { &HYBRID_GROUPS } else { &GROUPS };
     let port = |default| vec![tunnel.port.as_ref().map_or(default, |port| port.0)];
     let local_name = tunnel.local.as_ref().and_then(|local| local.name.as_ref());
     let hostname = product.hostname.as_ref().map_or(product.name.as_str(), |name| name.as_str());
@@ -241,6 +249,8 @@ fn facts(
             TunnelKind::Wireguard => port(WIREGUARD_PORT),
         },
         proposals,
+        ml_kem: hybrid,
+        tls_groups: if kind == TunnelKind::Openvpn { words(Vec::new(), groups) } else { Vec::new() },
         esp_proposals: if has_interface(kind) { Vec::new() } else { esp },
         reason: tunnel.reason.0.clone(),
     })
