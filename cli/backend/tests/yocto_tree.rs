@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use backend::yocto::{Node, Tree, tree_of, tree_of_boards};
 use spec::Choice;
@@ -354,6 +355,37 @@ fn the_pages_name_the_maintainer_and_his_address() {
         assert!(!page.contains("README"), "{page}");
         assert!(text(&tree, &format!("meta-cell-gateway-{layer}/SECURITY.md")).contains(who));
     }
+}
+
+#[test]
+fn every_recipe_refers_to_the_text_of_its_licence() {
+    let plan = plan_for("cell-gateway", "qemu-aarch64", "wrynose");
+    let tree = tree_of(&plan).expect("a tree");
+    let of_recipe = "file://${THISDIR}/../../licenses/LicenseRef-cell-gateway;md5=";
+    let mut recipes = 0;
+    for (path, node) in tree.nodes().iter().filter(|(path, _)| path.ends_with(".bb")) {
+        let Node::File(recipe) = node else { panic!("`{path}`") };
+        recipes += 1;
+        assert!(recipe.contains("\nLICENSE = \"LicenseRef-cell-gateway\"\n"), "`{path}`");
+        let md5 = recipe.split(of_recipe).nth(1).and_then(|rest| rest.split('"').next());
+        // `${THISDIR}/../..` is the layer, where its configuration looks for the text, too.
+        let parts: Vec<&str> = path.split('/').collect();
+        assert_eq!(parts.len(), 4, "`{path}`");
+        let license = text(&tree, &format!("{}/licenses/LicenseRef-cell-gateway", parts[0]));
+        assert_eq!(md5, Some(md5sum(&license).as_str()), "`{path}`");
+        let conf = text(&tree, &format!("{}/conf/layer.conf", parts[0]));
+        assert!(conf.contains("\nLICENSE_PATH += \"${LAYERDIR}/licenses\"\n"), "{conf}");
+    }
+    assert!(recipes > 10, "{recipes}");
+}
+
+/// By coreutils, as BitBake's own would have it.
+fn md5sum(text: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("text");
+    std::fs::write(&file, text).expect("written");
+    let out = Command::new("md5sum").arg(&file).output().expect("coreutils' md5sum is needed");
+    String::from_utf8_lossy(&out.stdout).split(' ').next().unwrap_or_default().to_owned()
 }
 
 #[test]

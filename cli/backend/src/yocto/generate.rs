@@ -6,7 +6,7 @@ use diag::Outcome;
 use spec::plan::{Plan, YoctoFacts};
 
 use super::signing::Signing;
-use super::{Names, Tree, bsp, distro, facts, image, recipes, together};
+use super::{LICENSE, Names, Tree, bsp, distro, facts, image, recipes, together};
 
 const README: &str = include_str!("files/README.md");
 const SECURITY: &str = include_str!("files/SECURITY.md");
@@ -57,6 +57,7 @@ pub(super) fn fill_pages(plans: &[Plan], tree: &mut Tree) -> Outcome<()> {
     for layer in [&names[0].distro_layer, &names[0].bsp_layer] {
         tree.file(format!("meta-{layer}/README.md"), filled(README, plans, facts, &names, layer));
         tree.file(format!("meta-{layer}/SECURITY.md"), filled(SECURITY, plans, facts, &names, layer));
+        tree.file(format!("meta-{layer}/licenses/{}", names[0].license()), LICENSE);
     }
     Ok(())
 }
@@ -121,7 +122,8 @@ pub(super) fn layer_conf(facts: &YoctoFacts, collection: &str, depends: &[&str])
          BBFILE_PATTERN_{collection} = \"^${{LAYERDIR}}/\"\n\
          BBFILE_PRIORITY_{collection} = \"10\"\n\
          LAYERDEPENDS_{collection} = \"{}\"\n\
-         LAYERSERIES_COMPAT_{collection} = \"{}\"\n",
+         LAYERSERIES_COMPAT_{collection} = \"{}\"\n\n\
+         LICENSE_PATH += \"${{LAYERDIR}}/licenses\"\n",
         depends.join(" "),
         facts.compatible.join(" "),
     )

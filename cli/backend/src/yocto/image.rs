@@ -35,9 +35,10 @@ pub fn image(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
         format!(
             "SUMMARY = \"{product} on a read-only root\"\n\
              DESCRIPTION = \"The root of {product} as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake\"\n\
-             SECTION = \"base\"\nLICENSE = \"CLOSED\"\n\n\
+             SECTION = \"base\"\n{license}\n\
              inherit {class}_image\n\nIMAGE_INSTALL = \" \\\n{install}\"\n",
             product = names.distro,
+            license = names.license_lines(),
             class = names.function()
         ),
     );

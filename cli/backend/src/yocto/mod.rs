@@ -27,6 +27,12 @@ pub use build::build;
 pub use generate::{generate, tree_of, tree_of_boards};
 pub use machine::Machine;
 
+/// Under which terms the recipes and what they install stand. `CLOSED` is going away: OE-Core (`oe.license`, 6.1) asks for
+/// a reference to a text.
+const LICENSE: &str = include_str!("files/LICENSE.txt");
+/// MD5 of that text, by which BitBake notices another one.
+const LICENSE_MD5: &str = "3958ec0e23986b1ec4d31abc719cbb4e";
+
 /// The plan's Yocto part.
 fn facts(plan: &Plan) -> Outcome<&YoctoFacts> {
     plan.yocto.as_ref().ok_or_else(|| {
@@ -78,6 +84,19 @@ impl Names {
 
     fn accounts(&self) -> String {
         format!("{}-accounts", self.distro)
+    }
+
+    /// The licence's name, which is its file's, too.
+    fn license(&self) -> String {
+        format!("LicenseRef-{}", self.distro)
+    }
+
+    /// The licence's lines of a recipe, which stands two folders below its layer.
+    fn license_lines(&self) -> String {
+        let name = self.license();
+        format!(
+            "LICENSE = \"{name}\"\nLIC_FILES_CHKSUM = \"file://${{THISDIR}}/../../licenses/{name};md5={LICENSE_MD5}\"\n"
+        )
     }
 
     /// The start of names of shell functions, which have no hyphens.

@@ -177,8 +177,9 @@ fn recipe(
     let services: Vec<String> = content.services.iter().cloned().collect();
     let mut out = format!(
         "{NO_HOMEPAGE}SUMMARY = {}\nDESCRIPTION = \"Files of the layer {layer}, as fastness resolved them\"\n\
-         SECTION = \"base\"\nLICENSE = \"CLOSED\"\n",
-        quoted(&format!("{}: {title}", names.distro))?
+         SECTION = \"base\"\n{}",
+        quoted(&format!("{}: {title}", names.distro))?,
+        names.license_lines()
     );
     if owned {
         out.push_str(&format!("DEPENDS = \"{}\"\n", names.accounts()));
@@ -263,11 +264,12 @@ fn accounts(plan: &Plan, names: &Names, tree: &mut Tree) -> Outcome<()> {
     };
     let out = format!(
         "{NO_HOMEPAGE}SUMMARY = \"{}: accounts\"\nDESCRIPTION = \"Groups and users with fixed numbers, all without a password\"\n\
-         SECTION = \"base\"\nLICENSE = \"CLOSED\"\nSRC_URI = \"\"\n\n\
+         SECTION = \"base\"\n{}SRC_URI = \"\"\n\n\
          INHIBIT_DEFAULT_DEPS = \"1\"\n\ninherit allarch useradd\n\n\
          USERADD_PACKAGES = \"${{PN}}\"\n{}{}\n\
          do_configure[noexec] = \"1\"\ndo_compile[noexec] = \"1\"\n\nALLOW_EMPTY:${{PN}} = \"1\"\n",
         names.distro,
+        names.license_lines(),
         list("GROUPADD_PARAM:${PN}", &groups)?,
         list("USERADD_PARAM:${PN}", &users)?,
     );

@@ -91,8 +91,9 @@ impl<'a> Signing<'a> {
         let product = &plan.product;
         let words: Vec<&str> = plan.cmdline.iter().map(|word| word.value.as_str()).collect();
         let head = format!(
-            "SECTION = \"bootloaders\"\nLICENSE = \"CLOSED\"\n\n\
-             COMPATIBLE_MACHINE = \"^{machine}$\"\n"
+            "SECTION = \"bootloaders\"\n{}\n\
+             COMPATIBLE_MACHINE = \"^{machine}$\"\n",
+            names.license_lines()
         );
         tree.file(
             format!("{top}/recipes-bsp/signed/{machine}-fit_{}.bb", product.version),

@@ -22,7 +22,9 @@ fn judge(attack: &str, seen: &Observation) -> (AttackOutcome, String, Vec<Consol
 fn judgement(attack: &str, seen: &Observation) -> Judgement {
     let attacks = select(library(None).unwrap(), &[attack.to_owned()]).unwrap();
     let attack = attacks.into_iter().find(|a| a.name == attack).unwrap();
-    classify(&attack, &attack.expect.for_image("dev", &crate::attack::definition::plain_signing()), seen)
+    let names = crate::mutate::testing::names(attack.expect.stage == Stage::Spl);
+    let signing = crate::attack::definition::plain_signing();
+    classify(&attack, &attack.expect.for_image("dev", &signing, &names), seen)
 }
 
 const OTHER_KEY: &str = include_str!("../../fixtures/other-key.log");

@@ -11,7 +11,7 @@ use spec::source::Source;
 use spec::yaml::{Entry, Kind};
 
 use crate::boot::USERSPACE;
-use crate::mutate::{Mutation, payload};
+use crate::mutate::{Mutation, Names, payload};
 use crate::pattern::Pattern;
 
 const KEYS: [&str; 6] = ["title", "threat", "source", "requirements", "mutations", "expect"];
@@ -128,16 +128,19 @@ impl Expect {
         !self.boots.is_empty()
     }
 
-    /// With the image's own names in place of `{key}`, `{algorithm}` and `{version}`, its rollback version.
+    /// With the image's own names in place of `{key}`, `{algorithm}`, `{version}`, its rollback version, and the roles
+    /// of its FIT's nodes.
     ///
     /// Where U-Boot trusts several keys, of which one is enough, it names none when it refuses (`boot/image-fit-sig.c`,
     /// `fit_config_verify_required_keys`).
     #[must_use]
-    pub fn for_image(&self, key: &str, signing: &SigningPlan) -> Self {
+    pub fn for_image(&self, key: &str, signing: &SigningPlan, nodes: &Names) -> Self {
         let version =
             signing.rollback_version.map_or_else(|| "none".to_owned(), |version| version.to_string());
         let mut names =
             vec![("{key}", key), ("{algorithm}", signing.algorithm.as_str()), ("{version}", &version)];
+        let nodes = nodes.pairs();
+        names.extend(nodes.iter().map(|(role, name)| (role.as_str(), *name)));
         if !signing.also_trusts.is_empty() {
             names.insert(0, (REQUIRED_KEY, ANY_KEY));
         }
@@ -339,7 +342,7 @@ fn forbidden(stage: Stage, boots: &[Pattern]) -> Vec<Pattern> {
 
 /// RSA with one trusted key.
 #[cfg(test)]
-pub(super) fn plain_signing() -> SigningPlan {
+pub(crate) fn plain_signing() -> SigningPlan {
     SigningPlan {
         algorithm: "sha256,rsa3072".into(),
         padding: "pss".into(),
@@ -370,7 +373,7 @@ mod tests {
         let attack = attack.unwrap();
         assert_eq!((attack.name.as_str(), attack.mutations.len()), ("some", 1));
         assert!(attack.expect.never.iter().any(|p| p.matches("Starting kernel ...")));
-        let expect = attack.expect.for_image("dev", &plain_signing());
+        let expect = attack.expect.for_image("dev", &plain_signing(), &Names::default());
         assert_eq!(expect.refusal[0].text(), "sha256,rsa3072:dev-");
     }
 
@@ -381,7 +384,7 @@ mod tests {
         let expect = attack.unwrap().expect;
         let mut signing = plain_signing();
         assert_eq!(
-            expect.for_image("dev", &signing).refusal[0].text(),
+            expect.for_image("dev", &signing, &Names::default()).refusal[0].text(),
             "Failed to verify required signature 'key-dev'"
         );
         let next = spec::plan::TrustedKeyPlan {
@@ -391,7 +394,7 @@ mod tests {
         };
         signing.also_trusts.push(next);
         let line = "Failed to verify 'any' of the required signature(s)";
-        assert!(expect.for_image("dev", &signing).refusal[0].matches(line));
+        assert!(expect.for_image("dev", &signing, &Names::default()).refusal[0].matches(line));
     }
 
     #[test]

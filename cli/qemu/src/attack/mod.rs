@@ -11,6 +11,8 @@ mod library;
 mod run;
 
 pub use classify::{Ended, Observation, classify};
+#[cfg(test)]
+pub(crate) use definition::plain_signing;
 pub use definition::{Attack, Ending, Expect, Need, Stage};
 pub use library::{library, select};
 pub use run::{AttackRun, Progress, run_attacks};

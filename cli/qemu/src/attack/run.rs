@@ -171,11 +171,17 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// What an attack changes: the FIT that SPL verifies, or the one that U-Boot does.
+    fn subject(&self, attack: &Attack) -> &Subject {
+        self.boot_loader.filter(|_| attack.expect.stage == Stage::Spl).unwrap_or(self.subject)
+    }
+
     /// One attack's result; only a signal is an error.
     fn attack(&self, attack: &Attack) -> Outcome<AttackResult> {
         let started = Instant::now();
         let record = self.run.record;
-        let expect = attack.expect.for_image(&record.key_name, &self.run.plan.signing);
+        let signing = &self.run.plan.signing;
+        let expect = attack.expect.for_image(&record.key_name, signing, &self.subject(attack).names);
         let expected: &[Pattern] = if expect.must_boot() { &expect.boots } else { &expect.refusal };
         let mut result = AttackResult {
             attack: attack.name.clone(),
@@ -224,12 +230,10 @@ impl Bench<'_> {
         if sealed {
             self.first_start(&disk, &tpm_state, &logs.join("first-start"))?;
         }
-        let subject = match (expect.stage, self.boot_loader) {
-            (Stage::Spl, Some(boot_loader)) => boot_loader,
-            (Stage::Spl, None) => return Err(unfit("no SPL verifies U-Boot on this board")),
-            _ => self.subject,
-        };
-        let mut case = Case::new(subject, copy);
+        if expect.stage == Stage::Spl && self.boot_loader.is_none() {
+            return Err(unfit("no SPL verifies U-Boot on this board"));
+        }
+        let mut case = Case::new(self.subject(attack), copy);
         *words = case.apply(&attack.mutations)?;
         if let (Some(uboot), Some(spl), true) = (&case.uboot, self.boot_loader, expect.stage != Stage::Spl) {
             // Out of reach for an attacker, too: SPL has to let the changed U-Boot through.
@@ -394,7 +398,8 @@ mod tests {
 
     #[test]
     fn the_control_has_to_reach_user_space() {
-        let goals = goals(&control().expect.for_image("dev", &crate::attack::definition::plain_signing()));
+        let signing = crate::attack::definition::plain_signing();
+        let goals = goals(&control().expect.for_image("dev", &signing, &crate::mutate::Names::default()));
         assert_eq!(goals.len(), 3);
         assert_eq!(goals[0][0].text(), "sha256,rsa3072:dev+ OK");
         assert!(goals[2].iter().any(|p| p.matches("systemd[1]: x")));

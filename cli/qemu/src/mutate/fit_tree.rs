@@ -4,7 +4,7 @@ use diag::Outcome;
 use fit::fdt::{Node, Tree};
 use fit::key::Hash;
 
-use super::{Case, HashFate, bad_fit, payload, unfit};
+use super::{Case, HashFate, bad_fit, names, payload, unfit};
 
 /// Reads the FIT, changes it and writes it; its strings keep their offsets.
 pub(super) fn edit(
@@ -161,10 +161,11 @@ fn fate(hash: HashFate) -> &'static str {
 pub(super) fn add_image(case: &mut Case<'_>, name: &str, image_type: &str) -> Outcome<String> {
     let hash = case.subject.algorithm.hash;
     let kernel = payload::raw_kernel(case.subject.architecture);
+    let signed = case.subject.names.get(names::KERNEL)?;
     edit(case, |tree| {
-        let images = node(tree, "/images")?;
         // Everything but data, hash and type as the signed kernel has it.
-        let mut image = images.child("kernel").cloned().ok_or_else(|| unfit("the FIT has no kernel"))?;
+        let mut image = node(tree, &format!("/images/{signed}"))?.clone();
+        let images = node(tree, "/images")?;
         image.name = name.to_owned();
         image.children.clear();
         image.set_text("type", image_type);
@@ -184,8 +185,9 @@ pub(super) fn bootargs(
     hash: HashFate,
 ) -> Outcome<String> {
     let root_hash = case.subject.root_hash.clone();
+    let device_tree = case.subject.names.get(names::DEVICE_TREE)?;
     edit(case, |tree| {
-        let image = node(tree, "/images/fdt")?;
+        let image = node(tree, &format!("/images/{device_tree}"))?;
         let data = image.get("data").ok_or_else(|| unfit("the FIT's device tree has no data"))?.to_vec();
         let mut inner = Tree::parse(&data).map_err(|e| bad_fit(&e))?;
         let chosen = node(&mut inner, "/chosen")?;

@@ -11,13 +11,15 @@ use fit::fdt::{Blocks, Tree};
 use fit::sign::SignOptions;
 
 use super::fit_tree::{edit, node};
-use super::{Case, Subject, bad_fit, unfit};
+use super::{Case, Names, Subject, bad_fit, names, unfit};
 
-/// The configuration that the boot command names (docs/contract.md, "Boot").
-const CONFIGURATION: &str = "/configurations/conf";
-const SIGNATURE: &str = "signature-1";
 /// Name of the image with the attacker's code.
 const FALSE_KERNEL: &str = "attacker-kernel";
+
+/// Path of the configuration that is booted.
+fn configuration(names: &Names) -> Outcome<String> {
+    Ok(format!("/configurations/{}", names.get(names::CONFIGURATION)?))
+}
 
 pub(super) fn clone_configuration(
     case: &mut Case<'_>,
@@ -25,8 +27,9 @@ pub(super) fn clone_configuration(
     kernel: &str,
     first: bool,
 ) -> Outcome<String> {
+    let signed = configuration(&case.subject.names)?;
     edit(case, |tree| {
-        let mut clone = node(tree, CONFIGURATION)?.clone();
+        let mut clone = node(tree, &signed)?.clone();
         clone.name = name.to_owned();
         clone.set_text("kernel", kernel);
         let configurations = node(tree, "/configurations")?;
@@ -39,22 +42,28 @@ pub(super) fn clone_configuration(
 
 pub(super) fn hashed_nodes(case: &mut Case<'_>) -> Outcome<String> {
     super::fit_tree::add_image(case, FALSE_KERNEL, "kernel")?;
+    let found = &case.subject.names;
+    let (path, signature) = (configuration(found)?, found.get(names::SIGNATURE)?);
     edit(case, |tree| {
-        let signed = node(tree, CONFIGURATION)?.clone();
+        let signed = node(tree, &path)?.clone();
         let mut forged = signed.clone();
         forged.set_text("kernel", FALSE_KERNEL);
-        let signature = forged.child_mut(SIGNATURE).ok_or_else(|| unfit("the FIT is not signed"))?;
+        let signature = forged.child_mut(signature).ok_or_else(|| unfit("the FIT is not signed"))?;
         let listed = signature.texts("hashed-nodes").ok_or_else(|| unfit("it has no `hashed-nodes`"))?;
-        let hidden = "/configurations/hidden/conf";
-        let listed: Vec<String> =
-            listed.into_iter().map(|path| path.replace(CONFIGURATION, hidden)).collect();
+        let hidden = format!("/configurations/hidden/{}", signed.name);
+        // Whole names only: `conf-1` is the beginning of `conf-10`.
+        let moved = |listed: &str| match listed.strip_prefix(&path) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{hidden}{rest}"),
+            _ => listed.to_owned(),
+        };
+        let listed: Vec<String> = listed.into_iter().map(moved).collect();
         signature.set_texts("hashed-nodes", &listed.iter().map(String::as_str).collect::<Vec<_>>());
         let configurations = node(tree, "/configurations")?;
         configurations.children.retain(|child| child.name != signed.name);
         configurations.child_or_new("hidden").children.push(signed);
         configurations.children.push(forged);
         Ok(format!(
-            "a false `{CONFIGURATION}` boots `{FALSE_KERNEL}`; its `hashed-nodes` name the signed one, moved to `{hidden}`"
+            "a false `{path}` boots `{FALSE_KERNEL}`; its `hashed-nodes` name the signed one, moved to `{hidden}`"
         ))
     })
 }
@@ -67,7 +76,7 @@ pub(super) fn resign(case: &mut Case<'_>, key_name: Option<&str>) -> Outcome<Str
         algorithm: subject.algorithm,
         padding: subject.padding,
         timestamp: subject.timestamp,
-        node: SIGNATURE.to_owned(),
+        node: subject.names.get(names::SIGNATURE)?.to_owned(),
     };
     let signer = subject.attacker()?;
     let tree = Tree::parse(&case.fit).map_err(|e| bad_fit(&e))?;
@@ -77,14 +86,16 @@ pub(super) fn resign(case: &mut Case<'_>, key_name: Option<&str>) -> Outcome<Str
 }
 
 pub(super) fn other_product(case: &mut Case<'_>, name: &str) -> Outcome<String> {
+    let found = &case.subject.names;
+    let (path, kernel) = (configuration(found)?, found.get(names::KERNEL)?);
     edit(case, |tree| {
-        let configuration = node(tree, CONFIGURATION)?;
+        let configuration = node(tree, &path)?;
         configuration.set_text("description", name);
         configuration.set_text("compatible", name);
         tree.root.set_text("description", &format!("{name} 1.0"));
         Ok(String::new())
     })?;
-    super::fit_tree::replace_data(case, "kernel", super::HashFate::Update)?;
+    super::fit_tree::replace_data(case, kernel, super::HashFate::Update)?;
     resign(case, Some(name))?;
     Ok(format!("a whole image of the product `{name}`, validly signed with that product's key `{name}`"))
 }
@@ -103,7 +114,8 @@ pub(super) fn embed_key(case: &mut Case<'_>) -> Outcome<String> {
 
 pub(super) fn second_root(case: &mut Case<'_>) -> Outcome<String> {
     let genuine = case.fit.clone();
-    super::fit_tree::replace_data(case, "kernel", super::HashFate::Update)?;
+    let kernel = case.subject.names.get(names::KERNEL)?;
+    super::fit_tree::replace_data(case, kernel, super::HashFate::Update)?;
     let (ours, theirs) = (structure(&genuine)?, structure(&case.fit)?);
     let strings = Blocks::open(&case.fit).map_err(|e| bad_fit(&e))?.strings().to_vec();
     // Header and reservations of the false tree, its structure without the end token, the signed
@@ -166,8 +178,8 @@ pub(crate) fn behind_spl(disk: &mut File, spl: &Subject, uboot: &[u8]) -> Outcom
         disk.try_clone().map_err(|e| Failure::io("use", Path::new("the copy of the disk"), &e))?,
     );
     let (code, control) = parts(uboot)?;
-    super::fit_tree::set_data(&mut case, "uboot", code)?;
-    super::fit_tree::set_data(&mut case, "fdt", control)?;
+    super::fit_tree::set_data(&mut case, spl.names.get(names::UBOOT)?, code)?;
+    super::fit_tree::set_data(&mut case, spl.names.get(names::DEVICE_TREE)?, control)?;
     super::disk::write_slots(&mut case)?;
     without_key(&spl.uboot)
 }

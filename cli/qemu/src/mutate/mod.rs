@@ -8,13 +8,14 @@ mod disk;
 mod fit_bytes;
 mod fit_tree;
 mod forge;
+mod names;
 pub mod payload;
 mod rollback;
 #[cfg(test)]
 mod shipped_tests;
 mod subject;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod verity;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use serde::Deserialize;
 use crate::tpm::Counter;
 pub use disk::FatFile;
 pub(crate) use forge::behind_spl;
+pub use names::Names;
 pub use subject::{Subject, Verifier};
 
 /// What becomes of an image's hash when its data changes.
@@ -103,7 +105,7 @@ pub enum TpmChange {
     Exchanged,
 }
 
-/// One change. The names and fields are those of an attack's file.
+/// One change. The names and fields are those of an attack's file; a node or image may be named by its role ([`Names`]).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Mutation {
@@ -377,29 +379,38 @@ impl<'s> Case<'s> {
 
 impl Mutation {
     fn apply(&self, case: &mut Case<'_>) -> Outcome<String> {
+        let names = &case.subject.names;
+        let named = |text: &String| names.fill(text);
         match self {
             Self::Nothing {} => Ok("nothing was changed".to_owned()),
-            Self::FlipByte { node, property, at } => fit_bytes::flip_byte(case, node, property, *at),
-            Self::Fill { node, property, byte, part } => fit_bytes::fill(case, node, property, *byte, *part),
-            Self::Resize { node, property, by } => fit_tree::resize(case, node, property, *by),
+            Self::FlipByte { node, property, at } => fit_bytes::flip_byte(case, &named(node)?, property, *at),
+            Self::Fill { node, property, byte, part } => {
+                fit_bytes::fill(case, &named(node)?, property, *byte, *part)
+            }
+            Self::Resize { node, property, by } => fit_tree::resize(case, &named(node)?, property, *by),
             Self::Truncate { percent } => fit_bytes::truncate(case, *percent),
             Self::DeclareSize { bytes } => fit_bytes::declare_size(case, *bytes),
             Self::SecondRoot {} => forge::second_root(case),
             Self::ReplaceFit { with } => fit_bytes::replace(case, *with),
-            Self::SetText { node, property, texts } => fit_tree::set_text(case, node, property, texts),
+            Self::SetText { node, property, texts } => {
+                let texts = texts.iter().map(named).collect::<Outcome<Vec<_>>>()?;
+                fit_tree::set_text(case, &named(node)?, property, &texts)
+            }
             Self::SetNumber { node, property, value, size } => {
-                fit_tree::set_number(case, node, property, *value, *size)
+                fit_tree::set_number(case, &named(node)?, property, *value, *size)
             }
             Self::DuplicateText { node, property, text } => {
-                fit_tree::duplicate_text(case, node, property, text)
+                fit_tree::duplicate_text(case, &named(node)?, property, text)
             }
-            Self::RemoveProperty { node, property } => fit_tree::remove_property(case, node, property),
-            Self::RemoveNode { node } => fit_tree::remove_node(case, node),
-            Self::RenameNode { node, to } => fit_tree::rename_node(case, node, to),
-            Self::ReplaceData { image, hash } => fit_tree::replace_data(case, image, *hash),
+            Self::RemoveProperty { node, property } => {
+                fit_tree::remove_property(case, &named(node)?, property)
+            }
+            Self::RemoveNode { node } => fit_tree::remove_node(case, &named(node)?),
+            Self::RenameNode { node, to } => fit_tree::rename_node(case, &named(node)?, &named(to)?),
+            Self::ReplaceData { image, hash } => fit_tree::replace_data(case, &named(image)?, *hash),
             Self::AddImage { name, image_type } => fit_tree::add_image(case, name, image_type),
             Self::CloneConfiguration { name, kernel, first } => {
-                forge::clone_configuration(case, name, kernel, *first)
+                forge::clone_configuration(case, &named(name)?, &named(kernel)?, *first)
             }
             Self::ForgeHashedNodes {} => forge::hashed_nodes(case),
             Self::Bootargs { append, replace, hash } => {

@@ -1,17 +1,34 @@
 //! Every shipped attack changes something, and what it changes is really bad.
 
-use super::testing::Bench;
+use super::testing::{Bench, Called, OTHERS, OURS};
 use crate::attack::{Need, Stage, library};
 
 #[test]
 fn every_shipped_attack_applies_and_says_what_it_changes() {
-    let (uboot, spl) = (Bench::new(), Bench::spl());
+    every_attack_applies(&OURS);
+}
+
+#[test]
+fn every_shipped_attack_fits_what_another_build_system_made() {
+    every_attack_applies(&OTHERS);
+}
+
+fn every_attack_applies(called: &Called) {
+    let (uboot, spl) = (Bench::of(called), Bench::spl(called));
     for attack in library(None).unwrap() {
         let of_spl = attack.expect.stage == Stage::Spl;
         assert_eq!(of_spl, attack.needs == [Need::Spl], "{}", attack.name);
         let bench = if of_spl { &spl } else { &uboot };
         let (words, case) = bench.run(&attack.mutations);
         assert!(!words.is_empty(), "{}", attack.name);
+        let roles = bench.subject.names.pairs();
+        assert!(roles.iter().all(|(role, _)| !words.contains(role.as_str())), "{}: {words}", attack.name);
+        // The words that are waited for have the names, too.
+        let signing = crate::attack::plain_signing();
+        let expect = attack.expect.for_image("product", &signing, &bench.subject.names);
+        for pattern in expect.refusal.iter().chain(&expect.boots) {
+            assert!(!pattern.text().contains(['{', '}']), "{}: `{}`", attack.name, pattern.text());
+        }
         let refused = !attack.expect.must_boot();
         if refused && attack.needs == [Need::Sealed] {
             // U-Boot starts it; what it does not get is the key.

@@ -10,7 +10,7 @@ use record::{ImageRecord, PartitionRecord, Role};
 use spec::Architecture;
 use spec::plan::Plan;
 
-use super::{bad_fit, unfit};
+use super::{Names, bad_fit, unfit};
 use crate::boot::file;
 
 /// Where the root file system's hash tree lies, in blocks of 4096 bytes of its partition.
@@ -50,6 +50,8 @@ pub enum Verifier {
 pub struct Subject {
     /// The signed FIT.
     pub fit: Vec<u8>,
+    /// What its nodes are called.
+    pub names: Names,
     /// What verifies it, with its control FDT: U-Boot or SPL.
     pub uboot: Vec<u8>,
     /// How the names of the partitions begin that hold the FIT.
@@ -92,8 +94,10 @@ impl Subject {
             Verifier::UBoot => (Role::Fit, Role::Uboot, "fit_"),
             Verifier::Spl => (Role::UbootFit, Role::Spl, SPL_SLOT),
         };
+        let fit = read(fit)?;
         Ok(Self {
-            fit: read(fit)?,
+            names: Names::of(&fit)?,
+            fit,
             uboot: read(uboot)?,
             slots,
             partitions: record.partitions.clone(),

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use spec::Architecture;
 
 use super::subject::{Attacker, SPL_SLOT, VerityFacts};
-use super::{Case, Mutation, Subject};
+use super::{Case, Mutation, Names, Subject};
 
 /// Made once a test run: making an RSA key is slow.
 static KEYS: LazyLock<[RsaPrivateKey; 2]> =
@@ -37,25 +37,66 @@ fn node_tree(build: impl FnOnce(&mut Node<'static>)) -> Vec<u8> {
 /// Name, type, operating system and data of an image.
 type Piece<'a> = (&'a str, &'a str, Option<&'a str>, Vec<u8>);
 
+/// What a build system calls the nodes of its FITs.
+pub struct Called {
+    pub conf: &'static str,
+    pub signature: &'static str,
+    pub hash: &'static str,
+    pub kernel: &'static str,
+    pub fdt: &'static str,
+    pub uboot: &'static str,
+    pub monitor: &'static str,
+}
+
+/// As our own assembly does.
+pub const OURS: Called = Called {
+    conf: "conf",
+    signature: "signature-1",
+    hash: "hash-1",
+    kernel: "kernel",
+    fdt: "fdt",
+    uboot: "uboot",
+    monitor: "monitor",
+};
+
+/// Nothing as ours; much as OpenEmbedded's classes and U-Boot's documentation have it.
+pub const OTHERS: Called = Called {
+    conf: "conf-board.dtb",
+    signature: "signature",
+    hash: "hash",
+    kernel: "kernel-1",
+    fdt: "fdt-board.dtb",
+    uboot: "firmware-1",
+    monitor: "atf",
+};
+
+/// The names in a FIT of ours: the kernel's, or the one that SPL verifies.
+pub fn names(spl: bool) -> Names {
+    let fit = if spl { uboot_fit(&OURS, &node_tree(|_| ())) } else { fit(&OURS, "00") };
+    Names::of(&fit).unwrap()
+}
+
 /// The kernel's FIT.
-fn fit(root_hash: &str) -> Vec<u8> {
+fn fit(called: &Called, root_hash: &str) -> Vec<u8> {
     let fdt =
         node_tree(|root| root.child_or_new("chosen").set_text("bootargs", &format!("quiet {root_hash}")));
-    let pieces = vec![("kernel", "kernel", Some("linux"), vec![0x5a; 5000]), ("fdt", "flat_dt", None, fdt)];
-    signed(pieces, &[("kernel", "kernel"), ("fdt", "fdt")])
+    let pieces =
+        vec![(called.kernel, "kernel", Some("linux"), vec![0x5a; 5000]), (called.fdt, "flat_dt", None, fdt)];
+    signed(called, pieces, &[("kernel", called.kernel), ("fdt", called.fdt)])
 }
 
 /// The FIT that SPL verifies.
-fn uboot_fit(control: &[u8]) -> Vec<u8> {
+fn uboot_fit(called: &Called, control: &[u8]) -> Vec<u8> {
     let pieces = vec![
-        ("monitor", "firmware", Some("opensbi"), vec![0x33; 3000]),
-        ("uboot", "standalone", Some("u-boot"), vec![7; 64]),
-        ("fdt", "flat_dt", None, control.to_vec()),
+        (called.monitor, "firmware", Some("opensbi"), vec![0x33; 3000]),
+        (called.uboot, "standalone", Some("u-boot"), vec![7; 64]),
+        (called.fdt, "flat_dt", None, control.to_vec()),
     ];
-    signed(pieces, &[("firmware", "monitor"), ("loadables", "uboot"), ("fdt", "fdt")])
+    let loads = [("firmware", called.monitor), ("loadables", called.uboot), ("fdt", called.fdt)];
+    signed(called, pieces, &loads)
 }
 
-fn signed(pieces: Vec<Piece<'_>>, loads: &[(&str, &str)]) -> Vec<u8> {
+fn signed(called: &Called, pieces: Vec<Piece<'_>>, loads: &[(&str, &str)]) -> Vec<u8> {
     let image = |(name, kind, os, data): Piece<'_>| Image {
         name: name.into(),
         description: name.into(),
@@ -73,22 +114,25 @@ fn signed(pieces: Vec<Piece<'_>>, loads: &[(&str, &str)]) -> Vec<u8> {
         hash: Hash::Sha256,
         images: pieces.into_iter().map(image).collect(),
         configurations: vec![Configuration {
-            name: "conf".into(),
+            name: called.conf.into(),
             description: "test".into(),
             compatible: Some("test".into()),
             loads: loads.iter().map(|(role, name)| ((*role).to_owned(), vec![(*name).to_owned()])).collect(),
         }],
-        default: "conf".into(),
+        default: called.conf.into(),
     })
     .unwrap();
+    for hash in tree.root.child_or_new("images").children.iter_mut().flat_map(|image| &mut image.children) {
+        hash.name = called.hash.to_owned();
+    }
     let configurations = tree.root.child_or_new("configurations");
-    configurations.child_or_new("conf").set_cell("fastness,rollback-version", VERSION);
+    configurations.child_or_new(called.conf).set_cell("fastness,rollback-version", VERSION);
     let options = SignOptions {
         key_name: "product".into(),
         algorithm: Algorithm::parse("sha256,rsa2048").unwrap(),
         padding: Padding::Pkcs1v15,
         timestamp: 7,
-        node: "signature-1".into(),
+        node: called.signature.into(),
     };
     fit::sign::sign(tree, &options, &RsaSigner::new(KEYS[0].clone())).unwrap()
 }
@@ -114,10 +158,15 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::of(&OURS)
+    }
+
+    /// An image whose FIT has these names.
+    pub fn of(called: &Called) -> Self {
         let salt = b"salt".to_vec();
         let (root_bytes, root) = root_partition(&salt);
         let root_hash = record::sha256_hex(&root);
-        let fit = fit(&root_hash);
+        let fit = fit(called, &root_hash);
         let spec = |name: &str, number: u8, bytes| PartitionSpec {
             name: name.into(),
             type_guid: Guid::LINUX_DATA,
@@ -155,6 +204,7 @@ impl Bench {
         let attacker = OnceLock::new();
         attacker.set(Ok(Attacker(Box::new(RsaSigner::new(KEYS[1].clone()))))).unwrap();
         let subject = Subject {
+            names: Names::of(&fit).unwrap(),
             fit,
             uboot: [vec![7; 64], control].concat(),
             slots: "fit_",
@@ -174,13 +224,14 @@ impl Bench {
     }
 
     /// The same image as SPL sees it: SPL has the key, and what it verifies is the FIT with that U-Boot.
-    pub fn spl() -> Self {
-        let mut bench = Self::new();
+    pub fn spl(called: &Called) -> Self {
+        let mut bench = Self::of(called);
         let control = fit::control_fdt::find_control(&bench.subject.uboot).unwrap();
-        let fit = uboot_fit(control);
+        let fit = uboot_fit(called, control);
         let at = usize::try_from(bench.subject.partition("uboot").unwrap().offset).unwrap();
         bench.disk[at..at + fit.len()].copy_from_slice(&fit);
         bench.subject.uboot = [&[9; 64], control].concat();
+        bench.subject.names = Names::of(&fit).unwrap();
         bench.subject.fit = fit;
         bench.subject.slots = SPL_SLOT;
         bench

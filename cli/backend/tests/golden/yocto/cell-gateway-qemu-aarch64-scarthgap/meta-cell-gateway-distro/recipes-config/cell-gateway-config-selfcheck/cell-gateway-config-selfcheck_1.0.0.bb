@@ -2,7 +2,8 @@
 SUMMARY = "cell-gateway: The device verifies its own security functions"
 DESCRIPTION = "Files of the layer selfcheck, as fastness resolved them"
 SECTION = "base"
-LICENSE = "CLOSED"
+LICENSE = "LicenseRef-cell-gateway"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-cell-gateway;md5=3958ec0e23986b1ec4d31abc719cbb4e"
 SRC_URI = "file://rootfs"
 
 S = "${WORKDIR}"

@@ -2,7 +2,8 @@
 SUMMARY = "Kernel, device tree and the root's hash of cell-gateway for qemu-aarch64, signed"
 DESCRIPTION = "The FIT that U-Boot of this machine verifies, and the root with its hash tree"
 SECTION = "bootloaders"
-LICENSE = "CLOSED"
+LICENSE = "LicenseRef-cell-gateway"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-cell-gateway;md5=3958ec0e23986b1ec4d31abc719cbb4e"
 
 COMPATIBLE_MACHINE = "^cell-gateway-qemu-aarch64$"
 

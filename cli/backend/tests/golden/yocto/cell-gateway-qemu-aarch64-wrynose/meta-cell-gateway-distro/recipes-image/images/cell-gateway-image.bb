@@ -1,7 +1,8 @@
 SUMMARY = "cell-gateway on a read-only root"
 DESCRIPTION = "The root of cell-gateway as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake"
 SECTION = "base"
-LICENSE = "CLOSED"
+LICENSE = "LicenseRef-cell-gateway"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-cell-gateway;md5=3958ec0e23986b1ec4d31abc719cbb4e"
 
 inherit cell_gateway_image
 

@@ -2,7 +2,8 @@
 SUMMARY = "The device tree of qemu-aarch64 as QEMU has it"
 DESCRIPTION = "What U-Boot and the kernel of this machine are given: QEMU's own tree for exactly its options"
 SECTION = "bootloaders"
-LICENSE = "CLOSED"
+LICENSE = "LicenseRef-plc-gateway"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-plc-gateway;md5=3958ec0e23986b1ec4d31abc719cbb4e"
 
 COMPATIBLE_MACHINE = "^plc-gateway-qemu-aarch64$"
 PACKAGE_ARCH = "${MACHINE_ARCH}"

@@ -2,7 +2,8 @@
 SUMMARY = "plc-gateway: A kernel that protects itself"
 DESCRIPTION = "Files of the layer kernel-hardening, as fastness resolved them"
 SECTION = "base"
-LICENSE = "CLOSED"
+LICENSE = "LicenseRef-plc-gateway"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-plc-gateway;md5=3958ec0e23986b1ec4d31abc719cbb4e"
 SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"

@@ -2,7 +2,8 @@
 SUMMARY = "pump-station: Default deny, both ways"
 DESCRIPTION = "Files of the layer firewall, as fastness resolved them"
 SECTION = "base"
-LICENSE = "CLOSED"
+LICENSE = "LicenseRef-pump-station"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-pump-station;md5=3958ec0e23986b1ec4d31abc719cbb4e"
 SRC_URI = "file://rootfs"
 
 S = "${UNPACKDIR}"

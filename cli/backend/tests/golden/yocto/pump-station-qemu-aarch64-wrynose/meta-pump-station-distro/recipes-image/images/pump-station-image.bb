@@ -1,7 +1,8 @@
 SUMMARY = "pump-station on a read-only root"
 DESCRIPTION = "The root of pump-station as a squashfs, unsigned: verity, FIT and signatures are made outside of BitBake"
 SECTION = "base"
-LICENSE = "CLOSED"
+LICENSE = "LicenseRef-pump-station"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-pump-station;md5=3958ec0e23986b1ec4d31abc719cbb4e"
 
 inherit pump_station_image
 
