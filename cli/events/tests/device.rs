@@ -352,7 +352,9 @@ fn what_sudo_says_becomes_an_event_with_who_and_whether() {
     fs::write(folder.path().join("audit.log"), "").unwrap();
     let entry = |exe: &str, name: &str, message: &str| {
         let known = if exe.is_empty() { String::new() } else { format!(r#""_EXE":"{exe}","#) };
-        format!(r#"{{{known}"_SYSTEMD_UNIT":"ssh.service","SYSLOG_IDENTIFIER":"{name}","MESSAGE":"{message}"}}"#) + "\n"
+        format!(
+            r#"{{{known}"_SYSTEMD_UNIT":"ssh.service","SYSLOG_IDENTIFIER":"{name}","MESSAGE":"{message}"}}"#
+        ) + "\n"
     };
     const SUDO: &str = "/usr/bin/sudo";
     const REST: &str = "TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id";
@@ -371,8 +373,10 @@ fn what_sudo_says_becomes_an_event_with_who_and_whether() {
     ];
     fs::write(folder.path().join("journal"), entries.concat()).unwrap();
     let Some(records) = by_rsyslog(folder.path(), &format!("{audit}{read}{journal}"), 10) else { return };
-    let facts: Vec<_> =
-        records.iter().map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome)).collect();
+    let facts: Vec<_> = records
+        .iter()
+        .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
+        .collect();
     use Outcome::{Failure, Success, Unknown};
     let sudo = "privilege.sudo";
     let expected = [

@@ -38,11 +38,7 @@ pub const FOREIGN: &str = "monitor-foreign";
 ///
 /// # Errors
 /// When the image's rules cannot be read.
-pub fn of(
-    root: &Root,
-    binaries: &Binaries,
-    table: &Table,
-) -> Result<(Vec<AuditRule>, Vec<String>), Unable> {
+pub fn of(root: &Root, binaries: &Binaries, table: &Table) -> Result<(Vec<AuditRule>, Vec<String>), Unable> {
     // Those of an earlier layer of this kind are made anew.
     let mut own = audit_rules::loaded(root, audit_rules::RULES)?.0;
     own.retain(|(_, line)| !line.contains("key=monitor-"));

@@ -141,9 +141,11 @@ fn rules_are_for_what_is_there_and_nothing_else() {
 #[test]
 fn what_the_image_records_already_gets_no_rule() {
     let quiet = compiled("int main(void) { return 0; }", &[]);
-    let tools = || tree(&quiet, UNIT).file("/usr/sbin/nft", 0o755, &quiet).file("/usr/bin/gdb", 0o755, &quiet);
+    let tools =
+        || tree(&quiet, UNIT).file("/usr/sbin/nft", 0o755, &quiet).file("/usr/bin/gdb", 0o755, &quiet);
     let admin = |rules: &str| -> Vec<String> {
-        let tree = if rules.is_empty() { tools() } else { tools().file("/etc/audit/audit.rules", 0o640, rules) };
+        let tree =
+            if rules.is_empty() { tools() } else { tools().file("/etc/audit/audit.rules", 0o640, rules) };
         let made = look(&tree.root(), "x").unwrap().rules;
         made.into_iter().filter(|rule| rule.key == "monitor-admin").map(|rule| rule.rule).collect()
     };

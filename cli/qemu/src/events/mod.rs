@@ -168,7 +168,12 @@ impl Proof<'_> {
             }
             None => Err("the proof has no program for this architecture that asks for it"),
         };
-        let sudo = match self.bench.ask("[ ! -x /usr/bin/sudo ] || echo yes", MINUTE)?.iter().any(|line| line == "yes") {
+        let sudo = match self
+            .bench
+            .ask("[ ! -x /usr/bin/sudo ] || echo yes", MINUTE)?
+            .iter()
+            .any(|line| line == "yes")
+        {
             true => Ok(self.provoke(SUDO, account)?),
             false => Err("the image has no sudo: no file of it is setuid (check `exec.suid-inventory`)"),
         };
