@@ -75,10 +75,11 @@ pub(crate) const CALLED: &[Kind] = kinds! {
     "a process is to be traced", "" => "audit.ptrace" "/calls" "USER" Failure "";
 };
 
-/// What sudo shows, where an image has it. Whom it lets in is the product's: root, and never nobody.
+/// What sudo shows, where an image has it. Whom it lets in is the product's: root, and never nobody. Whom it may not ask for a
+/// password (`-n`) it refuses without a word to the log; the audit has it.
 pub(crate) const SUDO: &[Kind] = kinds! {
     "sudo runs a program", "person UID 'sudo -n /usr/bin/true'" => "privilege.sudo" "sudo" "root" Success "COMMAND=/usr/bin/true";
-    "sudo refuses somebody", "unprivileged 65534 'sudo -n /usr/bin/true'" => "privilege.sudo" "sudo" "nobody" Failure "";
+    "sudo refuses somebody", "unprivileged 65534 'sudo -n /usr/bin/true'" => "audit.user_cmd" "/sudo" "nobody" Failure "";
 };
 
 /// What only a login with a key of the product shows.
