@@ -273,22 +273,17 @@ fn the_clock_follows_what_chronyd_says_and_nobody_else() {
     assert_eq!(clocks, [No, No, No, Yes, No, No]);
 }
 
-/// The rules of rsyslog on audit records as auditd writes them.
-#[test]
-fn audit_records_become_events_with_their_five_facts() {
+/// What rsyslog makes of its rules, once there are so many records; `None` where it is not installed.
+fn by_rsyslog(folder: &Path, rules: &str, wanted: usize) -> Option<Vec<Event>> {
     if Command::new("rsyslogd").arg("-v").output().is_err() {
         assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`rsyslogd` is not installed");
         println!("SKIPPED: `rsyslogd` is not installed");
-        return;
+        return None;
     }
-    const SESSION: &str = "/usr/lib/openssh/sshd-session";
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().to_str().unwrap();
-    fs::create_dir(folder.path().join("state")).unwrap();
-    let program = program(folder.path(), 100_000, 2);
-    let audit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audit.log");
-    fs::copy(audit, folder.path().join("audit.log")).unwrap();
-    let text = template("rsyslog.conf.hbs")
+    let place = folder.to_str().unwrap();
+    fs::create_dir(folder.join("state")).unwrap();
+    let program = program(folder, 100_000, 2);
+    let text = rules
         .replace("{{conf parameters.folder}}", place)
         .replace("{{conf product.name}}", "gw")
         .replace("/var/log/audit", place)
@@ -296,21 +291,33 @@ fn audit_records_become_events_with_their_five_facts() {
     // The journal of this machine is no part of the test.
     let text: String =
         text.lines().filter(|line| !line.contains("imjournal")).map(|l| format!("{l}\n")).collect();
-    let config = folder.path().join("rsyslog.conf");
+    let config = folder.join("rsyslog.conf");
     fs::write(&config, text).unwrap();
-    let pid = folder.path().join("pid");
+    let pid = folder.join("pid");
     let mut daemon =
         Command::new("rsyslogd").arg("-n").arg("-i").arg(&pid).arg("-f").arg(&config).spawn().unwrap();
     let start = Instant::now();
-    while records(folder.path()).len() < 7 && start.elapsed() < Duration::from_secs(60) {
+    while records(folder).len() < wanted && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(100));
     }
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    verify(folder.path(), &["events.jsonl"]).unwrap();
-    let mut records = records(folder.path());
+    verify(folder, &["events.jsonl"]).unwrap();
+    let mut records = records(folder);
     // What the program says of itself: its start, and perhaps its stop.
     records.retain(|record| !record.r#type.starts_with("log."));
+    assert!(records.iter().all(|record| record.host == "gw"));
+    Some(records)
+}
+
+/// The rules of rsyslog on audit records as auditd writes them.
+#[test]
+fn audit_records_become_events_with_their_five_facts() {
+    const SESSION: &str = "/usr/lib/openssh/sshd-session";
+    let folder = tempfile::tempdir().unwrap();
+    let audit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audit.log");
+    fs::copy(audit, folder.path().join("audit.log")).unwrap();
+    let Some(records) = by_rsyslog(folder.path(), &template("rsyslog.conf.hbs"), 7) else { return };
     let facts: Vec<_> = records
         .iter()
         .map(|r| (r.time.as_str(), r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
@@ -331,5 +338,57 @@ fn audit_records_become_events_with_their_five_facts() {
         ("2025-11-24T16:00:05.010Z", SESSION, "audit.user_login", "(invalid user)", Outcome::Failure),
     ];
     assert_eq!(facts, expected);
-    assert!(records.iter().all(|record| record.host == "gw"));
+}
+
+/// The rules of rsyslog on what the journal has of sudo, as sudoers(5) says under "Event logging": the journal's entries come from a file of theirs.
+#[test]
+fn what_sudo_says_becomes_an_event_with_who_and_whether() {
+    let rules = template("rsyslog.conf.hbs");
+    let (audit, journal) = rules.split_once("# The journal:").unwrap();
+    let journal = journal.replace("$msg", "$!MESSAGE").replace("$programname", "$!SYSLOG_IDENTIFIER");
+    let read = "module(load=\"mmjsonparse\")\ninput(type=\"imfile\" file=\"/var/log/audit/journal\" tag=\"journal\")\n\
+        action(type=\"mmjsonparse\" cookie=\"\")\n#";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("audit.log"), "").unwrap();
+    let entry = |exe: &str, name: &str, message: &str| {
+        let known = if exe.is_empty() { String::new() } else { format!(r#""_EXE":"{exe}","#) };
+        format!(
+            r#"{{{known}"_SYSTEMD_UNIT":"ssh.service","SYSLOG_IDENTIFIER":"{name}","MESSAGE":"{message}"}}"#
+        ) + "\n"
+    };
+    const SUDO: &str = "/usr/bin/sudo";
+    const REST: &str = "TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id";
+    let entries = [
+        entry(SUDO, "sudo", &format!("maintenance : {REST}")),
+        // Without a terminal, its name padded, and nothing known of a process that has ended.
+        entry("", "sudo", "     eve : PWD=/ ; USER=root ; COMMAND=/usr/bin/id"),
+        entry(SUDO, "sudo", &format!("     eve : user NOT in sudoers ; {REST}")),
+        entry(SUDO, "sudo", &format!("     eve : command not allowed ; {REST}")),
+        entry(SUDO, "sudo", &format!("     eve : 3 incorrect password attempts ; {REST}")),
+        entry(SUDO, "sudo", &format!("     eve : a password is required ; {REST}")),
+        entry(SUDO, "sudo", "pam_unix(sudo:session): session opened for user root(uid=0) by eve(uid=2000)"),
+        // Somebody else under its name is none of it.
+        entry("/usr/bin/logger", "sudo", &format!("maintenance : {REST}")),
+        entry("/usr/sbin/sshd", "sshd", "Accepted publickey for eve from 192.0.2.1 port 22 ssh2"),
+    ];
+    fs::write(folder.path().join("journal"), entries.concat()).unwrap();
+    let Some(records) = by_rsyslog(folder.path(), &format!("{audit}{read}{journal}"), 10) else { return };
+    let facts: Vec<_> = records
+        .iter()
+        .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
+        .collect();
+    use Outcome::{Failure, Success, Unknown};
+    let sudo = "privilege.sudo";
+    let expected = [
+        ("sudo", sudo, "maintenance", Success),
+        ("sudo", sudo, "eve", Success),
+        ("sudo", sudo, "eve", Failure),
+        ("sudo", sudo, "eve", Failure),
+        ("sudo", sudo, "eve", Failure),
+        ("sudo", sudo, "eve", Failure),
+        ("sudo", sudo, "ssh.service", Unknown),
+        ("sshd", "ssh.message", "ssh.service", Unknown),
+        ("sshd", "ssh.login", "eve", Success),
+    ];
+    assert_eq!(facts, expected);
 }

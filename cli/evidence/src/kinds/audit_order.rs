@@ -32,6 +32,16 @@ pub(super) fn problems(lines: &[(String, String)], last: &[String]) -> Vec<Strin
     out
 }
 
+/// The key of the first of these rules that fits whatever `rule` fits, so that no record would name `rule` behind them.
+pub(crate) fn hidden_by(lines: &[(String, String)], rule: &str) -> Option<String> {
+    let rule = Rule::of(rule)?;
+    lines
+        .iter()
+        .filter_map(|(_, line)| Rule::of(line))
+        .find(|first| first.covers(&rule))
+        .map(|first| first.key)
+}
+
 /// A rule that records, on the list of system calls' exits.
 struct Rule {
     key: String,

@@ -6,7 +6,7 @@
 mod accounts;
 mod all_of;
 mod as_planned;
-mod audit_order;
+pub(crate) mod audit_order;
 pub(crate) mod audit_rules;
 mod console_login;
 pub(crate) mod control_fdt_key;

@@ -67,7 +67,7 @@ pub fn look(root: &Root, image: &str) -> Result<Monitoring, Unable> {
     let binaries = Binaries::of(root)?;
     let mut not_covered: Vec<String> =
         binaries.broken.iter().map(|(path, why)| format!("`{path}` is no whole program: {why}")).collect();
-    let (rules, odd) = rules::of(root, &binaries, table);
+    let (rules, odd) = rules::of(root, &binaries, table)?;
     not_covered.extend(odd.iter().map(|path| format!("`{path}` has a name that no rule can hold")));
     if !root.capabilities_known {
         not_covered.push("file capabilities cannot be seen in an image of this form".to_owned());

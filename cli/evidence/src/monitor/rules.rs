@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::binaries::Binaries;
 use super::table::Table;
+use crate::Unable;
+use crate::kinds::{audit_order, audit_rules};
 use crate::root::{NodeKind, Root};
 
 /// A rule, as auditctl(8) takes it, and why it is there.
@@ -31,19 +33,24 @@ pub const SECRET: &str = "monitor-secret";
 /// Key of system calls that nothing of the image makes.
 pub const FOREIGN: &str = "monitor-foreign";
 
-/// The rules, and the paths that could not be put into one.
-#[must_use]
-pub fn of(root: &Root, binaries: &Binaries, table: &Table) -> (Vec<AuditRule>, Vec<String>) {
+/// The rules, and the paths that could not be put into one. What a rule of the image's own records already gets no second one:
+/// it stands behind them, and no record would name it.
+///
+/// # Errors
+/// When the image's rules cannot be read.
+pub fn of(root: &Root, binaries: &Binaries, table: &Table) -> Result<(Vec<AuditRule>, Vec<String>), Unable> {
+    // Those of an earlier layer of this kind are made anew.
+    let mut own = audit_rules::loaded(root, audit_rules::RULES)?.0;
+    own.retain(|(_, line)| !line.contains("key=monitor-"));
     let bits =
         if binaries.all.values().any(|one| matches!(one.machine.as_str(), "arm" | "i386")) { 32 } else { 64 };
     let mut rules = Vec::new();
     let mut odd = Vec::new();
     let mut add = |rule: String, key: &str, why: String| {
-        rules.push(AuditRule {
-            rule: format!("-a always,exit {rule} -F key={key}"),
-            key: key.to_owned(),
-            why,
-        });
+        let rule = format!("-a always,exit {rule} -F key={key}");
+        if audit_order::hidden_by(&own, &rule).is_none() {
+            rules.push(AuditRule { rule, key: key.to_owned(), why });
+        }
     };
     for error in ["EACCES", "EPERM"] {
         let why = "a program that may not run was started".to_owned();
@@ -95,7 +102,7 @@ pub fn of(root: &Root, binaries: &Binaries, table: &Table) -> (Vec<AuditRule>, V
         let why = "no program of the image imports these: whoever makes them is none of it".to_owned();
         add(format!("-F arch=b{bits} -S {}", foreign.join(",")), FOREIGN, why);
     }
-    (rules, odd)
+    Ok((rules, odd))
 }
 
 /// Whether a path can stand in a rule, a unit and a template as it is.

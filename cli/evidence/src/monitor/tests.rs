@@ -137,6 +137,28 @@ fn rules_are_for_what_is_there_and_nothing_else() {
     assert!(terminal::render(&more, true).contains("it changes how the device is protected"));
 }
 
+/// Of two rules that fit the kernel names the first: one behind a rule of the image's own would never be named.
+#[test]
+fn what_the_image_records_already_gets_no_rule() {
+    let quiet = compiled("int main(void) { return 0; }", &[]);
+    let tools =
+        || tree(&quiet, UNIT).file("/usr/sbin/nft", 0o755, &quiet).file("/usr/bin/gdb", 0o755, &quiet);
+    let admin = |rules: &str| -> Vec<String> {
+        let tree =
+            if rules.is_empty() { tools() } else { tools().file("/etc/audit/audit.rules", 0o640, rules) };
+        let made = look(&tree.root(), "x").unwrap().rules;
+        made.into_iter().filter(|rule| rule.key == "monitor-admin").map(|rule| rule.rule).collect()
+    };
+    let all = admin("");
+    assert_eq!(all.len(), 2);
+    let own = "-D\n-a always,exit -F arch=b64 -F path=/usr/sbin/nft -F perm=x -F key=firewall\n-e 2\n";
+    assert_eq!(admin(own), [all[0].clone()]);
+    assert!(all[0].contains("/usr/bin/gdb"));
+    // A narrower one hides nothing, nor does a rule of an earlier layer of this kind.
+    assert_eq!(admin(&own.replace("perm=x", "perm=x -F auid=2000")), all);
+    assert_eq!(admin(&own.replace("key=firewall", "key=monitor-admin")), all);
+}
+
 #[test]
 fn the_layer_loads_and_its_rules_stand_before_the_lock() {
     let quiet = compiled("int main(void) { return 0; }", &[]);

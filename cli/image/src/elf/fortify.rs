@@ -1,11 +1,12 @@
 //! The functions that `_FORTIFY_SOURCE` replaces, as glibc 2.41 exports them (`__NAME_chk`).
 
-/// Unchecked names, sorted.
+/// Unchecked names, sorted. `fdelt` is no function: it stands for `FD_SET` and its like, whose checking form is `__fdelt_chk`.
 pub(super) const FORTIFIABLE: &[&str] = &[
     "asprintf",
     "confstr",
     "dprintf",
     "explicit_bzero",
+    "fdelt",
     "fgets",
     "fgets_unlocked",
     "fgetws",
@@ -116,5 +117,11 @@ mod tests {
         assert_eq!(checked(b"__memcpy_chk"), Some("memcpy"));
         assert_eq!(checked(b"__stack_chk"), None);
         assert_eq!(unchecked(b"memcpy"), Some("memcpy"));
+    }
+
+    /// A program whose only checked call it is was compiled with `_FORTIFY_SOURCE` all the same.
+    #[test]
+    fn a_checked_fd_set_counts() {
+        assert_eq!(checked(b"__fdelt_chk"), Some("fdelt"));
     }
 }

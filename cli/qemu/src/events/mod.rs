@@ -5,6 +5,7 @@
 //! an identity of this test. Its first process is a shell that adds one unit below `/run`: through it the
 //! events are provoked. Root file system, services and configuration are the image's own.
 
+mod calls;
 mod cost;
 mod kinds;
 mod restart;
@@ -27,7 +28,7 @@ use crate::files::{kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
 use cost::{RESTS, SERVICES, bounded, costs};
-use kinds::{AFTER, AWAY, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, judge, read};
+use kinds::{AFTER, AWAY, CALLED, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, SUDO, judge, read};
 use restart::{Blocks, MOST_AGAIN, again, read_anew};
 use session::{Bench, Collector, Ports, networks};
 
@@ -158,9 +159,24 @@ impl Proof<'_> {
         let (name, uid) = person.map_or(("nobody", 65_534), |(name, user)| (name.as_str(), user.value.uid));
         let account = (name, uid);
         self.look()?;
-        for kind in KINDS.iter().filter(|kind| !kind.command.is_empty()) {
-            self.bench.ask(&kinds::fill(kind.command, name, uid), MINUTE)?;
-        }
+        self.provoke(KINDS, account)?;
+        let called = match calls::command(&self.plan.board.architecture) {
+            Some(command) => {
+                self.bench.ask(&command, MINUTE)?;
+                self.provoke(CALLED, account)?;
+                Ok(())
+            }
+            None => Err("the proof has no program for this architecture that asks for it"),
+        };
+        let sudo = match self
+            .bench
+            .ask("[ ! -x /usr/bin/sudo ] || echo yes", MINUTE)?
+            .iter()
+            .any(|line| line == "yes")
+        {
+            true => Ok(self.provoke(SUDO, account)?),
+            false => Err("the image has no sudo: no file of it is setuid (check `exec.suid-inventory`)"),
+        };
         self.strangers(name)?;
         if let Some(login) = login {
             let key = ["-i".to_owned(), login.key.to_string_lossy().into_owned()];
@@ -168,21 +184,24 @@ impl Proof<'_> {
         }
         self.settle()?;
         self.judge_all(KINDS, account);
-        match login {
-            Some(login) => self.judge_all(LOGIN, (&login.user, uid)),
-            None => {
-                for kind in LOGIN {
-                    let why = "needs a key of a user of the product: `--login USER=FILE`".to_owned();
-                    self.class(kind.name, TrafficVerdict::NotShown, Vec::new(), vec![why]);
-                }
-            }
-        }
+        self.judge_or(CALLED, account, called);
+        self.judge_or(SUDO, account, sudo);
+        let without = "needs a key of a user of the product: `--login USER=FILE`";
+        let user = login.map_or(name, |login| &login.user);
+        self.judge_or(LOGIN, (user, uid), login.map(|_| ()).ok_or(without));
         self.cost()?;
         self.away(identities)?;
         self.judge_all(AWAY, account);
         self.full(identities, account)?;
         self.restart(identities, account)?;
         self.chains(identities);
+        Ok(())
+    }
+
+    fn provoke(&mut self, kinds: &[Kind], (user, uid): (&str, u32)) -> Outcome<()> {
+        for kind in kinds.iter().filter(|kind| !kind.command.is_empty()) {
+            self.bench.ask(&kinds::fill(kind.command, user, uid), MINUTE)?;
+        }
         Ok(())
     }
 
@@ -416,6 +435,18 @@ impl Proof<'_> {
         let collected: BTreeSet<String> = self.collector.records().1.into_iter().collect();
         for kind in kinds {
             self.out.push(judge(kind, account, &self.plan.product.name, &self.device, &collected));
+        }
+    }
+
+    /// The kinds, or why they were not provoked.
+    fn judge_or(&mut self, kinds: &[Kind], account: (&str, u32), provoked: Result<(), &str>) {
+        match provoked {
+            Ok(()) => self.judge_all(kinds, account),
+            Err(why) => {
+                for kind in kinds {
+                    self.class(kind.name, TrafficVerdict::NotShown, Vec::new(), vec![why.to_owned()]);
+                }
+            }
         }
     }
 
