@@ -236,9 +236,15 @@ pub const IPSEC_REFUSALS: &[Refusal] = &[
     device("ikev1", &["no IKE config found", "NO_PROPOSAL_CHOSEN"]),
 ];
 
-/// Of a tunnel with ML-KEM alone: nobody can talk the device out of it. The peer, which is TLS's server, finds nothing to agree on.
-pub const NO_ML_KEM: Refusal =
-    Refusal { name: "no-ml-kem", by: By::Peer, says: &["no suitable key share", "no shared groups"] };
+/// Of a tunnel with ML-KEM alone, in the place of [`WITHOUT_ML_KEM`]: nobody can talk the device out of it. The peer, which is TLS's
+/// server, finds nothing to agree on.
+pub const ML_KEM_REFUSALS: &[Refusal] = &[
+    Refusal { name: "no-ml-kem", by: By::Peer, says: &["no suitable key share", "no shared groups"] },
+    Refusal { name: "tls-1.2", by: By::Peer, says: &["unsupported protocol"] },
+];
+
+/// A suite of TLS 1.2, which a device with ML-KEM does not come to: ML-KEM is for TLS 1.3.
+pub const WITHOUT_ML_KEM: &str = "weak-tls-cipher";
 
 /// The reasons for OpenVPN, in OpenSSL's words (`X509_verify_cert_error_string`) and its own. The device is the
 /// client of the TLS connection: what it never offers, only the peer's log tells.
@@ -260,7 +266,7 @@ pub const OPENVPN_REFUSALS: &[Refusal] = &[
     device("sha1-signature", &["error=CA signature digest algorithm too weak"]),
     device("weak-data-cipher", &["failed to negotiate cipher with peer"]),
     device("wrong-tls-crypt", &["tls-crypt unwrap error: packet authentication failed"]),
-    Refusal { name: "weak-tls-cipher", by: By::Peer, says: &["no shared cipher", "unsupported protocol"] },
+    Refusal { name: "weak-tls-cipher", by: By::Peer, says: &["no shared cipher"] },
     Refusal { name: "tls-1.1", by: By::Peer, says: &["unsupported protocol", "Unsupported protocol"] },
 ];
 

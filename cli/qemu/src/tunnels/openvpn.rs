@@ -60,8 +60,9 @@ pub(super) fn scenario(
     if let Some(flow) = flows.first() {
         out.push(inner_in_clear(peer, name, "down", flow, (outer, own, first))?);
     }
-    let more = if facts.ml_kem { Some(&judge::NO_ML_KEM) } else { None };
-    for reason in more.into_iter().chain(late) {
+    let more = if facts.ml_kem { judge::ML_KEM_REFUSALS } else { &[] };
+    let asked = |reason: &&Refusal| !facts.ml_kem || reason.name != judge::WITHOUT_ML_KEM;
+    for reason in more.iter().chain(late.iter().filter(asked)) {
         out.push(refused(identities, device, peer, name, reason)?);
     }
     Ok(out)
@@ -201,7 +202,8 @@ fn variant(reason: &str) -> Option<&'static [(&'static str, &'static str)]> {
         "wrong-tls-crypt" => &[("tls-crypt-v2 ", "tls-crypt other.key")],
         "no-ml-kem" => &[("tls-groups ", "tls-groups secp384r1:X25519:prime256v1")],
         "weak-data-cipher" => &[("data-ciphers ", "data-ciphers AES-128-CBC")],
-        "weak-tls-cipher" => &[
+        // What the cipher is does not matter to the first: the version is too old already.
+        "tls-1.2" | "weak-tls-cipher" => &[
             ("tls-version-min ", "tls-version-max 1.2"),
             ("tls-cipher ", "tls-cipher TLS-ECDHE-ECDSA-WITH-AES-128-CBC-SHA:@SECLEVEL=0"),
         ],
@@ -234,7 +236,7 @@ pub(super) fn peer_files(plan: &Plan, name: &str, identities: &Identities) -> Fi
     };
     let good = identities.peers.get(name).cloned().unwrap_or_default();
     add(name, &good, configuration.clone());
-    for reason in OPENVPN_REFUSALS.iter().chain([&judge::NO_ML_KEM]) {
+    for reason in OPENVPN_REFUSALS.iter().chain(judge::ML_KEM_REFUSALS) {
         let own = identities.refused.iter().find(|(tunnel, known, _)| tunnel == name && known == reason.name);
         let lines = variant(reason.name);
         if own.is_none() && lines.is_none() {
