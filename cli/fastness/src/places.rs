@@ -178,7 +178,7 @@ impl Built {
                     folder.display()
                 ),
             )
-            .hint("the last build did not end; run `fastness build` again"));
+            .hint("the last build did not end, or another version of fastness made it; run `fastness build` again"));
         }
         Ok(Self { product_folder: product_folder_of(folder), folder: folder.to_owned(), plan, image })
     }
