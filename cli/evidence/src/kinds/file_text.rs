@@ -20,6 +20,9 @@ pub struct With {
     /// The same as one text, for what a template makes.
     #[serde(default)]
     block: String,
+    /// Lines of which each file has one.
+    #[serde(default)]
+    one_of: Vec<String>,
     /// Words that are nowhere, whatever their case; comments count too.
     #[serde(default)]
     lacks: Vec<String>,
@@ -28,14 +31,16 @@ pub struct With {
 impl Kind for FileText {
     const NAME: &'static str = "file-text";
     const DESCRIPTION: &'static str =
-        "every match has all of `lines` and of `block`, and none of the words in `lacks`";
+        "every match has all of `lines` and of `block`, one of `one_of`, and none of the words in `lacks`";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
         let mut problems = super::file_absent::path_problems(&with.paths);
-        if with.lines.is_empty() && with.lacks.is_empty() && with.block.trim().is_empty() {
+        let lists = [&with.lines, &with.one_of, &with.lacks];
+        if lists.iter().all(|list| list.is_empty()) && with.block.trim().is_empty() {
             problems.push(
-                "`lines`, `block` and `lacks` are all empty, so that nothing would be checked".to_owned(),
+                "`lines`, `block`, `one_of` and `lacks` are all empty, so that nothing would be checked"
+                    .to_owned(),
             );
         }
         if with.lacks.iter().any(|word| word.trim().is_empty()) {
@@ -72,6 +77,10 @@ impl Kind for FileText {
                 for line in wanted.iter().filter(|line| !lines.contains(line)) {
                     problems.push(format!("`{path}` lacks the line `{line}`"));
                 }
+                if !with.one_of.is_empty() && !with.one_of.iter().any(|line| lines.contains(&squeezed(line)))
+                {
+                    problems.push(format!("`{path}` has none of the lines `{}`", with.one_of.join("`, `")));
+                }
                 let lower = text.to_lowercase();
                 for word in with.lacks.iter().filter(|word| lower.contains(&word.to_lowercase())) {
                     problems.push(format!("`{path}` says `{word}`"));
@@ -79,6 +88,9 @@ impl Kind for FileText {
             }
         }
         let mut expected = format!("{} with {}", with.paths.join(", "), wanted.join(" / "));
+        if !with.one_of.is_empty() {
+            expected += &format!(", one of {}", with.one_of.join(" / "));
+        }
         if !with.lacks.is_empty() {
             expected += &format!(", without {}", with.lacks.join(", "));
         }
@@ -114,6 +126,11 @@ mod tests {
         fails(check("a b c\nx"), "`/etc/pam.d/sshd` lacks the line `a b`");
         fails(check("a b\nx"), "lacks the line `c`");
         fails(check("a b\nc\nx NullOK"), "`/etc/pam.d/sshd` says `nullok`");
+        let with = json!({"paths": ["/etc/pam.d/sshd"], "one_of": ["version 2", "version  3"]});
+        let of =
+            |text| run("file-text", with.clone(), Tree::base().file("/etc/pam.d/sshd", 0o644, text).root());
+        assert_eq!(passes(of("x\nversion 3\n")), "1 files as expected");
+        fails(of("version 1\n"), "`/etc/pam.d/sshd` has none of the lines `version 2`, `version  3`");
         let with = json!({"paths": ["/etc/none"], "lacks": ["x"]});
         fails(run("file-text", with, Tree::base().root()), "nothing matches `/etc/none`");
         let with = json!({"paths": ["/etc/issue"], "lacks": ["x"]});
