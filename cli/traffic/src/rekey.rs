@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tunnel::{in_log_words, ipsec, openvpn_problems};
+use crate::tunnel::{in_log_words, ipsec, not_planned, openvpn_problems};
 
 /// What tells the keys in use from others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,27 +61,10 @@ pub fn ipsec_rekeyed(
             let list = |spis: &BTreeSet<String>| spis.iter().cloned().collect::<Vec<_>>().join(" ");
             seen.push(format!("{what}: {} became {}", list(old), list(new)));
         }
-        let wanted = match proposal.map(|first| in_log_words(first)) {
-            Some(Ok(wanted)) => wanted,
-            Some(Err(why)) => {
-                problems.push(why);
-                continue;
-            }
-            None => {
-                problems.push(format!("the plan has no proposal for {what}"));
-                continue;
-            }
-        };
-        for (end, value) in ["the peer", "the device"].into_iter().zip(values) {
-            match value {
-                Some(value) if value == wanted => seen.push(format!("{end}: new keys of {what} by {value}")),
-                Some(value) => {
-                    problems.push(format!("{end} says new keys of {what} by `{value}`, the plan `{wanted}`"))
-                }
-                None => {
-                    problems.push(format!("{end} says nothing of new keys of {what}, the plan `{wanted}`"))
-                }
-            }
+        let wanted = proposal.map(|first| in_log_words(first));
+        problems.extend(not_planned(&format!("new keys of {what}"), wanted, [&values[0], &values[1]]));
+        for (end, value) in ["the peer", "the device"].into_iter().zip(&values) {
+            seen.extend(value.as_ref().map(|value| format!("{end}: new keys of {what} by {value}")));
         }
     }
     (seen, problems)
@@ -165,8 +148,10 @@ charon-systemd[179]: selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP
         assert_eq!(problems.iter().filter(|p| p.ends_with("are the old ones")).count(), 2, "{problems:?}");
         // Without an exchange of its own, ESP has no group.
         assert!(
-            problems.iter().any(|p| p
-                == "the peer says new keys of ESP by `AES_GCM_16_256`, the plan `AES_GCM_16_256/ECP_384`"),
+            problems
+                .iter()
+                .any(|p| p
+                    == "the peer says new keys of ESP `AES_GCM_16_256`, the plan `AES_GCM_16_256/ECP_384`"),
             "{problems:?}"
         );
         let (_, problems) = judged(BEFORE, AFTER, "");
@@ -175,7 +160,10 @@ charon-systemd[179]: selected proposal: IKE:AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP
         let (_, problems) = judged(BEFORE, "", LOG);
         assert!(problems[0].contains("the peer lists no keys of ESP"), "{problems:?}");
         let (_, problems) = ipsec_rekeyed(&lines(BEFORE), &lines(AFTER), &lines(LOG), (&[], &[]));
-        assert_eq!(problems, ["the plan has no proposal for ESP", "the plan has no proposal for IKE"]);
+        assert_eq!(
+            problems,
+            ["the plan has no proposal for new keys of ESP", "the plan has no proposal for new keys of IKE"]
+        );
     }
 
     #[test]

@@ -76,30 +76,29 @@ pub fn ipsec_problems(found: &Negotiated, proposals: &[String], esp_proposals: &
     let mut out = Vec::new();
     let ike = proposals.first().map(|first| in_log_words(first));
     let esp = esp_proposals.first().and_then(|first| first.split('-').next()).map(in_log_words);
-    for (what, wanted, values) in [
-        ("IKE", ike, [("the peer", &found.peer_ike), ("the device", &found.device_ike)]),
-        ("ESP", esp, [("the peer", &found.peer_esp), ("the device", &found.device_esp)]),
-    ] {
-        let wanted = match wanted {
-            Some(Ok(wanted)) => wanted,
-            Some(Err(why)) => {
-                out.push(why);
-                continue;
-            }
-            None => {
-                out.push(format!("the plan has no proposal for {what}"));
-                continue;
-            }
-        };
-        for (end, value) in values {
-            match value {
-                Some(value) if *value == wanted => {}
-                Some(value) => out.push(format!("{end} says {what} `{value}`, the plan `{wanted}`")),
-                None => out.push(format!("{end} says nothing of {what}, the plan `{wanted}`")),
-            }
-        }
-    }
+    out.extend(not_planned("IKE", ike, [&found.peer_ike, &found.device_ike]));
+    out.extend(not_planned("ESP", esp, [&found.peer_esp, &found.device_esp]));
     out
+}
+
+/// What peer and device, in this order, say of algorithms, where it is not the plan's.
+pub(crate) fn not_planned(
+    what: &str,
+    wanted: Option<Result<String, String>>,
+    values: [&Option<String>; 2],
+) -> Vec<String> {
+    let wanted = match wanted {
+        Some(Ok(wanted)) => wanted,
+        Some(Err(why)) => return vec![why],
+        None => return vec![format!("the plan has no proposal for {what}")],
+    };
+    let said = ["the peer", "the device"].into_iter().zip(values);
+    said.filter_map(|(end, value)| match value {
+        Some(value) if *value == wanted => None,
+        Some(value) => Some(format!("{end} says {what} `{value}`, the plan `{wanted}`")),
+        None => Some(format!("{end} says nothing of {what}, the plan `{wanted}`")),
+    })
+    .collect()
 }
 
 /// Cipher suites of the tunnels' configurations, in the words of OpenVPN's log (TLS 1.3's, then TLS 1.2's).

@@ -1,6 +1,6 @@
 //! What tests of the forwarding share: an authority of their own, made by OpenSSL.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::fs;
 use std::path::Path;

@@ -28,7 +28,7 @@ pub(super) fn ipsec(
     let (from, list) = (device.ms(), "swanctl --list-sas");
     let before = peer.ask(list, MINUTE)?;
     let old = rekey::keys(&before);
-    let mut after = before.clone();
+    let mut after = Vec::new();
     for what in ["child", "ike"] {
         peer.ask(&format!("swanctl --rekey --{what} {connection} > /run/rekey.log 2>&1"), MINUTE)?;
         let deadline = Instant::now() + PATIENCE;
@@ -65,11 +65,15 @@ pub(super) fn openvpn(
     std::thread::sleep(Duration::from_secs(1));
     let told = peer.ask("grep Channel: /run/openvpn.log", MINUTE)?;
     let (mut seen, mut problems) = (Vec::new(), Vec::new());
-    for (end, lines) in [("the device", log(device, from)), ("the peer", told)] {
-        let (saw, wrong) = rekey::openvpn_rekeyed(end, &lines, &facts.proposals);
+    let own_log = log(device, from);
+    let logs = [("the device", own_log.as_slice()), ("the peer", told.as_slice())];
+    for (end, lines) in logs {
+        let (saw, wrong) = rekey::openvpn_rekeyed(end, lines, &facts.proposals);
         seen.extend(saw);
         problems.extend(wrong);
     }
+    // A second handshake could be talked into another group.
+    problems.extend(judge::openvpn_group_problems(&logs, &facts.tls_groups));
     still(peer, name, flows, own, (seen, problems))
 }
 
