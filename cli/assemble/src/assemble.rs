@@ -16,7 +16,7 @@ use crate::disk::{Contents, refuse_too_large};
 use crate::keys::SigningKey;
 use crate::spl::{self, Started};
 use crate::verity::{self, VerityTree, hex};
-use crate::{boot_chain, command_line, data_partition, disk, event_log, guid, place, readback};
+use crate::{boot_chain, command_line, data_partition, disk, event_log, guid, place, readback, rom};
 
 /// Makes the image of a plan from its artefacts, in `folder` (the board's output folder, which holds the
 /// artefacts' paths): `image/` and `image.json`.
@@ -157,6 +157,10 @@ impl Work<'_> {
         let nodtb = self.read(Role::UbootNodtb)?;
         let control = match &boot.spl {
             Some(facts) => self.spl(facts, &nodtb, key)?,
+            // U-Boot's build has one of its own where no emulator gives the board's.
+            None if self.artefacts.files.contains_key(&Role::UbootDeviceTree) => {
+                self.read(Role::UbootDeviceTree)?
+            }
             None => device_tree.into_owned(),
         };
         let uboot = boot_chain::uboot(plan, &nodtb, &control, &key.public())?;
@@ -180,8 +184,8 @@ impl Work<'_> {
     /// SPL and the FIT that it verifies; returns U-Boot's control FDT without a key.
     fn spl(&self, facts: &SplFacts, uboot: &[u8], key: &SigningKey) -> Outcome<Vec<u8>> {
         let device_tree = spl::with_memory(self.plan, self.read(Role::UbootDeviceTree)?)?;
-        let monitor = self.read(Role::Monitor)?;
-        let started = Started { monitor: &monitor, uboot, device_tree: &device_tree };
+        let monitor = facts.monitor.as_ref().map(|_| self.read(Role::Monitor)).transpose()?;
+        let started = Started { monitor: monitor.as_deref(), uboot, device_tree: &device_tree };
         let fit = spl::uboot_fit(self.plan, facts, &started, key)?;
         refuse_too_large(
             "the signed FIT of the boot loader",
@@ -191,10 +195,29 @@ impl Work<'_> {
         )?;
         self.write(Role::UbootFit, &fit)?;
         let nodtb = self.read(Role::SplNodtb)?;
-        let control = spl::with_memory(self.plan, self.read(Role::SplDeviceTree)?)?;
-        let spl = boot_chain::uboot(self.plan, &nodtb, &control, &key.public())?;
+        let spl = if facts.verifies {
+            let control = spl::with_memory(self.plan, self.read(Role::SplDeviceTree)?)?;
+            boot_chain::uboot(self.plan, &nodtb, &control, &key.public())?
+        } else {
+            nodtb
+        };
         self.fits_in_flash("SPL with its control FDT", &spl)?;
         self.write(Role::Spl, &spl)?;
+        if let Some(rom) = &facts.rom {
+            let wrapped = rom::wrap(rom, &spl)?;
+            for place in &rom.places {
+                refuse_too_large(
+                    "SPL with the boot ROM's header",
+                    wrapped.len() as u64,
+                    place.room,
+                    &format!(
+                        "change `boot.spl.rom` in the board `{}`, or make SPL smaller",
+                        self.plan.board.name
+                    ),
+                )?;
+            }
+            self.write(Role::SplRom, &wrapped)?;
+        }
         Ok(device_tree)
     }
 
@@ -203,6 +226,7 @@ impl Work<'_> {
         data_partition::make(self.plan, &data, &self.folder.join("logs/data-partition.log"))?;
         let contents = Contents {
             uboot: &self.new_file(Role::UbootFit),
+            spl: &self.new_file(Role::SplRom),
             fit: &self.new_file(Role::Fit),
             root: &self.new_file(Role::RootfsVerity),
             data: &data,

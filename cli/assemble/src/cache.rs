@@ -32,8 +32,10 @@ struct Inputs {
 
 /// The files that assembly writes for a plan.
 pub fn written(plan: &Plan) -> Vec<Role> {
-    let spl = [Role::Spl, Role::UbootFit].into_iter().filter(|_| plan.board.boot.spl.is_some());
-    [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk].into_iter().chain(spl).collect()
+    let spl = plan.board.boot.spl.as_ref();
+    let roles = [Role::Spl, Role::UbootFit].into_iter().filter(|_| spl.is_some());
+    let rom = [Role::SplRom].into_iter().filter(|_| spl.is_some_and(|spl| spl.rom.is_some()));
+    [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk].into_iter().chain(roles).chain(rom).collect()
 }
 
 /// Notes down what the image in `folder` was made from.
@@ -88,6 +90,7 @@ pub fn file_name(role: Role) -> &'static str {
     match role {
         Role::Uboot => "u-boot.bin",
         Role::Spl => "u-boot-spl.bin",
+        Role::SplRom => "u-boot-spl.rom",
         Role::UbootFit => "u-boot.itb",
         Role::Fit => "fit.itb",
         Role::RootfsVerity => "rootfs.verity",

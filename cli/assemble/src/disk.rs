@@ -8,7 +8,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use image::disk::{Guid, Layout, PartitionSpec, create};
 use record::{PartitionRecord, sha256_file};
 use spec::guid::guid;
-use spec::plan::Plan;
+use spec::plan::{Plan, RomCopyFacts};
 
 /// Bytes looked at together for being all zero.
 const PIECE: usize = 64 << 10;
@@ -17,6 +17,8 @@ const PIECE: usize = 64 << 10;
 pub struct Contents<'a> {
     /// What SPL verifies, for `uboot`, where the board has SPL.
     pub uboot: &'a Path,
+    /// SPL with the boot ROM's header, where a boot ROM takes it from the disk.
+    pub spl: &'a Path,
     /// Signed FIT, for `fit_a`.
     pub fit: &'a Path,
     /// Root file system with hash tree, for `root_a`.
@@ -25,12 +27,20 @@ pub struct Contents<'a> {
     pub data: &'a Path,
 }
 
-/// Names and sizes in the order of the table; slot b stays empty until the first update.
-fn partitions(plan: &Plan) -> Vec<(&'static str, u64)> {
+/// A partition to be: its name, size and type.
+type Planned<'a> = (&'a str, u64, Option<&'a str>);
+
+/// What is on the disk in the order of the table; slot b stays empty until the first update.
+fn partitions(plan: &Plan) -> Vec<Planned<'_>> {
     let storage = &plan.storage;
-    let all = [
-        // First: SPL reads it 1 MiB behind the disk's start.
-        ("uboot", plan.board.boot.spl.as_ref().map_or(0, |spl| spl.room)),
+    let spl = plan.board.boot.spl.as_ref();
+    // First: SPL reads it 1 MiB behind the disk's start.
+    let first = [("uboot", spl.map_or(0, |spl| spl.room), None)];
+    // Boot ROMs find these by name or type, wherever they are.
+    let of_rom = places(plan)
+        .iter()
+        .filter_map(|place| Some((place.partition.as_deref()?, place.room, place.type_guid.as_deref())));
+    let rest = [
         ("fit_a", storage.fit_bytes),
         ("fit_b", storage.fit_bytes),
         ("root_a", storage.root_bytes),
@@ -38,7 +48,13 @@ fn partitions(plan: &Plan) -> Vec<(&'static str, u64)> {
         ("data", storage.data_bytes),
         ("proof", storage.proof_bytes),
     ];
-    all.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
+    let rest = rest.map(|(name, bytes)| (name, bytes, None));
+    first.into_iter().chain(of_rom).chain(rest).filter(|(_, bytes, _)| *bytes > 0).collect()
+}
+
+/// Where a boot ROM looks for SPL on the disk.
+pub fn places(plan: &Plan) -> &[RomCopyFacts] {
+    plan.board.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()).map_or(&[], |rom| &rom.places)
 }
 
 /// Refuses contents that do not fit where they belong.
@@ -71,6 +87,9 @@ pub fn write(plan: &Plan, contents: &Contents<'_>, path: &Path) -> Outcome<Vec<P
             "fit_a" => Some(contents.fit),
             "root_a" => Some(contents.root),
             "data" => Some(contents.data),
+            name if places(plan).iter().any(|place| place.partition.as_deref() == Some(name)) => {
+                Some(contents.spl)
+            }
             _ => None,
         };
         let mut sha256 = String::new();
@@ -89,6 +108,9 @@ pub fn write(plan: &Plan, contents: &Contents<'_>, path: &Path) -> Outcome<Vec<P
             sha256,
         });
     }
+    for offset in places(plan).iter().filter_map(|place| place.offset) {
+        copy_sparse(contents.spl, &mut disk, offset, path)?;
+    }
     Ok(records)
 }
 
@@ -97,10 +119,11 @@ fn layout(plan: &Plan) -> Outcome<Layout> {
         guid(&plan.product.name, &plan.board.name, name).parse().map_err(|e: image::Error| cannot_write(&e))
     };
     let mut specs = Vec::new();
-    for (name, bytes) in partitions(plan) {
+    for (name, bytes, kind) in partitions(plan) {
+        let kind = kind.map(|kind| kind.parse().map_err(|e: image::Error| cannot_write(&e))).transpose()?;
         specs.push(PartitionSpec {
             name: name.to_owned(),
-            type_guid: Guid::LINUX_DATA,
+            type_guid: kind.unwrap_or(Guid::LINUX_DATA),
             part_guid: id(name)?,
             attributes: 0,
             bytes,

@@ -15,6 +15,7 @@ mod event_log;
 pub mod keys;
 mod place;
 mod readback;
+mod rom;
 mod spl;
 #[cfg(test)]
 #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]

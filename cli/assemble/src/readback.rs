@@ -18,6 +18,7 @@ use spec::plan::Plan;
 
 use crate::boot_chain::{CONFIGURATION, ROLLBACK_VERSION, Trusted, trusted};
 use crate::keys::PublicKey;
+use crate::rom;
 use crate::verity::hex;
 
 /// Longer boot loaders are not read.
@@ -48,9 +49,12 @@ fn check(plan: &Plan, record: &ImageRecord, folder: &Path, key: &PublicKey) -> R
     }
     let uboot = uboot.read_vec(0, uboot.len()).map_err(|e| e.to_string())?;
     let control = trusted_control(&uboot, plan, key)?;
-    if plan.board.boot.spl.is_some() {
+    if let Some(facts) = &plan.board.boot.spl {
         let spl = fs::read(path(Role::Spl)?).map_err(|e| format!("SPL cannot be read: {e}"))?;
-        started_by_spl(&disk, trusted_control(&spl, plan, key)?, &uboot)?;
+        // An SPL without a key compares hashes alone; that the FIT is the product's, U-Boot's own key tells.
+        let trusts = if facts.verifies { trusted_control(&spl, plan, key)? } else { control };
+        started_by_spl(&disk, trusts, &uboot)?;
+        started_by_rom(&path(Role::Disk)?, &disk, plan, &spl)?;
     }
 
     let slot = disk.named("fit_a").map_err(|e| e.to_string())?;
@@ -91,6 +95,30 @@ fn started_by_spl(disk: &Disk, control: &[u8], uboot: &[u8]) -> Result<(), Strin
         (Some(code), Some(fdt)) if [code, fdt].concat() == uboot => Ok(()),
         _ => Err("what SPL starts is not the shipped U-Boot".to_owned()),
     }
+}
+
+/// Where the boot ROM looks on the disk, it finds the shipped SPL in a header that it takes.
+fn started_by_rom(path: &Path, disk: &Disk, plan: &Plan, spl: &[u8]) -> Result<(), String> {
+    let Some(rom) = plan.board.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()) else { return Ok(()) };
+    let whole = Source::open(path).map_err(|e| e.to_string())?;
+    for place in &rom.places {
+        let (what, bytes) = match (&place.partition, place.offset) {
+            (Some(name), _) => {
+                let partition = disk.named(name).map_err(|e| e.to_string())?;
+                (format!("the partition `{name}`"), partition.read_vec(0, partition.len()))
+            }
+            (None, offset) => {
+                let offset = offset.unwrap_or_default();
+                (format!("byte {offset}"), whole.read_vec(offset, place.room))
+            }
+        };
+        let bytes = bytes.map_err(|e| e.to_string())?;
+        let found = rom::unwrap(rom, &bytes).map_err(|why| format!("SPL at {what}: {why}"))?;
+        if found != spl {
+            return Err(format!("what the boot ROM finds at {what} is not the shipped SPL"));
+        }
+    }
+    Ok(())
 }
 
 /// A plain data partition holds a file system; one that the device will seal holds nothing.

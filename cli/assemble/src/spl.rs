@@ -14,16 +14,16 @@ use crate::keys::SigningKey;
 
 /// What SPL starts.
 pub struct Started<'a> {
-    /// The monitor.
-    pub monitor: &'a [u8],
+    /// The monitor, where the board has one.
+    pub monitor: Option<&'a [u8]>,
     /// U-Boot without control FDT.
     pub uboot: &'a [u8],
     /// U-Boot's control FDT, before a key is put into it.
     pub device_tree: &'a [u8],
 }
 
-/// The signed FIT that SPL verifies; the same bytes for the same input. SPL enters the monitor (`firmware`), which enters U-Boot;
-/// SPL puts `fdt` behind U-Boot's code (U-Boot `common/spl/spl_fit.c`, `spl_opensbi.c`).
+/// The signed FIT that SPL verifies; the same bytes for the same input. SPL enters the monitor (`firmware`), which enters U-Boot, or
+/// without one U-Boot; it puts `fdt` behind U-Boot's code (U-Boot `common/spl/spl_fit.c`, `spl_opensbi.c`, `spl_atf.c`).
 ///
 /// # Errors
 /// When the key does not fit the algorithm, or SPL of this board cannot verify it.
@@ -42,27 +42,38 @@ pub fn uboot_fit(plan: &Plan, facts: &SplFacts, started: &Started<'_>, key: &Sig
         entry: load,
         data: Cow::Borrowed(data),
     };
+    // As U-Boot's own FITs name the kinds: what SPL enters is the firmware.
+    let monitor = facts.monitor.as_ref().zip(started.monitor);
+    let (mut images, roles) = match monitor {
+        Some((facts, data)) => (
+            vec![image("monitor", "firmware", Some(monitor_os(plan)), Some(facts.address), data)],
+            vec![("firmware", "monitor"), ("loadables", "uboot"), ("fdt", "fdt")],
+        ),
+        None => (vec![], vec![("firmware", "uboot"), ("fdt", "fdt")]),
+    };
+    let kind = if monitor.is_some() { "standalone" } else { "firmware" };
+    images.push(image("uboot", kind, Some("u-boot"), Some(facts.uboot_address), started.uboot));
+    images.push(image("fdt", "flat_dt", None, None, &control));
     let tree = fit::build::build(FitSpec {
         description: format!("{name} {} boot loader for {}", plan.product.version, plan.board.name),
         timestamp: options.timestamp,
         hash: options.algorithm.hash,
-        images: vec![
-            image("monitor", "firmware", Some("opensbi"), Some(facts.monitor_address), started.monitor),
-            image("uboot", "standalone", Some("u-boot"), Some(facts.uboot_address), started.uboot),
-            image("fdt", "flat_dt", None, None, &control),
-        ],
+        images,
         configurations: vec![Configuration {
             name: CONFIGURATION.to_owned(),
             description: name.clone(),
             compatible: None,
-            loads: [("firmware", "monitor"), ("loadables", "uboot"), ("fdt", "fdt")]
-                .map(|(role, image)| (role.to_owned(), vec![image.to_owned()]))
-                .to_vec(),
+            loads: roles.into_iter().map(|(role, image)| (role.to_owned(), vec![image.to_owned()])).collect(),
         }],
         default: CONFIGURATION.to_owned(),
     })
     .map_err(|e| wrong_signing(&e))?;
     fit::sign::sign(tree, &options, key.signer()).map_err(|e| wrong_signing(&e))
+}
+
+/// What SPL goes by when it enters the monitor (U-Boot `common/spl/spl.c`).
+fn monitor_os(plan: &Plan) -> &'static str {
+    if plan.board.architecture == "riscv64" { "opensbi" } else { "arm-trusted-firmware" }
 }
 
 /// A device tree of U-Boot's build with as much memory as QEMU's machine has: the board's own may have more.

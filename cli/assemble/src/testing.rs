@@ -192,6 +192,7 @@ fn board() -> BoardFacts {
         trust: None,
         device_tree: None,
         rom_places: vec![],
+        vendor_programs: vec![],
         rollback: spec::plan::RollbackFacts::default(),
         qemu: None,
     }

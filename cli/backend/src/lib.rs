@@ -66,13 +66,31 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 /// When a tool or package is missing, a symbol did not survive, or a build fails.
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
     // First: nobody should learn of it after a download.
-    device_tree::machine(plan)?;
+    refuse_vendor_programs(plan)?;
+    if plan.backend != "debian" {
+        device_tree::machine(plan)?;
+    }
     refuse_spl(plan)?;
     match plan.backend.as_str() {
         "buildroot" => buildroot::build(plan, options, progress),
         "yocto" => yocto::build(plan, options, progress),
         _ => debian::build(plan, options, progress),
     }
+}
+
+/// An image that no board starts is none.
+fn refuse_vendor_programs(plan: &Plan) -> Outcome<()> {
+    let board = &plan.board;
+    if board.vendor_programs.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the board `{}` starts by programs of its maker that no package of the suite has: {}",
+        board.name,
+        board.vendor_programs.join("; ")
+    );
+    Err(Failure::error(ExitStatus::Input, "vendor-program", message)
+        .hint("`fastness generate` makes the configuration for the maker's own build; `fastness boards NAME` tells how the parts are put together and signed"))
 }
 
 /// Only one backend keeps what SPL needs of U-Boot's build.

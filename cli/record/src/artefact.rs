@@ -17,9 +17,9 @@ pub enum Role {
     SplNodtb,
     /// SPL's control FDT before a key is put into it.
     SplDeviceTree,
-    /// U-Boot's control FDT before a key is put into it, where SPL comes first; elsewhere it is the board's.
+    /// U-Boot's control FDT before a key is put into it, where U-Boot's build has it; elsewhere it is the board's.
     UbootDeviceTree,
-    /// The monitor that SPL starts before U-Boot, such as OpenSBI.
+    /// The monitor that SPL starts before U-Boot, such as OpenSBI or TF-A's BL31.
     Monitor,
     /// U-Boot's final `.config`.
     UbootConfig,
@@ -39,6 +39,8 @@ pub enum Role {
     Uboot,
     /// SPL with the keyed control FDT behind it: what the boot ROM starts.
     Spl,
+    /// SPL as the boot ROM wants it, with its header: what is on the disk for it, and what the maker's tool signs.
+    SplRom,
     /// The signed FIT with the monitor and U-Boot, which SPL verifies.
     UbootFit,
     /// The signed FIT.

@@ -9,12 +9,13 @@ use crate::layer::PatchAsk;
 use crate::plan::{BoardFacts, BootFacts, QemuFacts, RollbackFacts};
 use crate::product::Padding;
 use crate::types::{
-    Algorithm, Argument, ConfigTarget, Count, InterfaceName, KconfigSymbol, KconfigValue, Reason, Size,
+    Algorithm, Argument, ConfigTarget, Count, Flag, InterfaceName, KconfigSymbol, KconfigValue, Reason, Size,
     TemplatePath, Templated, Text, Word,
 };
 use crate::yocto::YoctoBoard;
 pub use hardware::{
-    DeviceTreeFiles, FirstStage, RomPlace, Spl, Trust, TrustAnchor, TrustKind, TrustPlace, TrustStep,
+    DeviceTreeFiles, FirstStage, Monitor, Rom, RomCopy, RomFormat, RomPlace, Spl, Trust, TrustAnchor,
+    TrustKind, TrustPlace, TrustStep,
 };
 
 model! {
@@ -46,6 +47,8 @@ model! {
         device_tree: Option<DeviceTreeFiles> = None,
         /// Where the boot ROM, and what it started, look for the next program.
         rom_places: Vec<Spanned<RomPlace>> = Vec::new(),
+        /// Programs of the maker without which it does not start, and which the suite has no package of: no image of it is built.
+        vendor_programs: Vec<Text> = Vec::new(),
         /// Where the counter is that keeps older images from starting; left out: nowhere.
         rollback: Option<Rollback> = None,
         /// Its TPM, into which U-Boot measures what it starts; left out: it has none.
@@ -206,6 +209,8 @@ model! {
         template: Option<Spanned<TemplatePath>> = None,
         /// Architectures that have it; none named: every one.
         architectures: Vec<Spanned<Architecture>> = Vec::new(),
+        /// Whether a board may ask for another value, because of its hardware. In a layer only.
+        board_decides: Flag = Flag(false),
         /// Why.
         reason: Spanned<Reason>,
     }
@@ -262,6 +267,7 @@ impl Board {
             root_of_trust: self.root_of_trust.as_str().to_owned(),
             trust: self.trust.as_ref().map(|trust| trust.facts()),
             device_tree: self.device_tree.as_ref().map(DeviceTreeFiles::facts),
+            vendor_programs: self.vendor_programs.iter().map(|text| text.as_str().to_owned()).collect(),
             rom_places: self.rom_places.iter().map(|place| place.facts()).collect(),
             rollback: self.rollback.as_ref().map_or_else(RollbackFacts::default, |rollback| RollbackFacts {
                 store: rollback.store.as_str().to_owned(),

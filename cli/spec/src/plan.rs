@@ -16,9 +16,10 @@ mod network;
 mod proof;
 mod yocto;
 
-pub use boot_chain::{EVENT_LOG_BYTES, SealedPlan, SigningPlan, StoragePlan, TrustedKeyPlan};
+pub use boot_chain::{EVENT_LOG_BYTES, OWN_PARTITIONS, SealedPlan, SigningPlan, StoragePlan, TrustedKeyPlan};
 pub use hardware::{
-    DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
+    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RomCopyFacts, RomFacts, RomPlaceFacts, SplFacts,
+    TrustAnchorFacts, TrustFacts, TrustStepFacts,
 };
 pub use network::{
     AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OcspFacts, OpcuaFacts,
@@ -169,6 +170,9 @@ pub struct BoardFacts {
     /// Where the boot ROM looks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rom_places: Vec<RomPlaceFacts>,
+    /// Programs of its maker that no package of the suite has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vendor_programs: Vec<String>,
     /// The counter that keeps older images from starting.
     #[serde(default)]
     pub rollback: RollbackFacts,

@@ -28,7 +28,7 @@ pub use release::{
 };
 pub use ssh_key::SshPublicKey;
 pub use text::{
-    AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, KconfigSymbol,
+    AbsPath, Algorithm, Argument, Banner, CheckId, CheckKind, ConfigTarget, Glob, GuidText, KconfigSymbol,
     KconfigValue, KeyName, LinkTarget, Mirror, Mode, Name, PackageName, ParameterName, PatchPath, Reason,
     RequirementId, SysctlKey, SysctlValue, TemplatePath, Text, UnitName, UserName, Version, WaiverTarget,
     Word,
@@ -133,6 +133,7 @@ decodes!(
     FileUrl,
     Flag,
     Glob,
+    GuidText,
     HostName,
     Integer,
     InterfaceAddress,

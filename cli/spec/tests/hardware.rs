@@ -106,6 +106,104 @@ fn a_root_of_trust_that_is_unclear_is_refused() {
     }
 }
 
+/// A board whose boot ROM takes SPL from the disk, with these places.
+fn with_spl(more: &str) -> String {
+    let spl = format!("boot:\n  spl: {{uboot_address: 0x40200000, room: 2MiB, {more}}}\n");
+    real().replace("\nboot:\n", &format!("\n{spl}"))
+}
+
+fn places(places: &str) -> String {
+    with_spl(&format!("rom: {{format: ti-gp, address: 0x402f0400, places: [{places}]}}"))
+}
+
+#[test]
+fn a_boot_rom_looks_where_the_disk_has_room() {
+    let good = places(
+        "{offset: 128KiB, room: 128KiB}, {offset: 256KiB, room: 64KiB}, {partition: fsbl1, room: 256KiB, type_guid: 2E54B353-1271-4842-806F-E436D6AF6985}",
+    );
+    let plan = board(&good).unwrap_or_else(|failure| panic!("{failure}"));
+    let rom = plan.board.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()).expect("a boot ROM");
+    assert_eq!((rom.format.as_str(), rom.address, rom.places.len()), ("ti-gp", 0x402f_0400, 3));
+    assert_eq!((rom.places[0].offset, rom.places[2].partition.as_deref()), (Some(128 << 10), Some("fsbl1")));
+    // SPL verifies, and everything that the layers ask of it is asked.
+    assert_eq!(plan.uboot.symbols["SPL_FIT_SIGNATURE"].value, "y");
+    let without = board(&real()).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(without.uboot.symbols["SPL_FIT_SIGNATURE"].value, "n");
+    let bare = with_spl("verifies: false").replace("kind: fused-key", "kind: none");
+    let bare = bare
+        .replace("  anchors: [{holds: \"a hash\", place: \"bank 1\"}]\n", "")
+        .replace("permanent: true", "permanent: false");
+    let bare = board(&bare).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(bare.uboot.symbols["SPL_FIT_SIGNATURE"].value, "n");
+    assert_eq!(bare.uboot.symbols["SPL_LOAD_FIT"].value, "y");
+    for (text, expected) in [
+        (places(""), "expected a place, found none"),
+        (places("{room: 1KiB}"), "expected either `offset` or `partition`, found neither"),
+        (
+            places("{offset: 128KiB, partition: a, room: 1KiB}"),
+            "expected either `offset` or `partition`, found both",
+        ),
+        (
+            places("{offset: 16KiB, room: 1KiB}"),
+            "between the partition table's end, 17408, and the first partition, 1048576, found the bytes 16384 to 17408",
+        ),
+        (places("{offset: 1023KiB, room: 2KiB}"), "found the bytes 1047552 to 1049600"),
+        (places("{offset: 131073, room: 1KiB}"), "expected whole sectors between"),
+        (
+            places("{offset: 128KiB, room: 8KiB}, {offset: 132KiB, room: 8KiB}"),
+            "another place has some of the bytes 135168 to 143360",
+        ),
+        (
+            places("{offset: 128KiB, room: 8KiB, type_guid: 2E54B353-1271-4842-806F-E436D6AF6985}"),
+            "`type_guid` is of a partition, and this place is none",
+        ),
+        (
+            places("{partition: fit_a, room: 1MiB}"),
+            "expected a name of up to 36 letters that no other partition has, found `fit_a`",
+        ),
+        (
+            places("{partition: a, room: 1MiB}, {partition: a, room: 1MiB}"),
+            "that no other partition has, found `a`",
+        ),
+        (
+            places("{partition: a, room: 700}"),
+            "expected whole sectors for the partition `a`, found 700 bytes",
+        ),
+        (
+            places("{partition: a, room: 1MiB, type_guid: spl}"),
+            "expected a GUID (`0FC63DAF-8483-4772-8E79-3D69D8477DE4`), found `spl`",
+        ),
+        (
+            places("{offset: 128KiB, room: 1KiB}").replace("ti-gp", "elf"),
+            "expected one of `ti-gp`, `stm32`, `starfive`, found `elf`",
+        ),
+        (with_spl("verifies: false"), "its boot ROM verifies SPL, and SPL nothing (`boot.spl.verifies`)"),
+    ] {
+        let text = refused(&text);
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn only_what_a_layer_leaves_to_the_hardware_is_the_boards() {
+    let asks = |symbol: &str| {
+        let more = format!(
+            "  symbols:\n    - {{symbol: {symbol}, value: y, reason: \"its power comes on by it\"}}\n"
+        );
+        real().replacen("  symbols:\n", &more, 1)
+    };
+    let plan = board(&asks("I2C")).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.uboot.symbols["I2C"].value, "y");
+    assert_eq!(plan.uboot.symbols["I2C"].origins[0].who, "board bench");
+    let text = refused(&asks("CMD_GPIO"));
+    assert!(
+        text.contains(
+            "board bench and layer verified-boot disagree about the U-Boot symbol `CMD_GPIO`: `y` and `n`"
+        ),
+        "{text}"
+    );
+}
+
 #[test]
 fn every_shipped_board_without_an_emulator_warns_before_it_burns() {
     let library = Library::built_in(None);

@@ -1,7 +1,7 @@
 //! A board on which SPL comes first.
 
 use record::Artefact;
-use spec::plan::{QemuFacts, SplFacts};
+use spec::plan::{MonitorFacts, QemuFacts, RomCopyFacts, RomFacts, SplFacts};
 
 use super::*;
 use crate::testing::{artefacts, missing_tool, plan, signing_key};
@@ -9,11 +9,15 @@ use crate::testing::{artefacts, missing_tool, plan, signing_key};
 fn spl_plan() -> Plan {
     let mut plan = plan();
     plan.board.boot.spl = Some(SplFacts {
-        package: "opensbi".into(),
-        file: "/fw.bin".into(),
-        monitor_address: 0x8000_0000,
+        monitor: Some(MonitorFacts {
+            package: "opensbi".into(),
+            file: "/fw.bin".into(),
+            address: 0x8000_0000,
+        }),
+        verifies: true,
         uboot_address: 0x8020_0000,
         room: 1 << 20,
+        rom: None,
     });
     plan.board.qemu = Some(QemuFacts {
         program: "qemu-system-riscv64".into(),
@@ -158,4 +162,95 @@ fn a_device_tree_without_memory_is_refused() {
     let failure = spl::with_memory(&spl_plan(), tree.write().unwrap()).unwrap_err();
     assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Build, "device-tree"));
     assert!(failure.to_string().contains("expected one range of memory with two cells each"), "{failure}");
+}
+
+/// A board of real hardware, whose boot ROM finds SPL on the disk: twice by its place, and in a partition of its own type.
+fn rom_plan() -> Plan {
+    let mut plan = spl_plan();
+    plan.board.qemu = None;
+    let spl = plan.board.boot.spl.as_mut().unwrap();
+    spl.monitor = None;
+    let copy = |offset, partition: Option<&str>, type_guid: Option<&str>| RomCopyFacts {
+        offset,
+        partition: partition.map(str::to_owned),
+        type_guid: type_guid.map(str::to_owned),
+        room: 128 << 10,
+    };
+    spl.rom = Some(RomFacts {
+        format: "stm32".into(),
+        address: 0x2ffc_2500,
+        places: vec![
+            copy(Some(128 << 10), None, None),
+            copy(Some(256 << 10), None, None),
+            copy(None, Some("fsbl1"), Some("2E54B353-1271-4842-806F-E436D6AF6985")),
+        ],
+    });
+    plan
+}
+
+#[test]
+fn a_boot_rom_finds_spl_at_each_of_its_places() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (plan, key) = (rom_plan(), signing_key(0, "gw-dev"));
+    let (folder, _, record) = assembled(&plan, &key);
+    let read = |role: Role| fs::read(folder.path().join(&record.files[&role].path)).unwrap();
+    let (disk, spl, wrapped) = (read(Role::Disk), read(Role::Spl), read(Role::SplRom));
+    assert_eq!(wrapped[..4], *b"STM2");
+    assert_eq!(wrapped[256..], spl);
+    for place in [128 << 10, 256 << 10] {
+        assert_eq!(disk[place..][..wrapped.len()], wrapped, "{place}");
+    }
+    let on_disk = image::disk::Disk::open(&folder.path().join("image/disk.img")).unwrap();
+    let partition = on_disk.partitions().iter().find(|partition| partition.name == "fsbl1").unwrap();
+    assert_eq!(partition.type_guid.to_string().to_uppercase(), "2E54B353-1271-4842-806F-E436D6AF6985");
+    assert_eq!(disk[partition.offset as usize..][..wrapped.len()], wrapped);
+    assert_eq!(record.partitions[0].name, "uboot", "SPL reads the first one");
+    // SPL enters U-Boot itself: no monitor, and nothing else that it loads.
+    let fit = read(Role::UbootFit);
+    let tree = fit::fdt::Tree::parse(&fit).unwrap();
+    let conf = tree.root.at("/configurations/conf").unwrap();
+    assert_eq!((conf.text("firmware"), conf.get("loadables")), (Some("uboot"), None));
+    assert_eq!(tree.root.at("/images/uboot").unwrap().text("type"), Some("firmware"));
+    assert!(tree.root.at("/images/monitor").is_none());
+    // Each place is read back.
+    for place in [128 << 10, 256 << 10, partition.offset as usize] {
+        let path = folder.path().join("image/disk.img");
+        let mut bad = disk.clone();
+        bad[place + 300] ^= 1;
+        fs::write(&path, bad).unwrap();
+        let text = readback(&plan, &record, folder.path(), &key.public()).unwrap_err().to_string();
+        assert!(text.contains("the boot ROM's header is not that of this SPL"), "{place}: {text}");
+    }
+    let mut small = plan;
+    small.board.boot.spl.as_mut().unwrap().rom.as_mut().unwrap().places[1].room = 1024;
+    let (folder, artefacts) = ready(&small);
+    let failure = assemble(&small, &artefacts, folder.path(), &key, &|_| ()).unwrap_err();
+    assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Input, "no-room"));
+    assert!(failure.to_string().contains("change `boot.spl.rom` in the board"), "{failure}");
+}
+
+#[test]
+fn an_spl_without_a_control_fdt_starts_what_the_products_key_signed_all_the_same() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (mut plan, key) = (rom_plan(), signing_key(0, "gw-dev"));
+    let spl = plan.board.boot.spl.as_mut().unwrap();
+    spl.verifies = false;
+    spl.rom.as_mut().unwrap().format = "ti-gp".into();
+    let (folder, mut artefacts) = ready(&plan);
+    artefacts.files.remove(&Role::SplDeviceTree);
+    let record = assemble(&plan, &artefacts, folder.path(), &key, &|_| ()).unwrap();
+    assert_eq!(fs::read(folder.path().join(&record.files[&Role::Spl].path)).unwrap(), vec![5; 2048]);
+    readback(&plan, &record, folder.path(), &key.public()).unwrap();
+    let path = folder.path().join("image/disk.img");
+    let mut disk = fs::read(&path).unwrap();
+    let code = fs::read(folder.path().join("image/u-boot.bin")).unwrap()[..64].to_vec();
+    let at = disk.windows(64).position(|bytes| bytes == code).unwrap();
+    disk[at] ^= 1;
+    fs::write(&path, disk).unwrap();
+    let text = readback(&plan, &record, folder.path(), &key.public()).unwrap_err().to_string();
+    assert!(text.contains("SPL would refuse its FIT"), "{text}");
 }

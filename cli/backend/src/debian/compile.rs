@@ -8,7 +8,7 @@ use std::time::Duration;
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, tool};
 use record::EffectiveSymbol;
-use spec::plan::{KconfigPlan, Plan};
+use spec::plan::{DeviceTreeFacts, KconfigPlan, Plan};
 
 use super::sources;
 use crate::kconfig::{DependencyIndex, compare, dropped_failure, fragment, parse_config};
@@ -18,6 +18,8 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3 * 3600);
 /// Raised when the way of building changes, so that old results are not taken.
 const RECIPE: &str = "2";
 
+/// The board's device tree in the kernel's folder of the cache.
+const DEVICE_TREE: &str = "board.dtb";
 /// The list of a kernel's files in its folder of the cache.
 const SOURCES: &str = "sources";
 
@@ -68,20 +70,33 @@ const SPL_FILES: [(&str, &str); 3] = [
 pub struct SplFiles {
     /// SPL without its control FDT.
     pub nodtb: PathBuf,
-    /// Its control FDT.
-    pub device_tree: PathBuf,
-    /// U-Boot's control FDT.
-    pub uboot_device_tree: PathBuf,
-    /// The monitor.
-    pub monitor: PathBuf,
+    /// Its control FDT, where it verifies.
+    pub device_tree: Option<PathBuf>,
+    /// The monitor, where the board has one.
+    pub monitor: Option<PathBuf>,
+}
+
+/// U-Boot's own control FDT, where it is kept: no emulator gives one, or SPL comes first.
+#[must_use]
+pub fn own_device_tree(plan: &Plan, uboot: &Compiled) -> Option<PathBuf> {
+    keeps_device_tree(plan).then(|| uboot.binary.with_file_name(SPL_FILES[0].1))
+}
+
+fn keeps_device_tree(plan: &Plan) -> bool {
+    plan.board.boot.spl.is_some() || plan.board.qemu.is_none()
+}
+
+/// The device tree that Linux's build made for a board that no emulator describes.
+#[must_use]
+pub fn linux_device_tree(linux: &Compiled) -> PathBuf {
+    linux.binary.with_file_name(DEVICE_TREE)
 }
 
 /// Those of a U-Boot that was built for such a board.
 #[must_use]
-pub fn spl_files(uboot: &Compiled, monitor: PathBuf) -> SplFiles {
-    let [uboot_device_tree, nodtb, device_tree] =
-        SPL_FILES.map(|(_, name)| uboot.binary.with_file_name(name));
-    SplFiles { nodtb, device_tree, uboot_device_tree, monitor }
+pub fn spl_files(uboot: &Compiled, verifies: bool, monitor: Option<PathBuf>) -> SplFiles {
+    let [_, nodtb, device_tree] = SPL_FILES.map(|(_, name)| uboot.binary.with_file_name(name));
+    SplFiles { nodtb, device_tree: verifies.then_some(device_tree), monitor }
 }
 
 /// Everything that a compilation works with.
@@ -130,7 +145,11 @@ pub fn compile(
     if component.name == "uboot" {
         parts.push(&environment);
         parts.extend(work.plan.board.boot.spl.as_ref().map(|_| "spl"));
+        parts.extend(own_tree(work.plan).map(|_| "own device tree"));
         parts.extend(work.plan.uboot_patches.values().map(|patch| patch.value.text.as_str()));
+    }
+    if component.name == "linux" {
+        parts.extend(own_tree(work.plan).map(|tree| tree.linux.as_str()));
     }
     let key = key_of(&parts);
     let (folder, cached) = work.cache.stage(component.name, &key, |part| {
@@ -195,11 +214,27 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     make(&["olddefconfig"])?.run()?;
     check(work, component, tree, &config_path)?;
     make(&[component.target])?.run()?;
-    if component.name == "uboot" && work.plan.board.boot.spl.is_some() {
-        make(&["u-boot.dtb", "spl/u-boot-spl.bin"])?.run()?;
-        for (from, to) in SPL_FILES {
+    if component.name == "uboot" {
+        let (of_uboot, of_spl) = SPL_FILES.split_at(1);
+        let mut kept = Vec::new();
+        if keeps_device_tree(work.plan) {
+            make(&["u-boot.dtb"])?.run()?;
+            kept.extend(of_uboot);
+        }
+        if work.plan.board.boot.spl.is_some() {
+            make(&["spl/u-boot-spl.bin"])?.run()?;
+            // Without a control FDT there is nothing for a key to lie in.
+            let verifies = work.plan.board.boot.spl.as_ref().is_some_and(|spl| spl.verifies);
+            kept.extend(&of_spl[..if verifies { 2 } else { 1 }]);
+        }
+        for (from, to) in kept {
             copy(&objects.join(from), &part.join(to))?;
         }
+        pad_spl(&objects, part)?;
+    } else if let Some(own) = own_tree(work.plan) {
+        let target = format!("{}b", own.linux);
+        make(&[&target])?.run()?;
+        copy(&objects.join("arch").join(arch).join("boot/dts").join(target), &part.join(DEVICE_TREE))?;
     }
     // Building may touch the configuration again (syncconfig): what counts is what it was built with.
     let effective = check(work, component, tree, &config_path)?;
@@ -210,6 +245,23 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
         write(&part.join(SOURCES), &sources::list(tree, &objects)?)?;
     }
     crate::cache::remove_tree(&objects)
+}
+
+/// SPL whose zeroed memory follows its code looks for its control FDT behind that memory: U-Boot's build writes it out as zeroes
+/// (`scripts/Makefile.xpl`, `u-boot-spl-pad.bin`).
+fn pad_spl(objects: &Path, part: &Path) -> Outcome<()> {
+    let (pad, spl) = (objects.join("spl/u-boot-spl-pad.bin"), part.join(SPL_FILES[1].1));
+    if !pad.is_file() || !spl.is_file() {
+        return Ok(());
+    }
+    let read = |path: &Path| fs::read(path).map_err(|e| Failure::io("read", path, &e));
+    let padded = [read(&spl)?, read(&pad)?].concat();
+    fs::write(&spl, padded).map_err(|e| Failure::io("write", &spl, &e))
+}
+
+/// What a board that no emulator describes says of its device trees.
+fn own_tree(plan: &Plan) -> Option<&DeviceTreeFacts> {
+    plan.board.device_tree.as_ref().filter(|_| plan.board.qemu.is_none())
 }
 
 fn check(work: &Work<'_>, component: Component, tree: &Path, config: &Path) -> Outcome<Vec<EffectiveSymbol>> {

@@ -36,12 +36,13 @@ pub fn before_uboot(
     Ok(folder.join("binary"))
 }
 
-/// The monitor that SPL starts before U-Boot, where the board has SPL.
+/// The monitor that SPL starts before U-Boot, where the board has one.
 ///
 /// # Errors
 /// When the package is damaged or lacks the file.
 pub fn monitor(plan: &Plan, fetched: &Fetched, cache: &Cache, log: &Path) -> Outcome<Option<PathBuf>> {
-    let (Some(facts), Some(package)) = (&plan.board.boot.spl, &fetched.first_stage) else {
+    let monitor = plan.board.boot.spl.as_ref().and_then(|spl| spl.monitor.as_ref());
+    let (Some(facts), Some(package)) = (monitor, &fetched.first_stage) else {
         return Ok(None);
     };
     let key = key_of(&[&name_of(package), &facts.file]);

@@ -62,7 +62,11 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         let cached = fetched.cached;
         Ok((fetched, cached))
     })?;
-    let tree = step(progress, "device tree", Some(&log("dtb")), || device_tree(plan, &cache, &log("dtb")))?;
+    let emulated =
+        plan.board.qemu.as_ref().map(|_| {
+            step(progress, "device tree", Some(&log("dtb")), || device_tree(plan, &cache, &log("dtb")))
+        });
+    let emulated = emulated.transpose()?;
     // What is quick comes first: a slip in a layer is told before a kernel is compiled.
     let base = step(progress, "merge packages", Some(&log("packages")), || {
         rootfs::base(plan, &fetched, &cache, &log("packages"))
@@ -92,7 +96,7 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         })?;
         let cached = built.cached;
         let monitor = first_stage::monitor(plan, &fetched, &cache, &log("uboot"))?;
-        let spl = monitor.map(|monitor| compile::spl_files(&built, monitor));
+        let spl = plan.board.boot.spl.as_ref().map(|spl| compile::spl_files(&built, spl.verifies, monitor));
         let binary = first_stage::before_uboot(plan, &fetched, built.binary, &cache, &log("uboot"))?;
         Ok(((Compiled { binary, ..built }, spl), cached))
     })?;
@@ -117,6 +121,8 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
         let cached = built.cached;
         Ok((built, cached))
     })?;
+    // Where no emulator gives it, Linux's build does.
+    let tree = emulated.unwrap_or_else(|| compile::linux_device_tree(&linux));
     step(progress, "record artefacts", None, || {
         let pieces = Pieces { uboot: &uboot.0, spl: uboot.1.as_ref(), linux: &linux, tree: &tree };
         let artefacts = hand_over(plan, options, &fetched, &pieces, &base, &squashfs)?;
@@ -163,14 +169,14 @@ fn hand_over(
     rootfs::write_manifest(fetched, base, &folder.join("packages.json"))?;
     let Pieces { uboot, linux, .. } = pieces;
     let mut files = BTreeMap::new();
-    let spl = pieces.spl.map_or_else(Vec::new, |spl| {
-        vec![
-            (Role::SplNodtb, spl.nodtb.as_path(), "u-boot-spl-nodtb.bin"),
-            (Role::SplDeviceTree, &spl.device_tree, "u-boot-spl.dtb"),
-            (Role::UbootDeviceTree, &spl.uboot_device_tree, "u-boot.dtb"),
-            (Role::Monitor, &spl.monitor, "monitor.bin"),
-        ]
-    });
+    let own_tree = compile::own_device_tree(plan, uboot);
+    let mut special: Vec<(Role, &Path, &str)> = Vec::new();
+    special.extend(own_tree.as_deref().map(|tree| (Role::UbootDeviceTree, tree, "u-boot.dtb")));
+    if let Some(spl) = pieces.spl {
+        special.push((Role::SplNodtb, &spl.nodtb, "u-boot-spl-nodtb.bin"));
+        special.extend(spl.device_tree.as_deref().map(|tree| (Role::SplDeviceTree, tree, "u-boot-spl.dtb")));
+        special.extend(spl.monitor.as_deref().map(|monitor| (Role::Monitor, monitor, "monitor.bin")));
+    }
     let all = [
         (Role::UbootNodtb, uboot.binary.as_path(), "u-boot-nodtb.bin"),
         (Role::UbootConfig, &uboot.config, "u-boot.config"),
@@ -179,7 +185,7 @@ fn hand_over(
         (Role::KernelConfig, &linux.config, "linux.config"),
         (Role::Rootfs, squashfs, "rootfs.squashfs"),
     ];
-    for (role, from, name) in all.into_iter().chain(spl) {
+    for (role, from, name) in all.into_iter().chain(special) {
         let to = folder.join(name);
         place(from, &to)?;
         files.insert(role, artefact(&to, name)?);

@@ -23,7 +23,9 @@ pub(crate) struct Header {
     pub table_crc: u32,
 }
 
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+/// CRC-32 as partition tables have it (UEFI 2.10, 5.3.2), and some boot ROMs' headers.
+#[must_use]
+pub fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
     crc.sum()

@@ -21,6 +21,7 @@ pub mod mbr;
 use std::path::Path;
 
 pub use guid::Guid;
+pub use header::crc32;
 pub use layout::{ALIGNMENT, Layout, PartitionSpec, SECTOR, create, gpt_write};
 
 use crate::source::field;

@@ -3,11 +3,12 @@
 //! The commands of a root of trust are for people to read and to run. Nothing here runs one, and nothing of
 //! Fastness burns a fuse.
 
-use crate::decode::{choice, model};
+use crate::decode::{Spanned, choice, model};
 use crate::plan::{
-    DeviceTreeFacts, FirstStageFacts, RomPlaceFacts, SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts,
+    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RomCopyFacts, RomFacts, RomPlaceFacts, SplFacts,
+    TrustAnchorFacts, TrustFacts, TrustStepFacts,
 };
-use crate::types::{AbsPath, PackageName, Size, Text, Word};
+use crate::types::{AbsPath, Flag, GuidText, PackageName, Size, Text, Word};
 
 model! {
     /// A program that runs before U-Boot and stays in the same file, from a package of the suite.
@@ -22,18 +23,70 @@ model! {
 }
 
 model! {
-    /// U-Boot's SPL, which the boot ROM starts, and what SPL verifies and starts: a FIT with the board's monitor and U-Boot, in the
-    /// disk's first partition. SPL reads it by its place, 1 MiB behind the start, whatever the partition table says.
+    /// U-Boot's SPL, which the boot ROM starts, and what SPL verifies and starts: a FIT with U-Boot, and the board's monitor in front of
+    /// it where it has one, in the disk's first partition. SPL reads it by its place, 1 MiB behind the start, whatever the partition
+    /// table says.
     pub struct Spl {
-        /// Debian package that has the monitor, such as `opensbi`.
-        package: PackageName,
-        /// Its path in the package.
-        file: AbsPath,
-        /// Where SPL puts and enters the monitor: a physical address.
-        monitor_address: Size,
+        /// What SPL enters, and what enters U-Boot; left out: SPL enters U-Boot.
+        monitor: Option<Monitor> = None,
+        /// Whether SPL has the product's key and verifies by it. No: its build has no control FDT; only for a board whose boot ROM
+        /// verifies nothing either.
+        verifies: Flag = Flag(true),
         /// Where SPL puts U-Boot: the address that it is linked to.
         uboot_address: Size,
         /// Size of that partition.
+        room: Size,
+        /// How the boot ROM finds SPL on the disk; left out: SPL is not on it.
+        rom: Option<Spanned<Rom>> = None,
+    }
+}
+
+model! {
+    /// What runs below U-Boot and Linux, from a package of the suite: OpenSBI on RISC-V, TF-A's BL31 on 64-bit Arm.
+    pub struct Monitor {
+        /// Debian package that has it, such as `opensbi`.
+        package: PackageName,
+        /// Its path in the package.
+        file: AbsPath,
+        /// Where SPL puts and enters it: a physical address.
+        address: Size,
+    }
+}
+
+choice! {
+    /// What a boot ROM wants around SPL.
+    pub enum RomFormat {
+        /// TI's configuration header and GP header (AM335x TRM SPRUH73, 26.1.9 and 26.1.10).
+        TiGp = "ti-gp",
+        /// ST's header, version 1.0 (STM32MP15).
+        Stm32 = "stm32",
+        /// StarFive's header with its CRC-32 (JH7110).
+        Starfive = "starfive",
+    }
+}
+
+model! {
+    /// How a boot ROM takes SPL from the disk.
+    pub struct Rom {
+        /// What it wants around SPL.
+        format: RomFormat,
+        /// Where it puts and enters SPL: the address that SPL is linked to.
+        address: Size,
+        /// Where it looks; every place gets the same content.
+        places: Vec<Spanned<RomCopy>>,
+    }
+}
+
+model! {
+    /// A place of SPL on the disk.
+    pub struct RomCopy {
+        /// Byte of the disk: behind the partition table's entries, before the first partition.
+        offset: Option<Size> = None,
+        /// Otherwise the name of a partition of its own.
+        partition: Option<Word> = None,
+        /// Type of that partition: a GUID; left out: Linux data.
+        type_guid: Option<GuidText> = None,
+        /// Bytes that SPL may have there.
         room: Size,
     }
 }
@@ -106,7 +159,7 @@ model! {
         /// What it does.
         about: Text,
         /// Whether it cannot be undone.
-        permanent: crate::types::Flag,
+        permanent: Flag,
     }
 }
 
@@ -145,11 +198,31 @@ impl FirstStage {
 impl Spl {
     pub(super) fn facts(&self) -> SplFacts {
         SplFacts {
-            package: self.package.as_str().to_owned(),
-            file: self.file.as_str().to_owned(),
-            monitor_address: self.monitor_address.0,
+            monitor: self.monitor.as_ref().map(|monitor| MonitorFacts {
+                package: monitor.package.as_str().to_owned(),
+                file: monitor.file.as_str().to_owned(),
+                address: monitor.address.0,
+            }),
+            verifies: self.verifies.0,
             uboot_address: self.uboot_address.0,
             room: self.room.0,
+            rom: self.rom.as_ref().map(|rom| rom.facts()),
+        }
+    }
+}
+
+impl Rom {
+    fn facts(&self) -> RomFacts {
+        let place = |copy: &Spanned<RomCopy>| RomCopyFacts {
+            offset: copy.offset.map(|offset| offset.0),
+            partition: copy.partition.as_ref().map(|name| name.as_str().to_owned()),
+            type_guid: copy.type_guid.as_ref().map(|guid| guid.as_str().to_owned()),
+            room: copy.room.0,
+        };
+        RomFacts {
+            format: self.format.as_str().to_owned(),
+            address: self.address.0,
+            places: self.places.iter().map(place).collect(),
         }
     }
 }

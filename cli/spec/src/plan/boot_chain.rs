@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// Names of the partitions that a disk has beside those of a board's boot ROM.
+pub const OWN_PARTITIONS: [&str; 8] =
+    ["uboot", "fit_a", "fit_b", "root_a", "root_b", "data", "proof", "disk"];
+
 /// How images are signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningPlan {

@@ -17,18 +17,53 @@ pub struct FirstStageFacts {
     pub uboot_offset: u64,
 }
 
-/// U-Boot's SPL, and what it verifies and starts: a FIT with the board's monitor and U-Boot.
+/// U-Boot's SPL, and what it verifies and starts: a FIT with U-Boot, and the board's monitor where it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplFacts {
-    /// Debian package that has the monitor.
-    pub package: String,
-    /// Its absolute path in the package.
-    pub file: String,
-    /// Where SPL puts and enters the monitor: a physical address.
-    pub monitor_address: u64,
+    /// What SPL enters, and what enters U-Boot; otherwise SPL enters U-Boot.
+    pub monitor: Option<MonitorFacts>,
+    /// Whether SPL has the product's key, and verifies by it.
+    pub verifies: bool,
     /// Where SPL puts U-Boot: a physical address.
     pub uboot_address: u64,
     /// Size in bytes of the disk's first partition, which holds the FIT.
+    pub room: u64,
+    /// How the boot ROM finds SPL on the disk, if it does.
+    pub rom: Option<RomFacts>,
+}
+
+/// What runs below U-Boot and Linux.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorFacts {
+    /// Debian package that has it.
+    pub package: String,
+    /// Its absolute path in the package.
+    pub file: String,
+    /// Where SPL puts and enters it: a physical address.
+    pub address: u64,
+}
+
+/// How a boot ROM takes SPL from the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RomFacts {
+    /// `ti-gp`, `stm32` or `starfive`.
+    pub format: String,
+    /// Where it puts and enters SPL: a physical address.
+    pub address: u64,
+    /// Where it looks; every place has the same content.
+    pub places: Vec<RomCopyFacts>,
+}
+
+/// A place of SPL on the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RomCopyFacts {
+    /// Byte of the disk.
+    pub offset: Option<u64>,
+    /// Otherwise the name of a partition of its own.
+    pub partition: Option<String>,
+    /// Type of that partition; otherwise Linux data.
+    pub type_guid: Option<String>,
+    /// Bytes that SPL may have there.
     pub room: u64,
 }
 

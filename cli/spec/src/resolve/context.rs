@@ -40,6 +40,13 @@ pub fn fixed(
             "report_port".to_owned(),
             fixed.board.qemu.as_ref().and_then(|qemu| qemu.report_port.clone()).unwrap_or_default().into(),
         ),
+        (
+            "spl".to_owned(),
+            json!({
+                "there": fixed.board.boot.spl.is_some(),
+                "verifies": fixed.board.boot.spl.as_ref().is_some_and(|spl| spl.verifies),
+            }),
+        ),
         ("architecture".to_owned(), json!({"name": architecture.as_str(), "bits": architecture.bits()})),
         ("network".to_owned(), value(&fixed.network)),
         ("firewall".to_owned(), fixed.firewall.clone()),

@@ -4,8 +4,9 @@
 use diag::Diagnostic;
 
 use super::NamedBoard;
-use crate::board::TrustKind;
+use crate::board::{Rom, TrustKind};
 use crate::decode::Spanned;
+use crate::plan::OWN_PARTITIONS;
 use crate::source::At;
 
 /// Reports what a board's file leaves out.
@@ -27,6 +28,19 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
     }
     for place in &model.rom_places {
         reject_unclear_place(board, place, trouble);
+    }
+    if let (Some(spl), Some(trust)) = (&model.boot.spl, &model.trust)
+        && !spl.verifies.0
+        && trust.kind == TrustKind::FusedKey
+    {
+        let message = format!(
+            "the root of trust of the board `{}` is unclear: its boot ROM verifies SPL, and SPL nothing (`boot.spl.verifies`)",
+            board.name
+        );
+        trouble.push(Diagnostic::error("unclear-trust", message).at(trust.at.location()));
+    }
+    if let Some(rom) = model.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()) {
+        reject_wrong_rom(board, rom, trouble);
     }
     let Some(trust) = &model.trust else { return };
     let permanent = trust.steps.iter().any(|step| step.permanent.0);
@@ -57,5 +71,72 @@ fn reject_unclear_place(
             if place.offset.is_some() { "both" } else { "neither" }
         );
         trouble.push(Diagnostic::error("unclear-place", message).at(place.at.location()));
+    }
+}
+
+/// Behind the entries of a partition table (UEFI 2.10, 5.3.1: two blocks and 16 KiB).
+const BEHIND_TABLE: u64 = 34 * 512;
+/// Where the first partition begins.
+const FIRST_PARTITION: u64 = 1 << 20;
+
+/// Refuses places of SPL that overlap something, or that the disk cannot have.
+fn reject_wrong_rom(board: &NamedBoard, rom: &Spanned<Rom>, trouble: &mut Vec<Diagnostic>) {
+    let mut wrong = |at: &crate::source::At, message: String| {
+        let message = format!("`boot.spl.rom` of the board `{}`: {message}", board.name);
+        trouble.push(Diagnostic::error("unclear-place", message).at(at.location()));
+    };
+    if rom.places.is_empty() {
+        wrong(&rom.at, "expected a place, found none".to_owned());
+    }
+    let mut taken: Vec<(u64, u64)> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    for place in &rom.places {
+        let room = place.room.0;
+        match (place.offset, &place.partition) {
+            (Some(_), Some(_)) => {
+                wrong(&place.at, "expected either `offset` or `partition`, found both".to_owned())
+            }
+            (None, None) => {
+                wrong(&place.at, "expected either `offset` or `partition`, found neither".to_owned())
+            }
+            (Some(offset), None) => {
+                let (start, end) = (offset.0, offset.0.saturating_add(room));
+                if start < BEHIND_TABLE || end > FIRST_PARTITION || !start.is_multiple_of(512) {
+                    wrong(
+                        &place.at,
+                        format!(
+                            "expected whole sectors between the partition table's end, {BEHIND_TABLE}, and the first partition, \
+                             {FIRST_PARTITION}, found the bytes {start} to {end}"
+                        ),
+                    );
+                }
+                if taken.iter().any(|(other, other_end)| start < *other_end && *other < end) {
+                    wrong(&place.at, format!("another place has some of the bytes {start} to {end}"));
+                }
+                if place.type_guid.is_some() {
+                    wrong(&place.at, "`type_guid` is of a partition, and this place is none".to_owned());
+                }
+                taken.push((start, end));
+            }
+            (None, Some(name)) => {
+                let name = name.as_str();
+                if OWN_PARTITIONS.contains(&name) || names.contains(&name) || name.len() > 36 {
+                    wrong(
+                        &place.at,
+                        format!(
+                            "expected a name of up to 36 letters that no other partition has, found `{name}`; taken are {}",
+                            OWN_PARTITIONS.join(", ")
+                        ),
+                    );
+                }
+                if room == 0 || !room.is_multiple_of(512) {
+                    wrong(
+                        &place.at,
+                        format!("expected whole sectors for the partition `{name}`, found {room} bytes"),
+                    );
+                }
+                names.push(name);
+            }
+        }
     }
 }

@@ -37,6 +37,12 @@ impl Resolver<'_> {
             let Some(value) = self.symbol_value(ask) else { continue };
             let asker = Asker::new(who, &ask.symbol.at, &ask.reason);
             let asks = if of_uboot { &mut self.asked.uboot.0 } else { &mut self.asked.linux.0 };
+            // What only the hardware knows, a board has said before any layer asks.
+            let of_board =
+                |symbol| asks.map.get(symbol).is_some_and(|entry| entry.askers[0].who.starts_with("board "));
+            if ask.board_decides.0 && of_board(ask.symbol.as_str()) {
+                continue;
+            }
             asks.ask(ask.symbol.as_str(), value.as_str().to_owned(), asker, &mut self.trouble);
         }
     }

@@ -394,6 +394,15 @@ impl Scalar for KconfigValue {
     }
 }
 
+text_type! {
+    /// A GUID, such as the type of a partition (UEFI, appendix A).
+    GuidText,
+    "a GUID (`0FC63DAF-8483-4772-8E79-3D69D8477DE4`)",
+    "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+    |text| text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
+        && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,6 +457,10 @@ mod tests {
         check::<Argument>(&["audit=1", "lsm=a,b"], &["a b", "\"", "", "-a", "a\n"]);
         check::<Text>(&["One line."], &["", " a", "a\nb", "a\u{7}"]);
         check::<Banner>(&["Two\nlines\n"], &["", " \n", "a\u{1b}[0m"]);
+        check::<GuidText>(
+            &["0FC63DAF-8483-4772-8E79-3D69D8477DE4", "0fc63daf-8483-4772-8e79-3d69d8477de4"],
+            &["", "0FC63DAF84834772-8E79-3D69D8477DE4", "0FC63DAG-8483-4772-8E79-3D69D8477DE4"],
+        );
         check::<Mode>(&["0644", "4755"], &["644", "0888", "", "u+x", "00644"]);
     }
 
