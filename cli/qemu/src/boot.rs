@@ -115,6 +115,8 @@ pub(crate) fn boot_with(
     start: &mut dyn FnMut(&MachineSpec<'_>) -> Outcome<Machine>,
     ready: &mut dyn FnMut(bool) -> Outcome<()>,
 ) -> Outcome<BootRecord> {
+    // First: nothing is written for a board that cannot be started here.
+    crate::machine::facts(plan)?;
     let logs = folder.join("boot");
     std::fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
     let scratch = scratch_in(&logs)?;

@@ -73,20 +73,28 @@ pub struct MachineSpec<'a> {
     pub logs: PathBuf,
 }
 
+/// The QEMU machine of a plan's board.
+///
+/// # Errors
+/// `no-machine` when it has none.
+pub fn facts(plan: &Plan) -> Outcome<&QemuFacts> {
+    plan.board.qemu.as_ref().ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-machine",
+            format!("the board `{}` has no QEMU machine", plan.board.name),
+        )
+        .hint("start it on the hardware, or add `qemu` to the board")
+    })
+}
+
 impl<'a> MachineSpec<'a> {
     /// The machine of a plan's board, with an overlay over the disk.
     ///
     /// # Errors
     /// When the board has no QEMU machine.
     pub fn new(plan: &'a Plan, flash: &Path, disk: &Path, logs: &Path) -> Outcome<Self> {
-        let qemu = plan.board.qemu.as_ref().ok_or_else(|| {
-            Failure::error(
-                ExitStatus::Input,
-                "no-machine",
-                format!("the board `{}` has no QEMU machine", plan.board.name),
-            )
-            .hint("boot it on the hardware, or add `qemu` to the board")
-        })?;
+        let qemu = facts(plan)?;
         Ok(Self {
             qemu,
             interfaces: plan.board.interfaces.len(),

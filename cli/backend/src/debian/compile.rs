@@ -213,6 +213,12 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     write(&config_path, &overridden(&base, work.asked, &asked))?;
     make(&["olddefconfig"])?.run()?;
     check(work, component, tree, &config_path)?;
+    if let Some(own) = own_tree(work.plan).filter(|_| component.name == "linux") {
+        // First: a tree that is not there is told before a kernel is compiled.
+        let target = tree_target(&own.linux);
+        make(&[&target])?.run()?;
+        copy(&objects.join("arch").join(arch).join("boot/dts").join(target), &part.join(DEVICE_TREE))?;
+    }
     make(&[component.target])?.run()?;
     if component.name == "uboot" {
         let (of_uboot, of_spl) = SPL_FILES.split_at(1);
@@ -231,10 +237,6 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
             copy(&objects.join(from), &part.join(to))?;
         }
         pad_spl(&objects, part)?;
-    } else if let Some(own) = own_tree(work.plan) {
-        let target = format!("{}b", own.linux);
-        make(&[&target])?.run()?;
-        copy(&objects.join("arch").join(arch).join("boot/dts").join(target), &part.join(DEVICE_TREE))?;
     }
     // Building may touch the configuration again (syncconfig): what counts is what it was built with.
     let effective = check(work, component, tree, &config_path)?;
@@ -257,6 +259,11 @@ fn pad_spl(objects: &Path, part: &Path) -> Outcome<()> {
     let read = |path: &Path| fs::read(path).map_err(|e| Failure::io("read", path, &e));
     let padded = [read(&spl)?, read(&pad)?].concat();
     fs::write(&spl, padded).map_err(|e| Failure::io("write", &spl, &e))
+}
+
+/// Target of `make` for a device tree's source: `st/stm32mp157c-dk2.dtb`.
+fn tree_target(source: &str) -> String {
+    format!("{}.dtb", source.strip_suffix(".dts").unwrap_or(source))
 }
 
 /// What a board that no emulator describes says of its device trees.
@@ -355,6 +362,12 @@ mod tests {
                 })
                 .collect(),
         }
+    }
+
+    #[test]
+    fn a_device_tree_is_made_of_its_source() {
+        assert_eq!(tree_target("st/stm32mp157c-dk2.dts"), "st/stm32mp157c-dk2.dtb");
+        assert_eq!(tree_target("ti/omap/am335x-boneblack"), "ti/omap/am335x-boneblack.dtb");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod interface;
 mod keys;
 mod pki;
 mod product;
+mod real_board;
 mod setup;
 mod stolen_issuing;
 mod support;

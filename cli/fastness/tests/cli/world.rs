@@ -361,6 +361,11 @@ case $last in
   Image) mkdir -p "$O/arch/arm64/boot"; printf '%65536s' kernel >"$O/arch/arm64/boot/Image"
     # As Linux' own build does beside each object.
     mkdir -p "$O/init"; echo "source_init/main.o := $(realpath "$tree")/init/main.c" >"$O/init/.main.o.cmd" ;;
+  u-boot.dtb) cp "$W/board.dtb" "$O/u-boot.dtb" ;;
+  spl/u-boot-spl.bin) mkdir -p "$O/spl"; printf '%2048s' spl >"$O/spl/u-boot-spl-nodtb.bin"; cp "$W/board.dtb" "$O/spl/u-boot-spl.dtb"
+    # Zeroed memory of 512 bytes, in front of the control FDT.
+    head -c 512 /dev/zero >"$O/spl/u-boot-spl-pad.bin" ;;
+  *.dtb) mkdir -p "$O/arch/arm64/boot/dts/$(dirname "$last")"; cp "$W/board.dtb" "$O/arch/arm64/boot/dts/$last" ;;
   olddefconfig) ;;
   *) cp "$O/fastness.config" "$O/.config" ;;
 esac"#,

@@ -68,13 +68,7 @@ pub fn run_attacks(
     run: &AttackRun<'_>,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Outcome<Vec<AttackResult>> {
-    let Some(facts) = run.plan.board.qemu.as_ref() else {
-        return Err(Failure::error(
-            ExitStatus::Input,
-            "no-machine",
-            format!("the board `{}` has no QEMU machine to attack", run.plan.board.name),
-        ));
-    };
+    let facts = crate::machine::facts(run.plan)?;
     exec::find(&exec::tool(&facts.program)?)?;
     let open = |of| Subject::open(run.plan, run.record, run.folder, of);
     let subject = open(Verifier::UBoot)?;
