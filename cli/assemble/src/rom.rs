@@ -2,7 +2,7 @@
 //! a person signs what this writes with the maker's tool (`fastness boards NAME`).
 //!
 //! Facts of the formats: AM335x TRM (TI SPRUH73), 26.1.9 and 26.1.10; U-Boot `tools/omapimage.c`, `tools/stm32image.c`,
-//! `tools/sfspl.c`. Byte for byte what `mkimage` of U-Boot 2025.01 writes (`ci/peers/rom`).
+//! `tools/sfspl.c`. Byte for byte what `mkimage` of U-Boot 2025.01 writes, which a test compares.
 
 use diag::{ExitStatus, Failure, Outcome};
 use image::disk::crc32;
@@ -147,6 +147,7 @@ fn starfive(spl: &[u8], bytes: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::missing_tool;
 
     fn rom(format: &str) -> RomFacts {
         RomFacts { format: format.into(), address: 0x402f_0400, places: vec![] }
@@ -178,6 +179,34 @@ mod tests {
                 "{format}"
             );
             assert!(unwrap(&rom, &wrapped[..40]).unwrap_err().contains("cut off"), "{format}");
+        }
+    }
+
+    #[test]
+    fn u_boots_own_tool_writes_the_same_bytes() {
+        if missing_tool("mkimage") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let spl: Vec<u8> = (0..1001_u32).map(|i| (i % 253) as u8).collect();
+        std::fs::write(folder.path().join("spl"), &spl).unwrap();
+        for (format, kind) in [("ti-gp", "omapimage"), ("stm32", "stm32image"), ("starfive", "sfspl")] {
+            let status = std::process::Command::new("mkimage")
+                .args(["-T", kind, "-a", "0x402f0400", "-e", "0x402f0400", "-d", "spl", "out"])
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            if !status.status.success() && kind == "sfspl" {
+                // Newer than Debian 12's release 2023.01.
+                #[allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
+                {
+                    eprintln!("SKIPPED: this mkimage does not know `sfspl`");
+                }
+                continue;
+            }
+            assert!(status.status.success(), "{status:?}");
+            let written = std::fs::read(folder.path().join("out")).unwrap();
+            assert_eq!(wrap(&rom(format), &spl).unwrap(), written, "{format}");
         }
     }
 
