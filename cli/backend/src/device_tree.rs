@@ -19,7 +19,7 @@ pub(crate) fn machine(plan: &Plan) -> Outcome<&QemuFacts> {
             "no-device-tree",
             format!("the board `{}` has no QEMU machine to take its device tree from", plan.board.name),
         )
-        .hint("its trees for the build systems can be generated: `fastness generate`; images of such boards are not built yet")
+        .hint("images of such boards are built with `backend: debian`; the tree for this backend can be generated: `fastness generate`")
     })
 }
 
