@@ -5,7 +5,7 @@
 ################################################################################
 
 PLC_MODBUS_VERSION = 1.0
-PLC_MODBUS_SITE = $(PLC_MODBUS_PKGDIR)src
+PLC_MODBUS_SITE = $(PLC_MODBUS_PKGDIR)/src
 PLC_MODBUS_SITE_METHOD = local
 PLC_MODBUS_LICENSE = MIT
 PLC_MODBUS_LICENSE_FILES = LICENSE
