@@ -227,6 +227,31 @@ fn a_file_is_left_to_the_other_kind_of_tunnel() {
     }
 }
 
+/// What the image's check wants strongSwan to load is what it loads, whosever key is in the TPM.
+#[test]
+fn who_asks_a_responder_loads_the_plugin_only_for_its_own_key() {
+    let own = "{name: feeder-terminal.grid.example, key: tpm}";
+    assert!(EXAMPLE.contains(own));
+    let asks = |text: String| {
+        text.replacen("services:\n", "services:\n  status: {transport: tcp, port: 2560}\n", 1).replacen(
+            "conduits:\n",
+            "conduits:\n  - {name: status, from: device, to: uplink, service: status, peers: [192.0.2.40/32], reason: revoked ones}\n",
+            1,
+        ) + "ocsp: {address: 192.0.2.40, service: status}\n"
+    };
+    for (text, loads) in
+        [(EXAMPLE.to_owned(), true), (EXAMPLE.replace(own, "{name: feeder-terminal.grid.example}"), false)]
+    {
+        let plan = load_text(asks(text), None).unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(plan.network.tpm.is_some());
+        let daemon = content(&plan, "/etc/strongswan.conf");
+        let line = daemon.lines().find(|line| line.contains("load = ")).expect("a line").trim();
+        assert_eq!(line.contains(" tpm "), loads, "{line}");
+        let check = plan.checks["ocsp.asked"].value.with.to_string();
+        assert!(check.contains(&format!("\"{line}\"")), "{check}");
+    }
+}
+
 /// Two tunnels of OpenVPN, the first of which has its key in the TPM.
 fn two_of_openvpn(second: &str) -> String {
     openvpn(history(second)).replacen("inner: 10.8.0.1}", "inner: 10.8.1.1}", 1).replacen(
