@@ -20,8 +20,8 @@ fn top() -> PathBuf {
 /// The boards whose image was built with Buildroot; the others' trees are made in `boards.rs`.
 const BOARDS: [&str; 2] = ["qemu-aarch64", "qemu-arm"];
 
-/// The example that is shipped on every board, and those with tunnels.
-const EXAMPLES: [&str; 3] = ["cell-gateway", "plc-gateway", "pump-station"];
+/// The example that is shipped on every board, and those with tunnels: keys in files, and one in the TPM.
+const EXAMPLES: [&str; 4] = ["cell-gateway", "plc-gateway", "pump-station", "feeder-terminal"];
 
 /// What is off unless a product asks for it, as one more variant of the example: the folder's name, and what is asked.
 const OPTIONAL: (&str, &str) =
@@ -122,7 +122,8 @@ fn the_trees_of_the_examples_are_the_committed_ones() {
     let cases = BOARDS
         .map(|board| (EXAMPLES[0], board, ""))
         .into_iter()
-        .chain([(EXAMPLES[1], BOARDS[0], ""), (EXAMPLES[0], BOARDS[0], OPTIONAL.1)]);
+        .chain([(EXAMPLES[1], BOARDS[0], ""), (EXAMPLES[3], BOARDS[0], "")])
+        .chain([(EXAMPLES[0], BOARDS[0], OPTIONAL.1)]);
     for (example, board, more) in cases {
         let golden = golden(if more.is_empty() { example } else { OPTIONAL.0 }, board);
         let tree = tree_of_the_backend(example, board, more);
@@ -158,6 +159,38 @@ fn the_patches_of_layers_are_where_buildroot_looks_for_them() {
     };
     let folder = "BR2_GLOBAL_PATCH_DIR=\"$(BR2_EXTERNAL_CELL_GATEWAY_PATH)/patches\"";
     assert!(defconfig.contains(folder), "{defconfig}");
+}
+
+/// Buildroot has no symbol for strongSwan's plugin, and its provider of OpenSSL selects the library that both use.
+#[test]
+fn a_key_in_the_tpm_brings_its_library_the_plugin_and_the_provider() {
+    let text = |tree: &Tree, path: &str| match tree.nodes().get(path) {
+        Some(Node::File(text)) => text.clone(),
+        other => panic!("`{path}` is {other:?}"),
+    };
+    let tree = tree_of(&plan_for(EXAMPLES[3], BOARDS[0], "")).expect("a tree");
+    let makefile = text(&tree, "external.mk");
+    for line in [
+        "STRONGSWAN_CONF_OPTS += --enable-tpm\n",
+        "STRONGSWAN_DEPENDENCIES += tpm2-tss\n$(STRONGSWAN_TARGET_CONFIGURE): | tpm2-tss\n",
+    ] {
+        assert!(makefile.contains(line), "no `{line}` in {makefile}");
+    }
+    let defconfig = text(&tree, "configs/feeder-terminal_qemu-aarch64_defconfig");
+    assert!(defconfig.contains("BR2_PACKAGE_TPM2_OPENSSL=y\n"), "{defconfig}");
+    // As `savedefconfig` writes it; what is compared with the final configuration is both.
+    assert!(!defconfig.contains("BR2_PACKAGE_TPM2_TSS=y"), "{defconfig}");
+    let asked = text(&tree, "board/qemu-aarch64/asked/buildroot.txt");
+    assert!(asked.contains("BR2_PACKAGE_TPM2_TSS\ty\t-\tlayer tpm-keys"), "{asked}");
+    // Who has no key in the TPM has nothing of it.
+    let without = tree_of(&plan_for(EXAMPLES[1], BOARDS[0], "")).expect("a tree");
+    let makefile = text(&without, "external.mk");
+    assert!(makefile.contains("STRONGSWAN_CONF_OPTS") && !makefile.contains("tpm"), "{makefile}");
+    // strongSwan alone needs no provider.
+    let mut plan = plan_for(EXAMPLES[3], BOARDS[0], "");
+    plan.buildroot.as_mut().expect("facts").symbols.symbols.remove("BR2_PACKAGE_TPM2_OPENSSL");
+    let alone = text(&tree_of(&plan).expect("a tree"), "configs/feeder-terminal_qemu-aarch64_defconfig");
+    assert!(alone.contains("BR2_PACKAGE_TPM2_TSS=y\n"), "{alone}");
 }
 
 /// Buildroot's `utils/check-package` refuses a tree with a patch that lacks one of them.
@@ -263,6 +296,26 @@ fn a_package_of_our_own_is_in_the_tree_and_its_menu() {
     assert_eq!(tree.nodes().get("package/frob/frob.mk"), Some(&Node::File("FROB_VERSION = 1\n".to_owned())));
     let Some(Node::File(menu)) = tree.nodes().get("Config.in") else { panic!("no menu") };
     assert!(menu.ends_with("source \"$BR2_EXTERNAL_CELL_GATEWAY_PATH/package/frob/Config.in\"\n"), "{menu}");
+}
+
+/// Buildroot takes a folder of sources once, and would not see that a file of it changed.
+#[test]
+fn sources_of_a_package_of_our_own_are_in_the_tree_and_looked_at_again() {
+    let mut plan = plan();
+    let facts = plan.buildroot.as_mut().expect("a plan for Buildroot");
+    let files = [("frob-it.mk", "FROB_IT_SITE_METHOD = local\n"), ("src/frob.c", "int frob;\n")];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    facts.packages.insert("frob-it".to_owned(), files.into());
+    let tree = tree_of(&plan).expect("a tree");
+    let source = tree.nodes().get("package/frob-it/src/frob.c");
+    assert_eq!(source, Some(&Node::File("int frob;\n".to_owned())));
+    let Some(Node::File(makefile)) = tree.nodes().get("external.mk") else { panic!("no makefile") };
+    for line in [
+        "$(FROB_IT_TARGET_RSYNC): $(wildcard $(BR2_EXTERNAL_CELL_GATEWAY_PATH)/package/frob-it/src/*)\n",
+        "$(FROB_IT_TARGET_BUILD): $(FROB_IT_TARGET_RSYNC)\n",
+    ] {
+        assert!(makefile.contains(line), "no `{line}` in {makefile}");
+    }
 }
 
 #[test]

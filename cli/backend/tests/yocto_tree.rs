@@ -14,11 +14,12 @@ use spec::library::Library;
 use spec::plan::{FilePlan, Plan};
 use spec::product::Backend;
 
-const CASES: [(&str, &str, &str); 5] = [
+const CASES: [(&str, &str, &str); 6] = [
     ("cell-gateway", "qemu-aarch64", "wrynose"),
     ("cell-gateway", "qemu-arm", "wrynose"),
     ("plc-gateway", "qemu-aarch64", "wrynose"),
     ("pump-station", "qemu-aarch64", "wrynose"),
+    ("feeder-terminal", "qemu-aarch64", "wrynose"),
     ("cell-gateway", "qemu-aarch64", "scarthgap"),
 ];
 
@@ -329,6 +330,60 @@ fn a_responder_of_the_product_gives_strongswan_its_fetcher_on_every_series() {
         // Who asks nobody has no fetcher.
         let without = append(&plan_for("plc-gateway", "qemu-aarch64", series));
         assert!(!without.contains("curl\""), "{series}: {without}");
+    }
+}
+
+#[test]
+fn a_key_in_the_tpm_brings_a_layer_that_no_other_product_needs() {
+    let tree = tree_of(&plan_for("feeder-terminal", "qemu-aarch64", "wrynose")).expect("a tree");
+    let top = "meta-feeder-terminal-distro";
+    let append = text(&tree, &format!("{top}/recipes-append/strongswan/strongswan_%.bbappend"));
+    for line in [
+        "PACKAGECONFIG:append:feeder-terminal = \" tpm2\"\n",
+        "DEPENDS:append:feeder-terminal = \" tpm2-tss\"\n",
+    ] {
+        assert!(append.contains(line), "no `{line}` in {append}");
+    }
+    let image = text(&tree, &format!("{top}/recipes-image/images/feeder-terminal-image.bb"));
+    for package in ["libtss2", "libtss2-tcti-device", "tpm2-openssl"] {
+        assert!(image.contains(&format!("    {package} \\\n")), "{image}");
+    }
+    // The package of the recipe's own name gives the TPM to an account.
+    assert!(!image.contains("    tpm2-tss \\\n"), "{image}");
+    let kas = "  meta-security:\n    url: https://git.yoctoproject.org/meta-security\n    branch: \"wrynose\"\n    layers:\n      meta-tpm:\n";
+    assert!(text(&tree, "kas.yml").contains(kas));
+    let conf = text(&tree, &format!("{top}/conf/layer.conf"));
+    assert!(conf.contains("LAYERDEPENDS_feeder-terminal-distro = \"core openembedded-layer meta-python networking-layer tpm-layer\""), "{conf}");
+    let distro = text(&tree, &format!("{top}/conf/distro/include/feeder-terminal.inc"));
+    assert!(distro.contains("SKIP_META_TPM_SANITY_CHECK = \"1\"\n"), "{distro}");
+    let features =
+        distro.lines().find(|line| line.starts_with("DISTRO_FEATURES:append = ")).expect("features");
+    assert!(!features.contains("tpm"), "{features}");
+    for (path, node) in tree_of(&plan_for("plc-gateway", "qemu-aarch64", "wrynose")).expect("a tree").nodes()
+    {
+        let Node::File(text) = node else { panic!("`{path}`") };
+        let named = ["meta-security", "tpm-layer", "META_TPM"].iter().any(|word| text.contains(word));
+        assert!(!named, "`{path}`");
+    }
+    // A commit of a repository that is not needed is no mistake: the next product may need it.
+    let pins = "yocto: {commits: {meta-security: 0123456789abcdef0123456789abcdef01234567}}\n";
+    load("plc-gateway", "qemu-aarch64", pins).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn a_recipe_of_the_products_own_is_in_its_layer_with_its_sources() {
+    let mut plan = plan();
+    let facts = plan.yocto.as_mut().expect("facts");
+    let files = [("frob.bb", "SRC_URI = \"file://src\"\n"), ("files/src/frob.c", "int frob;\n")];
+    let files = files.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    facts.recipes.insert("frob".to_owned(), files.into());
+    let tree = tree_of(&plan).expect("a tree");
+    // `recipes-*/*/*.bb` of the layer, and a folder where BitBake looks for its files.
+    for (path, content) in [
+        ("meta-cell-gateway-distro/recipes-own/frob/frob.bb", "SRC_URI = \"file://src\"\n"),
+        ("meta-cell-gateway-distro/recipes-own/frob/files/src/frob.c", "int frob;\n"),
+    ] {
+        assert_eq!(text(&tree, path), content);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::board::SymbolAsk;
 use crate::decode::{Spanned, model};
 use crate::layer::{ModeAsk, RemoveAsk};
 use crate::types::{
-    KconfigSymbol, KconfigValue, Name, Reason, Release, Series, Sha256, Templated, Text, Word,
+    KconfigSymbol, KconfigValue, LocalPath, Name, Reason, Release, Series, Sha256, Templated, Text, Word,
 };
 
 /// The series that is taken when the product names none: the newest long-term one.
@@ -26,6 +26,8 @@ model! {
         before: Option<Series> = None,
         /// Not asked when product or board set this symbol.
         unless: Option<KconfigSymbol> = None,
+        /// Another symbol that selects it: where that is asked for too, `savedefconfig` leaves this one out.
+        selected_by: Option<KconfigSymbol> = None,
         /// Why.
         reason: Spanned<Reason>,
     }
@@ -63,6 +65,8 @@ model! {
         options: Vec<BuildOption> = Vec::new(),
         /// A package of our own, where Buildroot has none: the folder `buildroot/package/OWN/`.
         own: Option<Spanned<Name>> = None,
+        /// Files of the product's folder that it is built from: they lie in `package/OWN/src/`.
+        sources: Vec<Spanned<LocalPath>> = Vec::new(),
         /// Why it needs no symbol, where it needs none.
         note: Option<Text> = None,
     }

@@ -89,6 +89,8 @@ model! {
     pub struct PackageAsk {
         /// Its name.
         name: Spanned<PackageName>,
+        /// What `buildroot/packages/` and `yocto/packages/` call it, where Debian's package holds more than is asked for.
+        elsewhere: Option<PackageName> = None,
         /// Why.
         reason: Spanned<Reason>,
     }

@@ -299,6 +299,9 @@ pub struct BuildrootFacts {
     /// Symbols that are asked only while another one, the value here, is not set: whoever builds
     /// may bring a toolchain of their own.
     pub unless: BTreeMap<String, String>,
+    /// Symbols that another one selects, the value here: where both are asked for, a defconfig has that one alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub selected_by: BTreeMap<String, String>,
     /// Options of packages' builds that no symbol has: variable, and what is added to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<(String, String)>,

@@ -27,6 +27,7 @@ mod references;
 mod rollback;
 mod sealed;
 mod services;
+mod sources;
 mod surface;
 mod tpm_keys;
 mod trust;
@@ -95,7 +96,7 @@ pub fn resolve(
     };
     let mut network = network::resolve(&product, facts.as_ref(), &standards, &mut trouble);
     let backend = choice.backend.unwrap_or(product.backend);
-    network.tpm = tpm_keys::plan(&product, board.as_ref(), &network, backend, &mut trouble);
+    network.tpm = tpm_keys::plan(&product, board.as_ref(), &network, &mut trouble);
     network.strongswan_in_tpm = tpm_keys::asked_for(&product, TunnelKind::Strongswan).is_some();
     let layers = layers::choose(library, &product, source, &mut trouble)?;
     network.surface = surface::of(&network, layers::answers_ping(&layers));
@@ -298,7 +299,9 @@ impl Resolver<'_> {
         let trouble = &mut self.trouble;
         for ask in &model.packages {
             let asker = Asker::new(&who, &ask.name.at, &ask.reason);
-            self.asked.packages.ask(ask.name.as_str(), PackagePlan {}, asker, trouble);
+            let elsewhere = ask.elsewhere.as_ref().filter(|_| self.backend != Backend::Debian);
+            let name = elsewhere.map_or(ask.name.as_str(), |other| other.as_str());
+            self.asked.packages.ask(name, PackagePlan {}, asker, trouble);
         }
         for ask in &model.remove {
             self.asked.removals.ask(

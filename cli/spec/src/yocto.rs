@@ -6,8 +6,8 @@
 use crate::decode::{Map, Spanned, choice, model};
 use crate::layer::RemoveAsk;
 use crate::types::{
-    BitbakeValue, BitbakeVariable, Commit, FileUrl, KconfigSymbol, KconfigValue, Name, PackageName, Reason,
-    Release, Text, WaiverTarget, Word,
+    BitbakeValue, BitbakeVariable, Commit, FileUrl, KconfigSymbol, KconfigValue, LocalPath, Name,
+    PackageName, Reason, Release, Text, WaiverTarget, Word,
 };
 
 /// The series that is taken when the product names none: the newest long-term one.
@@ -46,8 +46,14 @@ model! {
         install: Vec<PackageName> = Vec::new(),
         /// The layer that has them, by its name in `base.yaml`; default: OpenEmbedded-Core.
         layer: Option<Spanned<Name>> = None,
+        /// A recipe of the product's own, where no layer has one: `yocto/recipes/OWN.bb`.
+        own: Option<Spanned<Name>> = None,
+        /// Files of the product's folder that it is built from: they lie in the folder `src` of its files.
+        sources: Vec<Spanned<LocalPath>> = Vec::new(),
         /// Variables of recipes.
         options: Vec<RecipeOption> = Vec::new(),
+        /// Variables of the distro that products with it have.
+        settings: Vec<YoctoSetting> = Vec::new(),
         /// What the packages bring and the device must not have.
         remove: Vec<RemoveAsk> = Vec::new(),
         /// Files of the packages that layers may write anew.
@@ -153,6 +159,16 @@ model! {
 }
 
 model! {
+    /// A package of layers that a series has not as it is needed.
+    pub struct YoctoLack {
+        /// The package, as layers ask for it.
+        package: PackageName,
+        /// What is wrong with what the series has.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
     /// A release series of the Yocto Project (`yocto/series/NAME.yaml`).
     pub struct YoctoSeries {
         /// The release that this was tried with.
@@ -173,6 +189,8 @@ model! {
         fit_class: Option<Word> = None,
         /// Symbols that its kernel and its U-Boot do not have by the names that are asked for.
         symbols: Vec<YoctoSymbol> = Vec::new(),
+        /// Packages that it cannot bring: a product that needs one is refused.
+        lacks: Vec<YoctoLack> = Vec::new(),
         /// Repositories.
         sources: Vec<YoctoSource>,
     }

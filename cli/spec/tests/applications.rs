@@ -230,9 +230,11 @@ fn what_was_built_for_debian_does_not_go_into_another_image() {
     let refused = |text: &str| load_in(folder.path(), text).expect_err("built for Debian").diagnostics;
     let codes: Vec<String> = refused(&text).into_iter().map(|d| d.code).collect();
     assert_eq!(codes, ["unmapped-package", "unmapped-package"]);
-    let text =
-        text.replace("    packages: [libopen62541-1.4]\n", "").replace("    packages: [libmodbus5]\n", "");
+    let text = text
+        .replace("    packages: [libopen62541-1.4]\n    elsewhere: [plc-opcua]\n", "")
+        .replace("    packages: [libmodbus5]\n    elsewhere: [plc-modbus]\n", "");
     let found = refused(&text);
+    assert!(found[0].hint.as_deref().unwrap_or_default().contains("`elsewhere: [NAME]` names a package"));
     assert_eq!(
         (found[0].code.as_str(), found[0].message.as_str()),
         (
@@ -240,4 +242,119 @@ fn what_was_built_for_debian_does_not_go_into_another_image() {
             "`plc-opcua` brings a file that was built for Debian, and the backend is `buildroot`: its libraries are others"
         )
     );
+}
+
+/// The example as it is shipped, for the build systems that build its programs themselves; nothing of it is built here.
+fn shipped() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plc-gateway");
+    for part in
+        ["apps", "buildroot/packages", "buildroot/package/plc-modbus", "yocto/packages", "yocto/recipes"]
+    {
+        let to = folder.path().join(part);
+        std::fs::create_dir_all(&to).expect("a folder");
+        for entry in std::fs::read_dir(example.join(part)).expect("the example") {
+            let entry = entry.expect("an entry");
+            if entry.path().is_file() {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+            }
+        }
+    }
+    folder
+}
+
+/// The example's Modbus server alone.
+fn modbus() -> String {
+    let (before, rest) = APPLICATIONS.split_once("  plc-opcua:\n").expect("the OPC UA server");
+    let (_, modbus) = rest.split_once("  plc-modbus:\n").expect("the Modbus server");
+    format!("{EXAMPLE}{before}  plc-modbus:\n{modbus}")
+}
+
+#[test]
+fn another_build_system_builds_the_program_from_the_same_source_under_the_same_unit() {
+    let folder = shipped();
+    let place = self::folder();
+    let debian = load(place.path(), &example());
+    let source = include_str!("../../../examples/plc-gateway/apps/plc-modbus.c");
+    let buildroot = load(folder.path(), &format!("backend: buildroot\n{}", modbus()));
+    let yocto = load(folder.path(), &format!("backend: yocto\n{}", example()));
+    for (plan, services) in [(&buildroot, &["modbus"][..]), (&yocto, &["modbus", "opcua"][..])] {
+        assert!(!plan.files.values().any(|file| matches!(file.value, FilePlan::Program { .. })));
+        let unit = "/etc/systemd/system/plc-modbus.service";
+        assert_eq!(content(plan, unit), content(&debian, unit), "{}", plan.backend);
+        assert_eq!(plan.users["plc-modbus"].value, debian.users["plc-modbus"].value);
+        assert_eq!(plan.units["plc-modbus.service"].value, UnitState::Enabled);
+        // It serves all the same, and nothing is known that could read a node.
+        assert_eq!(plan.proof.served, services);
+        assert!(plan.proof.readers.is_empty());
+    }
+    let facts = buildroot.buildroot.expect("facts");
+    let files = &facts.packages["plc-modbus"];
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(names, ["Config.in", "plc-modbus.hash", "plc-modbus.mk", "src/LICENSE", "src/plc-modbus.c"]);
+    assert_eq!(files["src/plc-modbus.c"], source);
+    assert_eq!(facts.symbols.symbols["BR2_PACKAGE_PLC_MODBUS"].origins[0].who, "application plc-modbus");
+    let facts = yocto.yocto.expect("facts");
+    assert_eq!(facts.recipes["plc-modbus"]["files/src/plc-modbus.c"], source);
+    assert!(facts.recipes["plc-opcua"]["plc-opcua.bb"].contains("DEPENDS = \"open62541 mbedtls\""));
+    assert!(facts.install.contains_key("plc-modbus") && facts.install.contains_key("plc-opcua"));
+}
+
+#[test]
+fn sources_that_are_none_are_refused_with_their_line() {
+    let listed = "sources: [apps/plc-modbus.c, apps/LICENSE]";
+    for (backend, own) in [("buildroot", "own: plc-modbus\n"), ("yocto", "own: plc-modbus\n")] {
+        for (list, code, message) in [
+            ("sources: [apps/none.c]", "missing-source", "expected the source `apps/none.c`, found none"),
+            (
+                "sources: [apps/bytes]",
+                "not-utf8",
+                "expected a source in UTF-8 at `apps/bytes`, found other bytes",
+            ),
+            ("sources: [apps/key.h]", "secret-in-image", "`apps/key.h` holds a private key"),
+            (
+                "sources: [apps/plc-modbus.c, more/plc-modbus.c]",
+                "two-sources",
+                "two sources are called `plc-modbus.c`",
+            ),
+            ("sources: [../product.yaml]", "wrong-type", "expected a path"),
+            (
+                "",
+                "unused-sources",
+                "`apps/plc-modbus.c` is for a package of the product's own, and `own` names none",
+            ),
+        ] {
+            let folder = shipped();
+            let write = |path: &str, content: &[u8]| {
+                let path = folder.path().join(path);
+                std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+                std::fs::write(path, content).expect("written");
+            };
+            write("apps/bytes", b"\x7fELF\xff");
+            write("apps/key.h", b"-----BEGIN EC PRIVATE KEY-----\n");
+            write("more/plc-modbus.c", b"\n");
+            let file = format!("{backend}/packages/plc-modbus.yaml");
+            let text = std::fs::read_to_string(folder.path().join(&file)).expect("the example's");
+            let text = if list.is_empty() { text.replace(own, "") } else { text.replace(listed, list) };
+            write(&file, text.as_bytes());
+            let failure = load_in(folder.path(), &format!("backend: {backend}\n{}", modbus()));
+            let failure = failure.expect_err(code);
+            assert_eq!(failure.status, diag::ExitStatus::Input);
+            let found = failure.diagnostics.iter().find(|d| d.code == code);
+            let found = found.unwrap_or_else(|| panic!("no `{code}` in {failure}"));
+            assert!(found.message.contains(message), "{failure}");
+            let at = found.location.as_ref().expect("a place");
+            assert!(at.file.ends_with("plc-modbus.yaml") && at.line > 0, "{failure}");
+        }
+    }
+    let folder = shipped();
+    let recipe = folder.path().join("yocto/recipes/plc-modbus.bb");
+    let text = std::fs::read_to_string(&recipe).expect("the example's");
+    std::fs::write(&recipe, text.replace("LICENSE = \"MIT\"", "")).expect("written");
+    let yocto = format!("backend: yocto\n{}", modbus());
+    let said = load_in(folder.path(), &yocto).expect_err("no licence").to_string();
+    assert!(said.contains("`yocto/recipes/plc-modbus.bb` sets no `LICENSE`"), "{said}");
+    std::fs::remove_file(&recipe).expect("removed");
+    let said = load_in(folder.path(), &yocto).expect_err("no recipe").to_string();
+    assert!(said.contains("expected `yocto/recipes/plc-modbus.bb`, found no such file"), "{said}");
 }

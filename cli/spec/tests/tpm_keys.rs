@@ -75,6 +75,58 @@ fn a_key_in_the_tpm_switches_everything_on() {
     assert_eq!(plan.uboot.symbols["TPM"].value, "n");
 }
 
+/// One policy: what the device does with its TPM is the same, whatever built it.
+#[test]
+fn every_backend_has_the_same_files_and_checks_and_packages_of_its_own() {
+    let of =
+        |backend| load_text(EXAMPLE.to_owned(), Some(backend)).unwrap_or_else(|failure| panic!("{failure}"));
+    let debian = of(Backend::Debian);
+    for backend in [Backend::Buildroot, Backend::Yocto] {
+        let plan = of(backend);
+        for path in [
+            "/usr/lib/fastness/tpm-key",
+            "/etc/systemd/system/fastness-tpm-key.service",
+            "/etc/systemd/system/strongswan.service",
+            "/etc/systemd/system/openvpn-history.service",
+            "/etc/strongswan.conf",
+            "/etc/swanctl/swanctl.conf",
+            "/etc/openvpn/history.conf",
+        ] {
+            assert_eq!(content(&plan, path), content(&debian, path), "{path} of {}", plan.backend);
+        }
+        for check in ["id.hw-keystore", "ipsec.hw-key", "openvpn.hw-key.history", "self.tpm-key"] {
+            assert_eq!(plan.checks[check].value, debian.checks[check].value, "{}", plan.backend);
+        }
+        for symbol in ["TCG_TPM", "TCG_TIS"] {
+            assert_eq!(plan.linux.symbols[symbol].value, "y", "{}", plan.backend);
+        }
+        for (name, of_debian) in
+            [("tpm2-tss", "libtss2-tcti-device0t64"), ("strongswan-tpm", "libstrongswan-extra-plugins")]
+        {
+            let origin = &plan.packages[name].origins[0];
+            assert!(origin.file.ends_with("-keys/layer.yaml") || origin.file.ends_with("-tpm/layer.yaml"));
+            assert!(!plan.packages.contains_key(of_debian) && debian.packages.contains_key(of_debian));
+        }
+        // Who may open the TPM is root's alone to say, and nothing speaks with another TPM.
+        for path in ["/usr/lib/udev/rules.d/*tpm-udev.rules", "/usr/lib/libtss2-tcti-swtpm.so*"] {
+            assert!(plan.removals.contains_key(path), "{path} of {}", plan.backend);
+        }
+    }
+}
+
+/// Its provider for OpenSSL is too old, and strongSwan needs none.
+#[test]
+fn a_series_without_the_provider_has_the_key_for_strongswan_alone() {
+    let plan = load(|text| text + "yocto: {series: scarthgap}\n", Some(Backend::Yocto));
+    let plan = plan.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(plan.network.strongswan_in_tpm && plan.packages.contains_key("strongswan-tpm"));
+    for series in ["2025.02", "2026.02", "2026.05"] {
+        let text = EXAMPLE.replace(", ml_kem: true", "") + &format!("buildroot: {{series: \"{series}\"}}\n");
+        let plan = load_text(text, Some(Backend::Buildroot)).unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(plan.packages.contains_key("tpm2-openssl"), "{series}");
+    }
+}
+
 #[test]
 fn without_it_the_key_is_a_file_and_nothing_opens_a_tpm() {
     for place in ["", ", key: file"] {
@@ -175,6 +227,31 @@ fn a_file_is_left_to_the_other_kind_of_tunnel() {
     }
 }
 
+/// What the image's check wants strongSwan to load is what it loads, whosever key is in the TPM.
+#[test]
+fn who_asks_a_responder_loads_the_plugin_only_for_its_own_key() {
+    let own = "{name: feeder-terminal.grid.example, key: tpm}";
+    assert!(EXAMPLE.contains(own));
+    let asks = |text: String| {
+        text.replacen("services:\n", "services:\n  status: {transport: tcp, port: 2560}\n", 1).replacen(
+            "conduits:\n",
+            "conduits:\n  - {name: status, from: device, to: uplink, service: status, peers: [192.0.2.40/32], reason: revoked ones}\n",
+            1,
+        ) + "ocsp: {address: 192.0.2.40, service: status}\n"
+    };
+    for (text, loads) in
+        [(EXAMPLE.to_owned(), true), (EXAMPLE.replace(own, "{name: feeder-terminal.grid.example}"), false)]
+    {
+        let plan = load_text(asks(text), None).unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(plan.network.tpm.is_some());
+        let daemon = content(&plan, "/etc/strongswan.conf");
+        let line = daemon.lines().find(|line| line.contains("load = ")).expect("a line").trim();
+        assert_eq!(line.contains(" tpm "), loads, "{line}");
+        let check = plan.checks["ocsp.asked"].value.with.to_string();
+        assert!(check.contains(&format!("\"{line}\"")), "{check}");
+    }
+}
+
 /// Two tunnels of OpenVPN, the first of which has its key in the TPM.
 fn two_of_openvpn(second: &str) -> String {
     openvpn(history(second)).replacen("inner: 10.8.0.1}", "inner: 10.8.1.1}", 1).replacen(
@@ -235,12 +312,14 @@ fn what_cannot_keep_a_key_says_so_with_its_line() {
             0,
         ),
         (
-            load(|text| text, Some(Backend::Buildroot)),
-            "no-tpm-keys",
-            "for the backend `debian` only, and the backend is `buildroot`",
-            at_key,
+            load_text(
+                EXAMPLE.replace(", ml_kem: true", "") + "yocto: {series: scarthgap}\n",
+                Some(Backend::Yocto),
+            ),
+            "not-in-series",
+            "layer openvpn-tpm asks for the package `tpm2-openssl`, which the series `scarthgap` has not: ",
+            0,
         ),
-        (load(|text| text, Some(Backend::Yocto)), "no-tpm-keys", "and the backend is `yocto`", at_key),
     ] {
         let failure = failure.expect_err(code);
         let found = failure.diagnostics.iter().find(|d| d.code == code);

@@ -19,12 +19,19 @@ pub fn minimal(facts: &BuildrootFacts) -> String {
     // What follows from what is known of trees without BusyBox: with it, defaults are others (`/bin/sh`).
     let known = if facts.busybox.is_none() { facts.implied.as_slice() } else { &[] };
     let implied: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    let is_selected = |symbol: &str| {
+        facts.selected_by.get(symbol).and_then(|by| asked.get(by)).is_some_and(|by| by.value == "y")
+    };
     let ordered: BTreeSet<&str> = facts.order.iter().map(String::as_str).collect();
     let known = facts.order.iter().filter_map(|symbol| asked.get_key_value(symbol));
     let rest = asked
         .iter()
         .filter(|(symbol, _)| !ordered.contains(symbol.as_str()) && !implied.contains(symbol.as_str()));
-    known.chain(rest).map(|(symbol, asked)| line(symbol, &asked.value)).collect()
+    known
+        .chain(rest)
+        .filter(|(symbol, _)| !is_selected(symbol))
+        .map(|(symbol, asked)| line(symbol, &asked.value))
+        .collect()
 }
 
 /// Every symbol that was asked, one a line with who asked: what the hook compares with.
@@ -91,6 +98,7 @@ mod tests {
                 .into(),
             },
             unless: Default::default(),
+            selected_by: Default::default(),
             packages: Default::default(),
             options: Default::default(),
             order: ["BR2_aarch64", "BR2_NOT_ASKED", "BR2_TARGET_GENERIC_GETTY"].map(str::to_owned).into(),
@@ -108,6 +116,13 @@ mod tests {
             minimal(&facts()),
             "BR2_aarch64=y\n# BR2_TARGET_GENERIC_GETTY is not set\nBR2_PACKAGE_A=y\n"
         );
+        let selected_by = [("BR2_PACKAGE_A".to_owned(), "BR2_PACKAGE_B".to_owned())].into();
+        let mut alone = BuildrootFacts { selected_by, ..facts() };
+        assert_eq!(minimal(&alone), minimal(&facts()));
+        let b = Asked { value: "y".to_owned(), origins: vec![] };
+        alone.symbols.symbols.insert("BR2_PACKAGE_B".to_owned(), b);
+        let both = minimal(&alone);
+        assert!(both.contains("BR2_PACKAGE_B=y\n") && !both.contains("BR2_PACKAGE_A"), "{both}");
         let busybox = Some(KconfigPlan { base: String::new(), symbols: Default::default() });
         assert!(minimal(&BuildrootFacts { busybox, ..facts() }).contains("BR2_SSP_STRONG=y\n"));
     }

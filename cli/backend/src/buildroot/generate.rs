@@ -141,12 +141,27 @@ fn config_in(plans: &[Plan], external: &str) -> String {
     out
 }
 
+/// Packages of our own whose sources lie in the tree.
+fn built_here(plans: &[Plan]) -> BTreeSet<&str> {
+    let packages = plans.iter().filter_map(|plan| plan.buildroot.as_ref()).flat_map(|facts| &facts.packages);
+    let built = packages.filter(|(_, files)| files.keys().any(|file| file.starts_with("src/")));
+    built.map(|(name, _)| name.as_str()).collect()
+}
+
 /// What Buildroot's symbols cannot say, for the board that is configured.
 fn external_mk(plans: &[Plan], external: &str) -> String {
     let mut out = format!(
         "include $(sort $(wildcard $(BR2_EXTERNAL_{external}_PATH)/package/*/*.mk))\n\n\
          FASTNESS_BOARD = $(call qstrip,$(BR2_FASTNESS_BOARD))\n"
     );
+    for name in built_here(plans) {
+        let variable = name.to_uppercase().replace('-', "_");
+        out.push_str(&format!(
+            "\n# Buildroot looks at a folder of sources once: a changed file is taken again, and built.\n\
+             $({variable}_TARGET_RSYNC): $(wildcard $(BR2_EXTERNAL_{external}_PATH)/package/{name}/src/*)\n\
+             $({variable}_TARGET_BUILD): $({variable}_TARGET_RSYNC)\n"
+        ));
+    }
     for plan in plans {
         if let Some(facts) = &plan.buildroot {
             out.push('\n');

@@ -27,6 +27,11 @@ struct Content {
 /// Writes all recipes.
 pub fn recipes(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) -> Outcome<()> {
     accounts(plan, names, tree)?;
+    for (name, files) in &facts.recipes {
+        for (path, text) in files {
+            tree.file(format!("meta-{}/recipes-own/{name}/{path}", names.distro_layer), text);
+        }
+    }
     for (layer, content) in by_layer(plan) {
         recipe(plan, facts, names, (&layer, &content), tree)?;
     }

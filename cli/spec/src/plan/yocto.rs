@@ -41,6 +41,9 @@ pub struct YoctoFacts {
     pub install: BTreeMap<String, Asked<()>>,
     /// Variables of recipes, in order.
     pub options: Vec<YoctoOptionFacts>,
+    /// Recipes of the product's own, by name: their files by path, whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recipes: BTreeMap<String, BTreeMap<String, String>>,
     /// Layers that are needed besides OpenEmbedded-Core, in order.
     pub layers: Vec<YoctoLayerFacts>,
     /// Repositories.

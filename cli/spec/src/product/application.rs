@@ -14,6 +14,9 @@ model! {
         files: Vec<ApplicationFile> = Vec::new(),
         /// Packages that it needs.
         packages: Vec<Spanned<PackageName>> = Vec::new(),
+        /// Packages in the place of `files` and `packages` where the backend is not Debian's: what `buildroot/packages/`
+        /// and `yocto/packages/` beside the product call them. The build system builds the program then.
+        elsewhere: Vec<Spanned<PackageName>> = Vec::new(),
         /// What is started, a word each, the program's path first. None: nothing runs by itself.
         command: Vec<Spanned<Word>> = Vec::new(),
         /// Account that it runs as; default: one of its own with its name, and `uid`.

@@ -34,12 +34,19 @@ fn unit(name: &Spanned<Name>) -> String {
 }
 
 impl Resolver<'_> {
+    /// Whether the build system builds the program: nothing of `files` is for this backend.
+    fn is_elsewhere(&self, application: &Application) -> bool {
+        self.backend != Backend::Debian && !application.elsewhere.is_empty()
+    }
+
     /// Packages, accounts and units.
     pub(super) fn application_asks(&mut self) {
         let product = self.product;
         for (name, application) in all(product) {
             let who = who(name);
-            for package in &application.packages {
+            let packages =
+                if self.is_elsewhere(application) { &application.elsewhere } else { &application.packages };
+            for package in packages {
                 let asker = Asker::new(&who, &package.at, &application.reason);
                 self.asked.packages.ask(package.as_str(), PackagePlan {}, asker, &mut self.trouble);
             }
@@ -104,8 +111,8 @@ impl Resolver<'_> {
     pub(super) fn application_files(&mut self) {
         let product = self.product;
         for (name, application) in all(product) {
-            for file in &application.files {
-                self.program((name, application), file);
+            if !self.is_elsewhere(application) {
+                application.files.iter().for_each(|file| self.program((name, application), file));
             }
             if !application.command.is_empty() {
                 self.unit_file((name, application));
@@ -126,8 +133,11 @@ impl Resolver<'_> {
                 name.as_str(),
                 self.backend.as_str()
             );
-            let hint = "let the build system build it: `packages` names a package, and `buildroot/packages/NAME.yaml` beside \
-                        the product says what it is";
+            let hint = format!(
+                "let the build system build it: `elsewhere: [NAME]` names a package, and `{}/packages/NAME.yaml` beside \
+                 the product says what it is",
+                self.backend.as_str()
+            );
             self.trouble.push(Diagnostic::error("program-elsewhere", message).at(at.location()).hint(hint));
             return None;
         }
@@ -212,6 +222,10 @@ impl Resolver<'_> {
             let hint = suggestion(opcua.as_str(), servers.map(|(name, _)| name.as_str()));
             self.trouble
                 .push(Diagnostic::error("unknown-server", message).at(opcua.at.location()).hint(hint));
+            return None;
+        }
+        // A reader is built for the device's libraries, and what those are is not known here.
+        if self.is_elsewhere(application) {
             return None;
         }
         let (_, content) = self.built(name, &proof.reader)?;

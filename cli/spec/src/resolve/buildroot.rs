@@ -26,6 +26,7 @@ pub(super) struct Chosen {
     busybox: bool,
     model: BuildrootSeries,
     unless: BTreeMap<String, String>,
+    selected_by: BTreeMap<String, String>,
     packages: BTreeMap<String, BTreeMap<String, String>>,
     options: Vec<(String, String)>,
 }
@@ -44,6 +45,7 @@ impl Chosen {
             external: self.external,
             symbols: symbols.into_plan(""),
             unless: self.unless,
+            selected_by: self.selected_by,
             packages: self.packages,
             options: self.options,
             order: names(&self.model.order),
@@ -115,7 +117,7 @@ impl Resolver<'_> {
             self.buildroot_removals("backend buildroot", &base.remove);
             self.busybox(&base.busybox, &series);
         }
-        chosen.packages = self.buildroot_packages(&series, &mut chosen.options)?;
+        self.buildroot_packages(&series, &mut chosen)?;
         chosen.unless.retain(|symbol, _| self.asked.buildroot.0.map.contains_key(symbol));
         self.renderer.unset("buildroot");
         Ok(Some(chosen))
@@ -191,6 +193,7 @@ impl Resolver<'_> {
                 busybox: settings.is_some_and(|buildroot| buildroot.busybox.is_some()),
                 model,
                 unless: BTreeMap::new(),
+                selected_by: BTreeMap::new(),
                 packages: BTreeMap::new(),
                 options: Vec::new(),
             },
@@ -198,12 +201,7 @@ impl Resolver<'_> {
     }
 
     /// What every package of the plan means; a package without a meaning is an error that names who asks.
-    fn buildroot_packages(
-        &mut self,
-        series: &Series,
-        options: &mut Vec<(String, String)>,
-    ) -> Outcome<BTreeMap<String, BTreeMap<String, String>>> {
-        let mut packages = BTreeMap::new();
+    fn buildroot_packages(&mut self, series: &Series, chosen: &mut Chosen) -> Outcome<()> {
         let asked: Vec<(String, Vec<Asker>)> = {
             let packages = self.asked.packages.map.iter();
             packages.map(|(name, entry)| (name.clone(), entry.askers.clone())).collect()
@@ -232,14 +230,20 @@ impl Resolver<'_> {
                 let at = askers[0].at.location();
                 self.trouble.push(Diagnostic::error("empty-package", message).at(at));
             }
-            options.extend(
+            chosen.options.extend(
                 package
                     .options
                     .iter()
                     .map(|option| (option.variable.as_str().to_owned(), option.add.as_str().to_owned())),
             );
+            chosen.selected_by.extend(package.symbols.iter().filter_map(|ask| {
+                Some((ask.symbol.as_str().to_owned(), ask.selected_by.as_ref()?.as_str().to_owned()))
+            }));
+            let sources = self.sources(package.own.as_ref(), &package.sources)?;
             if let Some(own) = &package.own {
-                packages.insert(own.as_str().to_owned(), self.own_package(own)?);
+                let mut files = self.own_package(own)?;
+                files.extend(sources);
+                chosen.packages.insert(own.as_str().to_owned(), files);
             }
             // Who asks is the layer: that is where the reader looks.
             for asker in &askers {
@@ -247,7 +251,7 @@ impl Resolver<'_> {
                 self.buildroot_removals(&asker.who, &package.remove);
             }
         }
-        Ok(packages)
+        Ok(())
     }
 
     /// The files of a package of our own: all three, or Buildroot could neither choose, build nor

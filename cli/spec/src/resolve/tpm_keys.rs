@@ -1,11 +1,11 @@
-//! Private keys in the device's TPM: which tunnels ask for it, and whether board and backend have what it takes.
+//! Private keys in the device's TPM: which tunnels ask for it, and whether the board has what it takes.
 
 use diag::Diagnostic;
 
 use super::NamedBoard;
 use crate::decode::Spanned;
 use crate::plan::{NetworkFacts, TpmKeyFacts};
-use crate::product::{Backend, KeyPlace, Product, Tunnel, TunnelKind};
+use crate::product::{KeyPlace, Product, Tunnel, TunnelKind};
 
 /// The owner's persistent handles (TPM 2.0 Library, Part 2, `TPMI_DH_PERSISTENT`; 0x8180_0000 on are the platform's).
 const OWNERS: std::ops::RangeInclusive<u64> = 0x8100_0000..=0x817f_ffff;
@@ -43,7 +43,6 @@ pub fn plan(
     product: &Product,
     board: Option<&NamedBoard>,
     network: &NetworkFacts,
-    backend: Backend,
     trouble: &mut Vec<Diagnostic>,
 ) -> Option<TpmKeyFacts> {
     let asked = asked(product)?;
@@ -53,14 +52,6 @@ pub fn plan(
         }
     }
     reject_two_names(product, network, trouble);
-    if backend != Backend::Debian {
-        let message = format!(
-            "a key in the TPM is for the backend `debian` only, and the backend is `{}`",
-            backend.as_str()
-        );
-        let hint = "build it with `backend: debian`, or leave `key: tpm` out";
-        trouble.push(Diagnostic::error("no-tpm-keys", message).at(asked.at.location()).hint(hint));
-    }
     let board = board?;
     let Some(tpm) = &board.model.tpm else {
         let message = format!("the board `{}` has no TPM that could keep a key", board.name);

@@ -1,24 +1,28 @@
 //! The plan in Yocto's words: board, base, packages and series.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{Diagnostic, Outcome};
 
 use super::asks::{Asker, Asks};
 use super::{NamedBoard, Resolver};
-use crate::decode::{Decode, suggestion};
+use crate::decode::{Decode, Spanned, suggestion};
 use crate::library::{Area, read_model};
 use crate::plan::{
     YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
 };
+use crate::types::Name;
 use crate::yocto::{
-    Configured, DEFAULT_SERIES, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries, YoctoSymbol,
+    Configured, DEFAULT_SERIES, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries, YoctoSetting, YoctoSource,
+    YoctoSymbol,
 };
 
 /// What packages mean, while they are collected.
 struct Meant {
     install: Asks<()>,
     options: Vec<YoctoOptionFacts>,
+    settings: Vec<YoctoSettingFacts>,
+    recipes: BTreeMap<String, BTreeMap<String, String>>,
     overwrites: Vec<String>,
     layers: BTreeSet<String>,
 }
@@ -44,7 +48,7 @@ impl Resolver<'_> {
             self.asked.removals.ask(ask.path.as_str(), (), asker, &mut self.trouble);
         }
         series.symbols.iter().for_each(|symbol| self.yocto_symbol(symbol));
-        let meant = self.yocto_packages(&base)?;
+        let meant = self.yocto_packages(&base, &name, &series)?;
         let mut overwrites: Vec<String> =
             base.overwrites.iter().map(|o| o.path.as_str().to_owned()).collect();
         overwrites.extend(meant.overwrites);
@@ -69,12 +73,13 @@ impl Resolver<'_> {
             unpack: series.unpack.as_str().to_owned(),
             tune_file: machine.require.as_str().to_owned(),
             tune: machine.tune.as_str().to_owned(),
-            settings: settings(&base),
+            settings: settings(&base.settings).chain(meant.settings).collect(),
             expect: expectations(&base),
             install: meant.install.into_plan(),
             options: meant.options,
+            recipes: meant.recipes,
+            sources: self.yocto_sources(&base, &meant.layers, &series),
             layers: in_order(&base.layers, &meant.layers),
-            sources: self.yocto_sources(&series),
             maintainer: maintainer.map(|words| words.as_str().to_owned()),
             downloads: site.and_then(|site| site.downloads.as_ref()).map(|url| url.as_str().to_owned()),
             sstate: site.and_then(|site| site.sstate.as_ref()).map(|url| url.as_str().to_owned()),
@@ -130,8 +135,14 @@ impl Resolver<'_> {
         }
     }
 
-    /// The repositories of a series, at the commits that the product pins.
-    fn yocto_sources(&mut self, series: &YoctoSeries) -> Vec<YoctoSourceFacts> {
+    /// The repositories of a series, at the commits that the product pins: one that has layers, only if one of them is
+    /// needed.
+    fn yocto_sources(
+        &mut self,
+        base: &YoctoBase,
+        needed: &BTreeSet<String>,
+        series: &YoctoSeries,
+    ) -> Vec<YoctoSourceFacts> {
         let product = self.product;
         let pinned = product.yocto.iter().flat_map(|yocto| yocto.commits.iter());
         let known: Vec<&str> = series.sources.iter().map(|source| source.name.as_str()).collect();
@@ -141,7 +152,12 @@ impl Resolver<'_> {
             let at = product.name.at.location();
             self.trouble.push(Diagnostic::error("unknown-repository", message).at(at).hint(hint));
         }
-        let sources = series.sources.iter().map(|source| YoctoSourceFacts {
+        let is_needed = |source: &&YoctoSource| {
+            let mut layers =
+                base.layers.iter().filter(|layer| layer.source.as_str() == source.name.as_str()).peekable();
+            layers.peek().is_none() || layers.any(|layer| needed.contains(layer.name.as_str()))
+        };
+        let sources = series.sources.iter().filter(is_needed).map(|source| YoctoSourceFacts {
             name: source.name.as_str().to_owned(),
             url: source.url.as_str().to_owned(),
             branch: source.branch.as_str().to_owned(),
@@ -154,17 +170,35 @@ impl Resolver<'_> {
     }
 
     /// What every package of the plan means; a package without a meaning is an error that names who asks.
-    fn yocto_packages(&mut self, base: &YoctoBase) -> Outcome<Meant> {
+    fn yocto_packages(&mut self, base: &YoctoBase, name: &str, series: &YoctoSeries) -> Outcome<Meant> {
         let mut meant = Meant {
             install: Asks::new("package of Yocto", |()| String::new()),
             options: Vec::new(),
+            settings: Vec::new(),
+            recipes: BTreeMap::new(),
             overwrites: Vec::new(),
             layers: BTreeSet::new(),
         };
         let packages = self.asked.packages.map.iter();
         let asked: Vec<(String, Vec<Asker>)> =
             packages.map(|(name, entry)| (name.clone(), entry.askers.clone())).collect();
+        let of_series = name;
         for (name, askers) in asked {
+            if let Some(lack) = series.lacks.iter().find(|lack| lack.package.as_str() == name) {
+                let message = format!(
+                    "{} asks for the package `{name}`, which the series `{of_series}` has not: {}",
+                    askers[0].who, lack.reason.0
+                );
+                let at = askers[0].at.location();
+                let hint = "take another series, or leave out what asks for it";
+                self.trouble.push(
+                    Diagnostic::error("not-in-series", message)
+                        .at(at)
+                        .note("that is known of the series here", Some(lack.reason.at.location()))
+                        .hint(hint),
+                );
+                continue;
+            }
             let path = format!("packages/{name}.yaml");
             if self.library.read(Area::Yocto, &path)?.is_none() {
                 self.unmapped(&name, &askers[0])?;
@@ -199,6 +233,13 @@ impl Resolver<'_> {
                     self.asked.removals.ask(ask.path.as_str(), (), by, &mut self.trouble);
                 }
             }
+            let sources = self.sources(package.own.as_ref(), &package.sources)?;
+            if let Some(own) = &package.own {
+                let mut files = self.own_recipe(own)?;
+                files.extend(sources.into_iter().map(|(path, text)| (format!("files/{path}"), text)));
+                meant.recipes.insert(own.as_str().to_owned(), files);
+            }
+            meant.settings.extend(settings(&package.settings));
             meant.overwrites.extend(package.overwrites.iter().map(|ask| ask.path.as_str().to_owned()));
             meant.options.extend(package.options.iter().map(|option| YoctoOptionFacts {
                 recipe: option.recipe.as_str().to_owned(),
@@ -208,6 +249,27 @@ impl Resolver<'_> {
             }));
         }
         Ok(meant)
+    }
+
+    /// A recipe of the product's own. BitBake wants its licence, and so does whoever ships the device.
+    fn own_recipe(&mut self, own: &Spanned<Name>) -> Outcome<BTreeMap<String, String>> {
+        let name = own.as_str();
+        let path = format!("recipes/{name}.bb");
+        let at = own.at.location();
+        let Some(recipe) = self.library.read(Area::Yocto, &path)? else {
+            let message = format!("expected `yocto/{path}`, found no such file");
+            let hint = "a recipe of your own lies there, and its sources are named by `sources`";
+            self.trouble.push(Diagnostic::error("missing-package-file", message).at(at).hint(hint));
+            return Ok(BTreeMap::new());
+        };
+        for needed in ["LICENSE = ", "LIC_FILES_CHKSUM = "] {
+            if !recipe.text().lines().any(|line| line.starts_with(needed)) {
+                let message = format!("`yocto/{path}` sets no `{}`", needed.trim_end_matches(" = "));
+                let hint = "what is on the device is listed with its licence";
+                self.trouble.push(Diagnostic::error("no-licence", message).at(at.clone()).hint(hint));
+            }
+        }
+        Ok(BTreeMap::from([(format!("{name}.bb"), recipe.text().to_owned())]))
     }
 
     fn unmapped(&mut self, name: &str, by: &Asker) -> Outcome<()> {
@@ -248,13 +310,12 @@ fn in_order(layers: &[YoctoLayer], needed: &BTreeSet<String>) -> Vec<YoctoLayerF
         .collect()
 }
 
-fn settings(base: &YoctoBase) -> Vec<YoctoSettingFacts> {
-    let settings = base.settings.iter().map(|setting| YoctoSettingFacts {
+fn settings(settings: &[YoctoSetting]) -> impl Iterator<Item = YoctoSettingFacts> {
+    settings.iter().map(|setting| YoctoSettingFacts {
         variable: setting.variable.as_str().to_owned(),
         value: setting.value.as_str().to_owned(),
         reason: setting.reason.0.clone(),
-    });
-    settings.collect()
+    })
 }
 
 fn expectations(base: &YoctoBase) -> Vec<YoctoExpectFacts> {

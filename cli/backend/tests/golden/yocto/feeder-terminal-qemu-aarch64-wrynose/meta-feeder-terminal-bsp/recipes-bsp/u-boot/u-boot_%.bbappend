@@ -1,0 +1,18 @@
+FILESEXTRAPATHS:prepend:feeder-terminal-qemu-aarch64 := "${THISDIR}/files:"
+
+SRC_URI:append:feeder-terminal-qemu-aarch64 = " file://fastness.cfg file://fastness.env file://asked.txt file://check-asked.sh"
+
+# No control FDT: the one with the key is put behind it after signing.
+UBOOT_MAKE_TARGET:feeder-terminal-qemu-aarch64 = "u-boot-nodtb.bin"
+UBOOT_BINARY:feeder-terminal-qemu-aarch64 = "u-boot-nodtb.bin"
+UBOOT_INITIAL_ENV:feeder-terminal-qemu-aarch64 = ""
+
+do_configure:append:feeder-terminal-qemu-aarch64() {
+    sh ${UNPACKDIR}/check-asked.sh U-Boot ${B}/.config ${UNPACKDIR}/asked.txt || bbfatal "symbols that were asked for are lost: see above"
+    # U-Boot's whole environment, where its symbol DEFAULT_ENV_FILE looks for it.
+    install -m 0644 ${UNPACKDIR}/fastness.env ${B}/fastness.env
+}
+
+do_deploy:append:feeder-terminal-qemu-aarch64() {
+    install -m 0644 ${B}/.config ${DEPLOYDIR}/u-boot.config
+}

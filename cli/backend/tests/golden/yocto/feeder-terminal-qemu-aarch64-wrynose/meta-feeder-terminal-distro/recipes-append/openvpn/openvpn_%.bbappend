@@ -1,0 +1,2 @@
+# a tunnel does not compress
+PACKAGECONFIG:feeder-terminal = "systemd"

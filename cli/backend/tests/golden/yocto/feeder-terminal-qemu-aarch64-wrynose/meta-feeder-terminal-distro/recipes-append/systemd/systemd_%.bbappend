@@ -1,0 +1,2 @@
+# service manager, udev, journal and static addresses; no resolver, no logins, no host name service
+PACKAGECONFIG:feeder-terminal = "acl kmod link-udev-shared networkd pam seccomp set-time-epoch"

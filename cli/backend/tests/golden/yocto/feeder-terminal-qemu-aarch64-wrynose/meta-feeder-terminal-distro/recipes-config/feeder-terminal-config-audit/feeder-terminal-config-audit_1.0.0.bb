@@ -1,0 +1,39 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
+SUMMARY = "feeder-terminal: Security events are recorded"
+DESCRIPTION = "Files of the layer audit, as fastness resolved them"
+SECTION = "base"
+LICENSE = "LicenseRef-feeder-terminal"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-feeder-terminal;md5=3958ec0e23986b1ec4d31abc719cbb4e"
+SRC_URI = "file://rootfs"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch systemd features_check
+
+REQUIRED_DISTRO_FEATURES = "systemd"
+
+SYSTEMD_SERVICE:${PN} = "audit-rules.service auditd.service"
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${sysconfdir}
+    install -d -m 0750 ${D}${sysconfdir}/audit
+    install -d ${D}${datadir}/feeder-terminal/replace/etc/audit
+    install -m 0640 ${UNPACKDIR}/rootfs/etc/audit/audit.rules ${D}${datadir}/feeder-terminal/replace/etc/audit/audit.rules
+    install -m 0640 ${UNPACKDIR}/rootfs/etc/audit/auditd.conf ${D}${datadir}/feeder-terminal/replace/etc/audit/auditd.conf
+    install -d -m 0750 ${D}${datadir}/feeder-terminal/replace/etc/audit/plugins.d
+    install -d ${D}${sysconfdir}/systemd/system
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/audit-rules.service ${D}${sysconfdir}/systemd/system/audit-rules.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/auditd.service ${D}${sysconfdir}/systemd/system/auditd.service
+    ln -s /dev/null ${D}${sysconfdir}/systemd/system/systemd-journald-audit.socket
+    install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.audit ${D}${nonarch_libdir}/fastness/selfcheck.d/self.audit
+}
+
+FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"
+
+RDEPENDS:${PN} = "feeder-terminal-accounts"

@@ -1,0 +1,33 @@
+# nooelint: oelint.var.mandatoryvar.HOMEPAGE
+SUMMARY = "feeder-terminal: One trusted time"
+DESCRIPTION = "Files of the layer time, as fastness resolved them"
+SECTION = "base"
+LICENSE = "LicenseRef-feeder-terminal"
+LIC_FILES_CHKSUM = "file://${THISDIR}/../../licenses/LicenseRef-feeder-terminal;md5=3958ec0e23986b1ec4d31abc719cbb4e"
+SRC_URI = "file://rootfs"
+
+S = "${UNPACKDIR}"
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+inherit allarch systemd features_check
+
+REQUIRED_DISTRO_FEATURES = "systemd"
+
+SYSTEMD_SERVICE:${PN} = "chrony.service"
+
+do_configure[noexec] = "1"
+do_compile[noexec] = "1"
+
+do_install() {
+    install -d ${D}${sysconfdir}/chrony
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/chrony/chrony.conf ${D}${sysconfdir}/chrony/chrony.conf
+    install -d ${D}${sysconfdir}/systemd/system
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/chrony.service ${D}${sysconfdir}/systemd/system/chrony.service
+    install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.time ${D}${nonarch_libdir}/fastness/selfcheck.d/self.time
+}
+
+FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"
+
+RDEPENDS:${PN} = "feeder-terminal-accounts"
