@@ -131,7 +131,8 @@ fn a_lost_symbol_is_told_with_the_dependency_that_is_not_met() {
 #[test]
 fn what_is_held_waived_or_the_same_number_is_no_loss() {
     let place = Place::new();
-    let lines = "SET_ONE\ty\t-\tx\nOFF\tn\t-\tx\nNUMBER\t16\t-\tx\nGONE\ty\twaived\tx\nLATER\ty\tunless SET_ONE\tx\n";
+    let lines =
+        "SET_ONE\ty\t-\tx\nOFF\tn\t-\tx\nNUMBER\t16\t-\tx\nGONE\ty\twaived\tx\nLATER\ty\tunless SET_ONE\tx\n";
     assert_eq!(place.asked(lines, true), "");
 }
 

@@ -94,9 +94,7 @@ fn a_package_without_a_meaning_names_the_layer_and_its_line() {
     let twiddle = "install: [twiddle]\n";
     let problem = refused(load(None, twiddle, ""), "unmapped-package");
     assert!(
-        problem
-            .message
-            .contains("layer one asks for the package `frob`, which has no meaning for Yocto yet"),
+        problem.message.contains("layer one asks for the package `frob`, which has no meaning for Yocto yet"),
         "{problem:?}"
     );
     let at = problem.location.expect("a place");
@@ -104,7 +102,8 @@ fn a_package_without_a_meaning_names_the_layer_and_its_line() {
     assert!(problem.hint.expect("a hint").contains("yocto/packages/frob.yaml"));
     let problem = refused(load(Some("install: []\n"), twiddle, ""), "empty-package");
     assert!(problem.message.contains("has neither `install` nor a `note`"), "{problem:?}");
-    let problem = refused(load(Some("install: [frob]\nlayer: meta-netwrking\n"), twiddle, ""), "unknown-layer");
+    let problem =
+        refused(load(Some("install: [frob]\nlayer: meta-netwrking\n"), twiddle, ""), "unknown-layer");
     assert!(problem.message.contains("names the layer `meta-netwrking`"), "{problem:?}");
     assert!(problem.hint.expect("a hint").contains("meta-networking"));
 }
