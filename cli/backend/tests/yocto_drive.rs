@@ -189,6 +189,7 @@ fn failures_of_bitbake_are_told_with_recipe_task_and_log_and_the_build_goes_on_a
     }
     let fake = Yocto::new();
     for (mode, code, words) in [
+        ("nameless", "no-variable", "expected the variable `IMAGE_LINK_NAME`"),
         ("parse", "parse-failed", "ParseError at /srv/meta-x/x.bb:3"),
         ("task", "symbol-dropped", "the recipe `linux-yocto 6.18` failed in its task `do_configure`"),
         ("late", "symbol-dropped", "`DM_VERITY` was asked to be `y`"),

@@ -66,7 +66,7 @@ fn machine_include(plan: &Plan, facts: &YoctoFacts, machine: &str) -> String {
 /// Compares a final configuration as soon as it is made: a lost symbol stops the build.
 fn check(what: &str, unpack: &str) -> String {
     format!(
-        "    sh ${{{unpack}}}/check-asked.sh {what} ${{B}}/.config ${{{unpack}}}/asked.txt || bbfatal \"symbols that were asked for are lost: see above\"\n"
+        "    sh ${{{unpack}}}/check-asked.sh {what} ${{B}}/.config ${{{unpack}}}/asked.txt ${{S}} || bbfatal \"symbols that were asked for are lost: see above\"\n"
     )
 }
 

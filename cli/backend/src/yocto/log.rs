@@ -94,10 +94,11 @@ fn lines_told(lines: &[&str], task: &[&str], of_a_task: bool) -> Vec<String> {
 }
 
 /// Code, words and way out of a failure that has a name. Sources: BitBake `lib/bb/fetch2`,
-/// `lib/bb/monitordisk.py`, `lib/bb/cooker.py`; OE-Core `sanity.bbclass`.
+/// `lib/bb/monitordisk.py`, `lib/bb/cooker.py`; OE-Core `sanity.bbclass`,
+/// `features_check.bbclass`, `base.bbclass`.
 fn cause(lines: &[&str], task: &[&str]) -> (&'static str, &'static str, Option<&'static str>) {
     let has = |text: &str| lines.iter().chain(task).any(|line| line.contains(text));
-    const KNOWN: [(&[&str], &str, &str, &str); 13] = [
+    const KNOWN: [(&[&str], &str, &str, &str); 15] = [
         (
             &["No space left on device", "The free space of", "disk space monitor action"],
             "disk-full",
@@ -147,7 +148,12 @@ fn cause(lines: &[&str], task: &[&str]) -> (&'static str, &'static str, Option<&
             "look at the network, or name a mirror: `yocto: {downloads: …}`",
         ),
         (
-            &["conflicting distro feature", "missing required distro feature"],
+            // The last one is what `wrynose` says.
+            &[
+                "conflicting distro feature",
+                "missing required distro feature",
+                "which is missing required DISTRO_FEATURES",
+            ],
             "distro-conflict",
             ": the distro's features do not fit",
             "the distro of a team's own must keep what the product's distro has: systemd and PAM",
@@ -159,12 +165,24 @@ fn cause(lines: &[&str], task: &[&str]) -> (&'static str, &'static str, Option<&
             "leave MACHINE to the generated BSP layer, or add the layer that has `conf/machine/NAME.conf`",
         ),
         (
+            &["(not in COMPATIBLE_MACHINE)"],
+            "other-machine",
+            ": a recipe is not for this machine",
+            "a machine of a team's own must require the generated BSP layer's `conf/machine/include/PRODUCT-BOARD.inc`",
+        ),
+        (
+            &["Please set a valid DISTRO"],
+            "unknown-distro",
+            ": no layer defines the distro",
+            "leave DISTRO to the generated distro layer, or add the layer that has `conf/distro/NAME.conf`",
+        ),
+        (
             &["TMPDIR has changed location", "TMPDIR has changed its layout"],
             "other-build-folder",
             ": the build folder is another build's",
             "give each build a folder of its own: leave TMPDIR alone, or remove what stands in it",
         ),
-        // A recipe that the distro's features rule out has no provider either: that is told above.
+        // A recipe that the distro's features or the machine rule out has no provider either: that is told above.
         (
             &["Nothing PROVIDES", "Nothing RPROVIDES"],
             "missing-recipe",
@@ -267,6 +285,21 @@ mod tests {
             (
                 "ERROR: Nothing PROVIDES 'gw-image'\ngw-image was skipped: missing required distro feature 'systemd' (not in DISTRO_FEATURES)",
                 "distro-conflict",
+                ExitStatus::Build,
+            ),
+            (
+                "ERROR: Nothing PROVIDES 'gw-image'\ngw-image was skipped: using DISTRO 'team', which is missing required DISTRO_FEATURES: 'systemd'",
+                "distro-conflict",
+                ExitStatus::Build,
+            ),
+            (
+                "ERROR: Nothing PROVIDES 'virtual/kernel'\nlinux-yocto was skipped: incompatible with machine other (not in COMPATIBLE_MACHINE)",
+                "other-machine",
+                ExitStatus::Build,
+            ),
+            (
+                "DISTRO 'frob' not found. Please set a valid DISTRO in your local.conf",
+                "unknown-distro",
                 ExitStatus::Build,
             ),
             (

@@ -21,7 +21,8 @@ if "-e" in sys.argv:
     print('#   append /srv/meta-evil/conf/layer.conf:7\n#     " allow-root-login"\n# pre-expansion value:\n#   "x"')
     print(f'IMAGE_FEATURES="{features}"\nSECURITY_CFLAGS="-fstack-protector-strong -D_FORTIFY_SOURCE=3"')
     print('SECURITY_LDFLAGS="-Wl,-z,relro,-z,now"\nGCCPIE="--enable-default-pie"\nDISTRO_FEATURES="systemd pam"')
-    print(f'DEPLOY_DIR_IMAGE="{deploy}"\nIMAGE_LINK_NAME="gw.rootfs"\nBB_VERSION="2.18.0"')
+    link = "" if "nameless" in mode else 'IMAGE_LINK_NAME="gw.rootfs"\n'
+    print(f'DEPLOY_DIR_IMAGE="{deploy}"\n{link}BB_VERSION="2.18.0"')
     sys.exit(0)
 print("NOTE: Running task 3 of 9 (/srv/recipes-core/zlib/zlib_1.3.1.bb:do_compile)", flush=True)
 __import__("time").sleep(0.3)

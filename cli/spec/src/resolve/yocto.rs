@@ -13,8 +13,8 @@ use crate::plan::{
 };
 use crate::types::Name;
 use crate::yocto::{
-    Configured, DEFAULT_SERIES, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries, YoctoSetting, YoctoSource,
-    YoctoSymbol,
+    Configured, DEFAULT_SERIES, RecipeOption, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries, YoctoSetting,
+    YoctoSource, YoctoSymbol,
 };
 
 /// What packages mean, while they are collected.
@@ -23,6 +23,8 @@ struct Meant {
     options: Vec<YoctoOptionFacts>,
     settings: Vec<YoctoSettingFacts>,
     recipes: BTreeMap<String, BTreeMap<String, String>>,
+    /// The options that stand alone, to see two that are not the same.
+    variables: Asks<String>,
     overwrites: Vec<String>,
     layers: BTreeSet<String>,
 }
@@ -176,6 +178,7 @@ impl Resolver<'_> {
             options: Vec::new(),
             settings: Vec::new(),
             recipes: BTreeMap::new(),
+            variables: Asks::new("variable of a recipe", |value| format!("`{value}`")),
             overwrites: Vec::new(),
             layers: BTreeSet::new(),
         };
@@ -241,12 +244,9 @@ impl Resolver<'_> {
             }
             meant.settings.extend(settings(&package.settings));
             meant.overwrites.extend(package.overwrites.iter().map(|ask| ask.path.as_str().to_owned()));
-            meant.options.extend(package.options.iter().map(|option| YoctoOptionFacts {
-                recipe: option.recipe.as_str().to_owned(),
-                variable: option.variable.as_str().to_owned(),
-                value: option.value.as_str().to_owned(),
-                reason: option.reason.0.clone(),
-            }));
+            for option in &package.options {
+                self.yocto_option(option, &askers[0].who, &mut meant);
+            }
         }
         Ok(meant)
     }
@@ -270,6 +270,31 @@ impl Resolver<'_> {
             }
         }
         Ok(BTreeMap::from([(format!("{name}.bb"), recipe.text().to_owned())]))
+    }
+
+    /// A variable of a recipe. What is appended adds up; of two values, the one that is read last would win in silence.
+    fn yocto_option(&mut self, option: &RecipeOption, who: &str, meant: &mut Meant) {
+        let variable = option.variable.as_str();
+        if !variable.split(':').any(|part| ["append", "prepend", "remove"].contains(&part)) {
+            let by = Asker::new(who, &option.reason.at, &option.reason);
+            let value = option.value.as_str().to_owned();
+            let known = meant.variables.map.len();
+            meant.variables.ask(
+                &format!("{}: {variable}", option.recipe.as_str()),
+                value,
+                by,
+                &mut self.trouble,
+            );
+            if meant.variables.map.len() == known {
+                return;
+            }
+        }
+        meant.options.push(YoctoOptionFacts {
+            recipe: option.recipe.as_str().to_owned(),
+            variable: variable.to_owned(),
+            value: option.value.as_str().to_owned(),
+            reason: option.reason.0.clone(),
+        });
     }
 
     fn unmapped(&mut self, name: &str, by: &Asker) -> Outcome<()> {

@@ -10,7 +10,7 @@ KERNEL_EXTRA_FEATURES:cell-gateway-qemu-arm = ""
 KERNEL_FEATURES:cell-gateway-qemu-arm = ""
 
 do_configure:append:cell-gateway-qemu-arm() {
-    sh ${UNPACKDIR}/check-asked.sh Linux ${B}/.config ${UNPACKDIR}/asked.txt || bbfatal "symbols that were asked for are lost: see above"
+    sh ${UNPACKDIR}/check-asked.sh Linux ${B}/.config ${UNPACKDIR}/asked.txt ${S} || bbfatal "symbols that were asked for are lost: see above"
 }
 
 do_deploy:append:cell-gateway-qemu-arm() {

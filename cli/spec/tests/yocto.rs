@@ -1,0 +1,129 @@
+//! Plans for the Yocto backend: what a package means, and who is told when it means nothing or two things.
+
+use std::path::Path;
+
+use diag::{Diagnostic, Outcome};
+use spec::Choice;
+use spec::library::Library;
+use spec::plan::Plan;
+use spec::product::Backend;
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(path, text).expect("written");
+}
+
+/// A product with two layers of its own; `meaning` is what the packages `frob` and `twiddle` mean.
+fn load(frob: Option<&str>, twiddle: &str, more: &str) -> Outcome<Plan> {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (layer, package) in [("one", "frob"), ("two", "twiddle")] {
+        let text = format!(
+            "title: A layer of the product\ndescription: Tests\npackages:\n  - {{name: {package}, reason: \"needs it\"}}\n"
+        );
+        write(folder.path(), &format!("layers/{layer}/layer.yaml"), &text);
+    }
+    if let Some(text) = frob {
+        write(folder.path(), "yocto/packages/frob.yaml", text);
+    }
+    write(folder.path(), "yocto/packages/twiddle.yaml", twiddle);
+    let product = folder.path().join("product.yaml");
+    let text = spec::scaffold("my-device") + "\nlayers: {one: {}, two: {}}\n" + more;
+    std::fs::write(&product, text).expect("written");
+    let choice = Choice { backend: Some(Backend::Yocto), series: None };
+    spec::load_as(&Library::built_in(Some(folder.path())), &product, None, choice)
+}
+
+fn refused(result: Outcome<Plan>, code: &str) -> Diagnostic {
+    let failure = result.expect_err("must be refused");
+    assert_eq!(failure.status, diag::ExitStatus::Input);
+    let found = failure.diagnostics.iter().find(|d| d.code == code).cloned();
+    found.unwrap_or_else(|| panic!("no `{code}` in {failure}"))
+}
+
+/// A package's file that sets a variable of the recipe `frob`.
+fn sets(variable: &str, value: &str) -> String {
+    format!(
+        "install: [frob]\noptions:\n  - {{recipe: frob, variable: \"{variable}\", value: \"{value}\", reason: \"so much of it\"}}\n"
+    )
+}
+
+fn options(plan: Plan) -> Vec<(String, String)> {
+    let options = plan.yocto.expect("a plan for Yocto").options.into_iter();
+    options.filter(|o| o.recipe == "frob").map(|o| (o.variable, o.value)).collect()
+}
+
+#[test]
+fn two_layers_that_want_one_variable_otherwise_are_both_named() {
+    let one = sets("PACKAGECONFIG", "tls");
+    let problem = refused(load(Some(&one), &sets("PACKAGECONFIG", "tls debug"), ""), "conflict");
+    assert!(
+        problem.message.contains(
+            "layer one and layer two disagree about the variable of a recipe `frob: PACKAGECONFIG`: `tls` and `tls debug`"
+        ),
+        "{problem:?}"
+    );
+    let at = problem.location.expect("a place");
+    assert!(at.file.ends_with("yocto/packages/twiddle.yaml") && at.line == 3, "{at:?}");
+    let other = problem.notes[0].location.as_ref().expect("the other place");
+    assert!(other.file.ends_with("yocto/packages/frob.yaml") && other.line == 3, "{other:?}");
+}
+
+#[test]
+fn the_same_value_is_said_once_and_what_is_appended_adds_up() {
+    let said = |one: &str, two: &str| {
+        let plan = load(Some(one), two, "").unwrap_or_else(|failure| panic!("{failure}"));
+        options(plan)
+    };
+    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    };
+    let tls = sets("PACKAGECONFIG", "tls");
+    assert_eq!(said(&tls, &tls), owned(&[("PACKAGECONFIG", "tls")]));
+    let more = sets("PACKAGECONFIG:append", " curl");
+    assert_eq!(said(&tls, &more), owned(&[("PACKAGECONFIG", "tls"), ("PACKAGECONFIG:append", " curl")]));
+    let other = sets("PACKAGECONFIG:append", " zlib");
+    assert_eq!(
+        said(&more, &other),
+        owned(&[("PACKAGECONFIG:append", " curl"), ("PACKAGECONFIG:append", " zlib")])
+    );
+}
+
+#[test]
+fn a_package_without_a_meaning_names_the_layer_and_its_line() {
+    let twiddle = "install: [twiddle]\n";
+    let problem = refused(load(None, twiddle, ""), "unmapped-package");
+    assert!(
+        problem.message.contains("layer one asks for the package `frob`, which has no meaning for Yocto yet"),
+        "{problem:?}"
+    );
+    let at = problem.location.expect("a place");
+    assert!(at.file.ends_with("layers/one/layer.yaml") && at.line == 4, "{at:?}");
+    assert!(problem.hint.expect("a hint").contains("yocto/packages/frob.yaml"));
+    let problem = refused(load(Some("install: []\n"), twiddle, ""), "empty-package");
+    assert!(problem.message.contains("has neither `install` nor a `note`"), "{problem:?}");
+    let problem =
+        refused(load(Some("install: [frob]\nlayer: meta-netwrking\n"), twiddle, ""), "unknown-layer");
+    assert!(problem.message.contains("names the layer `meta-netwrking`"), "{problem:?}");
+    assert!(problem.hint.expect("a hint").contains("meta-networking"));
+}
+
+#[test]
+fn a_board_that_says_nothing_to_yocto_is_told_what_it_lacks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let board = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards/qemu-aarch64/board.yaml"),
+    )
+    .expect("the board");
+    let without: String =
+        board.lines().filter(|line| !line.starts_with("yocto:")).map(|line| format!("{line}\n")).collect();
+    assert_ne!(board, without);
+    write(folder.path(), "boards/qemu-aarch64/board.yaml", &without);
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, spec::scaffold("my-device")).expect("written");
+    let choice = Choice { backend: Some(Backend::Yocto), series: None };
+    let result = spec::load_as(&Library::built_in(Some(folder.path())), &product, None, choice);
+    let problem = refused(result, "no-yocto-board");
+    assert!(problem.message.contains("the board `qemu-aarch64` cannot be built with Yocto"), "{problem:?}");
+    assert!(problem.hint.expect("a hint").contains("boards/qemu-aarch64/board.yaml"));
+}
