@@ -8,7 +8,7 @@ UBOOT_BINARY:feeder-terminal-qemu-aarch64 = "u-boot-nodtb.bin"
 UBOOT_INITIAL_ENV:feeder-terminal-qemu-aarch64 = ""
 
 do_configure:append:feeder-terminal-qemu-aarch64() {
-    sh ${UNPACKDIR}/check-asked.sh U-Boot ${B}/.config ${UNPACKDIR}/asked.txt || bbfatal "symbols that were asked for are lost: see above"
+    sh ${UNPACKDIR}/check-asked.sh U-Boot ${B}/.config ${UNPACKDIR}/asked.txt ${S} || bbfatal "symbols that were asked for are lost: see above"
     # U-Boot's whole environment, where its symbol DEFAULT_ENV_FILE looks for it.
     install -m 0644 ${UNPACKDIR}/fastness.env ${B}/fastness.env
 }

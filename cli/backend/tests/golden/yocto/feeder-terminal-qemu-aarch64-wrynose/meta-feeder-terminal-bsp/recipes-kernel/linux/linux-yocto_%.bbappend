@@ -10,7 +10,7 @@ KERNEL_EXTRA_FEATURES:feeder-terminal-qemu-aarch64 = ""
 KERNEL_FEATURES:feeder-terminal-qemu-aarch64 = ""
 
 do_configure:append:feeder-terminal-qemu-aarch64() {
-    sh ${UNPACKDIR}/check-asked.sh Linux ${B}/.config ${UNPACKDIR}/asked.txt || bbfatal "symbols that were asked for are lost: see above"
+    sh ${UNPACKDIR}/check-asked.sh Linux ${B}/.config ${UNPACKDIR}/asked.txt ${S} || bbfatal "symbols that were asked for are lost: see above"
 }
 
 do_deploy:append:feeder-terminal-qemu-aarch64() {
