@@ -177,6 +177,13 @@ fn a_boot_rom_looks_where_the_disk_has_room() {
             places("{offset: 128KiB, room: 1KiB}").replace("ti-gp", "elf"),
             "expected one of `ti-gp`, `stm32`, `starfive`, found `elf`",
         ),
+        (
+            with_spl("rom: {format: stm32, address: 0, places: [{partition: a, room: 1KiB}]}").replace(
+                "algorithms: [\"sha256,rsa3072\"",
+                "algorithms: [\"sha256,rsa3072\", \"sha256,ecdsa256\"",
+            ),
+            "the SPL of the board `bench` verifies SHA-256 with RSA alone, and one key signs for SPL and U-Boot, found `sha256,ecdsa256`",
+        ),
         (with_spl("verifies: false"), "its boot ROM verifies SPL, and SPL nothing (`boot.spl.verifies`)"),
     ] {
         let text = refused(&text);

@@ -29,6 +29,19 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
     for place in &model.rom_places {
         reject_unclear_place(board, place, trouble);
     }
+    if model.boot.spl.as_ref().is_some_and(|spl| spl.verifies.0) {
+        for algorithm in &model.algorithms {
+            if !algorithm.as_str().starts_with("sha256,rsa") {
+                let message = format!(
+                    "the SPL of the board `{}` verifies SHA-256 with RSA alone, and one key signs for SPL and U-Boot, found `{}`",
+                    board.name,
+                    algorithm.as_str()
+                );
+                let hint = "take it out of `algorithms`: SPL would refuse the boot loader";
+                trouble.push(Diagnostic::error("algorithm", message).at(algorithm.at.location()).hint(hint));
+            }
+        }
+    }
     if let (Some(spl), Some(trust)) = (&model.boot.spl, &model.trust)
         && !spl.verifies.0
         && trust.kind == TrustKind::FusedKey
