@@ -118,6 +118,12 @@ pub fn suggestion<'a>(found: &str, known: impl IntoIterator<Item = &'a str> + Cl
         return format!("did you mean `{near}`?");
     }
     let all: Vec<&str> = known.into_iter().collect();
+    // The word was right and more of it is wanted: `modbus` for `modbus-tcp`.
+    let longer: Vec<&str> =
+        all.iter().copied().filter(|one| found.len() > 2 && one.starts_with(found)).collect();
+    if (1..=4).contains(&longer.len()) {
+        return format!("did you mean `{}`?", longer.join("` or `"));
+    }
     match all.len() {
         0 => "there is none to choose from".to_owned(),
         1..=24 => format!("expected one of `{}`", all.join("`, `")),
@@ -391,5 +397,12 @@ mod tests {
         let node = crate::yaml::parse(&source, &mut Vec::new()).expect("a tree");
         let expected = json!({"a": "0755", "b": 7, "c": "7", "d": true, "e": "1.0", "f": [null]});
         assert_eq!(Raw(node).to_json(), expected);
+    }
+
+    #[test]
+    fn a_word_that_goes_on_is_suggested() {
+        let known = ["modbus-tcp", "modbus-tcp-security", "opc-ua"];
+        assert_eq!(suggestion("modbus", known), "did you mean `modbus-tcp` or `modbus-tcp-security`?");
+        assert_eq!(suggestion("mo", known), "expected one of `modbus-tcp`, `modbus-tcp-security`, `opc-ua`");
     }
 }

@@ -94,6 +94,13 @@ fn zones_and_interfaces_that_do_not_fit() {
         "the interface `eth0` is in two zones, `plant` and `service`",
         "one zone",
     );
+    says(
+        "interfaces: [eth1]}",
+        "interfaces: [eth1, eth1]}",
+        "interface-in-two-zones",
+        "the interface `eth1` is named twice in the zone `service`",
+        "one zone",
+    );
     let overlapping = with("198.51.100.2/28", "192.0.2.130/25");
     let found = refused(&overlapping.replacen("peers: [198.51.100.0/28]", "peers: [192.0.2.128/28]", 1));
     assert_eq!((found.len(), found[0].code.as_str()), (1, "overlapping-networks"));

@@ -81,11 +81,15 @@ fn zones<'p>(
         for interface in &zone.interfaces {
             require_on_board(interface.as_str(), &interface.at, board, trouble);
             if let Some((other, at)) = homes.get(interface.as_str()) {
-                let message = format!(
-                    "the interface `{}` is in two zones, `{other}` and `{}`",
-                    interface.as_str(),
-                    name.as_str()
-                );
+                let message = if *other == name.as_str() {
+                    format!("the interface `{}` is named twice in the zone `{other}`", interface.as_str())
+                } else {
+                    format!(
+                        "the interface `{}` is in two zones, `{other}` and `{}`",
+                        interface.as_str(),
+                        name.as_str()
+                    )
+                };
                 trouble.push(
                     Diagnostic::error("interface-in-two-zones", message)
                         .at(interface.at.location())
