@@ -28,10 +28,10 @@ pub struct Contents<'a> {
 }
 
 /// A partition to be: its name, size and type.
-type Planned<'a> = (&'a str, u64, Option<&'a str>);
+pub type Planned<'a> = (&'a str, u64, Option<&'a str>);
 
 /// What is on the disk in the order of the table; slot b stays empty until the first update.
-fn partitions(plan: &Plan) -> Vec<Planned<'_>> {
+pub fn partitions(plan: &Plan) -> Vec<Planned<'_>> {
     let storage = &plan.storage;
     let spl = plan.board.boot.spl.as_ref();
     // First: SPL reads it 1 MiB behind the disk's start.
@@ -53,7 +53,7 @@ fn partitions(plan: &Plan) -> Vec<Planned<'_>> {
 }
 
 /// Where a boot ROM looks for SPL on the disk.
-pub fn places(plan: &Plan) -> &[RomCopyFacts] {
+fn places(plan: &Plan) -> &[RomCopyFacts] {
     plan.board.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()).map_or(&[], |rom| &rom.places)
 }
 

@@ -107,10 +107,8 @@ fn started_by_rom(path: &Path, disk: &Disk, plan: &Plan, spl: &[u8]) -> Result<(
                 let partition = disk.named(name).map_err(|e| e.to_string())?;
                 (format!("the partition `{name}`"), partition.read_vec(0, partition.len()))
             }
-            (None, offset) => {
-                let offset = offset.unwrap_or_default();
-                (format!("byte {offset}"), whole.read_vec(offset, place.room))
-            }
+            (None, Some(offset)) => (format!("byte {offset}"), whole.read_vec(offset, place.room)),
+            (None, None) => return Err("the plan has a place of SPL that is nowhere".to_owned()),
         };
         let bytes = bytes.map_err(|e| e.to_string())?;
         let found = rom::unwrap(rom, &bytes).map_err(|why| format!("SPL at {what}: {why}"))?;

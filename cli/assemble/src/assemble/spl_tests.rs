@@ -254,3 +254,25 @@ fn an_spl_without_a_control_fdt_starts_what_the_products_key_signed_all_the_same
     let text = readback(&plan, &record, folder.path(), &key.public()).unwrap_err().to_string();
     assert!(text.contains("SPL would refuse its FIT"), "{text}");
 }
+
+#[test]
+fn without_an_emulator_and_without_spl_the_key_lies_in_u_boots_own_tree() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (mut plan, key) = (spl_plan(), signing_key(0, "gw-dev"));
+    (plan.board.boot.spl, plan.board.qemu) = (None, None);
+    let (folder, _, record) = assembled(&plan, &key);
+    let uboot = fs::read(folder.path().join(&record.files[&Role::Uboot].path)).unwrap();
+    let tree = fit::fdt::Tree::parse(fit::control_fdt::find_control(&uboot).unwrap()).unwrap();
+    assert!(tree.root.child("memory@80000000").is_some(), "of U-Boot's build, not of Linux's");
+}
+
+#[test]
+fn no_boot_rom_can_take_the_name_of_a_partition_that_is_there() {
+    let mut plan = spl_plan();
+    plan.storage.proof_bytes = 1 << 20;
+    for (name, ..) in disk::partitions(&plan) {
+        assert!(spec::plan::OWN_PARTITIONS.contains(&name), "{name}");
+    }
+}

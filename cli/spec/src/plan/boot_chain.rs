@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of the partitions that a disk has beside those of a board's boot ROM.
+/// Names of the partitions that a disk has beside those of a board's boot ROM; `disk` is no partition, but names the disk's own GUID.
 pub const OWN_PARTITIONS: [&str; 8] =
     ["uboot", "fit_a", "fit_b", "root_a", "root_b", "data", "proof", "disk"];
 

@@ -50,7 +50,8 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
             "the root of trust of the board `{}` is unclear: its boot ROM verifies SPL, and SPL nothing (`boot.spl.verifies`)",
             board.name
         );
-        trouble.push(Diagnostic::error("unclear-trust", message).at(trust.at.location()));
+        let hint = "take `verifies: false` away: it is for boards whose boot ROM takes any SPL";
+        trouble.push(Diagnostic::error("unclear-trust", message).at(trust.at.location()).hint(hint));
     }
     if let Some(rom) = model.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()) {
         reject_wrong_rom(board, rom, trouble);
@@ -96,7 +97,8 @@ const FIRST_PARTITION: u64 = 1 << 20;
 fn reject_wrong_rom(board: &NamedBoard, rom: &Spanned<Rom>, trouble: &mut Vec<Diagnostic>) {
     let mut wrong = |at: &crate::source::At, message: String| {
         let message = format!("`boot.spl.rom` of the board `{}`: {message}", board.name);
-        trouble.push(Diagnostic::error("unclear-place", message).at(at.location()));
+        let hint = "`docs/add-a-board.md` of Fastness says what a place is: whole sectors of the disk, or a partition of its own";
+        trouble.push(Diagnostic::error("unclear-place", message).at(at.location()).hint(hint));
     };
     if rom.places.is_empty() {
         wrong(&rom.at, "expected a place, found none".to_owned());

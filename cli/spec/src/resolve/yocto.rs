@@ -172,7 +172,7 @@ impl Resolver<'_> {
     }
 
     /// What every package of the plan means; a package without a meaning is an error that names who asks.
-    fn yocto_packages(&mut self, base: &YoctoBase, name: &str, series: &YoctoSeries) -> Outcome<Meant> {
+    fn yocto_packages(&mut self, base: &YoctoBase, of_series: &str, series: &YoctoSeries) -> Outcome<Meant> {
         let mut meant = Meant {
             install: Asks::new("package of Yocto", |()| String::new()),
             options: Vec::new(),
@@ -185,7 +185,6 @@ impl Resolver<'_> {
         let packages = self.asked.packages.map.iter();
         let asked: Vec<(String, Vec<Asker>)> =
             packages.map(|(name, entry)| (name.clone(), entry.askers.clone())).collect();
-        let of_series = name;
         for (name, askers) in asked {
             if let Some(lack) = series.lacks.iter().find(|lack| lack.package.as_str() == name) {
                 let message = format!(
