@@ -4,28 +4,32 @@ use std::fs;
 
 use crate::world::{Trap, World};
 
-/// The product's own board: one of the shipped ones, without what no package has, and with a boot ROM that wants ST's header.
+/// The product's own board: one of the shipped ones, without what no package has and without the patches beside it (the
+/// source packages of these tests are not U-Boot's), and with a boot ROM that wants ST's header.
 fn board() -> String {
     let shipped = include_str!("../../../../boards/imx8mm-evk/board.yaml");
     let spl = "  spl:\n    uboot_address: 0x40200000\n    room: 2MiB\n    rom: {format: stm32, address: 0x7e1000, places: [{offset: 128KiB, room: 64KiB}, {partition: fsbl1, room: 256KiB}]}\n";
     let mut out = String::new();
-    let mut left_out = false;
+    // How far what is below a left-out key is indented.
+    let mut below: Option<&str> = None;
     for line in shipped.lines() {
-        let inner = line.starts_with("    ");
-        if line.starts_with("vendor_programs:") || line == "  spl:" {
-            left_out = true;
-            if line == "  spl:" {
-                out.push_str(spl);
-            }
+        if below.is_some_and(|indent| line.starts_with(indent)) {
             continue;
         }
-        left_out = left_out && (inner || line.starts_with("  - "));
-        if !left_out {
+        below = match line {
+            "vendor_programs:" | "uboot_patches:" => Some("  "),
+            "  spl:" => Some("    "),
+            _ => None,
+        };
+        if line == "  spl:" {
+            out.push_str(spl);
+        } else if below.is_none() {
             out.push_str(line);
             out.push('\n');
         }
     }
-    assert!(!out.contains("vendor_programs") && out.matches("spl:").count() == 1, "{out}");
+    assert!(!out.contains("vendor_programs:") && !out.contains("uboot_patches:"), "{out}");
+    assert_eq!(out.matches("spl:").count(), 1, "{out}");
     out
 }
 
