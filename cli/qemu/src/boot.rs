@@ -132,7 +132,7 @@ pub(crate) fn boot_with(
     let mut machine = start(&spec)?;
     let ending = watch(&mut machine, machine_deadline(limit))?;
     let ms = machine.ms();
-    ready(matches!(&ending, Seen::Line { line, .. } if line.text.contains(r#"{"event":"selfcheck-end""#)))?;
+    ready(came_to_end(&ending))?;
     let reset = machine.end();
     let console = machine.console.lines();
     let report = report(&machine);
@@ -173,8 +173,8 @@ pub(crate) fn report(machine: &Machine) -> Report {
 
 /// Waits for the self-check's end on the port, or for the console to show that it will not come.
 pub(crate) fn watch(machine: &mut Machine, deadline: Instant) -> Outcome<Seen> {
-    let end = Pattern::all([r#"{"event":"selfcheck-end""#]);
-    let endings = Pattern::all(ENDINGS.into_iter().chain([r#"{"event":"selfcheck-end""#]));
+    let end = Pattern::all([selfcheck::ENDED]);
+    let endings = Pattern::all(ENDINGS.into_iter().chain([selfcheck::ENDED]));
     loop {
         // The two lines are watched in turn; each look lasts until something new comes, at most 50 ms.
         let slice = |ms| (Instant::now() + Duration::from_millis(ms)).min(deadline);
@@ -186,6 +186,11 @@ pub(crate) fn watch(machine: &mut Machine, deadline: Instant) -> Outcome<Seen> {
             other => return Ok(other),
         }
     }
+}
+
+/// Whether what [`watch`] saw is the self-check's whole last line.
+pub(crate) fn came_to_end(seen: &Seen) -> bool {
+    matches!(seen, Seen::Line { line, .. } if Pattern::new(selfcheck::ENDED).matches(&line.text))
 }
 
 fn timeline(
@@ -205,7 +210,7 @@ fn timeline(
         }
     }
     if report.end.is_some() {
-        let end = Pattern::new(r#"{"event":"selfcheck-end""#);
+        let end = Pattern::new(selfcheck::ENDED);
         if let Some(line) = port.iter().chain(console).find(|line| end.matches(&line.text)) {
             out.push(Milestone { name: "selfcheck".to_owned(), line: line.clone() });
         }

@@ -11,6 +11,9 @@ use spec::plan::Plan;
 /// Kind of the plan's checks that the device itself makes.
 pub const KIND: &str = "selfcheck";
 const END: &str = "selfcheck-end";
+/// What the whole last line holds. Its beginning alone is not enough: a line is looked at while it comes, and a slow
+/// serial port hands it out in pieces.
+pub(crate) const ENDED: &str = r#"{"event":"selfcheck-end"*"}"#;
 /// Most events that are kept; a device has some dozens of checks.
 const MAX_EVENTS: usize = 4_096;
 
@@ -85,6 +88,7 @@ fn event(text: &str) -> Option<SelfcheckEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pattern::Pattern;
 
     fn report(lines: &[&str]) -> Report {
         let lines: Vec<_> =
@@ -113,6 +117,14 @@ mod tests {
             report(&[PASS, &bad_end]).problems(["self.nft"]),
             ["the device's own verdict is `fail` (1 of 1)"]
         );
+    }
+
+    #[test]
+    fn the_last_line_ends_the_report_only_when_it_is_whole() {
+        let ended = Pattern::new(ENDED);
+        assert!((0..END.len()).all(|at| !ended.matches(&END[..at])));
+        assert!(ended.matches(END) && ended.matches(&format!("[  OK  ] {END}\r")));
+        assert!(!ended.matches(PASS));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use spec::plan::{Flow, Plan, TunnelFacts};
 use traffic::pcap::Pcap;
 use traffic::tunnel::{self as judge, Probe};
 
-use crate::boot::watch;
+use crate::boot::{came_to_end, watch};
 use crate::console::Seen;
 use crate::machine::Machine;
 use crate::peer::Peer;
@@ -152,7 +152,7 @@ fn session(
         let hub = scope.spawn(|| ports.run(&sealed, recording, &stop));
         let judged = (|| {
             let seen = watch(&mut device_machine, Instant::now() + limit)?;
-            if !matches!(&seen, Seen::Line { line, .. } if line.text.contains("selfcheck-end")) {
+            if !came_to_end(&seen) {
                 return Err(not_up(limit));
             }
             up();
