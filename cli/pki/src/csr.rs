@@ -9,7 +9,7 @@ use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq, Version};
 use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
 use crate::certificate::leaf_extensions;
-use crate::encode::{COMMON_NAME, ORGANIZATION, SERIAL, general_name, name, pem};
+use crate::encode::{COMMON_NAME, ORGANIZATION, SERIAL, general_name, name, pem, shown};
 use crate::issue::Request;
 use crate::key::{PrivateKey, broken};
 use crate::names::AltName;
@@ -65,7 +65,7 @@ pub(crate) fn accept(text: &[u8], allowed: &[AltName]) -> Outcome<SubjectPublicK
     if let Some(other) = wanted.iter().find(|name| !allowed.contains(name)) {
         return Err(refused(
             "csr-names",
-            format!("the request asks for a name that was not named here: {other:?}"),
+            format!("the request asks for a name that was not named here: `{}`", shown(other).escape_debug()),
         )
         .hint("if it is right, name it with `--san`"));
     }

@@ -1,5 +1,6 @@
 //! The parts of certificates: times, names, extensions, PEM.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -108,6 +109,27 @@ pub(crate) fn general_name(name: &AltName) -> Outcome<GeneralName> {
         AltName::Email(mailbox) => GeneralName::Rfc822Name(text(mailbox)?),
         AltName::Uri(uri) => GeneralName::UniformResourceIdentifier(text(uri)?),
     })
+}
+
+/// A name of somebody else's, in the form of [`AltName`] where it has one.
+pub(crate) fn shown(name: &GeneralName) -> String {
+    match name {
+        GeneralName::DnsName(name) => format!("dns:{name}"),
+        GeneralName::Rfc822Name(mailbox) => format!("email:{mailbox}"),
+        GeneralName::UniformResourceIdentifier(uri) => format!("uri:{uri}"),
+        GeneralName::IpAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(bytes.as_bytes()).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes.as_bytes()).map(IpAddr::from));
+            address.map_or_else(
+                |_| format!("an address of {} bytes", bytes.as_bytes().len()),
+                |a| format!("ip:{a}"),
+            )
+        }
+        GeneralName::DirectoryName(name) => format!("directory name {name}"),
+        GeneralName::OtherName(_) => "other name".to_owned(),
+        GeneralName::EdiPartyName(_) => "EDI party name".to_owned(),
+        GeneralName::RegisteredId(oid) => format!("registered identifier {oid}"),
+    }
 }
 
 pub(crate) fn distribution_point(url: &str) -> Outcome<Vec<DistributionPoint>> {

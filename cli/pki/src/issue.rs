@@ -10,12 +10,15 @@ use x509_cert::time::Time;
 
 use crate::authority::{Authority, DAY, not_issued, read};
 use crate::certificate::{Signed, leaf_extensions};
-use crate::encode::{COMMON_NAME, ORGANIZATION, SERIAL, format_time, hex, name, pem, serial, time};
+use crate::encode::{
+    COMMON_NAME, ORGANIZATION, SERIAL, format_time, general_name, hex, name, pem, serial, time,
+};
 use crate::index::Entry;
 use crate::issuing::stem;
 use crate::key::{Algorithm, PrivateKey};
 use crate::names::{AltName, is_host_name};
 use crate::role::Role;
+use crate::verify::may_give;
 
 /// What is to be issued.
 #[derive(Clone, Debug)]
@@ -107,6 +110,11 @@ impl Authority {
     fn issue_next(&mut self, request: &Request, secret: &Secret) -> Outcome<Issued> {
         let names = names_of(request)?;
         let (issuer_key, issuer) = self.issuer(secret)?;
+        let given = names.iter().map(general_name).collect::<Outcome<Vec<_>>>()?;
+        may_give(&issuer, &given).map_err(|refusal| {
+            Failure::error(ExitStatus::Input, refusal.code, format!("nobody would take it: {}", refusal.message))
+                .hint("`pki init --domain` bound the authority to its domains; take a name below them, or make another authority")
+        })?;
         let (not_after, end) = self.end(request, &issuer)?;
         let (public, sealed) = match &request.csr {
             Some(csr) => (crate::csr::accept(csr, &names)?, None),

@@ -461,7 +461,10 @@ fn a_request_is_issued_only_with_the_names_that_were_named() {
     let csr = fs::read(folder.path().join("c")).unwrap();
     let other = Request { csr: Some(csr.clone()), ..request("other.plant.example", Role::Device) };
     let failure = authority.issue(&other, &secret()).unwrap_err();
-    assert!(failure.to_string().contains("a name that was not named here"), "{failure}");
+    assert!(
+        failure.to_string().contains("a name that was not named here: `dns:gw.plant.example`"),
+        "{failure}"
+    );
     assert!(authority.index().entries.is_empty());
     let right = Request { csr: Some(csr), ..request("gw.plant.example", Role::Device) };
     authority.issue(&right, &secret()).unwrap();

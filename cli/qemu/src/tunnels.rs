@@ -17,7 +17,6 @@ use traffic::pcap::Pcap;
 use traffic::tunnel::{self as judge, Probe};
 
 use crate::boot::{came_to_end, watch};
-use crate::console::Seen;
 use crate::machine::Machine;
 use crate::peer::Peer;
 

@@ -223,7 +223,7 @@ impl Decode for Reason {
         let words: Vec<&str> = text.split_whitespace().collect();
         if words.is_empty() {
             let message = "expected a reason, found an empty one";
-            let hint = "say why, in a sentence that a reviewer understands; the report prints it";
+            let hint = "say why (or who, where that is asked) in words that a reviewer understands; the report prints it";
             decoder.report(node.span, Diagnostic::error("empty-reason", message).hint(hint));
             return None;
         }

@@ -270,10 +270,22 @@ fn diff_says_what_changed_and_nothing_else() {
     let keys: Vec<(&str, &str)> = changes.iter().map(|c| (c.area.as_str(), c.key.as_str())).collect();
     assert_eq!(
         keys,
-        [("files", "/etc/nftables.conf"), ("network", "surface"), ("network.flows", "service-ssh")]
+        [
+            ("files", "/etc/nftables.conf"),
+            ("network", "surface"),
+            ("network", "surface"),
+            ("network.flows", "service-ssh rate")
+        ]
     );
+    // What answers stands with its two states, of a record only the field, and nothing that says nothing.
+    let surface = |n: usize| (changes[n].before.as_deref(), changes[n].after.as_deref());
+    let (Some(old), None) = surface(1) else { panic!("{changes:?}") };
+    let (None, Some(new)) = surface(2) else { panic!("{changes:?}") };
+    assert_eq!(old.replace("6/minute", "9/minute"), new);
+    assert!(!old.contains("null"), "{old}");
+    assert_eq!(surface(3), (Some("6/minute"), Some("9/minute")));
     let gone = load(&with("[extra, adm]", "[adm]")).unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(spec::diff(&plan, &gone)[0].key, "maintenance");
+    assert_eq!(spec::diff(&plan, &gone)[0].key, "maintenance groups");
     let moved = load(&format!("# a comment moves every line\n{PRODUCT}")).expect("a plan");
     assert_eq!(spec::diff(&plan, &moved), []);
 }

@@ -35,7 +35,8 @@ pub struct AcceptArguments {
 pub struct VerifyArguments {
     /// The certificate in PEM; those that follow it may lie between it and a root
     file: PathBuf,
-    /// Roots that are trusted, in PEM; otherwise the product's own root; may be repeated
+    /// Roots that are trusted, in PEM; otherwise the product's own root, with its lists of revoked certificates unless
+    /// `--crl` names others; may be repeated
     #[arg(long, value_name = "FILE")]
     root: Vec<PathBuf>,
     /// Certificates that may lie between it and a root, in PEM; may be repeated
@@ -86,11 +87,21 @@ struct Verified {
 pub fn verify(asked: &VerifyArguments, place: &Place, output: &Output) -> Outcome<ExitStatus> {
     let mut chain = certificates(std::slice::from_ref(&asked.file))?;
     chain.extend(certificates(&asked.untrusted)?);
-    let own = if asked.root.is_empty() { vec![place.folder()?.join("root.crt")] } else { Vec::new() };
+    let (mut roots, mut crl) = (asked.root.clone(), asked.crl.clone());
+    if roots.is_empty() {
+        let folder = place.folder()?;
+        roots.push(folder.join("root.crt"));
+        if crl.is_empty() {
+            // What the authority itself took back must not look good because nobody named its list.
+            crl.extend(
+                [folder.join("root.crl.pem"), folder.join("crl.pem")].into_iter().filter(|p| p.exists()),
+            );
+        }
+    }
     let query = Query {
         chain,
-        roots: certificates(if own.is_empty() { &asked.root } else { &own })?,
-        lists: lists(&asked.crl)?,
+        roots: certificates(&roots)?,
+        lists: lists(&crl)?,
         at: asked.at.unwrap_or_else(stages::now),
         purpose: asked.purpose.map(|purpose| match purpose {
             Use::Server => Purpose::Server,

@@ -315,6 +315,17 @@ pub(super) fn host(name: &str) -> Outcome<AltName> {
 fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let file = NewFile { name: name.clone(), content: bytes, mode: 0o600 };
+    if path.exists() {
+        return Err(Failure::error(
+            ExitStatus::Keys,
+            "archive-exists",
+            format!(
+                "expected no file `{}` yet, found one: an archive of secrets is never overwritten",
+                path.display()
+            ),
+        )
+        .hint("destroy the old one if its device has it, or name another with `-o`"));
+    }
     publish(spec::folder_of(path), &name, &[file])
 }
 

@@ -21,6 +21,7 @@ use x509_cert::der::{Decode, Encode};
 use crate::names::AltName;
 
 pub use algorithms::{check_key, check_signature};
+pub(crate) use names::may_give;
 pub use path::verify;
 
 /// Longest file of certificates or lists that is read, in bytes.

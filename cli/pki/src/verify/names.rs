@@ -39,6 +39,11 @@ pub(super) fn all(certificate: &Certificate) -> Result<Vec<GeneralName>, Refusal
 
 /// Whether the names of `below` are those that `issuer` may give.
 pub(super) fn constrained(issuer: &Certificate, below: &Certificate) -> Result<(), Refusal> {
+    may_give(issuer, &all(below)?)
+}
+
+/// Whether these names are those that `issuer` may give.
+pub(crate) fn may_give(issuer: &Certificate, names: &[GeneralName]) -> Result<(), Refusal> {
     let Some(bounds) = extension::<NameConstraints>(issuer, "2.5.29.30")? else { return Ok(()) };
     let (permitted, excluded) =
         (bounds.permitted_subtrees.unwrap_or_default(), bounds.excluded_subtrees.unwrap_or_default());
@@ -55,7 +60,7 @@ pub(super) fn constrained(issuer: &Certificate, below: &Certificate) -> Result<(
         }
         _ => false,
     };
-    for name in all(below)? {
+    for name in names {
         let GeneralName::DnsName(name) = name else { continue };
         let allowed = permitted.is_empty() || permitted.iter().any(|tree| inside(&tree.base, name.as_str()));
         if !allowed || excluded.iter().any(|tree| inside(&tree.base, name.as_str())) {

@@ -113,6 +113,12 @@ impl fmt::Display for Prefix {
 impl Scalar for Prefix {
     const EXPECTED: &'static str = "a network (`198.51.100.0/28`, `2001:db8::/64`)";
     fn parse(text: &str, _: bool) -> Result<Self, Why> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Err(Why {
+                reason: "the prefix length is missing".to_owned(),
+                hint: Some(format!("write `{}` for this one address", Self::of(address))),
+            });
+        }
         let (address, length) = split(text)?;
         let network = InterfaceAddress { address, length }.network();
         if network.address != address {
@@ -252,6 +258,16 @@ mod tests {
         assert_eq!(why.reason, "bits are set behind the prefix");
         let hint = "write `198.51.100.0/28` for the network, or `198.51.100.7/32` for this one address";
         assert_eq!(why.hint.as_deref(), Some(hint));
+        for (bare, hint) in [
+            ("198.51.100.7", "write `198.51.100.7/32` for this one address"),
+            ("2001:db8::7", "write `2001:db8::7/128` for this one address"),
+        ] {
+            let why = Prefix::parse(bare, true).unwrap_err();
+            assert_eq!(
+                (why.reason.as_str(), why.hint.as_deref()),
+                ("the prefix length is missing", Some(hint))
+            );
+        }
         assert!(Prefix::parse("::/0", true).is_ok() && Prefix::parse("0.0.0.0/0", true).is_ok());
         assert!(Prefix::parse("2001:db8::/64", true).is_ok());
         for bad in [
