@@ -249,9 +249,7 @@ impl ThreatReport {
         let entries = entries::of(plan, protocols);
         let mut threats = Vec::new();
         for entry in &entries {
-            let here = catalogue.threats.iter();
-            let here =
-                here.filter(|(_, t)| t.at.as_str() == entry.kind && entry.is_meant(t.matches.as_ref()));
+            let here = catalogue.threats.iter().filter(|(_, threat)| is_for(threat, entry));
             threats.extend(here.map(|(id, threat)| judge.threat(id, threat, entry)));
         }
         let not_needed = acceptances(plan, catalogue, &threats)?;
@@ -284,6 +282,36 @@ impl ThreatReport {
                 .to_owned(),
         })
     }
+}
+
+/// Whether the risks that a product takes are there, without the rest of the model.
+///
+/// # Errors
+/// As [`ThreatReport::new`].
+pub fn check(plan: &Plan, catalogue: &Threats, protocols: &Protocols) -> Outcome<()> {
+    let taken: Vec<&str> = plan.waivers.keys().filter_map(|target| target.strip_prefix(WAIVER)).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let entries = entries::of(plan, protocols);
+    let is_there = |taken: &str| {
+        let (id, name) = taken.split_once(':').map_or((taken, None), |(id, name)| (id, Some(name)));
+        let named = entries.iter().filter(|entry| name.is_none_or(|name| name == entry.name));
+        catalogue
+            .threats
+            .iter()
+            .any(|(own, threat)| own == id && named.clone().any(|entry| is_for(threat, entry)))
+    };
+    match taken.into_iter().all(is_there) {
+        true => Ok(()),
+        // It says what there is instead.
+        false => ThreatReport::new(plan, None, catalogue, protocols).map(|_| ()),
+    }
+}
+
+/// Whether the entry point has that threat.
+fn is_for(threat: &Threat, entry: &Entry) -> bool {
+    threat.at.as_str() == entry.kind && entry.is_meant(threat.matches.as_ref())
 }
 
 /// Waivers of threats that were not needed.

@@ -211,14 +211,18 @@ fn a_risk_is_taken_here_or_everywhere_and_one_that_there_is_not_is_refused() {
     assert!(read.why.contains("The cabinet is locked (product, product.yaml:7)"), "{}", read.why);
     assert_eq!(threat(&report, "client.time-forged:plant-time").status, Status::Accepted);
     assert_eq!(report.not_needed, ["login.root"]);
+    let (threats, protocols) = shipped();
+    // The short look refuses what the whole model refuses, and nothing else.
+    check(&plan, &threats, &protocols).unwrap();
     for (target, expected) in [
         ("threat:data.reed", "there is no such threat"),
+        ("threat:client.time-forged:plant-tim", "plant-time"),
         ("threat:tunnel.read", "the product has no entry point for that threat"),
     ] {
         let mut plan = plan.clone();
         take(&mut plan, target);
-        let (threats, protocols) = shipped();
         let failure = ThreatReport::new(&plan, None, &threats, &protocols).unwrap_err();
+        assert_eq!(check(&plan, &threats, &protocols).unwrap_err().to_string(), failure.to_string());
         assert_eq!(failure.status, ExitStatus::Input);
         assert!(failure.to_string().contains(expected), "{failure}");
         assert!(failure.to_string().contains("product.yaml:7"), "{failure}");

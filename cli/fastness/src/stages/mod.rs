@@ -25,6 +25,7 @@ use spec::Choice;
 use spec::library::{Library, read_file, read_model};
 use spec::plan::Plan;
 use spec::product::{Backend, Product};
+use spec::protocol::Protocols;
 use spec::threats::Threats;
 
 pub use ::record::write_atomic;
@@ -82,7 +83,8 @@ pub fn plan(
     });
     let plan = spec::load_as(&library, product, board, Choice { backend, series })?;
     // A risk that there is not is told now, and not by the report of an image that took an hour.
-    threats(&library, &plan, None)?;
+    let (catalogue, protocols) = models(&library)?;
+    evidence::threats::check(&plan, &catalogue, &protocols)?;
     Ok(plan)
 }
 
@@ -91,13 +93,18 @@ pub fn plan(
 /// # Errors
 /// The catalogues of threats and protocols, and a product that takes a risk that there is not.
 pub fn threats(library: &Library, plan: &Plan, findings: Option<&[Finding]>) -> Outcome<ThreatReport> {
+    let (catalogue, protocols) = models(library)?;
+    ThreatReport::new(plan, findings, &catalogue, &protocols)
+}
+
+fn models(library: &Library) -> Outcome<(Threats, Protocols)> {
     let catalogue = Threats::read(library)?;
     let mut trouble = Vec::new();
     let protocols = spec::protocol::all(library, &mut trouble)?;
     if !trouble.is_empty() {
         return Err(Failure { status: ExitStatus::Input, diagnostics: trouble });
     }
-    ThreatReport::new(plan, findings, &catalogue, &protocols)
+    Ok((catalogue, protocols))
 }
 
 /// The backends that a product is for: its own (none named), then those that it has settings of.

@@ -18,7 +18,8 @@ pub fn file(product: &ProductFacts, network: &NetworkFacts) -> String {
             let entries = entries(network, direction, v6);
             if !entries.is_empty() {
                 let kind = if v6 { "ipv6-acl-type" } else { "ipv4-acl-type" };
-                lists.push(json!({"name": name, "type": kind, "aces": {"ace": entries}}));
+                let aces = object([("ace", Value::Array(entries))]);
+                lists.push(object([("aces", aces), ("name", name.as_str().into()), ("type", kind.into())]));
                 names.push((direction, name));
             }
         }
@@ -32,19 +33,23 @@ pub fn file(product: &ProductFacts, network: &NetworkFacts) -> String {
         json!({"access-lists": {"access-list": lists}})
     };
     let mud = json!({
-        "ietf-mud:mud": {
-            "mud-version": 1,
-            "mud-url": format!("https://{}.example/{}.json", product.name, product.version),
-            "last-update": rfc3339(product.epoch),
-            "cache-validity": VALIDITY,
-            "is-supported": true,
-            "systeminfo": product.description.chars().take(60).collect::<String>(),
-            "from-device-policy": of("out"),
-            "to-device-policy": of("in"),
-        },
-        "ietf-access-control-list:acls": {"acl": lists},
+        "mud-version": 1,
+        "mud-url": format!("https://{}.example/{}.json", product.name, product.version),
+        "last-update": rfc3339(product.epoch),
+        "cache-validity": VALIDITY,
+        "is-supported": true,
+        "systeminfo": product.description.chars().take(60).collect::<String>(),
+        "from-device-policy": of("out"),
+        "to-device-policy": of("in"),
     });
+    let acls = object([("acl", Value::Array(lists))]);
+    let mud = object([("ietf-access-control-list:acls", acls), ("ietf-mud:mud", mud)]);
     serde_json::to_string_pretty(&mud).unwrap_or_default() + "\n"
+}
+
+/// An object of values that are moved into it: `json!` copies what it is given, once for each level.
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// Conduits of both ways: who opens a connection stands in `direction-initiated` (RFC 8520, 8), and a
@@ -80,11 +85,13 @@ fn entry(name: &str, flow: &Flow, peer: &str, direction: &str, v6: bool) -> Valu
     let side = if direction == "out" { "destination" } else { "source" };
     // The service's port is the answering side's.
     let answers = if flow.direction == direction { "destination-port" } else { "source-port" };
-    let mut transport = json!({answers: {"operator": "eq", "port": flow.port}});
+    let mut transport = object([(answers, object([("operator", "eq".into()), ("port", flow.port.into())]))]);
     if flow.transport == "tcp" {
         let by = if flow.direction == "out" { "from-device" } else { "to-device" };
         transport["ietf-mud:direction-initiated"] = by.into();
     }
-    let matches = json!({ip: {format!("{side}-{ip}-network"): peer, "protocol": number}, flow.transport.clone(): transport});
-    json!({"name": name, "matches": matches, "actions": {"forwarding": "accept"}})
+    let network = object([(&format!("{side}-{ip}-network"), peer.into()), ("protocol", number.into())]);
+    let matches = object([(ip, network), (&flow.transport, transport)]);
+    let actions = object([("forwarding", "accept".into())]);
+    object([("actions", actions), ("matches", matches), ("name", name.into())])
 }
