@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use spec::plan::{AcceptedRisk, Flow, Plan};
 use spec::protocol::Protocols;
-use spec::threats::{EntryKind, Match};
+use spec::threats::{EntryKind, Match, Threat};
 
 /// A place where somebody gets at the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,12 @@ impl From<&AcceptedRisk> for Accepted {
 }
 
 impl Entry {
+    /// Whether it has that threat.
+    #[must_use]
+    pub fn has(&self, threat: &Threat) -> bool {
+        threat.at.as_str() == self.kind && self.is_meant(threat.matches.as_ref())
+    }
+
     /// Whether a threat or a control is meant for it.
     #[must_use]
     pub fn is_meant(&self, by: Option<&Match>) -> bool {
