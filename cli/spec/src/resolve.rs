@@ -35,7 +35,7 @@ mod tunnels;
 mod waivers;
 mod yocto;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use diag::{Diagnostic, ExitStatus, Failure, Outcome};
@@ -44,7 +44,7 @@ use crate::architecture::Architecture;
 use crate::board::KernelArgument;
 use crate::decode::{Spanned, suggestion};
 use crate::known_keys::KnownKeys;
-use crate::library::{Area, Library, known_requirements, read_model};
+use crate::library::{Area, Library, RequirementIds, known_requirements, read_model};
 use crate::plan::{
     Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, PatchPlan,
     Plan, ProductFacts, SigningPlan, StoragePlan, UnitState,
@@ -220,7 +220,7 @@ impl Everything {
 struct Resolver<'a> {
     library: &'a Library,
     product: &'a Product,
-    requirements: Option<BTreeSet<String>>,
+    requirements: Option<RequirementIds>,
     renderer: Renderer,
     accounts: Accounts,
     asked: Everything,
@@ -409,10 +409,18 @@ impl Resolver<'_> {
 
     fn known_requirements(&mut self, ids: &[Spanned<RequirementId>]) {
         let Some(known) = &self.requirements else { return };
-        for id in ids.iter().filter(|id| !known.contains(id.as_str())) {
-            let message =
-                format!("expected a requirement of `standards/requirements.yaml`, found `{}`", id.as_str());
-            let hint = suggestion(id.as_str(), known.iter().map(String::as_str));
+        for id in ids {
+            let (found, hint) = match known.get(id.as_str()).map(Vec::as_slice) {
+                Some([]) => continue,
+                Some(instead) => (
+                    format!("`{}`, a mere heading of it", id.as_str()),
+                    format!("name those that apply: `{}`", instead.join("`, `")),
+                ),
+                None => {
+                    (format!("`{}`", id.as_str()), suggestion(id.as_str(), known.keys().map(String::as_str)))
+                }
+            };
+            let message = format!("expected a requirement of `standards/requirements.yaml`, found {found}");
             self.trouble
                 .push(Diagnostic::error("unknown-requirement", message).at(id.at.location()).hint(hint));
         }

@@ -146,6 +146,14 @@ fn what_a_layer_may_not_ask() {
     own_layer("linux: [{symbol: A, reason: r}]", "symbol-value", "either `value` or `template` for `A`");
     own_layer("needs: [nothing]", "unmet-need", "`extra` needs the layer `nothing`");
     own_layer("requirements: [CR 9.9]", "unknown-requirement", "found `CR 9.9`");
+    own_layer("requirements: [CR 9.8]", "unknown-requirement", "found `CR 9.8`");
+    own_layer(
+        "requirements: [CR 2.3, CR 2.4]",
+        "unknown-requirement",
+        "found `CR 2.4`, a mere heading of it",
+    );
+    let heading = own_layer("requirements: [CR 2.4]", "unknown-requirement", "a mere heading of it");
+    assert_eq!(heading.hint.as_deref(), Some("name those that apply: `EDR 2.4`, `NDR 2.4`"));
     own_layer(
         "files: [{path: /a/../b, symlink: c, reason: r}]",
         "wrong-type",

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use super::rules::{ADMINISTRATIVE, FOREIGN, PRIVILEGED, REFUSED, SECRET};
 use super::{Monitoring, Sandbox};
 
+/// What "mobile code" asks of each component type (IEC 62443-4-2, CR 2.4 is a heading).
+const MOBILE_CODE: &str = r#""SAR 2.4", "EDR 2.4", "HDR 2.4", "NDR 2.4""#;
+
 /// What the monitoring itself may need: printed by the device, and a failed check when it is more.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -87,11 +90,12 @@ fn layer(monitoring: &Monitoring, name: &str, confined: &[&Sandbox]) -> String {
     let mut out = FIRST.to_owned();
     let _ = writeln!(out, "# Root file system {}", monitoring.root_sha256);
     let _ = writeln!(out, "title: {}", quoted(&format!("Monitoring tailored to {}", monitoring.image)));
-    out.push_str(
+    let _ = write!(
+        out,
         "description: >-\n  Rules of the audit for what is in this image, sandboxes of its services by what they import, the list of its\n  programs, \
          and bounds for the monitoring itself.\n\
          needs: [base, audit, selfcheck]\n\
-         requirements: [\"CR 2.4\", \"CR 2.8\", \"CR 6.2\", \"CR 7.7\"]\n\nparameters:\n  audit_rules:\n    type: text\n    list: true\n    \
+         requirements: [{MOBILE_CODE}, \"CR 2.8\", \"CR 6.2\", \"CR 7.7\"]\n\nparameters:\n  audit_rules:\n    type: text\n    list: true\n    \
          description: \"Rules that the audit loads before it is locked\"\n    default:\n",
     );
     for rule in &monitoring.rules {
@@ -119,8 +123,8 @@ fn layer(monitoring: &Monitoring, name: &str, confined: &[&Sandbox]) -> String {
     let _ = write!(
         out,
         "\nselfcheck:\n\
-         \x20 - {{id: self.monitor-refused, title: \"A program of another origin is refused and recorded, and nothing runs that is not on the list\", script: {name}/refused.sh.hbs, requirements: [\"CR 2.4\", \"CR 2.8\", \"CR 3.3\", \"CR 6.2\"]}}\n\
-         \x20 - {{id: self.monitor-bounds, title: \"The monitoring stays within its bounds of time and memory\", script: {name}/bounds.sh.hbs, requirements: [\"CR 3.3\", \"CR 7.1\"]}}\n"
+         \x20 - {{id: self.monitor-refused, title: \"A program of another origin is refused and recorded, and nothing runs that is not on the list\", script: {name}/refused.sh.hbs, requirements: [{MOBILE_CODE}, \"CR 2.8\", \"CR 3.3\", \"CR 6.2\"]}}\n\
+         \x20 - {{id: self.monitor-bounds, title: \"The monitoring stays within its bounds of time and memory\", script: {name}/bounds.sh.hbs, requirements: [\"CR 3.3\", \"CR 7.1\", \"CR 7.2\"]}}\n"
     );
     out
 }
@@ -182,6 +186,6 @@ fn checks(out: &mut String, monitoring: &Monitoring, name: &str, confined: &[&Sa
         out,
         "  - id: monitor.programs\n    title: The list of programs that may run is in the image, and what can be written runs none\n    kind: all-of\n    with:\n      checks:\n        \
          - {{kind: file-mode, with: {{paths: [/usr/lib/fastness/executables], mode: \"0644\", owner: root, group: root}}}}\n        \
-         - {{kind: sysctl, with: {{expect: {{vm.memfd_noexec: \"2\"}}}}}}\n    requirements: [\"CR 2.4\"]\n"
+         - {{kind: sysctl, with: {{expect: {{vm.memfd_noexec: \"2\"}}}}}}\n    requirements: [{MOBILE_CODE}]\n"
     );
 }

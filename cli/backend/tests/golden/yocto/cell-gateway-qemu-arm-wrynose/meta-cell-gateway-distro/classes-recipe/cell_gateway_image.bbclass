@@ -436,6 +436,7 @@ cell_gateway_keep() {
 /etc/fstab
 /etc/hostname
 /etc/hosts
+/etc/image-id
 /etc/issue
 /etc/issue.net
 /etc/localtime

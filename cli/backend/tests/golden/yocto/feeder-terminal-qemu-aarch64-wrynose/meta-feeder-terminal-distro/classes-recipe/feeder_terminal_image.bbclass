@@ -466,6 +466,7 @@ feeder_terminal_keep() {
 /etc/fstab
 /etc/hostname
 /etc/hosts
+/etc/image-id
 /etc/issue
 /etc/issue.net
 /etc/localtime

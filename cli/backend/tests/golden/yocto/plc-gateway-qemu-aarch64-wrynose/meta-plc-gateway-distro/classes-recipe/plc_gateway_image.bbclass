@@ -450,6 +450,7 @@ plc_gateway_keep() {
 /etc/fstab
 /etc/hostname
 /etc/hosts
+/etc/image-id
 /etc/issue
 /etc/issue.net
 /etc/localtime

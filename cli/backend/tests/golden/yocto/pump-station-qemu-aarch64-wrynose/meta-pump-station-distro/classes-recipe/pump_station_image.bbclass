@@ -446,6 +446,7 @@ pump_station_keep() {
 /etc/fstab
 /etc/hostname
 /etc/hosts
+/etc/image-id
 /etc/issue
 /etc/issue.net
 /etc/localtime

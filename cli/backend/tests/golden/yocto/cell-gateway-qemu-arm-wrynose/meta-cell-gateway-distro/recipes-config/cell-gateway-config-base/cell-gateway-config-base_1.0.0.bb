@@ -20,6 +20,8 @@ do_install() {
     install -m 0644 ${UNPACKDIR}/rootfs/etc/fstab ${D}${datadir}/cell-gateway/replace/etc/fstab
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hostname ${D}${datadir}/cell-gateway/replace/etc/hostname
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hosts ${D}${datadir}/cell-gateway/replace/etc/hosts
+    install -d ${D}${sysconfdir}
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/image-id ${D}${sysconfdir}/image-id
     install -m 0644 ${UNPACKDIR}/rootfs/etc/issue ${D}${datadir}/cell-gateway/replace/etc/issue
     install -m 0644 ${UNPACKDIR}/rootfs/etc/issue.net ${D}${datadir}/cell-gateway/replace/etc/issue.net
     ln -s /usr/share/zoneinfo/UTC ${D}${datadir}/cell-gateway/replace/etc/localtime

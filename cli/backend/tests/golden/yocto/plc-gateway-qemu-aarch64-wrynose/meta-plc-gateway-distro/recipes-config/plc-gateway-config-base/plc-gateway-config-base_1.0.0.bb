@@ -20,6 +20,8 @@ do_install() {
     install -m 0644 ${UNPACKDIR}/rootfs/etc/fstab ${D}${datadir}/plc-gateway/replace/etc/fstab
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hostname ${D}${datadir}/plc-gateway/replace/etc/hostname
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hosts ${D}${datadir}/plc-gateway/replace/etc/hosts
+    install -d ${D}${sysconfdir}
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/image-id ${D}${sysconfdir}/image-id
     install -m 0644 ${UNPACKDIR}/rootfs/etc/issue ${D}${datadir}/plc-gateway/replace/etc/issue
     install -m 0644 ${UNPACKDIR}/rootfs/etc/issue.net ${D}${datadir}/plc-gateway/replace/etc/issue.net
     ln -s /usr/share/zoneinfo/UTC ${D}${datadir}/plc-gateway/replace/etc/localtime

@@ -20,6 +20,8 @@ do_install() {
     install -m 0644 ${UNPACKDIR}/rootfs/etc/fstab ${D}${datadir}/pump-station/replace/etc/fstab
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hostname ${D}${datadir}/pump-station/replace/etc/hostname
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hosts ${D}${datadir}/pump-station/replace/etc/hosts
+    install -d ${D}${sysconfdir}
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/image-id ${D}${sysconfdir}/image-id
     install -m 0644 ${UNPACKDIR}/rootfs/etc/issue ${D}${datadir}/pump-station/replace/etc/issue
     install -m 0644 ${UNPACKDIR}/rootfs/etc/issue.net ${D}${datadir}/pump-station/replace/etc/issue.net
     ln -s /usr/share/zoneinfo/UTC ${D}${datadir}/pump-station/replace/etc/localtime
