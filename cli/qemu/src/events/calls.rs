@@ -1,6 +1,6 @@
 //! A program for the device that makes two system calls which no program of an image makes: it asks the kernel
-//! to take a module, and to be traced. The bench writes it below `/run`, which it has mounted itself; neither call can succeed
-//! on a device as it should be.
+//! to take a module, and to be traced. The bench, which is root, mounts a folder for it: nothing that an image mounts for writing
+//! runs programs. Neither call can succeed on a device as it should be.
 
 /// Its machine code: `init_module(0, 0, 0)`, `ptrace(PTRACE_TRACEME, 0, 0, 0)`, `exit(0)`.
 const ARM64: [u32; 12] = [
@@ -46,14 +46,18 @@ const RISCV64: [u32; 12] = [
     0x0000_0073, // ecall
 ];
 
+/// Where it lies on the device.
+const PLACE: &str = "/run/bench/calls";
+const MOUNT: &str = "mkdir -p /run/bench; mount -t tmpfs -o mode=755 tmpfs /run/bench";
+
 /// Where it is mapped; any page would do.
 const BASE: u32 = 0x10000;
 
-/// The shell command that writes it to `/run/calls`; `None` for an architecture (Debian's name) without one.
+/// The shell commands that make a place where programs run, and write it to [`PLACE`]; `None` for an architecture (Debian's name) without one.
 pub(super) fn command(architecture: &str) -> Option<String> {
     let bytes = program(architecture)?;
     let escaped: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
-    Some(format!("printf '{escaped}' >/run/calls; chmod 755 /run/calls"))
+    Some(format!("{MOUNT}; printf '{escaped}' >{PLACE}; chmod 755 {PLACE}"))
 }
 
 /// An ELF executable with one segment.
@@ -155,7 +159,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("calls");
         for name in ["arm64", "armhf", "riscv64"] {
-            let command = command(name).unwrap().replace("/run/calls", to.to_str().unwrap());
+            let command = command(name).unwrap();
+            let command = command.strip_prefix(MOUNT).and_then(|rest| rest.strip_prefix("; ")).unwrap();
+            let command = command.replace(PLACE, to.to_str().unwrap());
             assert!(std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success());
             assert_eq!(std::fs::read(&to).unwrap(), program(name).unwrap(), "{name}");
         }
