@@ -213,6 +213,11 @@ fn program(words: &[String]) -> Option<Vec<String>> {
     let name = words.first()?.rsplit('/').next().unwrap_or_default();
     match name {
         "sh" | "bash" if words.get(1).is_some_and(|word| word == "-c") => program(&words[2..]),
+        "ttyrun" | "cttyhack" => {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let rest: Vec<String> = on_terminal(&words).iter().map(|word| (*word).to_owned()).collect();
+            program(&rest)
+        }
         "dropbearmulti" => Some(words[1..].to_vec()).filter(|words| !words.is_empty()),
         "start-stop-daemon" => {
             if words.iter().any(|word| ["-K", "--stop", "-T", "--status"].contains(&word.as_str())) {
@@ -225,6 +230,30 @@ fn program(words: &[String]) -> Option<Vec<String>> {
         }
         _ => Some(words.to_vec()),
     }
+}
+
+/// What runs behind programs that only prepare a terminal for it: `ttyrun TTY PROGRAM`, by which OpenEmbedded's
+/// inittabs (`sysvinit-inittab`, `busybox-inittab`) start the login of each serial console, `setsid`, BusyBox's `cttyhack`.
+pub(crate) fn on_terminal<'a>(mut words: &'a [&'a str]) -> &'a [&'a str] {
+    while let [first, rest @ ..] = words {
+        words = match first.trim_start_matches('-').rsplit('/').next() {
+            Some("ttyrun") => {
+                // `-e STATUS`, by s390-tools' ttyrun(8).
+                let options = match rest {
+                    ["-e" | "--exitstatus", _, ..] => 2,
+                    [option, ..] if option.starts_with('-') => 1,
+                    _ => 0,
+                };
+                rest.get(options + 1..).unwrap_or_default()
+            }
+            Some("setsid" | "cttyhack") => {
+                let options = rest.iter().take_while(|word| word.starts_with('-')).count();
+                &rest[options..]
+            }
+            _ => break,
+        };
+    }
+    words
 }
 
 fn is_setting(word: &str) -> bool {
@@ -275,6 +304,21 @@ mod tests {
         let expected =
             ["x@.service: /usr/bin/x -a -b", "/etc/inittab: /usr/bin/x -i", "/etc/inetd.conf: /usr/bin/x -n"];
         assert_eq!(of(tree, "x"), expected);
+    }
+
+    #[test]
+    fn what_prepares_a_terminal_is_not_what_runs_on_it() {
+        for (line, expected) in [
+            ("/usr/sbin/ttyrun ttyS0 /sbin/getty 115200 ttyS0", "/sbin/getty 115200 ttyS0"),
+            ("ttyrun -e 0 ttyS0 /bin/start_getty 115200", "/bin/start_getty 115200"),
+            ("setsid -c cttyhack sh", "sh"),
+            ("-/bin/sh -x", "-/bin/sh -x"),
+            ("ttyrun", ""),
+            ("", ""),
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(on_terminal(&words).join(" "), expected, "{line}");
+        }
     }
 
     #[test]

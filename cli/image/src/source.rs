@@ -89,7 +89,7 @@ impl Source {
         self.len == 0
     }
 
-    /// The bytes inside, where these are packed by gzip, xz or zstd; else `None`.
+    /// The bytes inside, where these are packed by bzip2, gzip, xz or zstd; else `None`.
     ///
     /// What is unpacked lies in an unnamed temporary file with holes for its zeros.
     ///

@@ -14,6 +14,7 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// A compression of blocks or archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
+    Bzip2,
     Zlib,
     Gzip,
     Xz,
@@ -24,6 +25,7 @@ impl Codec {
     /// The compression of an archive by its magic.
     pub fn of_archive(head: &[u8]) -> Option<Self> {
         match head {
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
             [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
@@ -33,6 +35,7 @@ impl Codec {
 
     fn decoder<'a>(self, input: impl Read + 'a) -> std::io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
+            Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
             Self::Zlib => Box::new(flate2::read::ZlibDecoder::new(input)),
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
             Self::Xz => {
@@ -114,7 +117,14 @@ mod tests {
         let mut xz = xz2::write::XzEncoder::new(Vec::new(), 1);
         xz.write_all(&plain).unwrap();
         let zstd = zstd::bulk::compress(&plain, 1).unwrap();
-        for packed in [gzip.finish().unwrap(), xz.finish().unwrap(), zstd] {
+        // In two streams, as `pbzip2` writes them.
+        let mut bzip2 = Vec::new();
+        for part in [&plain[..250 << 10], &plain[250 << 10..]] {
+            let mut stream = bzip2::write::BzEncoder::new(bzip2, bzip2::Compression::fast());
+            stream.write_all(part).unwrap();
+            bzip2 = stream.finish().unwrap();
+        }
+        for packed in [gzip.finish().unwrap(), xz.finish().unwrap(), zstd, bzip2] {
             let source = Source::from_bytes("disk.img", packed.clone());
             let found = source.unpacked(1 << 20).unwrap().unwrap();
             assert_eq!(found.read_vec(0, found.len()).unwrap(), plain);

@@ -94,6 +94,11 @@ pub fn packages(root: &Root, label: &str) -> Vec<Component> {
             manifest(&text, by, &format!("{label}{path}"), &mut all);
         }
     }
+    // OpenEmbedded takes the package manager's database out of an image, and may leave this in it.
+    const LICENCES: &str = "/usr/share/common-licenses/license.manifest";
+    if let Ok(Some(text)) = root.read_text(LICENCES) {
+        licence_manifest(&text, &format!("{label}{LICENCES}"), &mut all);
+    }
     os_release(root, label, &mut all);
     all.truncate(MAX_COMPONENTS);
     all
@@ -115,6 +120,20 @@ fn paragraphs(text: &str, by: &str, at: &str, all: &mut Vec<Component>) {
         }
         let source = field("Source").map(|text| text.split(' ').next().unwrap_or_default().to_owned());
         all.push(Component { name, version, source, by: by.to_owned(), at: at.to_owned() });
+    }
+}
+
+/// What `COPY_LIC_MANIFEST` leaves. Source: OpenEmbedded-Core, classes-recipe/license_image.bbclass.
+fn licence_manifest(text: &str, at: &str, all: &mut Vec<Component>) {
+    for paragraph in text.split("\n\n").take(MAX_COMPONENTS) {
+        let field = |name: &str| {
+            let mut lines = paragraph.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
+        };
+        if let (Some(name), Some(version)) = (field("PACKAGE NAME"), field("PACKAGE VERSION")) {
+            let (by, at) = ("yocto".to_owned(), at.to_owned());
+            all.push(Component { name, version, source: field("RECIPE NAME"), by, at });
+        }
     }
 }
 
@@ -213,6 +232,12 @@ mod tests {
                 0o644,
                 "\"PACKAGE\",\"VERSION\"\n\"zlib\",\"1.3.1\",\"Zlib\"\n",
             )
+            .file(
+                "/usr/share/common-licenses/license.manifest",
+                0o644,
+                "PACKAGE NAME: busybox\nPACKAGE VERSION: 1.36.1\nRECIPE NAME: busybox\nLICENSE: GPL-2.0-only\n\n\
+                 PACKAGE NAME: half\n\n",
+            )
             .file("/etc/os-release", 0o644, "ID=debian\nVERSION_ID=\"13\"\n")
             .root();
         let all = packages(&root, "");
@@ -225,6 +250,7 @@ mod tests {
                 "apk musl 1.2.5-r0",
                 "buildroot zlib 1.3.1",
                 "yocto base-files 3.0.14",
+                "yocto busybox 1.36.1",
                 "os-release debian 13"
             ]
         );

@@ -3,10 +3,11 @@
 
 use super::model::Service;
 use super::rules::Found;
-use crate::facts::services::{inittab, listening, started};
+use crate::facts::services::{inittab, listening, settings, started};
+use crate::kinds::console_login;
 use crate::root::Root;
 use crate::sshd::Config;
-use crate::starts::{Command, commands};
+use crate::starts::{Command, commands, on_terminal};
 
 /// Programs that send passwords or commands in the clear, by their names.
 const CLEAR: [&str; 17] = [
@@ -131,6 +132,13 @@ fn one(root: &Root, label: &str, command: &Command, services: &mut Vec<Service>,
         "agetty" if has("--autologin") || has("-a") => {
             found.add("shell-without-login", &at, command.words.join(" "));
         }
+        // OpenEmbedded's script in front of getty: `serial-autologin-root` writes the option into it.
+        "start_getty" => {
+            let text = root.read_text(&command.words[0]).ok().flatten().unwrap_or_default();
+            if text.lines().any(|line| !line.trim_start().starts_with('#') && line.contains("--autologin")) {
+                found.add("shell-without-login", &at, format!("{} has --autologin", command.words.join(" ")));
+            }
+        }
         "dropbear" => dropbear(&at, short('s'), short('w') || short('g'), short('B'), found),
         "snmpd" => snmp(root, label, found),
         "mosquitto" => mosquitto(root, label, &command.words, found),
@@ -216,12 +224,21 @@ fn consoles(root: &Root, label: &str, found: &mut Found) {
     for line in inittab(root).unwrap_or_default() {
         let mut fields = line.splitn(4, ':').skip(2);
         let (Some(action), Some(process)) = (fields.next(), fields.next()) else { continue };
-        let mut words = process.split_whitespace();
-        let program = words.next().unwrap_or_default().trim_start_matches('-');
+        let words: Vec<&str> = process.split_whitespace().collect();
+        let [program, arguments @ ..] = on_terminal(&words) else { continue };
+        let program = program.trim_start_matches('-');
         let shell = SHELLS.contains(&program.rsplit('/').next().unwrap_or_default());
-        let alone = words.all(|word| word.starts_with('-') && word != "-c");
+        let alone = arguments.iter().all(|word| word.starts_with('-') && *word != "-c");
         if ["respawn", "askfirst", "once"].contains(&action) && shell && alone {
             found.add("shell-without-login", format!("{label}/etc/inittab"), &line);
+        }
+    }
+    // No link pulls it in: a generator does, on each console.
+    const SERIAL: &str = "serial-getty@.service";
+    if console_login::generated(root) {
+        let service = settings(root, SERIAL, "Service").unwrap_or_default();
+        for line in service.get("ExecStart").into_iter().flatten().filter(|l| l.contains("--autologin")) {
+            found.add("shell-without-login", format!("{label}{SERIAL}"), line);
         }
     }
     for unit in started(root).iter().filter(|unit| unit.as_str() == "debug-shell.service") {
@@ -254,9 +271,40 @@ mod tests {
             "ttyS0::respawn:/sbin/getty -nl /bin/sh ttyS0 115200",
             "ttyS0::respawn:/sbin/getty -n -l /bin/bash ttyS0 115200",
             "1:2345:respawn:/sbin/agetty --autologin root tty1",
+            "S0:5:respawn:/usr/sbin/ttyrun ttyS0 /sbin/agetty --autologin root ttyS0",
+            "::respawn:/bin/cttyhack /bin/sh",
         ] {
             assert_eq!(rules(inittab(line)), ["shell-without-login"], "{line}");
         }
+    }
+
+    #[test]
+    fn a_login_by_itself_on_a_serial_console_of_openembedded_is_found() {
+        let script = |options: &str| {
+            inittab("S0:5:respawn:/usr/sbin/ttyrun ttyS0 /bin/start_getty 115200 ttyS0 vt102").file(
+                "/bin/start_getty",
+                0o755,
+                format!(
+                    "#!/bin/sh\n# --autologin\noptions=\"{options}\"\n/sbin/getty $options -L $1 $2 $3\n"
+                ),
+            )
+        };
+        assert!(rules(script("")).is_empty());
+        assert_eq!(rules(script("--autologin root ")), ["shell-without-login"]);
+        let unit = |options: &str| {
+            Tree::base()
+                .file("/usr/lib/systemd/system-generators/systemd-getty-generator", 0o755, "x")
+                .file("/usr/sbin/agetty", 0o755, "x")
+                .file(
+                    "/usr/lib/systemd/system/serial-getty@.service",
+                    0o644,
+                    format!("[Service]\nExecStart=-/sbin/agetty {options}--keep-baud %I $TERM\n"),
+                )
+        };
+        assert!(rules(unit("")).is_empty());
+        assert_eq!(rules(unit("--autologin root ")), ["shell-without-login"]);
+        let none = unit("--autologin root ").without("/usr/sbin/agetty");
+        assert!(rules(none).is_empty());
     }
 
     #[test]

@@ -1,19 +1,32 @@
 //! `console-login`: nobody gets a login or a shell at a console.
 //!
-//! Source: BusyBox's `examples/inittab`, init(8) of sysvinit, systemd-getty-generator(8).
+//! Source: BusyBox's `examples/inittab`, init(8) of sysvinit, systemd-getty-generator(8); OpenEmbedded-Core's
+//! `sysvinit-inittab` and `busybox-inittab` for `ttyrun` and `start_getty`.
 
 use super::unit_state::{masked, pulls};
 use super::{Kind, NoParameters};
 use crate::facts::services::inittab;
 use crate::root::Root;
+use crate::starts::on_terminal;
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
 pub struct ConsoleLogin;
 
 /// Programs that ask for a password, or do not even ask.
-const LOGINS: [&str; 10] =
-    ["getty", "agetty", "mingetty", "login", "sulogin", "sh", "ash", "bash", "dash", "busybox"];
+const LOGINS: [&str; 11] = [
+    "getty",
+    "agetty",
+    "mingetty",
+    "start_getty",
+    "login",
+    "sulogin",
+    "sh",
+    "ash",
+    "bash",
+    "dash",
+    "busybox",
+];
 const UNITS: [&str; 5] =
     ["*getty*.service", "debug-shell.service", "rescue.service", "autovt@*.service", "console-shell.service"];
 const GENERATOR: &str = "/usr/lib/systemd/system-generators/systemd-getty-generator";
@@ -52,11 +65,12 @@ impl Kind for ConsoleLogin {
 /// `id:runlevels:action:process`; a process that begins with `-` is a login shell.
 fn is_login(line: &str) -> bool {
     let Some(process) = line.splitn(4, ':').nth(3) else { return false };
-    let mut words = process.trim().trim_start_matches('-').split_whitespace();
-    let program = words.next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    let words: Vec<&str> = process.split_whitespace().collect();
+    let [program, arguments @ ..] = on_terminal(&words) else { return false };
+    let program = program.trim_start_matches('-').rsplit('/').next().unwrap_or_default();
     let shell = program.ends_with("sh");
     // A shell with a script is a start script.
-    LOGINS.contains(&program) && !(shell && words.any(|word| !word.starts_with('-')))
+    LOGINS.contains(&program) && !(shell && arguments.iter().any(|word| !word.starts_with('-')))
 }
 
 fn units(root: &Root, problems: &mut Vec<String>) {
@@ -66,14 +80,19 @@ fn units(root: &Root, problems: &mut Vec<String>) {
             problems.push(format!("`{unit}` is started by `{link}`"));
         }
     }
+    if generated(root) {
+        problems.push(format!("`{GENERATOR}` starts a login on every console of the kernel's"));
+    }
+}
+
+/// Whether systemd starts `serial-getty@.service` on every console of the kernel's.
+pub(crate) fn generated(root: &Root) -> bool {
     let getty = ["/usr/sbin/agetty", "/usr/sbin/getty", "/sbin/getty"]
         .iter()
         .any(|path| root.resolve(path).is_some());
     let hidden = root.resolve("/etc/systemd/system-generators/systemd-getty-generator").is_some()
         || root.entry("/etc/systemd/system-generators/systemd-getty-generator").is_some();
-    if getty && root.resolve(GENERATOR).is_some() && !hidden {
-        problems.push(format!("`{GENERATOR}` starts a login on every console of the kernel's"));
-    }
+    getty && root.resolve(GENERATOR).is_some() && !hidden
 }
 
 #[cfg(test)]
@@ -110,6 +129,13 @@ mod tests {
         let getty = "console::respawn:/sbin/getty -L  console 0 vt100 # GENERIC_SERIAL";
         fails(run("console-login", json!({}), busybox(getty)), getty);
         fails(run("console-login", json!({}), busybox("::askfirst:-/bin/sh\n")), "::askfirst:-/bin/sh");
+        // As OpenEmbedded's inittabs start the login of each serial console.
+        for line in [
+            "ttyS0::respawn:/usr/sbin/ttyrun ttyS0 /sbin/getty 115200 ttyS0",
+            "S0:12345:respawn:/usr/sbin/ttyrun ttyS0 /bin/start_getty 115200 ttyS0 vt102",
+        ] {
+            fails(run("console-login", json!({}), busybox(line)), line);
+        }
         fails(run("console-login", json!({}), busybox("")), "BusyBox init without `/etc/inittab`");
         let link = "/etc/systemd/system/getty.target.wants/getty@tty1.service";
         let tree = systemd().link(link, "/usr/lib/systemd/system/getty@.service");

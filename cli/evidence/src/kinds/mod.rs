@@ -8,7 +8,7 @@ mod all_of;
 mod as_planned;
 pub(crate) mod audit_order;
 pub(crate) mod audit_rules;
-mod console_login;
+pub(crate) mod console_login;
 pub(crate) mod control_fdt_key;
 mod elf_hardening;
 mod file_absent;

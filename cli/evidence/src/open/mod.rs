@@ -118,7 +118,8 @@ fn is_ours(source: &Source) -> bool {
 
 /// A folder with neither `etc` nor `usr`, such as Buildroot's `output/images`: names what could be meant.
 fn no_root(path: &Path) -> Failure {
-    let known = ["img", "ext2", "ext3", "ext4", "squashfs", "tar", "cpio", "gz", "xz", "zst", "itb", "bin"];
+    let known =
+        ["img", "ext2", "ext3", "ext4", "squashfs", "tar", "cpio", "bz2", "gz", "xz", "zst", "itb", "bin"];
     let files = std::fs::read_dir(path).into_iter().flatten().flatten();
     let mut names: Vec<String> = files
         .map(|file| file.file_name().to_string_lossy().into_owned())

@@ -7,6 +7,7 @@ mod bad_input;
 mod broken_builds;
 mod buildroot;
 mod buildroot_builds;
+mod core_image_minimal;
 mod definitions;
 mod documents;
 mod elsewhere;

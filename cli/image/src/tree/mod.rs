@@ -1,7 +1,7 @@
 //! A root file system as one value, whatever it was packed in.
 //!
 //! [`open_rootfs`] tells a folder, squashfs, ext4, tar or cpio by its first bytes (tar and cpio also packed by
-//! gzip, xz or zstd). Names, modes and owners are read at once; file contents on demand, with the caller's limit.
+//! bzip2, gzip, xz or zstd). Names, modes and owners are read at once; file contents on demand, with the caller's limit.
 //! Links are followed inside the tree only, and nothing is ever unpacked onto the host under its own name.
 //!
 //! ```no_run

@@ -54,6 +54,6 @@ fn unknown(source: &Source, place: &str) -> Error {
     Error::unsupported(
         "root file system",
         format!("`{}`: what was found {place}", source.name()),
-        "expected a folder, squashfs, ext4, tar or cpio (`newc`), the last two also as .gz, .xz or .zst",
+        "expected a folder, squashfs, ext4, tar or cpio (`newc`), the last two also as .bz2, .gz, .xz or .zst",
     )
 }

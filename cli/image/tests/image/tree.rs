@@ -188,6 +188,7 @@ fn tar_of_each_form_and_compression() {
         ("a.tar.gz", &["--format=gnu", "-z"]),
         ("a.tar.xz", &["--format=posix", "-J"]),
         ("a.tar.zst", &["--format=posix", "--zstd"]),
+        ("a.tar.bz2", &["--format=gnu", "-j"]),
     ] {
         let argv = [&["tar", "-C", "root", "-cf", name], more, &["."]].concat();
         if tool(fixture.path(), &argv).is_none() {
