@@ -47,8 +47,8 @@ const RISCV64: [u32; 12] = [
 ];
 
 /// Where it lies on the device.
-const PLACE: &str = "/run/bench/calls";
-const MOUNT: &str = "mkdir -p /run/bench; mount -t tmpfs -o mode=755 tmpfs /run/bench";
+const PLACE: &str = "/run/calls/calls";
+const MOUNT: &str = "mkdir /run/calls; mount -t tmpfs -o mode=755 tmpfs /run/calls";
 
 /// Where it is mapped; any page would do.
 const BASE: u32 = 0x10000;

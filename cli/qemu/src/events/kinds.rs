@@ -52,7 +52,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "a network setting is changed", "person UID 'ip link set lo mtu 65535'" => "audit.network" "/ip" "USER" Success "";
     "an interface listens to everything", "ip link set lo promisc on; ip link set lo promisc off" => "audit.anom_promiscuous" "" "" Unknown "prom=256";
     "a program of the data partition is refused", "cp /usr/bin/true /var/bench; chmod 700 /var/bench; /var/bench; rm /var/bench" => "audit.data-exec" "/dash" "root" Failure "";
-    "a program in memory is refused", "cp /usr/bin/true /run/copy; chmod 700 /run/copy; (echo run-copy >/proc/self/comm; exec /run/copy); rm /run/copy" => "audit.data-exec" "/dash" "root" Failure "comm=\"run-copy\"";
+    "a program in memory is refused", "cp /usr/bin/true /run/copy; chmod 700 /run/copy; (printf run-copy >/proc/self/comm; exec /run/copy); rm /run/copy" => "audit.data-exec" "/dash" "root" Failure "comm=\"run-copy\"";
     "the clock is set", "person UID 'date -s @$(date +%s)'" => "audit.time-change" "/date" "USER" Success "";
     "a file system is mounted", "mkdir -p /run/m; person UID 'mount -t tmpfs tmpfs /run/m'" => "audit.mount" "/mount" "USER" Success "";
     "a file system is unmounted", "person UID 'umount /run/m'" => "audit.mount" "/umount" "USER" Success "";
@@ -72,7 +72,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
 
 /// What a program of the proof shows, since none of an image calls for it (`calls.rs`).
 pub(crate) const CALLED: &[Kind] = kinds! {
-    "a kernel module is to be loaded", "person UID /run/bench/calls" => "audit.modules" "/calls" "USER" Failure "";
+    "a kernel module is to be loaded", "person UID /run/calls/calls" => "audit.modules" "/calls" "USER" Failure "";
     "a process is to be traced", "" => "audit.ptrace" "/calls" "USER" Failure "";
 };
 
