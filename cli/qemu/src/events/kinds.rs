@@ -59,7 +59,6 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "permissions of keys are changed", "person UID 'chmod 600 /var/lib/fastness/bench'" => "audit.identity" "/chmod" "USER" Success "";
     "a program runs as root for a person", "person UID /usr/bin/true" => "audit.privilege" "/true" "USER" Success "";
     "a service is called as root for a person", "person UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success " euid=0 ";
-    "a namespace is refused", "unprivileged UID 'unshare -U true'" => "audit.privilege" "/unshare" "USER" Failure "";
     "a file is denied", "unprivileged UID 'cat /etc/shadow'" => "audit.access" "/cat" "USER" Failure "";
     "mandatory access control is to be changed", "person UID ': >/sys/kernel/security/lockdown'" => "audit.mac-policy" "/dash" "USER" Success "";
     "the service manager is called by a person", "unprivileged UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success " euid=UID ";
@@ -69,10 +68,11 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "a login of nobody is refused", "" => "ssh.login" "sshd" "stranger" Failure "";
 };
 
-/// What a program of the proof shows, since none of an image calls for it (`calls.rs`).
+/// What a program of the proof shows, since an image need not have one that calls for it (`calls.rs`).
 pub(crate) const CALLED: &[Kind] = kinds! {
     "a kernel module is to be loaded", "person UID /run/calls" => "audit.modules" "/calls" "USER" Failure "";
     "a process is to be traced", "" => "audit.ptrace" "/calls" "USER" Failure "";
+    "a namespace is refused", "" => "audit.privilege" "/calls" "USER" Failure "";
 };
 
 /// What sudo shows, where an image has it. Whom it lets in is the product's: root, and never nobody. Whom it may not ask for a
@@ -210,6 +210,21 @@ mod tests {
         let none = of("eve", "gw", &BTreeSet::new());
         assert!(none.problems[0].contains("did not come to the collector"), "{none:?}");
         assert!(read(&["{\"seq\":x".to_owned()], &mut Records::new()).is_err());
+    }
+
+    /// Of what a build system may leave out of an image the bench uses nothing: Buildroot has neither `setpriv` nor `unshare`
+    /// unless a package asks for them.
+    #[test]
+    fn the_bench_asks_for_no_program_that_an_image_may_lack() {
+        let bench = super::super::BENCH;
+        let all = [KINDS, CALLED, LOGIN, AWAY, FULL, AFTER].into_iter().flatten();
+        let mut words = all
+            .map(|kind| kind.command)
+            .chain([bench])
+            .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-'));
+        let lacking = ["setpriv", "unshare", "systemd-run", "su", "runuser"];
+        assert_eq!(words.find(|word| lacking.contains(word)), None);
+        assert!(bench.contains("User=%i") && bench.contains("systemctl start \"bench-as@$1\""));
     }
 
     #[test]
