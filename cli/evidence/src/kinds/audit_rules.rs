@@ -96,7 +96,8 @@ impl Kind for AuditRules {
                 .into_iter()
                 .flatten()
                 .filter_map(|word| word.strip_prefix("path="))
-                .filter_map(|path| Some(root.resolve(path)?.0))
+                // A rule on a link watches the link: what counts is the file itself.
+                .filter_map(|path| Some(root.entry(path)?.0))
                 .collect();
             for path in programs.iter().flat_map(|name| program(root, name)) {
                 if !watched.contains(&path) {
@@ -305,6 +306,14 @@ mod tests {
         fails(check(buildroot(), &bin), "no rule with the key `network` watches `/usr/sbin/ip`");
         let other = sbin.replace("key=network", "key=other");
         fails(check(buildroot(), &other), "no rule with the key `network` watches `/usr/sbin/ip`");
+        // Yocto's is behind a link: the kernel watches the link itself, through which nobody's program runs.
+        let yocto = || {
+            let tree = Tree::base().file("/usr/sbin/ip.iproute2", 0o755, "");
+            tree.link("/usr/sbin/ip", "/usr/sbin/ip.iproute2")
+        };
+        let behind = rule("/usr/sbin/ip.iproute2");
+        passes(check(yocto(), &format!("{sbin}{behind}")));
+        fails(check(yocto(), &sbin), "no rule with the key `network` watches `/usr/sbin/ip.iproute2`");
         // What is not there needs no rule.
         passes(check(Tree::base(), &bin));
     }
