@@ -26,6 +26,10 @@ pub struct With {
     /// Words that the rules of a key must have between them: system calls, `path=`, `dir=`.
     #[serde(default)]
     cover: BTreeMap<String, Vec<String>>,
+    /// Names of programs that the rules of a key must watch wherever the image has them: a rule on a path that the
+    /// image has not records nothing.
+    #[serde(default)]
+    programs: BTreeMap<String, Vec<String>>,
     /// Keys of general rules, which stand behind those of every other key.
     #[serde(default)]
     last: Vec<String>,
@@ -35,10 +39,12 @@ pub struct With {
 pub(crate) const RULES: &str = "/etc/audit/audit.rules";
 /// The folder of which augenrules makes that file.
 pub(crate) const PARTS: &str = "/etc/audit/rules.d";
+/// Where programs are; build systems differ in which of them.
+const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
 
 impl Kind for AuditRules {
     const NAME: &'static str = "audit-rules";
-    const DESCRIPTION: &'static str = "every line parses, every key is used, none hides behind a wider one or one of the keys in `last`, the rules of each key in `cover` name these, and with `immutable` the last is `-e 2`";
+    const DESCRIPTION: &'static str = "every line parses, every key is used, none hides behind a wider one or one of the keys in `last`, the rules of each key in `cover` name these, those of each key in `programs` watch these programs where the image has them, and with `immutable` the last is `-e 2`";
     type With = With;
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
@@ -84,6 +90,21 @@ impl Kind for AuditRules {
                 problems.push(format!("no rule with the key `{key}` names `{word}`"));
             }
         }
+        for (key, programs) in &with.programs {
+            let watched: BTreeSet<String> = named
+                .get(key)
+                .into_iter()
+                .flatten()
+                .filter_map(|word| word.strip_prefix("path="))
+                // A rule on a link watches the link: what counts is the file itself.
+                .filter_map(|path| Some(root.entry(path)?.0))
+                .collect();
+            for path in programs.iter().flat_map(|name| program(root, name)) {
+                if !watched.contains(&path) {
+                    problems.push(format!("no rule with the key `{key}` watches `{path}`"));
+                }
+            }
+        }
         problems.extend(audit_order::problems(&lines, &with.last));
         if with.immutable {
             let last = lines.last().map(|(_, line)| line.split_whitespace().collect::<Vec<_>>());
@@ -98,6 +119,12 @@ impl Kind for AuditRules {
         );
         Ok(Conclusion::of(&problems, expected, format!("{rules} rules, {} keys", keys.len()), &root.sha256))
     }
+}
+
+/// The files that are the program of a name, links followed.
+fn program(root: &Root, name: &str) -> BTreeSet<String> {
+    let found = FOLDERS.iter().filter_map(|folder| root.resolve(&format!("{folder}/{name}")));
+    found.filter(|(_, node)| matches!(node.kind, NodeKind::File(_))).map(|(path, _)| path).collect()
 }
 
 /// A rule's line, and where it stands.
@@ -260,6 +287,35 @@ mod tests {
         };
         passes(check("mount"));
         fails(check("path=/etc/shadow"), "no rule with the key `mounts` names `path=/etc/shadow`");
+    }
+
+    #[test]
+    fn a_program_is_watched_where_the_image_has_it() {
+        let rule = |path: &str| format!("-a always,exit -F path={path} -F perm=x -F key=network\n");
+        let check = |tree: Tree, rules: &str| {
+            let tree = tree.file("/etc/audit/audit.rules", 0o600, rules);
+            let with = json!({"path": "/etc/audit/audit.rules", "keys": [], "programs": {"network": ["ip"]}});
+            run("audit-rules", with, tree.root())
+        };
+        let (bin, sbin) = (rule("/usr/bin/ip"), rule("/usr/sbin/ip"));
+        // Debian has it in one place and a link in the other, Buildroot and Yocto in the other alone.
+        let debian = || Tree::base().file("/usr/bin/ip", 0o755, "").link("/usr/sbin/ip", "/usr/bin/ip");
+        let buildroot = || Tree::base().file("/usr/sbin/ip", 0o755, "");
+        passes(check(debian(), &bin));
+        passes(check(buildroot(), &format!("{bin}{sbin}")));
+        fails(check(buildroot(), &bin), "no rule with the key `network` watches `/usr/sbin/ip`");
+        let other = sbin.replace("key=network", "key=other");
+        fails(check(buildroot(), &other), "no rule with the key `network` watches `/usr/sbin/ip`");
+        // Yocto's is behind a link: the kernel watches the link itself, through which nobody's program runs.
+        let yocto = || {
+            let tree = Tree::base().file("/usr/sbin/ip.iproute2", 0o755, "");
+            tree.link("/usr/sbin/ip", "/usr/sbin/ip.iproute2")
+        };
+        let behind = rule("/usr/sbin/ip.iproute2");
+        passes(check(yocto(), &format!("{sbin}{behind}")));
+        fails(check(yocto(), &sbin), "no rule with the key `network` watches `/usr/sbin/ip.iproute2`");
+        // What is not there needs no rule.
+        passes(check(Tree::base(), &bin));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! A program for the device that makes two system calls which no program of an image makes: it asks the kernel
-//! to take a module, and to be traced. The bench, which is root, mounts a folder for it: nothing that an image mounts for writing
-//! runs programs. Neither call can succeed on a device as it should be.
+//! A program for the device that makes three system calls which a program of an image need not make: it asks the kernel
+//! to take a module, to be traced, and for a user namespace. The bench, which is root, mounts a folder for it: nothing that an image
+//! mounts for writing runs programs. No call can succeed on a device as it should be.
 
-/// Its machine code: `init_module(0, 0, 0)`, `ptrace(PTRACE_TRACEME, 0, 0, 0)`, `exit(0)`.
-const ARM64: [u32; 12] = [
+/// Its machine code: `init_module(0, 0, 0)`, `ptrace(PTRACE_TRACEME, 0, 0, 0)`, `unshare(CLONE_NEWUSER)`, `exit(0)`.
+const ARM64: [u32; 15] = [
     0xd280_0000, // mov x0, #0
     0xd280_0001, // mov x1, #0
     0xd280_0002, // mov x2, #0
@@ -13,11 +13,14 @@ const ARM64: [u32; 12] = [
     0xd280_0000, // mov x0, #0
     0xd280_0ea8, // mov x8, #117
     0xd400_0001, // svc #0
+    0xd2a2_0000, // mov x0, #0x10000000
+    0xd280_0c28, // mov x8, #97
+    0xd400_0001, // svc #0
     0xd280_0000, // mov x0, #0
     0xd280_0ba8, // mov x8, #93
     0xd400_0001, // svc #0
 ];
-const ARM: [u32; 12] = [
+const ARM: [u32; 15] = [
     0xe3a0_0000, // mov r0, #0
     0xe3a0_1000, // mov r1, #0
     0xe3a0_2000, // mov r2, #0
@@ -27,11 +30,14 @@ const ARM: [u32; 12] = [
     0xe3a0_0000, // mov r0, #0
     0xe3a0_701a, // mov r7, #26
     0xef00_0000, // svc 0
+    0xe3a0_0201, // mov r0, #0x10000000
+    0xe300_7151, // movw r7, #337
+    0xef00_0000, // svc 0
     0xe3a0_0000, // mov r0, #0
     0xe3a0_7001, // mov r7, #1
     0xef00_0000, // svc 0
 ];
-const RISCV64: [u32; 12] = [
+const RISCV64: [u32; 15] = [
     0x0000_0513, // li a0, 0
     0x0000_0593, // li a1, 0
     0x0000_0613, // li a2, 0
@@ -40,6 +46,9 @@ const RISCV64: [u32; 12] = [
     0x0000_0073, // ecall
     0x0000_0513, // li a0, 0
     0x0750_0893, // li a7, 117
+    0x0000_0073, // ecall
+    0x1000_0537, // lui a0, 0x10000
+    0x0610_0893, // li a7, 97
     0x0000_0073, // ecall
     0x0000_0513, // li a0, 0
     0x05d0_0893, // li a7, 93
@@ -128,7 +137,7 @@ mod tests {
             [("arm64", "AArch64", 0x78), ("armhf", "ARM", 0x54), ("riscv64", "RISC-V", 0x78)]
         {
             let bytes = program(name).unwrap();
-            assert_eq!(bytes.len() - start, 48, "{name}");
+            assert_eq!(bytes.len() - start, 60, "{name}");
             let file = folder.path().join(name);
             std::fs::write(&file, &bytes).unwrap();
             let read = std::process::Command::new("readelf").arg("-hlW").arg(&file).output().unwrap();

@@ -60,7 +60,6 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "permissions of keys are changed", "person UID 'chmod 600 /var/lib/fastness/bench'" => "audit.identity" "/chmod" "USER" Success "";
     "a program runs as root for a person", "person UID /usr/bin/true" => "audit.privilege" "/true" "USER" Success "";
     "a service is called as root for a person", "person UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success " euid=0 ";
-    "a namespace is refused", "unprivileged UID 'unshare -U true'" => "audit.privilege" "/unshare" "USER" Failure "";
     "a file is denied", "unprivileged UID 'cat /etc/shadow'" => "audit.access" "/cat" "USER" Failure "";
     "mandatory access control is to be changed", "person UID ': >/sys/kernel/security/lockdown'" => "audit.mac-policy" "/dash" "USER" Success "";
     "the service manager is called by a person", "unprivileged UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success " euid=UID ";
@@ -70,10 +69,11 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "a login of nobody is refused", "" => "ssh.login" "sshd" "stranger" Failure "";
 };
 
-/// What a program of the proof shows, since none of an image calls for it (`calls.rs`).
+/// What a program of the proof shows, since an image need not have one that calls for it (`calls.rs`).
 pub(crate) const CALLED: &[Kind] = kinds! {
     "a kernel module is to be loaded", "person UID /run/calls/calls" => "audit.modules" "/calls" "USER" Failure "";
     "a process is to be traced", "" => "audit.ptrace" "/calls" "USER" Failure "";
+    "a namespace is refused", "" => "audit.privilege" "/calls" "USER" Failure "";
 };
 
 /// What sudo shows, where an image has it. Whom it lets in is the product's: root, and never nobody. Whom it may not ask for a
@@ -112,6 +112,15 @@ pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
     ("a change of accounts", "accounts are on the verified root: none can change"),
     ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),
 ];
+
+/// What Yocto adds to the names of programs that several packages have; links have the names themselves.
+/// Source: `ALTERNATIVE_TARGET` of its recipes.
+const PACKAGES: [&str; 3] = [".coreutils", ".iproute2", ".util-linux"];
+
+/// A program without the package that brings it.
+fn own_name(component: &str) -> &str {
+    PACKAGES.iter().find_map(|package| component.strip_suffix(package)).unwrap_or(component)
+}
 
 /// Words of a kind for one account.
 pub(crate) fn fill(text: &str, user: &str, uid: u32) -> String {
@@ -152,7 +161,7 @@ pub(crate) fn judge(
     let (subject, contains) = (words(kind.subject), words(kind.contains));
     let fits = |event: &Event| {
         event.r#type == kind.r#type
-            && event.component.ends_with(kind.component)
+            && own_name(&event.component).ends_with(kind.component)
             && (subject.is_empty() || event.subject == subject)
             && event.outcome == kind.outcome
             && event.message.contains(&contains)
@@ -211,6 +220,30 @@ mod tests {
         let none = of("eve", "gw", &BTreeSet::new());
         assert!(none.problems[0].contains("did not come to the collector"), "{none:?}");
         assert!(read(&["{\"seq\":x".to_owned()], &mut Records::new()).is_err());
+        // Yocto's program has its package in its name; another's does not count.
+        let of = |program: &str| {
+            let line = LINE.replace("/usr/bin/cat", program);
+            let mut device = Records::new();
+            read(std::slice::from_ref(&line), &mut device).unwrap();
+            judge(kind(), ("eve", 2000), "gw", &device, &BTreeSet::from([line])).verdict
+        };
+        assert_eq!(of("/usr/bin/cat.coreutils"), TrafficVerdict::Pass);
+        assert_eq!(of("/usr/bin/cat.other"), TrafficVerdict::Fail);
+    }
+
+    /// Of what a build system may leave out of an image the bench uses nothing: Buildroot has neither `setpriv` nor `unshare`
+    /// unless a package asks for them.
+    #[test]
+    fn the_bench_asks_for_no_program_that_an_image_may_lack() {
+        let bench = super::super::BENCH;
+        let all = [KINDS, CALLED, LOGIN, AWAY, FULL, AFTER].into_iter().flatten();
+        let mut words = all
+            .map(|kind| kind.command)
+            .chain([bench])
+            .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-'));
+        let lacking = ["setpriv", "unshare", "systemd-run", "su", "runuser"];
+        assert_eq!(words.find(|word| lacking.contains(word)), None);
+        assert!(bench.contains("User=%i") && bench.contains("systemctl start \"bench-as@$1\""));
     }
 
     #[test]
