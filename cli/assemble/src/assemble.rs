@@ -136,7 +136,11 @@ impl Work<'_> {
         let (plan, boot) = (self.plan, &self.plan.board.boot);
         let board = self.read(Role::DeviceTree)?;
         let device_tree = event_log::board_tree(plan, &board)?;
-        let fdt = boot_chain::kernel_fdt(&device_tree, cmdline)?;
+        let fdt = boot_chain::kernel_fdt(
+            &device_tree,
+            cmdline,
+            boot_chain::update_keys(plan, &key.public())?.as_deref(),
+        )?;
         let fit = boot_chain::signed_fit(plan, &self.read(Role::Kernel)?, &fdt, key)?;
         let name = &plan.board.name;
         refuse_too_large(

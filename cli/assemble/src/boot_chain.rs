@@ -22,17 +22,36 @@ pub const ROLLBACK_VERSION: &str = "fastness,rollback-version";
 /// The configuration that U-Boot's fixed boot command names.
 pub const CONFIGURATION: &str = "conf";
 
-/// The kernel's FDT: the board's with the command line, without seeds.
+/// Where the kernel's FDT carries, in `/chosen`, the public keys by which a device verifies updates, PEM (`templates/update/`).
+pub const UPDATE_KEYS: &str = "fastness,update-keys";
+
+/// The keys by which a device of this plan verifies updates: those that its U-Boot trusts. None where it takes no updates.
+///
+/// # Errors
+/// When a key has no PEM, or one that is trusted beside the own is none.
+pub fn update_keys(plan: &Plan, key: &PublicKey) -> Outcome<Option<String>> {
+    if plan.storage.misc_bytes == 0 {
+        return Ok(None);
+    }
+    let others = trusted(plan)?;
+    let keys = std::iter::once(&key.key).chain(others.iter().map(|other| &other.key));
+    keys.map(|key| key.to_pem().map_err(|e| wrong_signing(&e))).collect::<Outcome<String>>().map(Some)
+}
+
+/// The kernel's FDT: the board's with the command line and the keys of updates, without seeds.
 ///
 /// # Errors
 /// When the board's FDT is none.
-pub fn kernel_fdt(board: &[u8], cmdline: &str) -> Outcome<Vec<u8>> {
+pub fn kernel_fdt(board: &[u8], cmdline: &str, update_keys: Option<&str>) -> Outcome<Vec<u8>> {
     let mut tree = Tree::parse(board).map_err(|e| wrong_tree(&e))?;
     let chosen = tree.root.child_or_new("chosen");
     for seed in SEEDS {
         chosen.unset(seed);
     }
     chosen.set_text("bootargs", cmdline);
+    if let Some(keys) = update_keys {
+        chosen.set_text(UPDATE_KEYS, keys);
+    }
     if let Some(cpus) = tree.root.child_mut("cpus") {
         disable_without_mmu(cpus);
     }
@@ -251,13 +270,13 @@ mod tests {
             root.child_or_new("chosen").set("rng-seed", vec![1; 8]);
             root.child_or_new("chosen").set_text("bootargs", "init=/bin/sh");
         });
-        let fdt = kernel_fdt(&board, "root=/dev/dm-0").unwrap();
+        let fdt = kernel_fdt(&board, "root=/dev/dm-0", None).unwrap();
         let parsed = Tree::parse(&fdt).unwrap();
         let chosen = parsed.root.child("chosen").unwrap();
         assert_eq!(chosen.text("bootargs"), Some("root=/dev/dm-0"));
         assert_eq!(chosen.properties.len(), 1);
         assert_eq!(parsed.root.text("model"), Some("board"));
-        let text = kernel_fdt(b"not a tree", "x").unwrap_err().to_string();
+        let text = kernel_fdt(b"not a tree", "x", None).unwrap_err().to_string();
         assert!(text.contains("the board's device tree cannot be used"), "{text}");
     }
 
@@ -271,7 +290,7 @@ mod tests {
             one.set_text("mmu-type", "riscv,sv39");
             cpus.child_or_new("cpu-map").set("phandle", vec![0; 4]);
         });
-        let fdt = kernel_fdt(&board, "x").unwrap();
+        let fdt = kernel_fdt(&board, "x", None).unwrap();
         let parsed = Tree::parse(&fdt).unwrap();
         let status = |name: &str| parsed.root.child("cpus").unwrap().child(name).unwrap().text("status");
         assert_eq!(["cpu@0", "cpu@1", "cpu-map"].map(status), [Some("disabled"), None, None]);

@@ -6,9 +6,11 @@ use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
 use image::disk::{Guid, Layout, PartitionSpec, create};
-use record::{PartitionRecord, sha256_file};
+use record::{PartitionRecord, sha256_file, sha256_hex};
 use spec::guid::guid;
 use spec::plan::{Plan, RomCopyFacts};
+
+use crate::slots;
 
 /// Bytes looked at together for being all zero.
 const PIECE: usize = 64 << 10;
@@ -47,6 +49,7 @@ pub fn partitions(plan: &Plan) -> Vec<Planned<'_>> {
         ("root_b", storage.root_bytes),
         ("data", storage.data_bytes),
         ("proof", storage.proof_bytes),
+        ("misc", storage.misc_bytes),
     ];
     let rest = rest.map(|(name, bytes)| (name, bytes, None));
     first.into_iter().chain(of_rom).chain(rest).filter(|(_, bytes, _)| *bytes > 0).collect()
@@ -93,6 +96,11 @@ pub fn write(plan: &Plan, contents: &Contents<'_>, path: &Path) -> Outcome<Vec<P
             _ => None,
         };
         let mut sha256 = String::new();
+        if partition.name == "misc" {
+            let bytes = slots::misc();
+            write_at(&mut disk, partition.offset, &bytes, path)?;
+            sha256 = sha256_hex(&bytes);
+        }
         if let Some(file) = content {
             let (hash, bytes) = sha256_file(file)?;
             let key = format!("give `{}` more room on the disk", partition.name);
@@ -141,7 +149,6 @@ fn layout(plan: &Plan) -> Outcome<Layout> {
 /// Copies what is not zero; the rest of the new disk is a hole already.
 fn copy_sparse(from: &Path, disk: &mut File, offset: u64, path: &Path) -> Outcome<()> {
     let reading = |e: &std::io::Error| Failure::io("read", from, e);
-    let writing = |e: &std::io::Error| Failure::io("write", path, e);
     let mut file = File::open(from).map_err(|e| reading(&e))?;
     let mut buffer = vec![0; PIECE];
     let mut at = offset;
@@ -153,11 +160,16 @@ fn copy_sparse(from: &Path, disk: &mut File, offset: u64, path: &Path) -> Outcom
             Err(e) => return Err(reading(&e)),
         };
         if buffer[..count].iter().any(|byte| *byte != 0) {
-            disk.seek(SeekFrom::Start(at)).map_err(|e| writing(&e))?;
-            disk.write_all(&buffer[..count]).map_err(|e| writing(&e))?;
+            write_at(disk, at, &buffer[..count], path)?;
         }
         at += count as u64;
     }
+}
+
+fn write_at(disk: &mut File, offset: u64, bytes: &[u8], path: &Path) -> Outcome<()> {
+    disk.seek(SeekFrom::Start(offset))
+        .and_then(|_| disk.write_all(bytes))
+        .map_err(|e| Failure::io("write", path, &e))
 }
 
 fn cannot_write(error: &image::Error) -> Failure {

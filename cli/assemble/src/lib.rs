@@ -7,6 +7,7 @@
 
 mod assemble;
 mod boot_chain;
+pub mod bundle;
 mod cache;
 mod cmdline;
 mod data_partition;
@@ -16,6 +17,7 @@ pub mod keys;
 mod place;
 mod readback;
 mod rom;
+mod slots;
 mod spl;
 #[cfg(test)]
 #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]

@@ -157,6 +157,7 @@ pub fn plan() -> Plan {
             root_bytes: 2 << 20,
             data_bytes: 16 << 20,
             proof_bytes: 0,
+            misc_bytes: 0,
             zstd_level: 3,
             sealed: None,
         },

@@ -100,6 +100,8 @@ pub enum Command {
     Vulns(commands::vulns::Arguments),
     /// Verify the records of security events that a device wrote
     Events(commands::events::Arguments),
+    /// Write the signed update of a built image, for devices in the field
+    Bundle(commands::bundle::Arguments),
     /// Sign what an image was made from and the evidence of it: in-toto, SLSA provenance
     Attest(commands::attest::Arguments),
     /// Check image, report and bill of materials against what was signed

@@ -100,6 +100,16 @@ impl PublicKey {
         ecdsa::raw_of_der(self, signature).filter(|raw| holds(raw))
     }
 
+    /// A signature as other tools take it, such as `openssl dgst`: one of ECDSA in DER (RFC 3279, 2.2.3), where a FIT has its
+    /// two numbers alone. Nothing when it has not the length of one.
+    #[must_use]
+    pub fn exported(&self, signature: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Rsa(_) => Some(signature.to_vec()),
+            _ => ecdsa::der_of_raw(self, signature),
+        }
+    }
+
     /// Kind and size as U-Boot spells them, such as `rsa3072` or `ecdsa256`; also for sizes that are not used.
     #[must_use]
     pub fn kind_name(&self) -> String {

@@ -84,6 +84,19 @@ pub fn boot_device(
     device: &Path,
     limit: Duration,
 ) -> Outcome<BootRecord> {
+    on_device(plan, record, folder, device, limit, &mut |_| Ok(()), &mut |_| Ok(()))
+}
+
+/// [`boot_device`] with something to do to its disk before, and when it is ready.
+pub(crate) fn on_device(
+    plan: &Plan,
+    record: &ImageRecord,
+    folder: &Path,
+    device: &Path,
+    limit: Duration,
+    before: &mut dyn FnMut(&Path) -> Outcome<()>,
+    ready: &mut dyn FnMut(bool) -> Outcome<()>,
+) -> Outcome<BootRecord> {
     let device = absolute(device)?;
     let (disk, tpm) = (device.join("disk.img"), device.join("tpm"));
     std::fs::create_dir_all(&tpm).map_err(|e| Failure::io("make", &tpm, &e))?;
@@ -93,6 +106,7 @@ pub fn boot_device(
         clone_sparse(&folder.join(&file(record, Role::Disk)?.path), &part)?;
         std::fs::rename(&part, &disk).map_err(|e| Failure::io("write", &disk, &e))?;
     }
+    before(&disk)?;
     let mut change = |spec: &mut MachineSpec<'_>| {
         spec.disk.clone_from(&disk);
         spec.snapshot = false;
@@ -100,7 +114,7 @@ pub fn boot_device(
         spec.logs.clone_from(&device);
     };
     let mut start = Machine::start;
-    let mut boot = boot_with(plan, record, folder, limit, &mut change, &mut start, &mut |_| Ok(()))?;
+    let mut boot = boot_with(plan, record, folder, limit, &mut change, &mut start, ready)?;
     boot.console_log = device.join("console.log").to_string_lossy().into_owned();
     Ok(boot)
 }

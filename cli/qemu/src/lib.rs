@@ -21,10 +21,12 @@ pub mod qmp;
 pub mod selfcheck;
 pub mod tpm;
 mod tunnels;
+mod update;
 mod wires;
 
 pub use attack::{Attack, AttackRun, Progress, run_attacks};
 pub use boot::{CONSOLE_LOG, boot, boot_device, milestones};
+pub use update::boot_with_updates;
 pub use firewall::prove as prove_firewall;
 pub use tunnels::{
     Identities, Item, Throughput, Tree, WireguardKeys, enroll, measure as measure_throughput,

@@ -25,6 +25,7 @@ mod opcua;
 mod outside;
 mod references;
 mod rollback;
+mod updates;
 mod sealed;
 mod services;
 mod sources;

@@ -159,10 +159,12 @@ model! {
 }
 
 model! {
-    /// A package of layers that a series has not as it is needed.
+    /// A package of layers, or a symbol of U-Boot, that a series has not as it is needed: one of the two.
     pub struct YoctoLack {
         /// The package, as layers ask for it.
-        package: PackageName,
+        package: Option<PackageName> = None,
+        /// The symbol of U-Boot.
+        uboot: Option<Spanned<KconfigSymbol>> = None,
         /// What is wrong with what the series has.
         reason: Spanned<Reason>,
     }

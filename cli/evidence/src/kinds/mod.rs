@@ -37,6 +37,7 @@ mod sshd_lists;
 pub(crate) mod sysctl;
 mod uboot_config;
 pub(crate) mod unit_state;
+mod update_keys;
 mod verity_root;
 mod world_writable;
 
@@ -122,6 +123,7 @@ pub const KINDS: &[Entry] = &[
     entry::<sysctl::Sysctl>(),
     entry::<uboot_config::UbootConfig>(),
     entry::<unit_state::UnitStates>(),
+    entry::<update_keys::UpdateKeys>(),
     entry::<verity_root::VerityRoot>(),
     entry::<world_writable::WorldWritable>(),
 ];

@@ -17,6 +17,7 @@ Examples:
   fastness boot                          the image of product.yaml
   fastness boot out/qemu-aarch64
   fastness boot --device dev             the same device again: what it wrote is still there
+  fastness boot --device dev --update new.update     it finds an update (`fastness bundle`)
   fastness boot --network                also probe every port of every interface, tunnels and firewall
   fastness boot --events                 provoke the security events and look for them at a collector
   fastness boot --events --login maintenance=id_ed25519";
@@ -37,6 +38,9 @@ pub struct Arguments {
     /// A device that lasts: disk and TPM in this folder stay as this start leaves them; made at the first
     #[arg(long, value_name = "DIR", conflicts_with_all = ["network", "events"])]
     device: Option<PathBuf>,
+    /// An update that the device finds in its folder, once its self-checks have passed; may be given again
+    #[arg(long, value_name = "FILE", requires = "device")]
+    update: Vec<PathBuf>,
     /// Probe all ports of every interface, prove the tunnels, and put the firewall under stress
     #[arg(long)]
     network: bool,
@@ -92,12 +96,25 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
         return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
     }
+    let mut said = Vec::new();
     let boot = match &arguments.device {
-        Some(device) => stages::boot_device(&built, device, &steps)?,
+        Some(device) => {
+            let (boot, updates) = stages::boot_device(&built, device, &arguments.update, &steps)?;
+            said = updates;
+            boot
+        }
         None => stages::boot(&built, &steps)?,
     };
     drop(steps);
-    output.result(&boot, |_| text(&boot));
+    output.result(&boot, |_| {
+        let said: String = said.iter().map(|line| format!("update  {}\n", clean(line))).collect();
+        text(&boot) + &said
+    });
+    if said.is_empty() && !arguments.update.is_empty() {
+        let message = "the device said nothing of the update";
+        return Err(Failure::error(ExitStatus::Proof, "no-update", message)
+            .hint("it takes updates when its image has the layer `update` and its self-checks have passed"));
+    }
     Ok(if boot.passed { ExitStatus::Success } else { ExitStatus::Proof })
 }
 

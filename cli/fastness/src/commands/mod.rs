@@ -9,6 +9,7 @@ pub mod attest;
 pub mod boards;
 pub mod boot;
 pub mod build;
+pub mod bundle;
 pub mod check;
 pub mod completions;
 pub mod comply;
@@ -74,6 +75,7 @@ pub fn run(command: &Command, output: &Output) -> Outcome<ExitStatus> {
         Command::Sbom(arguments) => sbom::run(arguments, output),
         Command::Vulns(arguments) => vulns::run(arguments, output),
         Command::Events(arguments) => events::run(arguments, output),
+        Command::Bundle(arguments) => bundle::run(arguments, output),
         Command::Attest(arguments) => attest::run(arguments, output),
         Command::VerifyEvidence(arguments) => verify_evidence::run(arguments, output),
         Command::Boards(arguments) => boards::run(arguments, output),

@@ -66,15 +66,25 @@ pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
     })
 }
 
-/// Boots the image's boot loader on the device in a folder, which keeps what it writes; no proof of the image.
+/// Boots the image's boot loader on the device in a folder, which keeps what it writes; no proof of the image. With updates,
+/// which it finds in its own folder, also what it said of them.
 ///
 /// # Errors
 /// As [`boot`], and when the folder cannot be written.
-pub fn boot_device(built: &Built, device: &Path, steps: &Steps) -> Outcome<BootRecord> {
+pub fn boot_device(
+    built: &Built,
+    device: &Path,
+    updates: &[PathBuf],
+    steps: &Steps,
+) -> Outcome<(BootRecord, Vec<String>)> {
     let log = device.join("console.log");
     steps.step("boot", Some(&log), || {
-        let boot = qemu::boot_device(&built.plan, &built.image, &built.folder, device, BOOT_LIMIT)?;
-        Ok((boot, false))
+        let (plan, image, folder) = (&built.plan, &built.image, &built.folder);
+        let booted = match updates {
+            [] => (qemu::boot_device(plan, image, folder, device, BOOT_LIMIT)?, Vec::new()),
+            updates => qemu::boot_with_updates(plan, image, folder, device, updates, BOOT_LIMIT)?,
+        };
+        Ok((booted, false))
     })
 }
 

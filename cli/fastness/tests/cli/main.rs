@@ -28,5 +28,6 @@ mod setup;
 mod stolen_issuing;
 mod support;
 mod tpm_keys;
+mod update;
 mod world;
 mod yocto;

@@ -40,6 +40,11 @@ pub enum Trap {
 impl World {
     /// A world in which nothing was built yet; `None`, loudly, where a host tool is missing.
     pub fn new() -> Option<Self> {
+        Self::with("")
+    }
+
+    /// A world whose product has these lines, too.
+    pub fn with(lines: &str) -> Option<Self> {
         for tool in ["tar", "mksquashfs", "mke2fs", "nft"] {
             if exec::find(&exec::tool(tool).unwrap()).is_err() {
                 return skipped(&format!("`{tool}` is not installed"));
@@ -62,7 +67,7 @@ impl World {
         let product = world.place.path("product.yaml");
         let text = fs::read_to_string(&product).unwrap();
         let small = "signing: {algorithm: \"sha256,rsa2048\"}\nstorage: {data: 16MiB}\ndebian: {mirror: \"http://mirror.invalid/debian\"}\n";
-        fs::write(&product, text + small).unwrap();
+        fs::write(&product, text + small + lines).unwrap();
         assert_eq!(world.run(&["keys", "new", "gw-dev", "--bits", "2048"]).code, 0);
         let plan = spec::load(&product, None).unwrap_or_else(|failure| panic!("{failure}"));
         for folder in ["bin", "archive", "trap"] {

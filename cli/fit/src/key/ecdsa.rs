@@ -65,6 +65,19 @@ pub(super) fn from_properties(
         .map_err(|_| FitError::Key(format!("the key node holds no point of `{name}`")))
 }
 
+/// The DER form of r and s as a FIT has them; nothing when it is not that, or the key is RSA.
+pub(super) fn der_of_raw(key: &PublicKey, raw: &[u8]) -> Option<Vec<u8>> {
+    match key {
+        PublicKey::Rsa(_) => None,
+        PublicKey::P256(_) => {
+            p256::ecdsa::Signature::from_slice(raw).ok().map(|one| one.to_der().as_bytes().to_vec())
+        }
+        PublicKey::P384(_) => {
+            p384::ecdsa::Signature::from_slice(raw).ok().map(|one| one.to_der().as_bytes().to_vec())
+        }
+    }
+}
+
 /// r and s from the DER form; nothing when it is not that, or the key is RSA.
 pub(super) fn raw_of_der(key: &PublicKey, der: &[u8]) -> Option<Vec<u8>> {
     match key {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Names of the partitions that a disk has beside those of a board's boot ROM; `disk` is no partition, but names the disk's own GUID.
-pub const OWN_PARTITIONS: [&str; 8] =
-    ["uboot", "fit_a", "fit_b", "root_a", "root_b", "data", "proof", "disk"];
+pub const OWN_PARTITIONS: [&str; 9] =
+    ["uboot", "fit_a", "fit_b", "root_a", "root_b", "data", "proof", "misc", "disk"];
 
 /// How images are signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct StoragePlan {
     /// Size of the partition in which the running version says that it works; 0: there is none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub proof_bytes: u64,
+    /// Size of the partition in which stands which slot is started; 0: always the first that verifies.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub misc_bytes: u64,
     /// zstd level of the squashfs.
     pub zstd_level: u32,
     /// How the data partition is sealed; none: it is plain.

@@ -7,6 +7,7 @@ use super::layers::Applied;
 use super::{Everything, Fixed};
 use super::{ends, opcua};
 use crate::architecture::Architecture;
+use crate::guid::guid;
 use crate::product::Product;
 use crate::types::Scalar;
 
@@ -67,6 +68,15 @@ pub fn fixed(
         (
             "uses_tpm".to_owned(),
             (fixed.signing.rollback_version.is_some() || fixed.storage.sealed.is_some()).into(),
+        ),
+        ("updates".to_owned(), (fixed.storage.misc_bytes > 0).into()),
+        (
+            "partitions".to_owned(),
+            ["root_a", "root_b"]
+                .into_iter()
+                .map(|name| (name.to_owned(), guid(&fixed.product.name, &fixed.board.name, name).into()))
+                .collect::<JsonMap<String, Value>>()
+                .into(),
         ),
         ("users".to_owned(), persons(product)),
         ("persons".to_owned(), person_names(product)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use diag::Diagnostic;
 
-use super::{NamedBoard, rollback};
+use super::{NamedBoard, rollback, updates};
 use crate::decode::Spanned;
 use crate::plan::{ProductFacts, SigningPlan, StoragePlan};
 use crate::product::{DEFAULT_EPOCH, Padding, Product};
@@ -73,6 +73,7 @@ pub(super) fn storage(product: &Product, board: &NamedBoard, trouble: &mut Vec<D
         root_bytes: board.model.storage.root.0,
         data_bytes: asked.and_then(|s| s.data).map_or(DEFAULT_DATA_BYTES, |size| size.0),
         proof_bytes: rollback::proof_bytes(product),
+        misc_bytes: updates::misc_bytes(product, trouble),
         zstd_level: level.and_then(|l| u32::try_from(l.0).ok()).unwrap_or(DEFAULT_ZSTD_LEVEL),
         sealed: None,
     }

@@ -13,8 +13,8 @@ use crate::plan::{
 };
 use crate::types::Name;
 use crate::yocto::{
-    Configured, DEFAULT_SERIES, RecipeOption, YoctoBase, YoctoLayer, YoctoPackage, YoctoSeries, YoctoSetting,
-    YoctoSource, YoctoSymbol,
+    Configured, DEFAULT_SERIES, RecipeOption, YoctoBase, YoctoLack, YoctoLayer, YoctoPackage, YoctoSeries,
+    YoctoSetting, YoctoSource, YoctoSymbol,
 };
 
 /// What packages mean, while they are collected.
@@ -27,6 +27,16 @@ struct Meant {
     variables: Asks<String>,
     overwrites: Vec<String>,
     layers: BTreeSet<String>,
+}
+
+/// What a layer asks, and the series has not.
+fn not_in_series(what: &str, series: &str, asker: &Asker, lack: &YoctoLack) -> Diagnostic {
+    let message =
+        format!("{} asks for {what}, which the series `{series}` has not: {}", asker.who, lack.reason.0);
+    Diagnostic::error("not-in-series", message)
+        .at(asker.at.location())
+        .note("that is known of the series here", Some(lack.reason.at.location()))
+        .hint("take another series, or leave out what asks for it")
 }
 
 impl Resolver<'_> {
@@ -48,6 +58,14 @@ impl Resolver<'_> {
         for ask in &base.remove {
             let asker = Asker::new("backend yocto", &ask.path.at, &ask.reason);
             self.asked.removals.ask(ask.path.as_str(), (), asker, &mut self.trouble);
+        }
+        for lack in &series.lacks {
+            let Some(symbol) = lack.uboot.as_ref().map(|symbol| symbol.as_str()) else { continue };
+            let asked = self.asked.uboot.0.map.get(symbol).filter(|entry| entry.value != "n");
+            if let Some(asker) = asked.and_then(|entry| entry.askers.first()) {
+                let what = format!("the symbol `{symbol}` of U-Boot");
+                self.trouble.push(not_in_series(&what, &name, asker, lack));
+            }
         }
         series.symbols.iter().for_each(|symbol| self.yocto_symbol(symbol));
         let meant = self.yocto_packages(&base, &name, &series)?;
@@ -186,19 +204,10 @@ impl Resolver<'_> {
         let asked: Vec<(String, Vec<Asker>)> =
             packages.map(|(name, entry)| (name.clone(), entry.askers.clone())).collect();
         for (name, askers) in asked {
-            if let Some(lack) = series.lacks.iter().find(|lack| lack.package.as_str() == name) {
-                let message = format!(
-                    "{} asks for the package `{name}`, which the series `{of_series}` has not: {}",
-                    askers[0].who, lack.reason.0
-                );
-                let at = askers[0].at.location();
-                let hint = "take another series, or leave out what asks for it";
-                self.trouble.push(
-                    Diagnostic::error("not-in-series", message)
-                        .at(at)
-                        .note("that is known of the series here", Some(lack.reason.at.location()))
-                        .hint(hint),
-                );
+            let lacks = |lack: &&YoctoLack| lack.package.as_ref().is_some_and(|one| one.as_str() == name);
+            if let Some(lack) = series.lacks.iter().find(lacks) {
+                let what = format!("the package `{name}`");
+                self.trouble.push(not_in_series(&what, of_series, &askers[0], lack));
                 continue;
             }
             let path = format!("packages/{name}.yaml");

@@ -1,0 +1,101 @@
+//! A device that finds an update where a person would put it, and what it says of it.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use record::{BootRecord, ImageRecord};
+use spec::plan::Plan;
+
+use crate::boot::{absolute, on_device};
+
+/// Lines by which a device says what became of an update, and the last one before it restarts into it.
+const UPDATE_ENDINGS: [&str; 3] =
+    ["\"check\":\"refused\"", "\"check\":\"installed\",\"verdict\":\"fail\"", "reboot: "];
+/// How long an emulated device may take to install one.
+const UPDATE_LIMIT: Duration = Duration::from_secs(600);
+
+/// [`boot_device`], which finds updates in its folder, under the names of the files. It runs on until it has said of each what
+/// became of it, or restarts into one; the lines are returned.
+///
+/// # Errors
+/// As [`boot_device`], and when the device's data partition cannot be written.
+pub fn boot_with_updates(
+    plan: &Plan,
+    record: &ImageRecord,
+    folder: &Path,
+    device: &Path,
+    updates: &[PathBuf],
+    limit: Duration,
+) -> Outcome<(BootRecord, Vec<String>)> {
+    let console = device.join("console.log");
+    let mut said = Vec::new();
+    let mut ready = |whole: bool| {
+        let deadline = Instant::now() + UPDATE_LIMIT;
+        while whole && Instant::now() < deadline {
+            let text = std::fs::read(&console).map_err(|e| Failure::io("read", &console, &e))?;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let lines = text.lines().filter(|line| line.contains("\"event\":\"update\""));
+            said = lines.filter_map(|line| line.find('{').map(|at| line[at..].to_owned())).collect();
+            let ended = UPDATE_ENDINGS.map(|ending| text.matches(ending).count());
+            if ended[1] + ended[2] > 0 || ended[0] == updates.len() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    };
+    let mut put = |disk: &Path| put_updates(record, disk, device, updates);
+    let boot = on_device(plan, record, folder, device, limit, &mut put, &mut ready)?;
+    Ok((boot, said))
+}
+
+/// Puts files where a member of `update-operators` would.
+fn put_updates(record: &ImageRecord, disk: &Path, device: &Path, updates: &[PathBuf]) -> Outcome<()> {
+    let device = absolute(device)?;
+    let part = record.partitions.iter().find(|part| part.name == "data");
+    let (Some(part), false) = (part, updates.is_empty()) else { return Ok(()) };
+    let list = device.join("debugfs.commands");
+    // Before its first start a device has none of the folders.
+    let mut commands = "mkdir /lib\nmkdir /lib/update\n".to_owned();
+    for (number, update) in updates.iter().enumerate() {
+        // Its own syntax knows no quoting: a plain name stands for whatever the file is called.
+        let plain = device.join(format!("update-{number}"));
+        std::fs::copy(update, &plain).map_err(|e| Failure::io("copy", update, &e))?;
+        commands.push_str(&format!("write update-{number} /lib/update/{number}.update\n"));
+    }
+    std::fs::write(&list, commands).map_err(|e| Failure::io("write", &list, &e))?;
+    // In a file of its own: replaying the journal, debugfs forgets that the file system began somewhere else.
+    let data = device.join("data.part");
+    let failed = |e: std::io::Error| Failure::io("change the data partition of", disk, &e);
+    let mut whole = File::options().read(true).write(true).open(disk).map_err(failed)?;
+    let mut own = File::create(&data).map_err(|e| Failure::io("write", &data, &e))?;
+    whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
+    std::io::copy(&mut Read::by_ref(&mut whole).take(part.bytes), &mut own).map_err(failed)?;
+    let log = device.join("debugfs.log");
+    // What the last start left in the journal comes first: replayed later, by the device, it would take all of this back.
+    for arguments in [["-R", "journal_run"], ["-f", "debugfs.commands"]] {
+        let call = Call::new(tool("debugfs")?).arg("-w").args(arguments).arg("data.part");
+        call.folder(&device).log(&log).run()?;
+    }
+    // It ends well whatever its commands did.
+    let written = std::fs::read_to_string(&log).unwrap_or_default().matches("Allocated inode").count();
+    if written != updates.len() {
+        let message = format!("expected room for {} updates on the device, {written} were put there", updates.len());
+        return Err(Failure::error(ExitStatus::Environment, "no-room", message)
+            .note(format!("debugfs says what it did in `{}`", log.display()))
+            .hint("give the product's data partition more room (`storage.data`), or begin with a new device"));
+    }
+    let mut changed = File::open(&data).map_err(|e| Failure::io("read", &data, &e))?;
+    whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
+    std::io::copy(&mut changed, &mut whole).map_err(failed)?;
+    std::fs::remove_file(&data).map_err(|e| Failure::io("remove", &data, &e))?;
+    for number in 0..updates.len() {
+        let plain = device.join(format!("update-{number}"));
+        std::fs::remove_file(&plain).map_err(|e| Failure::io("remove", &plain, &e))?;
+    }
+    std::fs::remove_file(&list).map_err(|e| Failure::io("remove", &list, &e))
+}
