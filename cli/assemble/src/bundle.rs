@@ -149,9 +149,11 @@ pub fn refuse_without_slots(plan: &Plan) -> Outcome<()> {
     if plan.storage.misc_bytes > 0 {
         return Ok(());
     }
-    let message = format!("the product `{}` takes no updates: its layer `update` is not on", plan.product.name);
-    Err(Failure::error(ExitStatus::Input, "no-updates", message)
-        .hint("add `layers: {update: {}}` to the product, and build it; the first devices get the whole disk image"))
+    let message =
+        format!("the product `{}` takes no updates: its layer `update` is not on", plan.product.name);
+    Err(Failure::error(ExitStatus::Input, "no-updates", message).hint(
+        "add `layers: {update: {}}` to the product, and build it; the first devices get the whole disk image",
+    ))
 }
 
 fn artefact(record: &ImageRecord, role: Role) -> Outcome<&record::Artefact> {
@@ -223,11 +225,8 @@ fn manifest(plan: &Plan, parts: &[Part]) -> Outcome<String> {
 /// The manifest's signature, as `openssl dgst` takes it.
 fn signature(plan: &Plan, manifest: &str, key: &SigningKey) -> Outcome<Vec<u8>> {
     let options = sign_options(plan)?;
-    let message = Message {
-        hash: options.algorithm.hash,
-        padding: options.padding,
-        parts: &[manifest.as_bytes()],
-    };
+    let message =
+        Message { hash: options.algorithm.hash, padding: options.padding, parts: &[manifest.as_bytes()] };
     let signature = key.signer().sign(&message).map_err(|e| wrong_signing(&e))?;
     key.key.exported(&signature).ok_or_else(|| unproved("the signature has not the length of one"))
 }
@@ -275,8 +274,7 @@ fn read_back(plan: &Plan, path: &Path, key: &PublicKey) -> Result<(), String> {
 
 fn verified_fit(plan: &Plan, fit: &[u8], key: &PublicKey, slot: &str) -> Result<(), String> {
     let options = sign_options(plan).map_err(|failure| failure.to_string())?;
-    let trusted =
-        fit::control_fdt::KeyNode::required(&options.key_name, options.algorithm, key.key.clone());
+    let trusted = fit::control_fdt::KeyNode::required(&options.key_name, options.algorithm, key.key.clone());
     let report = fit::verify::verify(fit, &[trusted], false).map_err(|e| e.to_string())?;
     if let Some(problem) = report.all_problems().next() {
         return Err(problem.message.clone());
@@ -285,9 +283,12 @@ fn verified_fit(plan: &Plan, fit: &[u8], key: &PublicKey, slot: &str) -> Result<
     let fdt = tree.root.at("/images/fdt").and_then(|node| node.get("data")).ok_or("it has no device tree")?;
     let fdt = Tree::parse(fdt).map_err(|e| e.to_string())?;
     let cmdline = fdt.root.child("chosen").and_then(|chosen| chosen.text("bootargs")).unwrap_or_default();
-    let wanted =
-        format!("dm-mod.waitfor=PARTUUID={}", guid(&plan.product.name, &plan.board.name, slot));
-    if cmdline.split(' ').any(|word| word == wanted) { Ok(()) } else { Err(format!("its command line is `{cmdline}`")) }
+    let wanted = format!("dm-mod.waitfor=PARTUUID={}", guid(&plan.product.name, &plan.board.name, slot));
+    if cmdline.split(' ').any(|word| word == wanted) {
+        Ok(())
+    } else {
+        Err(format!("its command line is `{cmdline}`"))
+    }
 }
 
 #[cfg(test)]

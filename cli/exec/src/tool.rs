@@ -43,6 +43,11 @@ pub const TOOLS: &[Tool] = &[
     },
     Tool { program: "dpkg-deb", purpose: "unpacks packages", package: "dpkg" },
     Tool { program: "dtc", purpose: "U-Boot's build", package: "device-tree-compiler" },
+    Tool {
+        program: "e2fsck",
+        purpose: "replays the journal of an emulated device's data partition",
+        package: "e2fsprogs",
+    },
     Tool { program: "flex", purpose: "Kconfig's lexer", package: "flex" },
     Tool { program: "gcc", purpose: "host programs of U-Boot and Linux", package: "gcc" },
     Tool { program: "git", purpose: "tells commits and local changes of given trees", package: "git" },

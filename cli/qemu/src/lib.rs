@@ -26,10 +26,10 @@ mod wires;
 
 pub use attack::{Attack, AttackRun, Progress, run_attacks};
 pub use boot::{CONSOLE_LOG, boot, boot_device, milestones};
-pub use update::boot_with_updates;
 pub use firewall::prove as prove_firewall;
 pub use tunnels::{
     Identities, Item, Throughput, Tree, WireguardKeys, enroll, measure as measure_throughput,
     prove as prove_tunnels,
 };
+pub use update::boot_with_updates;
 pub use wires::boot_on_wires;

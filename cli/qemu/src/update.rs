@@ -76,18 +76,29 @@ fn put_updates(record: &ImageRecord, disk: &Path, device: &Path, updates: &[Path
     whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
     std::io::copy(&mut Read::by_ref(&mut whole).take(part.bytes), &mut own).map_err(failed)?;
     let log = device.join("debugfs.log");
-    // What the last start left in the journal comes first: replayed later, by the device, it would take all of this back.
-    for arguments in [["-R", "journal_run"], ["-f", "debugfs.commands"]] {
-        let call = Call::new(tool("debugfs")?).arg("-w").args(arguments).arg("data.part");
-        call.folder(&device).log(&log).run()?;
-    }
+    // Calls add to it, and what is counted below is of this one alone.
+    let _ = std::fs::remove_file(&log);
+    // What the last start left in the journal comes first: replayed later, by the device, it would take all of this back. The
+    // first call ends with 1 where it had something to do, the second only where that did not help (e2fsck(8)).
+    let check = Call::new(tool("e2fsck")?).args(["-f", "-y", "data.part"]).folder(&device).log(&log);
+    let _ = check.run();
+    check.run()?;
+    let change = Call::new(tool("debugfs")?).args(["-w", "-f", "debugfs.commands", "data.part"]);
+    change.folder(&device).log(&log).run()?;
     // It ends well whatever its commands did.
-    let written = std::fs::read_to_string(&log).unwrap_or_default().matches("Allocated inode").count();
+    let said = std::fs::read_to_string(&log).unwrap_or_default();
+    let written = said.matches("Allocated inode").count();
     if written != updates.len() {
-        let message = format!("expected room for {} updates on the device, {written} were put there", updates.len());
+        let message =
+            format!("expected room for {} updates on the device, {written} were put there", updates.len());
         return Err(Failure::error(ExitStatus::Environment, "no-room", message)
-            .note(format!("debugfs says what it did in `{}`", log.display()))
-            .hint("give the product's data partition more room (`storage.data`), or begin with a new device"));
+            .note(format!(
+                "debugfs says: {}",
+                said.trim().lines().rev().take(2).collect::<Vec<_>>().join("; ")
+            ))
+            .hint(
+                "give the product's data partition more room (`storage.data`), or begin with a new device",
+            ));
     }
     let mut changed = File::open(&data).map_err(|e| Failure::io("read", &data, &e))?;
     whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;

@@ -25,7 +25,6 @@ mod opcua;
 mod outside;
 mod references;
 mod rollback;
-mod updates;
 mod sealed;
 mod services;
 mod sources;
@@ -33,6 +32,7 @@ mod surface;
 mod tpm_keys;
 mod trust;
 mod tunnels;
+mod updates;
 mod waivers;
 mod yocto;
 

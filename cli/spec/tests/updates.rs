@@ -22,7 +22,10 @@ fn load(text: &str, beside: &[(&str, &str)]) -> Result<Plan, diag::Failure> {
 }
 
 fn content<'p>(plan: &'p Plan, path: &str) -> &'p str {
-    plan.files[path].value.content.as_str()
+    let spec::plan::FilePlan::File { content, .. } = &plan.files[path].value else {
+        panic!("{path} is no file with content")
+    };
+    content
 }
 
 #[test]
@@ -37,10 +40,15 @@ fn the_layer_gives_the_disk_its_control_block_and_u_boot_the_choice() {
     assert!(environment.contains(chosen), "{environment}");
     let program = content(&plan, "/usr/lib/fastness/update");
     let root_b = spec::guid::guid("cell-gateway", "qemu-aarch64", "root_b");
-    for line in ["tries=5", "restart=false", "rollback=0", "product=cell-gateway", &format!("slot_b={root_b}")] {
+    for line in
+        ["tries=5", "restart=false", "rollback=0", "product=cell-gateway", &format!("slot_b={root_b}")]
+    {
         assert!(program.contains(&format!("\n{line}\n")), "{line}");
     }
-    assert!(content(&plan, "/usr/lib/fastness/selfcheck").contains("\n/usr/lib/fastness/update settle \"$verdict\""));
+    assert!(
+        content(&plan, "/usr/lib/fastness/selfcheck")
+            .contains("\n/usr/lib/fastness/update settle \"$verdict\"")
+    );
     assert!(plan.checks.contains_key("upd.signed-only") && plan.checks.contains_key("self.update"));
 }
 

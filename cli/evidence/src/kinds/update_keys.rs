@@ -20,8 +20,7 @@ const END: &str = "-----END PUBLIC KEY-----";
 
 impl Kind for UpdateKeys {
     const NAME: &'static str = "update-keys";
-    const DESCRIPTION: &'static str =
-        "the FIT's device tree carries the keys by which updates are verified: exactly those that U-Boot trusts";
+    const DESCRIPTION: &'static str = "the FIT's device tree carries the keys by which updates are verified: exactly those that U-Boot trusts";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
@@ -96,8 +95,10 @@ mod tests {
         let uboot = subject.uboot.as_mut().unwrap().as_mut().unwrap();
         let one = uboot.keys[0].clone();
         let fingerprint = |pem: &&str| PublicKey::from_pem(pem).unwrap().fingerprint().unwrap();
-        uboot.keys =
-            trusted.iter().map(|pem| crate::subject::KeyFact { fingerprint: fingerprint(pem), ..one.clone() }).collect();
+        uboot.keys = trusted
+            .iter()
+            .map(|pem| crate::subject::KeyFact { fingerprint: fingerprint(pem), ..one.clone() })
+            .collect();
         run_on("update-keys", json!({}), &subject, None)
     }
 

@@ -60,7 +60,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     output.result(&written, |_| {
         let oldest = match written.rollback_version {
             0 => String::new(),
-            version => format!(", refused by devices that have accepted more than rollback version {version}"),
+            version => {
+                format!(", refused by devices that have accepted more than rollback version {version}")
+            }
         };
         format!(
             "update of {} to version {} for {}, signed by `{}`{oldest}\nwrote {} ({:.1} MB, sha256 {})\n",

@@ -39,7 +39,10 @@ impl Device {
         assert_eq!(world.build().code, 6);
         let run = world.run(&["bundle"]);
         assert_eq!(run.code, 0, "{run:?}");
-        assert!(run.out.starts_with("update of gw to version 0.1.0 for qemu-aarch64, signed by `gw-dev`\n"), "{run:?}");
+        assert!(
+            run.out.starts_with("update of gw to version 0.1.0 for qemu-aarch64, signed by `gw-dev`\n"),
+            "{run:?}"
+        );
         let update = world.out("gw-0.1.0-qemu-aarch64.update");
         let device = Self { world, update };
         for folder in ["folder", "disk", "state", "work", "tree", "sizes", "stubs"] {
@@ -199,7 +202,10 @@ fn a_version_that_fails_is_left_and_one_that_did_not_start_is_told() {
     let run = device.run(&["settle", "pass"]);
     assert_eq!(
         (run.code, run.out.as_str()),
-        (0, "{\"event\":\"update\",\"check\":\"left\",\"verdict\":\"fail\",\"seen\":\"version 0.1.0 in slot b did not start; slot a runs\"}\n")
+        (
+            0,
+            "{\"event\":\"update\",\"check\":\"left\",\"verdict\":\"fail\",\"seen\":\"version 0.1.0 in slot b did not start; slot a runs\"}\n"
+        )
     );
     assert_eq!(device.slots(), (255, 0));
     assert_eq!(device.run(&["settle", "pass"]).out, "");
@@ -214,7 +220,10 @@ fn what_is_no_update_of_this_device_is_refused_before_anything_is_written() {
         put();
         let run = device.run(&["install"]);
         assert_eq!(run.code, 0, "{run:?}");
-        assert!(run.out.contains("\"check\":\"refused\",\"verdict\":\"fail\"") && run.out.contains(why), "{why}: {run:?}");
+        assert!(
+            run.out.contains("\"check\":\"refused\",\"verdict\":\"fail\"") && run.out.contains(why),
+            "{why}: {run:?}"
+        );
         assert_eq!(run.err, "");
         assert!(["misc", "fit_b", "root_b"].map(disk) == before, "{why}: something was written");
         assert_eq!(device.waiting(), 0, "{why}");
@@ -224,9 +233,20 @@ fn what_is_no_update_of_this_device_is_refused_before_anything_is_written() {
     refused(&|| device.put("a.update", flip(520)), signature);
     refused(&|| device.put("a.update", flip(5120)), signature);
     refused(&|| device.put("a.update", |bytes| bytes[4732..4743].fill(b'0')), "is no update");
-    refused(&|| device.put("a.update", |bytes| bytes[4732..4743].copy_from_slice(b"00000009999")), "is no update");
+    refused(
+        &|| device.put("a.update", |bytes| bytes[4732..4743].copy_from_slice(b"00000009999")),
+        "is no update",
+    );
     let damaged = "is damaged: a part has not the hash of the manifest";
-    refused(&|| device.put("a.update", |bytes| { let at = bytes.len() - 4096; bytes[at] ^= 1 }), damaged);
+    refused(
+        &|| {
+            device.put("a.update", |bytes| {
+                let at = bytes.len() - 4096;
+                bytes[at] ^= 1
+            })
+        },
+        damaged,
+    );
     refused(&|| device.put("a.update", |bytes| bytes.truncate(100_000)), damaged);
     refused(&|| device.put("a.update", |bytes| bytes.truncate(2000)), "is no update");
     refused(&|| device.put("a.update", |bytes| bytes.clear()), "is no update");
@@ -257,7 +277,11 @@ fn a_signed_update_of_another_board_or_an_older_rollback_version_is_refused() {
     for (from, to, why) in [
         ("\nboard=qemu-aarch64\n", "\nboard=qemu-arm\n", "is for the product gw on the board qemu-aarch64"),
         ("\nproduct=gw\n", "\nproduct=pump\n", "is for the product gw on the board qemu-aarch64"),
-        ("\nrollback=0\n", "\nrollback=1\n", "has the rollback version 0, and 1 is the oldest that may follow"),
+        (
+            "\nrollback=0\n",
+            "\nrollback=1\n",
+            "has the rollback version 0, and 1 is the oldest that may follow",
+        ),
     ] {
         assert!(program.contains(from), "{from}");
         fs::write(device.path("program"), program.replace(from, to)).unwrap();
@@ -287,7 +311,8 @@ fn a_block_that_is_not_whole_is_made_anew_and_a_disk_that_fails_activates_nothin
     let run = device.run(&["install"]);
     assert!(run.out.contains("\"check\":\"refused\""), "{run:?}");
     fs::remove_file(device.path("stubs").join("head")).unwrap();
-    device.stub("dd", "case \"$*\" in *root_b*bs=1M\\ count*) echo other;; *) exec /usr/bin/dd \"$@\";; esac");
+    device
+        .stub("dd", "case \"$*\" in *root_b*bs=1M\\ count*) echo other;; *) exec /usr/bin/dd \"$@\";; esac");
     device.put("a.update", |_| ());
     let run = device.run(&["install"]);
     assert!(run.out.contains("\"check\":\"installed\",\"verdict\":\"fail\",\"seen\":\"version 0.1.0 could not be written to slot b\""), "{run:?}");
@@ -331,7 +356,10 @@ fn bundles_are_reproducible_and_whole_or_not_there() {
     fs::remove_file(&fit).unwrap();
     fs::write(&fit, bytes).unwrap();
     let run = device.world.run(&["bundle", "-o", "third.update"]);
-    assert!(run.code == 6 && run.err.contains("error[changed-image]") && run.err.contains("image/fit.itb"), "{run:?}");
+    assert!(
+        run.code == 6 && run.err.contains("error[changed-image]") && run.err.contains("image/fit.itb"),
+        "{run:?}"
+    );
     assert!(!device.world.place.path("third.update").exists());
 }
 
@@ -339,6 +367,9 @@ fn bundles_are_reproducible_and_whole_or_not_there() {
 fn a_product_without_the_layer_has_no_updates() {
     let Some(world) = World::built() else { return };
     let run = world.run(&["bundle"]);
-    assert!(run.code == 3 && run.err.contains("error[no-updates]: the product `gw` takes no updates"), "{run:?}");
+    assert!(
+        run.code == 3 && run.err.contains("error[no-updates]: the product `gw` takes no updates"),
+        "{run:?}"
+    );
     assert!(run.err.contains("add `layers: {update: {}}`"), "{run:?}");
 }
