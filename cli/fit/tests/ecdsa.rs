@@ -343,6 +343,11 @@ fn openssl_and_this_take_each_others_signatures() {
             assert_eq!(raw.len(), kind.signature_bytes());
             assert!(public.holds(hash, Padding::Pss, &digest, &raw));
             assert!(!public.holds(hash, Padding::Pss, &digest, &der));
+            // The other way: what is exported is DER again, and OpenSSL takes it.
+            assert_eq!(public.exported(&raw).unwrap(), der);
+            assert_eq!(public.exported(&raw[1..]), None);
+            std::fs::write(at.join("public.pem"), public.to_pem().unwrap()).unwrap();
+            run(at, "openssl", &["dgst", &name, "-verify", "public.pem", "-signature", "sig", "region"]);
             let other = hash.digest(&[b"other"]);
             assert_eq!(public.accepted(hash, Padding::Pss, &other, &der), None);
             let parts: [&[u8]; 1] = [&region];
