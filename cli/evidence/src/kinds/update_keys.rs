@@ -73,7 +73,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::subject::{FitFacts, Subject};
+    use crate::subject::{FitFacts, KeyFact, Subject, UbootFacts};
     use crate::testing::*;
 
     const OWN: &str = include_str!("../../testdata/product.pub.pem");
@@ -92,13 +92,20 @@ mod tests {
         let mut subject = Subject::of_cmdline("x");
         let fit = subject.fit.take().unwrap().unwrap();
         subject.fit = Some(Ok(FitFacts { bytes: write(root), ..fit }));
-        let uboot = subject.uboot.as_mut().unwrap().as_mut().unwrap();
-        let one = uboot.keys[0].clone();
-        let fingerprint = |pem: &&str| PublicKey::from_pem(pem).unwrap().fingerprint().unwrap();
-        uboot.keys = trusted
-            .iter()
-            .map(|pem| crate::subject::KeyFact { fingerprint: fingerprint(pem), ..one.clone() })
-            .collect();
+        let key = |pem: &&str| KeyFact {
+            name: "gw-dev".to_owned(),
+            fingerprint: PublicKey::from_pem(pem).unwrap().fingerprint().unwrap(),
+            algorithm: "sha256,ecdsa256".to_owned(),
+            bits: 256,
+            required: Some("conf".to_owned()),
+        };
+        subject.uboot = Some(Ok(UbootFacts {
+            sha256: "aa".repeat(32),
+            control_fdts: 1,
+            keys: trusted.iter().map(key).collect(),
+            required_mode: "all".to_owned(),
+            bytes: vec![],
+        }));
         run_on("update-keys", json!({}), &subject, None)
     }
 
