@@ -33,7 +33,7 @@ fn an_unknown_verb_is_wrong_usage() {
     let expected = "\
 error: unrecognized subcommand 'buidl'
 
-  tip: a similar subcommand exists: 'build'
+  tip: some similar subcommands exist: 'bundle', 'build'
 
 Usage: fastness [OPTIONS] <COMMAND>
 
