@@ -41,6 +41,9 @@ pub(crate) const SPL: &str = "^U-Boot SPL 2";
 /// U-Boot's first line.
 pub(crate) const UBOOT: &str = "^U-Boot 2";
 
+/// What is done when a device is ready, or is known not to become it: told which, with the machine.
+pub(crate) type Ready<'r> = &'r mut dyn FnMut(bool, &mut Machine) -> Outcome<()>;
+
 /// Lines that only user space writes.
 pub(crate) const USERSPACE: [&str; 3] = ["systemd[1]: ", "Welcome to ", "Reached target "];
 
@@ -69,7 +72,7 @@ pub(crate) fn file(record: &ImageRecord, role: Role) -> Outcome<&Artefact> {
 /// record that did not pass.
 pub fn boot(plan: &Plan, record: &ImageRecord, folder: &Path, limit: Duration) -> Outcome<BootRecord> {
     let mut start = Machine::start;
-    boot_with(plan, record, folder, limit, &mut |_| {}, &mut start, &mut |_| Ok(()))
+    boot_with(plan, record, folder, limit, &mut |_| {}, &mut start, &mut |_, _| Ok(()))
 }
 
 /// Boots the image's boot loader on a device that lasts from one start to the next: the folder `device` holds its
@@ -84,7 +87,7 @@ pub fn boot_device(
     device: &Path,
     limit: Duration,
 ) -> Outcome<BootRecord> {
-    on_device(plan, record, folder, device, limit, &mut |_| Ok(()), &mut |_| Ok(()))
+    on_device(plan, record, folder, device, limit, &mut |_| Ok(()), &mut |_, _| Ok(()))
 }
 
 /// [`boot_device`] with something to do to its disk before, and when it is ready.
@@ -95,7 +98,7 @@ pub(crate) fn on_device(
     device: &Path,
     limit: Duration,
     before: &mut dyn FnMut(&Path) -> Outcome<()>,
-    ready: &mut dyn FnMut(bool) -> Outcome<()>,
+    ready: Ready<'_>,
 ) -> Outcome<BootRecord> {
     let device = absolute(device)?;
     let (disk, tpm) = (device.join("disk.img"), device.join("tpm"));
@@ -127,7 +130,7 @@ pub(crate) fn boot_with(
     limit: Duration,
     change: &mut dyn FnMut(&mut MachineSpec<'_>),
     start: &mut dyn FnMut(&MachineSpec<'_>) -> Outcome<Machine>,
-    ready: &mut dyn FnMut(bool) -> Outcome<()>,
+    ready: Ready<'_>,
 ) -> Outcome<BootRecord> {
     // First: nothing is written for a board that cannot be started here.
     crate::machine::facts(plan)?;
@@ -146,7 +149,7 @@ pub(crate) fn boot_with(
     let mut machine = start(&spec)?;
     let ending = watch(&mut machine, machine_deadline(limit))?;
     let ms = machine.ms();
-    ready(came_to_end(&ending))?;
+    ready(came_to_end(&ending), &mut machine)?;
     let reset = machine.end();
     let console = machine.console.lines();
     let report = report(&machine);

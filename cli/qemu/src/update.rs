@@ -11,6 +11,9 @@ use record::{BootRecord, ImageRecord};
 use spec::plan::Plan;
 
 use crate::boot::{absolute, on_device};
+use crate::console::Seen;
+use crate::machine::Machine;
+use crate::pattern::Pattern;
 
 /// Lines by which a device says what became of an update, and the last one before it restarts into it.
 const UPDATE_ENDINGS: [&str; 3] =
@@ -31,26 +34,31 @@ pub fn boot_with_updates(
     updates: &[PathBuf],
     limit: Duration,
 ) -> Outcome<(BootRecord, Vec<String>)> {
-    let console = device.join("console.log");
     let mut said = Vec::new();
-    let mut ready = |whole: bool| {
-        let deadline = Instant::now() + UPDATE_LIMIT;
+    let mut ready = |whole: bool, machine: &mut Machine| {
+        let (endings, deadline) = (Pattern::all(UPDATE_ENDINGS), Instant::now() + UPDATE_LIMIT);
         while whole && Instant::now() < deadline {
-            let text = std::fs::read(&console).map_err(|e| Failure::io("read", &console, &e))?;
-            let text = String::from_utf8_lossy(&text).into_owned();
-            let lines = text.lines().filter(|line| line.contains("\"event\":\"update\""));
-            said = lines.filter_map(|line| line.find('{').map(|at| line[at..].to_owned())).collect();
-            let ended = UPDATE_ENDINGS.map(|ending| text.matches(ending).count());
-            if ended[1] + ended[2] > 0 || ended[0] == updates.len() {
+            // A machine that has ended says nothing more.
+            let slice = Instant::now() + Duration::from_millis(500);
+            let closed = machine.console.wait_for(&endings, slice)? == Seen::Closed;
+            let lines = machine.console.lines();
+            said = lines.iter().filter_map(|line| record_in(&line.text)).collect();
+            let ended =
+                UPDATE_ENDINGS.map(|ending| lines.iter().filter(|line| line.text.contains(ending)).count());
+            if closed || ended[1] + ended[2] > 0 || ended[0] == updates.len() {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(200));
         }
         Ok(())
     };
     let mut put = |disk: &Path| put_updates(record, disk, device, updates);
     let boot = on_device(plan, record, folder, device, limit, &mut put, &mut ready)?;
     Ok((boot, said))
+}
+
+/// What the device says of an update in a line of its console.
+fn record_in(line: &str) -> Option<String> {
+    line.contains("\"event\":\"update\"").then(|| line.find('{').map(|at| line[at..].to_owned()))?
 }
 
 /// Puts files where a member of `update-operators` would.
@@ -109,4 +117,18 @@ fn put_updates(record: &ImageRecord, disk: &Path, device: &Path, updates: &[Path
         std::fs::remove_file(&plain).map_err(|e| Failure::io("remove", &plain, &e))?;
     }
     std::fs::remove_file(&list).map_err(|e| Failure::io("remove", &list, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_found_behind_what_the_kernel_puts_in_front_of_it() {
+        let record = "{\"event\":\"update\",\"check\":\"kept\",\"verdict\":\"pass\",\"seen\":\"version 2\"}";
+        assert_eq!(record_in(&format!("[   31.7] update[165]: {record}")).as_deref(), Some(record));
+        for other in ["", "\"event\":\"update\"", "{\"event\":\"selfcheck\",\"check\":\"self.update\"}"] {
+            assert_eq!(record_in(other), None, "{other}");
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub fn boot_on_wires(
                 Ok(())
             })
         };
-        let mut at_end = |is_ready: bool| {
+        let mut at_end = |is_ready: bool, _: &mut Machine| {
             (if is_ready { &ready } else { &stop }).store(true, Ordering::Release);
             let deadline = Instant::now() + LIMIT;
             while engines.borrow().iter().any(|(_, engine)| !engine.is_finished()) {
