@@ -6,12 +6,14 @@
 //! `image::verity`), so that one mistake cannot sit in both.
 
 mod assemble;
+mod behind;
 mod boot_chain;
 mod cache;
 mod cmdline;
 mod data_partition;
 mod disk;
 mod event_log;
+mod fat;
 pub mod keys;
 mod place;
 mod readback;

@@ -12,6 +12,7 @@ mod conduits;
 mod context;
 mod ends;
 mod facts;
+mod fat;
 mod files;
 mod firewall;
 mod hardware;
@@ -32,6 +33,7 @@ mod surface;
 mod tpm_keys;
 mod trust;
 mod tunnels;
+mod vendor;
 mod waivers;
 mod yocto;
 
