@@ -266,6 +266,11 @@ fn a_makers_programs_are_data_and_each_has_its_place() {
     let exact = plan.board.vendor_program("bl31.bin").expect("named");
     assert_eq!(exact.size(), "exactly 100 bytes");
     assert!(exact.fits(100) && !exact.fits(99));
+    let text = plan.board.root_of_trust_text();
+    assert!(
+        text.contains("Its maker's program, which who builds gives: `code.bin`, training; from the maker"),
+        "{text}"
+    );
     let spl = plan.board.boot.spl.expect("SPL");
     assert_eq!(spl.monitor.expect("a monitor").vendor.as_deref(), Some("bl31.bin"));
     assert_eq!((spl.behind[0].vendor.as_str(), spl.behind[0].room), ("code.bin", 32768));

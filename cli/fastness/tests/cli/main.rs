@@ -28,5 +28,6 @@ mod setup;
 mod stolen_issuing;
 mod support;
 mod tpm_keys;
+mod vendor;
 mod world;
 mod yocto;

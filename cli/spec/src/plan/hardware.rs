@@ -185,6 +185,11 @@ impl BoardFacts {
                 place.file, place.medium, place.source
             );
         }
+        for program in &self.vendor_programs {
+            let (file, about, from) = (&program.file, &program.about, &program.from);
+            let _ =
+                writeln!(out, "Its maker's program, which who builds gives: `{file}`, {about}; from {from}");
+        }
         if !trust.steps.is_empty() {
             out.push_str("\nSteps for a person:\n");
         }
