@@ -30,6 +30,24 @@ pub fn write(bytes: u64, id: u32, files: &[File]) -> Outcome<Vec<u8>> {
     })
 }
 
+/// The time of every file, whatever the crate would say of itself.
+#[derive(Debug)]
+struct FirstDay;
+
+static FIRST_DAY: FirstDay = FirstDay;
+
+impl fatfs::TimeProvider for FirstDay {
+    fn get_current_date(&self) -> fatfs::Date {
+        // The first that FAT can tell.
+        fatfs::Date { year: 1980, month: 1, day: 1 }
+    }
+
+    fn get_current_date_time(&self) -> fatfs::DateTime {
+        let time = fatfs::Time { hour: 0, min: 0, sec: 0, millis: 0 };
+        fatfs::DateTime { date: self.get_current_date(), time }
+    }
+}
+
 fn volume(bytes: u64, id: u32, files: &[File]) -> std::io::Result<Vec<u8>> {
     let size = usize::try_from(bytes).map_err(std::io::Error::other)?;
     let mut volume = Cursor::new(vec![0; size]);
@@ -42,7 +60,7 @@ fn volume(bytes: u64, id: u32, files: &[File]) -> std::io::Result<Vec<u8>> {
         .volume_id(id);
     fatfs::format_volume(&mut volume, options)?;
     volume.set_position(0);
-    let system = fatfs::FileSystem::new(&mut volume, fatfs::FsOptions::new())?;
+    let system = fatfs::FileSystem::new(&mut volume, fatfs::FsOptions::new().time_provider(&FIRST_DAY))?;
     for (name, content) in files {
         let mut file = system.root_dir().create_file(name)?;
         file.write_all(content)?;

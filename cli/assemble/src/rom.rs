@@ -48,7 +48,7 @@ pub fn wrap(rom: &RomFacts, first: Option<&[u8]>, spl: &[u8]) -> Outcome<Vec<u8>
         Format::Imx8m => (imx8m::header(bytes, address), imx8m::tail(bytes)),
         Format::Zynqmp => {
             let firmware = u32::try_from(first.len()).ok();
-            (firmware.map(|firmware| zynqmp::header(firmware, bytes, address)), 0)
+            (firmware.map(|firmware| zynqmp::header(firmware, bytes, address)), zynqmp::tail(bytes))
         }
     };
     let header = header.ok_or_else(|| cannot_tell(rom, spl))?;
@@ -73,6 +73,7 @@ fn cannot_tell(rom: &RomFacts, spl: &[u8]) -> Failure {
 pub fn in_memory(rom: &RomFacts, spl: &[u8]) -> Outcome<u64> {
     let tail = match (Format::of(&rom.format)?, u32::try_from(spl.len())) {
         (Format::Imx8m, Ok(bytes)) => imx8m::tail(bytes),
+        (Format::Zynqmp, Ok(bytes)) => zynqmp::tail(bytes),
         _ => 0,
     };
     Ok((spl.len() + tail) as u64)
@@ -268,7 +269,6 @@ mod tests {
             ("stm32", "stm32image", addresses),
             ("starfive", "sfspl", addresses),
             ("imx8m", "imx8mimage", &["-n", "table"]),
-            ("zynqmp", "zynqmpimage", &["-e", "0x402f0400"]),
         ] {
             let status = std::process::Command::new("mkimage")
                 .args(["-T", kind])
@@ -289,20 +289,25 @@ mod tests {
             let written = std::fs::read(folder.path().join("out")).unwrap();
             assert_eq!(wrap(&rom(format), None, &spl).unwrap(), written, "{format}");
         }
-        // With the PMU firmware in front of SPL.
+        // As U-Boot's build gives it: SPL filled up to words, with and without the PMU firmware in front of it.
+        let filled = [&spl[..], &[0; 3]].concat();
+        std::fs::write(folder.path().join("filled"), &filled).unwrap();
         let firmware: Vec<u8> = (0..332_u32).map(|i| (i % 241) as u8).collect();
         std::fs::write(folder.path().join("firmware"), &firmware).unwrap();
-        let status = std::process::Command::new("mkimage")
-            .args(["-T", "zynqmpimage", "-e", "0x402f0400", "-n", "firmware", "-d", "spl", "out"])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert!(status.status.success(), "{status:?}");
-        let written = std::fs::read(folder.path().join("out")).unwrap();
         let rom = rom("zynqmp");
-        assert_eq!(wrap(&rom, Some(&firmware), &spl).unwrap(), written);
-        let both = Unwrapped { first: Some(&firmware[..]), spl: &spl[..] };
-        assert_eq!(unwrap(&rom, &written).unwrap(), both);
+        for (first, more) in [(None, &[][..]), (Some(&firmware[..]), &["-n", "firmware"])] {
+            let status = std::process::Command::new("mkimage")
+                .args(["-T", "zynqmpimage", "-e", "0x402f0400"])
+                .args(more)
+                .args(["-d", "filled", "out"])
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            assert!(status.status.success(), "{status:?}");
+            let written = std::fs::read(folder.path().join("out")).unwrap();
+            assert_eq!(wrap(&rom, first, &spl).unwrap(), written);
+            assert_eq!(unwrap(&rom, &written).unwrap(), Unwrapped { first, spl: &filled[..] });
+        }
     }
 
     #[test]

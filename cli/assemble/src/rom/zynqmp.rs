@@ -7,8 +7,15 @@ use super::{put, word};
 
 /// Bytes of the header.
 pub const HEADER: usize = 0x9c0;
+/// To which SPL is filled up, as U-Boot's build does (`scripts/Makefile.xpl`, `u-boot-spl-align.bin`).
+const WORD: u32 = 4;
 /// Words of the sum: from the width detection to the attributes.
 const SUMMED: std::ops::Range<usize> = 0x20..0x48;
+
+/// Zeroes behind an SPL of so many bytes.
+pub fn tail(spl: u32) -> usize {
+    (spl.next_multiple_of(WORD) - spl) as usize
+}
 
 /// The header of an SPL of so many bytes, which runs at `address`, behind a PMU firmware of so many (0: none).
 pub fn header(firmware: u32, spl: u32, address: u32) -> Vec<u8> {
@@ -20,6 +27,7 @@ pub fn header(firmware: u32, spl: u32, address: u32) -> Vec<u8> {
     header[0x24..0x28].copy_from_slice(b"XNLX");
     put(&mut header, 0x2c, address);
     put(&mut header, 0x30, HEADER as u32);
+    let spl = spl.next_multiple_of(WORD);
     for (at, bytes) in [(0x34, firmware), (0x38, firmware), (0x3c, spl), (0x40, spl)] {
         put(&mut header, at, bytes);
     }

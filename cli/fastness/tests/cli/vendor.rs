@@ -96,7 +96,7 @@ fn the_makers_programs_are_pinned_recorded_and_in_the_image() {
     assert_eq!((files.len(), files[0].0.as_str()), (1, "BOOT.BIN"));
     let (boot, spl) = (&files[0].1, fs::read(image("u-boot-spl.bin")).unwrap());
     assert_eq!(boot[0x9c0..][..1200], [b'b'; 1200]);
-    assert!(boot[0x9c0 + 1200..] == spl);
+    assert!(boot[0x9c0 + 1200..].starts_with(&spl));
     let fit = fs::read(image("u-boot.itb")).unwrap();
     let tree = fit::fdt::Tree::parse(&fit).unwrap();
     assert_eq!(tree.root.at("/images/monitor").unwrap().get("data"), Some(&[b'a'; 4000][..]));
