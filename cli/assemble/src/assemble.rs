@@ -1,5 +1,7 @@
 //! The one entry of this room: plan and artefacts become a signed image.
 
+mod boot_loader;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,16 +9,16 @@ use std::path::{Path, PathBuf};
 use diag::{ExitStatus, Failure, Outcome};
 use exec::check_interrupt;
 use record::{
-    Artefact, Artefacts, ImageRecord, PartitionRecord, Role, sha256_file, sha256_hex, write_json_atomic,
+    Artefact, Artefacts, ImageRecord, PartitionRecord, Role, VendorRecord, sha256_file, sha256_hex,
+    write_json_atomic,
 };
-use spec::plan::{Plan, SplFacts};
+use spec::plan::Plan;
 
 use crate::cache::{file_name, remember, up_to_date, written};
 use crate::disk::{Contents, refuse_too_large};
 use crate::keys::SigningKey;
-use crate::spl::{self, Started};
 use crate::verity::{self, VerityTree, hex};
-use crate::{boot_chain, command_line, data_partition, disk, event_log, guid, place, readback, rom};
+use crate::{boot_chain, command_line, data_partition, disk, event_log, guid, place, readback};
 
 /// Makes the image of a plan from its artefacts, in `folder` (the board's output folder, which holds the
 /// artefacts' paths): `image/` and `image.json`.
@@ -111,6 +113,7 @@ impl Work<'_> {
         let root = guid(&self.plan.product.name, &self.plan.board.name, "root_a");
         let cmdline = command_line(self.plan, &tree, &root)?;
         self.boot_chain(&cmdline, key)?;
+        self.fat()?;
         self.step("writing the disk image")?;
         let partitions = self.disk()?;
         self.record(key, &tree, cmdline, partitions)
@@ -185,48 +188,8 @@ impl Work<'_> {
         refuse_too_large(what, bytes.len() as u64, board.boot.flash_bytes, &change)
     }
 
-    /// SPL and the FIT that it verifies; returns U-Boot's control FDT without a key.
-    fn spl(&self, facts: &SplFacts, uboot: &[u8], key: &SigningKey) -> Outcome<Vec<u8>> {
-        let device_tree = spl::with_memory(self.plan, self.read(Role::UbootDeviceTree)?)?;
-        let monitor = facts.monitor.as_ref().map(|_| self.read(Role::Monitor)).transpose()?;
-        let started = Started { monitor: monitor.as_deref(), uboot, device_tree: &device_tree };
-        let fit = spl::uboot_fit(self.plan, facts, &started, key)?;
-        refuse_too_large(
-            "the signed FIT of the boot loader",
-            fit.len() as u64,
-            facts.room,
-            &format!("change `boot.spl.room` in the board `{}`", self.plan.board.name),
-        )?;
-        self.write(Role::UbootFit, &fit)?;
-        let nodtb = self.read(Role::SplNodtb)?;
-        let spl = if facts.verifies {
-            let control = spl::with_memory(self.plan, self.read(Role::SplDeviceTree)?)?;
-            boot_chain::uboot(self.plan, &nodtb, &control, &key.public())?
-        } else {
-            nodtb
-        };
-        self.fits_in_flash("SPL with its control FDT", &spl)?;
-        self.write(Role::Spl, &spl)?;
-        if let Some(rom) = &facts.rom {
-            let wrapped = rom::wrap(rom, &spl)?;
-            for place in &rom.places {
-                refuse_too_large(
-                    "SPL with the boot ROM's header",
-                    wrapped.len() as u64,
-                    place.room,
-                    &format!(
-                        "change `boot.spl.rom` in the board `{}`, or make SPL smaller",
-                        self.plan.board.name
-                    ),
-                )?;
-            }
-            self.write(Role::SplRom, &wrapped)?;
-        }
-        Ok(device_tree)
-    }
-
     fn disk(&self) -> Outcome<Vec<PartitionRecord>> {
-        let data = self.image.join("data.img");
+        let (data, fat) = (self.image.join("data.img"), self.image.join(boot_loader::FAT_FILE));
         data_partition::make(self.plan, &data, &self.folder.join("logs/data-partition.log"))?;
         let contents = Contents {
             uboot: &self.new_file(Role::UbootFit),
@@ -234,9 +197,13 @@ impl Work<'_> {
             fit: &self.new_file(Role::Fit),
             root: &self.new_file(Role::RootfsVerity),
             data: &data,
+            fat: &fat,
         };
         let partitions = disk::write(self.plan, &contents, &self.new_file(Role::Disk))?;
         fs::remove_file(&data).map_err(|e| Failure::io("remove", &data, &e))?;
+        if self.plan.board.boot.fat.is_some() {
+            fs::remove_file(&fat).map_err(|e| Failure::io("remove", &fat, &e))?;
+        }
         Ok(partitions)
     }
 
@@ -269,6 +236,7 @@ impl Work<'_> {
             board: self.plan.board.name.clone(),
             plan_sha256: self.artefacts.plan_sha256.clone(),
             files,
+            vendor: self.artefacts.vendor.iter().map(recorded).collect(),
             key_mark: key.record.mark,
             key_name: key.record.name.clone(),
             key_fingerprint: key.record.fingerprint.clone(),
@@ -298,8 +266,17 @@ impl Work<'_> {
     /// An artefact's content, if it is still what its record says.
     fn read(&self, role: Role) -> Outcome<Vec<u8>> {
         let (path, artefact) = self.artefact(role)?;
-        let bytes = fs::read(&path).map_err(|e| Failure::io("read", &path, &e))?;
-        if sha256_hex(&bytes) == artefact.sha256 { Ok(bytes) } else { Err(changed(&path)) }
+        read_same(&path, artefact)
+    }
+
+    /// A program of the board's maker, if it is still what its record says.
+    fn vendor(&self, name: &str) -> Outcome<Vec<u8>> {
+        let artefact = self.artefacts.vendor.get(name).ok_or_else(|| {
+            let message = format!("the backend `{}` took no `{name}`", self.artefacts.backend);
+            Failure::error(ExitStatus::Build, "missing-artefact", message)
+                .hint("build it again with `fastness build`")
+        })?;
+        read_same(&self.folder.join(&artefact.path), artefact)
     }
 
     fn new_file(&self, role: Role) -> PathBuf {
@@ -312,6 +289,15 @@ impl Work<'_> {
     }
 }
 
+fn read_same(path: &Path, artefact: &Artefact) -> Outcome<Vec<u8>> {
+    let bytes = fs::read(path).map_err(|e| Failure::io("read", path, &e))?;
+    if sha256_hex(&bytes) == artefact.sha256 { Ok(bytes) } else { Err(changed(path)) }
+}
+
+fn recorded((file, artefact): (&String, &Artefact)) -> (String, VendorRecord) {
+    (file.clone(), VendorRecord { sha256: artefact.sha256.clone(), bytes: artefact.bytes })
+}
+
 fn changed(path: &Path) -> Failure {
     Failure::error(
         ExitStatus::Build,
@@ -321,6 +307,8 @@ fn changed(path: &Path) -> Failure {
     .hint("build it again with `fastness build`")
 }
 
+#[cfg(test)]
+mod boot_files_tests;
 #[cfg(test)]
 mod spl_tests;
 #[cfg(test)]

@@ -35,7 +35,10 @@ pub fn written(plan: &Plan) -> Vec<Role> {
     let spl = plan.board.boot.spl.as_ref();
     let roles = [Role::Spl, Role::UbootFit].into_iter().filter(|_| spl.is_some());
     let rom = [Role::SplRom].into_iter().filter(|_| spl.is_some_and(|spl| spl.rom.is_some()));
-    [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk].into_iter().chain(roles).chain(rom).collect()
+    let fat = plan.board.boot.fat.as_ref();
+    let image = [Role::BootImage].into_iter().filter(|_| fat.is_some_and(|fat| fat.image.is_some()));
+    let all = [Role::Uboot, Role::Fit, Role::RootfsVerity, Role::Disk];
+    all.into_iter().chain(roles).chain(rom).chain(image).collect()
 }
 
 /// Notes down what the image in `folder` was made from.
@@ -92,6 +95,7 @@ pub fn file_name(role: Role) -> &'static str {
         Role::Spl => "u-boot-spl.bin",
         Role::SplRom => "u-boot-spl.rom",
         Role::UbootFit => "u-boot.itb",
+        Role::BootImage => "boot.img",
         Role::Fit => "fit.itb",
         Role::RootfsVerity => "rootfs.verity",
         Role::Disk => "disk.img",

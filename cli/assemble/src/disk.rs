@@ -14,6 +14,10 @@ use crate::slots;
 
 /// Bytes looked at together for being all zero.
 const PIECE: usize = 64 << 10;
+/// Basic data: where firmware looks for a FAT file system (UEFI names no type of its own for it).
+const FAT_TYPE: &str = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7";
+/// FAT32 by block numbers, in the older partition table.
+pub const FAT_IN_MBR: u8 = 0x0c;
 
 /// Files whose bytes go into the partitions.
 pub struct Contents<'a> {
@@ -27,6 +31,8 @@ pub struct Contents<'a> {
     pub root: &'a Path,
     /// File system image, for `data`.
     pub data: &'a Path,
+    /// File system that a boot ROM reads, where the board has one.
+    pub fat: &'a Path,
 }
 
 /// A partition to be: its name, size and type.
@@ -38,6 +44,7 @@ pub fn partitions(plan: &Plan) -> Vec<Planned<'_>> {
     let spl = plan.board.boot.spl.as_ref();
     // First: SPL reads it 1 MiB behind the disk's start.
     let first = [("uboot", spl.map_or(0, |spl| spl.room), None)];
+    let fat = plan.board.boot.fat.iter().map(|fat| (fat.partition.as_str(), fat.room, Some(FAT_TYPE)));
     // Boot ROMs find these by name or type, wherever they are.
     let of_rom = places(plan)
         .iter()
@@ -52,7 +59,7 @@ pub fn partitions(plan: &Plan) -> Vec<Planned<'_>> {
         ("misc", storage.misc_bytes),
     ];
     let rest = rest.map(|(name, bytes)| (name, bytes, None));
-    first.into_iter().chain(of_rom).chain(rest).filter(|(_, bytes, _)| *bytes > 0).collect()
+    first.into_iter().chain(fat).chain(of_rom).chain(rest).filter(|(_, bytes, _)| *bytes > 0).collect()
 }
 
 /// Where a boot ROM looks for SPL on the disk.
@@ -92,6 +99,9 @@ pub fn write(plan: &Plan, contents: &Contents<'_>, path: &Path) -> Outcome<Vec<P
             "data" => Some(contents.data),
             name if places(plan).iter().any(|place| place.partition.as_deref() == Some(name)) => {
                 Some(contents.spl)
+            }
+            name if plan.board.boot.fat.as_ref().is_some_and(|fat| fat.partition == name) => {
+                Some(contents.fat)
             }
             _ => None,
         };
@@ -141,6 +151,10 @@ fn layout(plan: &Plan) -> Outcome<Layout> {
         Failure::error(ExitStatus::Input, "disk-layout", format!("the disk cannot be laid out: {e}"))
             .hint("check `storage` in the board and in the product")
     })?;
+    let layout = match &plan.board.boot.fat {
+        Some(fat) => layout.with_mbr_partition(&fat.partition, FAT_IN_MBR).map_err(|e| cannot_write(&e))?,
+        None => layout,
+    };
     // QEMU takes no SD card of another size.
     let card = plan.board.qemu.as_ref().is_some_and(|qemu| qemu.on_board);
     Ok(if card { layout.of_a_power_of_two() } else { layout })

@@ -6,6 +6,7 @@
 //! `image::verity`), so that one mistake cannot sit in both.
 
 mod assemble;
+mod behind;
 mod boot_chain;
 pub mod bundle;
 mod cache;
@@ -13,6 +14,7 @@ mod cmdline;
 mod data_partition;
 mod disk;
 mod event_log;
+mod fat;
 pub mod keys;
 mod place;
 mod readback;

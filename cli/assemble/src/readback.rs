@@ -4,6 +4,8 @@
 //! partition holds, the verity table from that command line, the trusted key from the boot loader's own control
 //! FDT. Only then is all that compared with the record and the plan.
 
+mod boot_files;
+
 use std::fs;
 use std::path::Path;
 
@@ -14,11 +16,10 @@ use image::Source;
 use image::disk::{ALIGNMENT, Disk};
 use image::verity::{Params, Verdict, verify};
 use record::{ImageRecord, Role, sha256_hex};
-use spec::plan::Plan;
+use spec::plan::{Plan, SplFacts};
 
 use crate::boot_chain::{CONFIGURATION, ROLLBACK_VERSION, Trusted, trusted};
 use crate::keys::PublicKey;
-use crate::rom;
 use crate::verity::hex;
 
 /// Longer boot loaders are not read.
@@ -49,13 +50,17 @@ fn check(plan: &Plan, record: &ImageRecord, folder: &Path, key: &PublicKey) -> R
     }
     let uboot = uboot.read_vec(0, uboot.len()).map_err(|e| e.to_string())?;
     let control = trusted_control(&uboot, plan, key)?;
+    let mut spl = None;
     if let Some(facts) = &plan.board.boot.spl {
-        let spl = fs::read(path(Role::Spl)?).map_err(|e| format!("SPL cannot be read: {e}"))?;
+        let file = fs::read(path(Role::Spl)?).map_err(|e| format!("SPL cannot be read: {e}"))?;
         // An SPL without a key compares hashes alone; that the FIT is the product's, U-Boot's own key tells.
-        let trusts = if facts.verifies { trusted_control(&spl, plan, key)? } else { control };
+        let trusts = if facts.verifies { trusted_control(&file, plan, key)? } else { control };
         started_by_spl(&disk, trusts, &uboot)?;
-        started_by_rom(&path(Role::Disk)?, &disk, plan, &spl)?;
+        monitor_of_its_maker(&disk, facts, record)?;
+        spl = Some(file);
     }
+    let loaders = boot_files::Loaders { spl: spl.as_deref(), uboot: &uboot };
+    boot_files::check(&path(Role::Disk)?, &disk, plan, record, &loaders)?;
 
     let slot = disk.named("fit_a").map_err(|e| e.to_string())?;
     if slot.len() < plan.board.boot.fit_bytes {
@@ -97,26 +102,20 @@ fn started_by_spl(disk: &Disk, control: &[u8], uboot: &[u8]) -> Result<(), Strin
     }
 }
 
-/// Where the boot ROM looks on the disk, it finds the shipped SPL in a header that it takes.
-fn started_by_rom(path: &Path, disk: &Disk, plan: &Plan, spl: &[u8]) -> Result<(), String> {
-    let Some(rom) = plan.board.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()) else { return Ok(()) };
-    let whole = Source::open(path).map_err(|e| e.to_string())?;
-    for place in &rom.places {
-        let (what, bytes) = match (&place.partition, place.offset) {
-            (Some(name), _) => {
-                let partition = disk.named(name).map_err(|e| e.to_string())?;
-                (format!("the partition `{name}`"), partition.read_vec(0, partition.len()))
-            }
-            (None, Some(offset)) => (format!("byte {offset}"), whole.read_vec(offset, place.room)),
-            (None, None) => return Err("the plan has a place of SPL that is nowhere".to_owned()),
-        };
-        let bytes = bytes.map_err(|e| e.to_string())?;
-        let found = rom::unwrap(rom, &bytes).map_err(|why| format!("SPL at {what}: {why}"))?;
-        if found != spl {
-            return Err(format!("what the boot ROM finds at {what} is not the shipped SPL"));
-        }
+/// A monitor that is the maker's is that of the record.
+fn monitor_of_its_maker(disk: &Disk, facts: &SplFacts, record: &ImageRecord) -> Result<(), String> {
+    let Some(name) = facts.monitor.as_ref().and_then(|monitor| monitor.vendor.as_ref()) else {
+        return Ok(());
+    };
+    let partition = disk.named("uboot").map_err(|e| e.to_string())?;
+    let blob = partition.read_vec(0, partition.len()).map_err(|e| e.to_string())?;
+    let tree = Tree::parse(&blob).map_err(|e| e.to_string())?;
+    let found = tree.root.at("/images/monitor").and_then(|node| node.get("data"));
+    let planned = record.vendor.get(name).map(|program| &program.sha256);
+    if found.map(sha256_hex).as_ref() == planned && planned.is_some() {
+        return Ok(());
     }
-    Ok(())
+    Err(format!("the monitor that SPL starts is not the maker's `{name}`"))
 }
 
 /// A plain data partition holds a file system; one that the device will seal holds nothing.

@@ -186,6 +186,7 @@ fn board() -> BoardFacts {
             flash_bytes: 1 << 20,
             first_stage: None,
             spl: None,
+            fat: None,
         },
         algorithms: vec!["sha256,rsa2048".into()],
         paddings: vec!["pss".into()],
@@ -232,6 +233,7 @@ pub fn artefacts(plan: &Plan, folder: &Path) -> Artefacts {
         backend: "debian".into(),
         plan_sha256: plan.sha256(),
         files: files.collect(),
+        vendor: Default::default(),
         effective: vec![],
         provenance: Default::default(),
     }

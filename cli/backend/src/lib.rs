@@ -15,6 +15,7 @@ pub mod lock;
 mod progress;
 mod uboot;
 mod unpack;
+pub mod vendor;
 pub mod yocto;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub struct BuildOptions {
     pub out: PathBuf,
     /// The product's lock file.
     pub lock: PathBuf,
+    /// The folder with programs of boards' makers; it need not be there.
+    pub vendor: PathBuf,
     /// Parallel jobs of `make`.
     pub jobs: usize,
     /// Use only what the cache holds.
@@ -66,7 +69,6 @@ pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
 /// When a tool or package is missing, a symbol did not survive, or a build fails.
 pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
     // First: nobody should learn of it after a download.
-    refuse_vendor_programs(plan)?;
     if plan.backend != "debian" {
         device_tree::machine(plan)?;
     }
@@ -74,23 +76,12 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     match plan.backend.as_str() {
         "buildroot" => buildroot::build(plan, options, progress),
         "yocto" => yocto::build(plan, options, progress),
-        _ => debian::build(plan, options, progress),
+        _ => {
+            let programs = vendor::take(plan, &options.vendor)?;
+            programs.pin(&plan.board.name, &options.lock, options.update_lock)?;
+            debian::build(plan, options, &programs, progress)
+        }
     }
-}
-
-/// An image that no board starts is none.
-fn refuse_vendor_programs(plan: &Plan) -> Outcome<()> {
-    let board = &plan.board;
-    if board.vendor_programs.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "the board `{}` starts by programs of its maker that no package of the suite has: {}",
-        board.name,
-        board.vendor_programs.join("; ")
-    );
-    Err(Failure::error(ExitStatus::Input, "vendor-program", message)
-        .hint("`fastness generate` makes the configuration for the maker's own build; `fastness boards NAME` tells how the parts are put together and signed"))
 }
 
 /// Only one backend keeps what SPL needs of U-Boot's build.

@@ -1,4 +1,5 @@
-//! `fastness.lock`: names, versions and hashes of everything that came from the archive, and the commits of layers.
+//! `fastness.lock`: names, versions and hashes of everything that came from the archive, the commits of layers, and the
+//! hashes of what a board's maker alone has.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,6 +18,9 @@ pub struct Lock {
     /// Commits of repositories by series of the Yocto Project, then by repository.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub yocto: BTreeMap<String, BTreeMap<String, String>>,
+    /// Programs of boards' makers by board, then by file name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vendor: BTreeMap<String, BTreeMap<String, VendorPin>>,
 }
 
 /// Pins for one suite and architecture.
@@ -40,6 +44,16 @@ pub struct Pin {
     pub version: String,
     /// File name in the archive.
     pub file: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// A file of a board's maker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VendorPin {
     /// Size in bytes.
     pub bytes: u64,
     /// SHA-256, lower-case hexadecimal.

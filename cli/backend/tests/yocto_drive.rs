@@ -61,6 +61,7 @@ impl Yocto {
             cache: self.path("cache"),
             out: self.path("out"),
             lock: self.path("fastness.lock"),
+            vendor: self.path("vendor"),
             jobs: 2,
             offline: false,
             update_lock: false,

@@ -25,6 +25,11 @@ fn beside(product: &Path, name: &str) -> PathBuf {
     }
 }
 
+/// The folder with programs of boards' makers: `--vendor`, or `vendor` beside the product file.
+pub fn vendor(product: &Path, asked: Option<&Path>) -> PathBuf {
+    asked.map_or_else(|| beside(product, "vendor"), Path::to_owned)
+}
+
 /// The lock file of a product.
 pub fn lock(product: &Path) -> PathBuf {
     beside(product, "fastness.lock")

@@ -1,6 +1,7 @@
 //! Reads images as they lie on disk: no mounting, no root, no other program.
 //!
 //! - [`disk`]: GPT disk images, read and written;
+//! - [`fat`]: FAT16 and FAT32, as far as a boot ROM reads them;
 //! - [`tree`]: a root file system (squashfs, ext4, tar, cpio, a folder) as one [`tree::FileTree`];
 //! - [`elf`]: the hardening facts of a program or library;
 //! - [`verity`]: verifies a dm-verity hash tree (it does not write one);
@@ -13,6 +14,7 @@
 pub mod disk;
 pub mod elf;
 mod error;
+pub mod fat;
 pub mod kconfig_embedded;
 mod source;
 pub mod tree;

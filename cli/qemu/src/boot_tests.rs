@@ -13,6 +13,7 @@ fn record() -> ImageRecord {
         board: "board".into(),
         plan_sha256: String::new(),
         files: BTreeMap::new(),
+        vendor: BTreeMap::new(),
         key_mark: KeyMark::Development,
         key_name: "dev".into(),
         key_fingerprint: String::new(),

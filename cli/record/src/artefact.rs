@@ -43,6 +43,8 @@ pub enum Role {
     SplRom,
     /// The signed FIT with the monitor and U-Boot, which SPL verifies.
     UbootFit,
+    /// The FAT file system with firmware and U-Boot that a person signs with the maker's tool.
+    BootImage,
     /// The signed FIT.
     Fit,
     /// The root file system followed by its dm-verity hash tree.
@@ -77,10 +79,22 @@ pub struct Artefacts {
     pub plan_sha256: String,
     /// The files.
     pub files: BTreeMap<Role, Artefact>,
+    /// Programs of the board's maker, by file name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vendor: BTreeMap<String, Artefact>,
     /// Every symbol that was asked of a Kconfig, with what became of it.
     pub effective: Vec<EffectiveSymbol>,
     /// Tools and sources that the build used: name to version or hash.
     pub provenance: BTreeMap<String, String>,
+}
+
+/// A program of the board's maker, by content: it is nobody else's, and the image alone has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorRecord {
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Size in bytes.
+    pub bytes: u64,
 }
 
 /// Whether the keys were made for development.
@@ -108,6 +122,9 @@ pub struct ImageRecord {
     pub plan_sha256: String,
     /// The files: `uboot`, `fit`, `rootfs-verity`, `disk`, and the two `.config`s.
     pub files: BTreeMap<Role, Artefact>,
+    /// Programs of the board's maker that are in it, by file name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vendor: BTreeMap<String, VendorRecord>,
     /// Mark of the signing key.
     pub key_mark: KeyMark,
     /// Name of the signing key, as in the FIT's `key-name-hint`.

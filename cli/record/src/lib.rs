@@ -11,7 +11,7 @@ mod proof;
 mod store;
 mod traffic;
 
-pub use artefact::{Artefact, Artefacts, ImageRecord, KeyMark, PartitionRecord, Role};
+pub use artefact::{Artefact, Artefacts, ImageRecord, KeyMark, PartitionRecord, Role, VendorRecord};
 pub use effective::{EffectiveSymbol, SymbolState};
 pub use finding::{Finding, Part, Stage, Verdict};
 pub use proof::{

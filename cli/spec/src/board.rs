@@ -1,6 +1,8 @@
 //! `board.yaml`: what the hardware is and how it boots.
 
+mod fat;
 mod hardware;
+mod vendor;
 
 use crate::architecture::Architecture;
 use crate::buildroot::BuildrootAsk;
@@ -13,10 +15,12 @@ use crate::types::{
     TemplatePath, Templated, Text, Word,
 };
 use crate::yocto::YoctoBoard;
+pub use fat::{Fat, FatContent, FatFile, FatImage};
 pub use hardware::{
     DeviceTreeFiles, FirstStage, Monitor, Rom, RomCopy, RomFormat, RomPlace, Spl, Trust, TrustAnchor,
     TrustKind, TrustPlace, TrustStep,
 };
+pub use vendor::{Behind, VendorProgram};
 
 model! {
     /// A board: what the hardware is and how it boots.
@@ -47,8 +51,9 @@ model! {
         device_tree: Option<DeviceTreeFiles> = None,
         /// Where the boot ROM, and what it started, look for the next program.
         rom_places: Vec<Spanned<RomPlace>> = Vec::new(),
-        /// Programs of the maker without which it does not start, and which the suite has no package of: no image of it is built.
-        vendor_programs: Vec<Text> = Vec::new(),
+        /// Programs of the maker without which it does not start, and which the suite has no package of: who builds gives them
+        /// (`fastness build --vendor`).
+        vendor_programs: Vec<Spanned<VendorProgram>> = Vec::new(),
         /// Where the counter is that keeps older images from starting; left out: nowhere.
         rollback: Option<Rollback> = None,
         /// Its TPM, into which U-Boot measures what it starts; left out: it has none.
@@ -95,6 +100,8 @@ model! {
         first_stage: Option<FirstStage> = None,
         /// U-Boot's SPL, where it comes first and verifies what it starts.
         spl: Option<Spl> = None,
+        /// A FAT file system in which a boot ROM, or what the maker's firmware is, finds its files.
+        fat: Option<Spanned<Fat>> = None,
     }
 }
 
@@ -261,13 +268,14 @@ impl Board {
                 flash_bytes: self.boot.flash_bytes.0,
                 first_stage: self.boot.first_stage.as_ref().map(FirstStage::facts),
                 spl: self.boot.spl.as_ref().map(Spl::facts),
+                fat: self.boot.fat.as_ref().map(|fat| fat.facts()),
             },
             algorithms: words(&self.algorithms),
             paddings: self.paddings.iter().map(|p| p.as_str().to_owned()).collect(),
             root_of_trust: self.root_of_trust.as_str().to_owned(),
             trust: self.trust.as_ref().map(|trust| trust.facts()),
             device_tree: self.device_tree.as_ref().map(DeviceTreeFiles::facts),
-            vendor_programs: self.vendor_programs.iter().map(|text| text.as_str().to_owned()).collect(),
+            vendor_programs: self.vendor_programs.iter().map(|program| program.facts()).collect(),
             rom_places: self.rom_places.iter().map(|place| place.facts()).collect(),
             rollback: self.rollback.as_ref().map_or_else(RollbackFacts::default, |rollback| RollbackFacts {
                 store: rollback.store.as_str().to_owned(),

@@ -11,12 +11,15 @@ use base64ct::Encoding as _;
 use serde::{Deserialize, Serialize};
 
 mod boot_chain;
+mod fat;
 mod hardware;
 mod network;
 mod proof;
+mod vendor;
 mod yocto;
 
 pub use boot_chain::{EVENT_LOG_BYTES, OWN_PARTITIONS, SealedPlan, SigningPlan, StoragePlan, TrustedKeyPlan};
+pub use fat::{FatFacts, FatFileFacts, FatImageFacts};
 pub use hardware::{
     DeviceTreeFacts, FirstStageFacts, MonitorFacts, RomCopyFacts, RomFacts, RomPlaceFacts, SplFacts,
     TrustAnchorFacts, TrustFacts, TrustStepFacts,
@@ -26,6 +29,7 @@ pub use network::{
     OpcuaPolicy, Surface, TpmKeyFacts, TunnelFacts, ZoneFacts,
 };
 pub use proof::{ProofFacts, ReaderFacts};
+pub use vendor::{BehindFacts, VENDOR_PROGRAM_BYTES, VendorProgramFacts};
 pub use yocto::{
     YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
 };
@@ -170,9 +174,9 @@ pub struct BoardFacts {
     /// Where the boot ROM looks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rom_places: Vec<RomPlaceFacts>,
-    /// Programs of its maker that no package of the suite has.
+    /// Programs of its maker that no package of the suite has, and that who builds gives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub vendor_programs: Vec<String>,
+    pub vendor_programs: Vec<VendorProgramFacts>,
     /// The counter that keeps older images from starting.
     #[serde(default)]
     pub rollback: RollbackFacts,
@@ -204,6 +208,9 @@ pub struct BootFacts {
     /// U-Boot's SPL, where it comes first and verifies what it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spl: Option<SplFacts>,
+    /// A FAT file system in which a boot ROM, or the maker's firmware, finds its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fat: Option<FatFacts>,
 }
 
 /// The socket of the TPM emulator's control, in QEMU's working folder.

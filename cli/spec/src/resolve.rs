@@ -12,6 +12,7 @@ mod conduits;
 mod context;
 mod ends;
 mod facts;
+mod fat;
 mod files;
 mod firewall;
 mod hardware;
@@ -33,6 +34,7 @@ mod tpm_keys;
 mod trust;
 mod tunnels;
 mod updates;
+mod vendor;
 mod waivers;
 mod yocto;
 

@@ -22,7 +22,7 @@ pub use ethernet::{EtherType, MulticastRange};
 pub use network::{Address, HostName, InterfaceAddress, InterfaceName, Port, Prefix, Rate};
 pub use numbers::{Count, Duration, Flag, Integer, Percentage, SecurityLevel, Size};
 pub use opcua::{ApplicationUri, OpcuaTerm};
-pub use program::LocalPath;
+pub use program::{FileName, LocalPath};
 pub use release::{
     BitbakeValue, BitbakeVariable, BuildrootRelease, Commit, FileUrl, Release, Series, Sha256,
 };
@@ -130,6 +130,7 @@ decodes!(
     Count,
     Duration,
     EtherType,
+    FileName,
     FileUrl,
     Flag,
     Glob,

@@ -175,7 +175,7 @@ fn a_boot_rom_looks_where_the_disk_has_room() {
         ),
         (
             places("{offset: 128KiB, room: 1KiB}").replace("ti-gp", "elf"),
-            "expected one of `ti-gp`, `stm32`, `starfive`, found `elf`",
+            "expected one of `ti-gp`, `stm32`, `starfive`, `imx8m`, `zynqmp`, found `elf`",
         ),
         (
             with_spl("rom: {format: stm32, address: 0, places: [{partition: a, room: 1KiB}]}").replace(
@@ -237,4 +237,101 @@ fn every_shipped_board_without_an_emulator_warns_before_it_burns() {
     }
     assert!(real >= 6, "{real}");
     assert_eq!(spec::board_facts(&library, "none").expect("reads"), None);
+}
+
+const PROGRAMS: &str = r#"
+vendor_programs:
+  - {file: code.bin, about: "training", from: "the maker", at_most: 32KiB}
+  - {file: bl31.bin, about: "monitor", from: "the maker", bytes: 100}
+  - {file: first.bin, about: "firmware", from: "the maker"}
+  - {file: start.elf, about: "firmware", from: "the maker"}
+"#;
+const FAT: &str = "  fat: {partition: boot, room: 64MiB, image: {name: boot.img, room: 32MiB}, files: [{name: start.elf, holds: vendor}, {name: BOOT.BIN, holds: spl}, {name: c.txt, holds: text, text: \"a=b\"}]}\n";
+
+/// A board that has a place for each kind of a maker's program.
+fn with_programs() -> String {
+    let spl = with_spl(
+        "monitor: {vendor: bl31.bin, address: 0x1000}, behind: [{vendor: code.bin, room: 32KiB}], \
+         rom: {format: zynqmp, address: 0, first: first.bin, end: 0x1000}",
+    );
+    spl.replace("\nboot:\n", &format!("\nboot:\n{FAT}")) + PROGRAMS
+}
+
+#[test]
+fn a_makers_programs_are_data_and_each_has_its_place() {
+    let plan = board(&with_programs()).unwrap_or_else(|failure| panic!("{failure}"));
+    let program = plan.board.vendor_program("code.bin").expect("named");
+    assert_eq!((program.about.as_str(), program.size().as_str()), ("training", "1 to 32768 bytes"));
+    assert!(program.fits(32768) && !program.fits(32769) && !program.fits(0));
+    let exact = plan.board.vendor_program("bl31.bin").expect("named");
+    assert_eq!(exact.size(), "exactly 100 bytes");
+    assert!(exact.fits(100) && !exact.fits(99));
+    let text = plan.board.root_of_trust_text();
+    assert!(
+        text.contains("Its maker's program, which who builds gives: `code.bin`, training; from the maker"),
+        "{text}"
+    );
+    let spl = plan.board.boot.spl.expect("SPL");
+    assert_eq!(spl.monitor.expect("a monitor").vendor.as_deref(), Some("bl31.bin"));
+    assert_eq!((spl.behind[0].vendor.as_str(), spl.behind[0].room), ("code.bin", 32768));
+    let rom = spl.rom.expect("a boot ROM");
+    assert_eq!((rom.first.as_deref(), rom.end, rom.places.len()), (Some("first.bin"), Some(0x1000), 0));
+    let fat = plan.board.boot.fat.expect("files");
+    assert_eq!((fat.files[2].name.as_str(), fat.files[2].text.as_deref()), ("c.txt", Some("a=b")));
+    for (from, to, expected) in [
+        ("file: code.bin,", "file: bl31.bin,", "`bl31.bin` is named twice"),
+        (
+            "bytes: 100",
+            "bytes: 100, at_most: 200",
+            "expected `bytes` or `at_most` for `bl31.bin`, found both",
+        ),
+        ("bytes: 100", "bytes: 0", "expected a size of 1 to 16777216 bytes for `bl31.bin`, found 0"),
+        ("bytes: 100", "bytes: 17MiB", "for `bl31.bin`, found 17825792"),
+        ("monitor: {vendor: bl31.bin, address: 0x1000}, ", "", "nothing is made of `bl31.bin`"),
+        ("vendor: code.bin", "vendor: cod.bin", "expected a program of that list, found `cod.bin`"),
+        (
+            "room: 32KiB}]",
+            "room: 16KiB}]",
+            "expected a multiple of 4 bytes of room for `code.bin`, which may have 32768, found 16384",
+        ),
+        ("room: 32KiB}]", "room: 32769}]", "found 32769"),
+        ("file: code.bin", "file: ../code.bin", "expected a file name of up to 64 letters"),
+        ("file: code.bin", "file: .code", "expected a file name of up to 64 letters"),
+        (
+            "{vendor: bl31.bin, address",
+            "{vendor: bl31.bin, package: atf, address",
+            "expected `package` and `file`, or `vendor`, for `boot.spl.monitor` of the board `bench`",
+        ),
+        (
+            "{vendor: bl31.bin, address",
+            "{package: atf, address",
+            "expected `package` and `file`, or `vendor`",
+        ),
+        ("partition: boot,", "partition: data,", "that no other partition has, found `data`"),
+        (
+            "room: 64MiB",
+            "room: 1GiB",
+            "expected whole MiB, from 8 to 512, for the partition, found 1073741824 bytes",
+        ),
+        ("boot.img, room: 32MiB", "boot.img, room: 4MiB", "for the image, found 4194304 bytes"),
+        ("boot.img, room: 32MiB", "boot.img, room: 64MiB", "the image does not fit into the partition"),
+        ("name: c.txt", "name: boot.bin", "`boot.bin` is there twice"),
+        ("name: c.txt", "name: config.text", "since boot ROMs read short names, found `config.text`"),
+        ("name: c.txt", "name: a.b.txt", "since boot ROMs read short names, found `a.b.txt`"),
+        ("name: c.txt", "name: BOOT.IMG", "`BOOT.IMG` is there twice"),
+        (", text: \"a=b\"", "", "expected `text` for `c.txt` if, and only if, it holds `text`"),
+        ("holds: text, ", "holds: u-boot, ", "expected `text` for `c.txt` if, and only if, it holds `text`"),
+        ("holds: spl", "holds: u-boot", "expected a place, found none"),
+        ("holds: spl", "holds: SPL", "expected one of `vendor`, `spl`, `u-boot`, `text`, found `SPL`"),
+    ] {
+        let text = with_programs();
+        assert!(text.contains(from), "{from}");
+        let text = refused(&text.replace(from, to));
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let files = FAT.split_once("files: ").expect("files").1;
+    let text = refused(&with_programs().replace(files, "[]}\n"));
+    assert!(text.contains("`boot.fat` of the board `bench`: expected a file, found none"), "{text}");
+    let text = refused(&(real().replace("\nboot:\n", &format!("\nboot:\n{FAT}")) + PROGRAMS));
+    assert!(text.contains("`BOOT.BIN` holds SPL, and the board has no `boot.spl.rom`"), "{text}");
 }

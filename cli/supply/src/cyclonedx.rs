@@ -62,7 +62,7 @@ fn reference(component: &Component) -> String {
 
 fn component(component: &Component) -> Value {
     let kind = match component.kind {
-        Kind::BootLoader => "firmware",
+        Kind::BootLoader | Kind::Firmware => "firmware",
         Kind::Kernel => "operating-system",
         Kind::Package => "library",
         Kind::File => "file",

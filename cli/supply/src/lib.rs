@@ -29,6 +29,8 @@ use spec::plan::Plan;
 pub enum Kind {
     /// Boot loader.
     BootLoader,
+    /// A program that only the board's maker has.
+    Firmware,
     /// Kernel.
     Kernel,
     /// A package of the root file system.
@@ -137,6 +139,7 @@ impl Bill {
             binary(&artefacts, folder, (Kind::BootLoader, "u-boot"), (Role::UbootNodtb, Role::UbootConfig))?,
             binary(&artefacts, folder, (Kind::Kernel, "linux"), (Role::Kernel, Role::KernelConfig))?,
         ];
+        components.extend(firmware(plan, image));
         components.extend(packages(plan, &artefacts, folder)?);
         components.extend(files(plan));
         components.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
@@ -153,6 +156,22 @@ impl Bill {
             inputs: artefacts.provenance,
         })
     }
+}
+
+/// The maker's programs: what they are is known of the board, which version they are of nobody.
+fn firmware(plan: &Plan, image: &ImageRecord) -> Vec<Component> {
+    let of = |(file, program): (&String, &record::VendorRecord)| Component {
+        kind: Kind::Firmware,
+        name: file.clone(),
+        version: String::new(),
+        sha256: program.sha256.clone(),
+        hash_of: file.clone(),
+        purl: String::new(),
+        source: plan.board.vendor_program(file).map(|program| program.from.clone()).unwrap_or_default(),
+        licences: Vec::new(),
+        asked_by: vec![format!("board {}", plan.board.name)],
+    };
+    image.vendor.iter().map(of).collect()
 }
 
 /// A binary whose version is in the heading of its final configuration.

@@ -91,7 +91,7 @@ fn package(component: &Component, reference: &str, extracted: &mut Vec<Value>) -
         }
     };
     let purpose = match component.kind {
-        Kind::BootLoader => "FIRMWARE",
+        Kind::BootLoader | Kind::Firmware => "FIRMWARE",
         Kind::Kernel => "OPERATING-SYSTEM",
         Kind::Package => "LIBRARY",
         // A file of SPDX's own kind must have a SHA-1 (SPDX 2.3, 8.4), which says nothing any more.

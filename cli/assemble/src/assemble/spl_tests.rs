@@ -1,22 +1,25 @@
 //! A board on which SPL comes first.
 
 use record::Artefact;
-use spec::plan::{MonitorFacts, QemuFacts, RomCopyFacts, RomFacts, SplFacts};
+use spec::plan::{BehindFacts, MonitorFacts, QemuFacts, RomCopyFacts, RomFacts, SplFacts};
 
 use super::*;
+use crate::spl;
 use crate::testing::{artefacts, missing_tool, plan, signing_key};
 
 fn spl_plan() -> Plan {
     let mut plan = plan();
     plan.board.boot.spl = Some(SplFacts {
         monitor: Some(MonitorFacts {
-            package: "opensbi".into(),
-            file: "/fw.bin".into(),
+            package: Some("opensbi".into()),
+            file: Some("/fw.bin".into()),
+            vendor: None,
             address: 0x8000_0000,
         }),
         verifies: true,
         uboot_address: 0x8020_0000,
         room: 1 << 20,
+        behind: vec![],
         rom: None,
     });
     plan.board.qemu = Some(QemuFacts {
@@ -165,7 +168,7 @@ fn a_device_tree_without_memory_is_refused() {
 }
 
 /// A board of real hardware, whose boot ROM finds SPL on the disk: twice by its place, and in a partition of its own type.
-fn rom_plan() -> Plan {
+pub(super) fn rom_plan() -> Plan {
     let mut plan = spl_plan();
     plan.board.qemu = None;
     let spl = plan.board.boot.spl.as_mut().unwrap();
@@ -179,6 +182,8 @@ fn rom_plan() -> Plan {
     spl.rom = Some(RomFacts {
         format: "stm32".into(),
         address: 0x2ffc_2500,
+        end: None,
+        first: None,
         places: vec![
             copy(Some(128 << 10), None, None),
             copy(Some(256 << 10), None, None),
@@ -275,4 +280,93 @@ fn no_boot_rom_can_take_the_name_of_a_partition_that_is_there() {
     for (name, ..) in disk::partitions(&plan) {
         assert!(spec::plan::OWN_PARTITIONS.contains(&name), "{name}");
     }
+}
+
+/// A board whose maker's programs stand behind SPL.
+fn behind_plan() -> Plan {
+    let mut plan = rom_plan();
+    let spl = plan.board.boot.spl.as_mut().unwrap();
+    spl.behind = [("code.bin", 4096), ("data.bin", 1024)]
+        .map(|(vendor, room)| BehindFacts { vendor: vendor.to_owned(), room })
+        .to_vec();
+    let copy = RomCopyFacts { offset: Some(33 << 10), partition: None, type_guid: None, room: 64 << 10 };
+    spl.rom = Some(RomFacts {
+        format: "imx8m".into(),
+        address: 0x7e_1000,
+        end: Some(0x82_0000),
+        first: None,
+        places: vec![copy],
+    });
+    plan
+}
+
+pub(super) fn with_programs(plan: &Plan, programs: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, Artefacts) {
+    let (folder, mut artefacts) = ready(plan);
+    fs::create_dir(folder.path().join("artefacts/vendor")).unwrap();
+    for (name, content) in programs {
+        let path = Path::new("artefacts/vendor").join(name);
+        fs::write(folder.path().join(&path), content).unwrap();
+        let artefact = Artefact { path, sha256: sha256_hex(content), bytes: content.len() as u64 };
+        artefacts.vendor.insert((*name).to_owned(), artefact);
+    }
+    (folder, artefacts)
+}
+
+#[test]
+fn a_makers_programs_stand_behind_spl_and_are_read_back() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (plan, key) = (behind_plan(), signing_key(0, "gw-dev"));
+    let (folder, artefacts) = with_programs(&plan, &[("code.bin", vec![7; 4000]), ("data.bin", vec![8; 10])]);
+    let record = assemble(&plan, &artefacts, folder.path(), &key, &|_| ()).unwrap();
+    assert_eq!(record.vendor["code.bin"], VendorRecord { sha256: sha256_hex(&[7; 4000]), bytes: 4000 });
+    let read = |role: Role| fs::read(folder.path().join(&record.files[&role].path)).unwrap();
+    let (disk, spl, wrapped) = (read(Role::Disk), read(Role::Spl), read(Role::SplRom));
+    assert_eq!(disk[33 << 10..][..wrapped.len()], wrapped);
+    let code = (64 + spl.len()).next_multiple_of(4);
+    assert_eq!(wrapped[64..64 + spl.len()], spl);
+    assert_eq!(wrapped[code..code + 4000], [7; 4000]);
+    assert_eq!(wrapped[code + 4096..code + 4106], [8; 10]);
+    for (at, expected) in [
+        (code + 5, "`code.bin` is not where SPL looks for it"),
+        (code + 4001, "expected zeroes in front of data.bin"),
+        (code + 4100, "`data.bin` is not where SPL looks for it"),
+        (70, "is not the shipped SPL"),
+    ] {
+        let path = folder.path().join("image/disk.img");
+        let mut bad = disk.clone();
+        bad[(33 << 10) + at] ^= 1;
+        fs::write(&path, bad).unwrap();
+        let text = readback(&plan, &record, folder.path(), &key.public()).unwrap_err().to_string();
+        assert!(text.contains(expected), "{at}: {text}");
+    }
+}
+
+#[test]
+fn a_makers_program_that_is_missing_changed_or_too_large_stops_the_image() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (plan, key) = (behind_plan(), signing_key(0, "gw-dev"));
+    let fails = |plan: &Plan, folder: &tempfile::TempDir, artefacts: &Artefacts| {
+        let failure = assemble(plan, artefacts, folder.path(), &key, &|_| ()).unwrap_err();
+        (failure.status, failure.diagnostics[0].code.clone(), failure.to_string())
+    };
+    let (folder, artefacts) = with_programs(&plan, &[("code.bin", vec![7; 4000])]);
+    let (status, code, text) = fails(&plan, &folder, &artefacts);
+    assert_eq!((status, code.as_str()), (ExitStatus::Build, "missing-artefact"));
+    assert!(text.contains("the backend `debian` took no `data.bin`"), "{text}");
+    let (folder, artefacts) = with_programs(&plan, &[("code.bin", vec![7; 4000]), ("data.bin", vec![8; 10])]);
+    fs::write(folder.path().join("artefacts/vendor/data.bin"), "another").unwrap();
+    let (status, code, text) = fails(&plan, &folder, &artefacts);
+    assert_eq!((status, code.as_str()), (ExitStatus::Build, "artefact-changed"));
+    assert!(text.contains("artefacts/vendor/data.bin` is not the file that the backend made"), "{text}");
+    let mut small = plan;
+    small.board.boot.spl.as_mut().unwrap().rom.as_mut().unwrap().end = Some(0x7e_2000);
+    let (folder, artefacts) =
+        with_programs(&small, &[("code.bin", vec![7; 4000]), ("data.bin", vec![8; 10])]);
+    let (status, code, text) = fails(&small, &folder, &artefacts);
+    assert_eq!((status, code.as_str()), (ExitStatus::Input, "no-room"));
+    assert!(text.contains("SPL with all that stands behind it") && text.contains("room for 4096"), "{text}");
 }

@@ -135,6 +135,7 @@ pub fn hand_over(plan: &Plan, options: &BuildOptions, parts: Parts<'_>) -> Outco
         backend: "buildroot".to_owned(),
         plan_sha256: plan.sha256(),
         files,
+        vendor: BTreeMap::new(),
         effective,
         provenance,
     };

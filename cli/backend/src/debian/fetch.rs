@@ -107,7 +107,8 @@ pub fn fetch_all(plan: &Plan, options: &BuildOptions, cache: &Cache, log: &Path)
 /// Package of what runs before U-Boot.
 fn first_stage(plan: &Plan) -> Option<&str> {
     let boot = &plan.board.boot;
-    let spl = boot.spl.as_ref().and_then(|spl| spl.monitor.as_ref()).map(|monitor| monitor.package.as_str());
+    let spl =
+        boot.spl.as_ref().and_then(|spl| spl.monitor.as_ref()).and_then(|monitor| monitor.package.as_deref());
     boot.first_stage.as_ref().map(|stage| stage.package.as_str()).or(spl)
 }
 

@@ -45,9 +45,11 @@ pub fn monitor(plan: &Plan, fetched: &Fetched, cache: &Cache, log: &Path) -> Out
     let (Some(facts), Some(package)) = (monitor, &fetched.first_stage) else {
         return Ok(None);
     };
-    let key = key_of(&[&name_of(package), &facts.file]);
+    // The maker's own goes from its folder to the image, and not through here.
+    let Some(file) = &facts.file else { return Ok(None) };
+    let key = key_of(&[&name_of(package), file]);
     let (folder, _) = cache.stage("first-stage", &key, |part| {
-        let monitor = file_of(fetched, package, &facts.file, part, log)?;
+        let monitor = file_of(fetched, package, file, part, log)?;
         let binary = part.join("binary");
         fs::write(&binary, monitor).map_err(|e| Failure::io("write", &binary, &e))
     })?;

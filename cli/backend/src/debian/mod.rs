@@ -24,6 +24,7 @@ use spec::plan::Plan;
 
 use crate::device_tree::device_tree;
 use crate::hand_over::{artefact, place};
+use crate::vendor::Programs;
 use crate::{BuildOptions, Cache, Progress, key_of, step};
 use compile::{Compiled, LINUX, UBOOT, Work, compile};
 pub use generate::generate;
@@ -50,7 +51,12 @@ const HOST_TOOLS: &[&str] = &[
 ///
 /// # Errors
 /// See [`crate::build`].
-pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Outcome<Artefacts> {
+pub fn build(
+    plan: &Plan,
+    options: &BuildOptions,
+    programs: &Programs,
+    progress: &dyn Progress,
+) -> Outcome<Artefacts> {
     // All at once and first: nobody should learn of a missing tool a kernel later.
     exec::require(&tools(plan).iter().map(String::as_str).collect::<Vec<_>>())?;
     fs::create_dir_all(&options.cache).map_err(|e| Failure::io("make", &options.cache, &e))?;
@@ -124,7 +130,7 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     // Where no emulator gives it, Linux's build does.
     let tree = emulated.unwrap_or_else(|| compile::linux_device_tree(&linux));
     step(progress, "record artefacts", None, || {
-        let pieces = Pieces { uboot: &uboot.0, spl: uboot.1.as_ref(), linux: &linux, tree: &tree };
+        let pieces = Pieces { uboot: &uboot.0, spl: uboot.1.as_ref(), linux: &linux, tree: &tree, programs };
         let artefacts = hand_over(plan, options, &fetched, &pieces, &base, &squashfs)?;
         Ok((artefacts, false))
     })
@@ -148,12 +154,13 @@ fn files_key(files: &[PathBuf]) -> String {
         .join("\n")
 }
 
-/// What was compiled, and the board's device tree.
+/// What was compiled, the board's device tree, and its maker's programs.
 struct Pieces<'a> {
     uboot: &'a Compiled,
     spl: Option<&'a compile::SplFiles>,
     linux: &'a Compiled,
     tree: &'a Path,
+    programs: &'a Programs,
 }
 
 fn hand_over(
@@ -209,8 +216,13 @@ fn hand_over(
         backend: "debian".to_owned(),
         plan_sha256: plan.sha256(),
         files,
+        vendor: pieces.programs.place(&options.out)?,
         effective,
-        provenance: compile::provenance(plan)?.into_iter().chain(fetched.sources()).collect(),
+        provenance: compile::provenance(plan)?
+            .into_iter()
+            .chain(fetched.sources())
+            .chain(pieces.programs.sources())
+            .collect(),
     };
     record::write_json_atomic(&options.out.join("artefacts.json"), &artefacts)?;
     Ok(artefacts)

@@ -20,6 +20,7 @@ const EXAMPLE: &str = "\
 Examples:
   fastness build                                     product.yaml, its first board
   fastness build gateway/product.yaml --prove        and boot it, probe its ports, attack it
+  fastness build --board imx8mm-evk --vendor nxp     with programs that only the board's maker has
   fastness build --all-boards --offline --json       for CI";
 
 /// Arguments of `build`.
@@ -50,6 +51,9 @@ pub struct Arguments {
     /// Key store; otherwise `fastness/keys` in the user's data folder
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// Programs that only a board's maker has, in this folder or in one of the board's name in it; otherwise `vendor` beside the product file
+    #[arg(long, value_name = "DIR")]
+    vendor: Option<PathBuf>,
     /// The passphrase of the key
     #[command(flatten)]
     passphrase: Passphrase,
@@ -98,6 +102,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         out: places::out(&arguments.product, arguments.out.as_deref()),
         cache: places::cache(arguments.cache.as_deref())?,
         keys: places::keys(arguments.keys.as_deref())?,
+        vendor: places::vendor(&arguments.product, arguments.vendor.as_deref()),
         passphrase: arguments.passphrase.clone(),
         offline: arguments.offline,
         update_lock: arguments.update_lock,
@@ -111,6 +116,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     arguments.yocto.check(&plans)?;
     for plan in &plans {
         backend::refuse_root(plan, arguments.yocto.machine().deploy.is_some())?;
+    }
+    // And programs that are not there.
+    for plan in plans.iter().filter(|plan| plan.backend == "debian") {
+        backend::vendor::take(plan, &options.vendor)?;
     }
     // And a key that is missing or does not fit.
     for plan in &plans {

@@ -72,6 +72,10 @@ fn text(bill: &Bill) -> String {
         "files",
         of(Kind::File).count()
     ));
+    if of(Kind::Firmware).next().is_some() {
+        let names: Vec<_> = of(Kind::Firmware).map(|component| component.name.as_str()).collect();
+        out.push_str(&format!("{:<8} {}\n", "maker's", names.join(", ")));
+    }
     let unknown = of(Kind::Package)
         .filter(|component| licence::of(&component.licences) == licence::Licence::Unknown)
         .map(|component| component.name.as_str())

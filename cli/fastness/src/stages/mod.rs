@@ -50,6 +50,8 @@ pub struct Options {
     pub cache: PathBuf,
     /// The key store.
     pub keys: PathBuf,
+    /// The folder with programs of boards' makers.
+    pub vendor: PathBuf,
     /// Where the passphrase comes from, if said.
     pub passphrase: Passphrase,
     /// Use only what the cache holds.
@@ -244,6 +246,7 @@ pub fn build(plan: &Plan, folder: &Path, options: &Options, steps: &Steps) -> Ou
         cache: options.cache.clone(),
         out: folder.to_owned(),
         lock: places::lock(&options.product),
+        vendor: options.vendor.clone(),
         jobs: options.jobs,
         offline: options.offline,
         update_lock: options.update_lock,

@@ -29,5 +29,6 @@ mod stolen_issuing;
 mod support;
 mod tpm_keys;
 mod update;
+mod vendor;
 mod world;
 mod yocto;

@@ -62,6 +62,8 @@ pub struct Layout {
     disk_guid: Guid,
     partitions: Vec<Partition>,
     bytes: u64,
+    /// Which partition the older table has, too, and as what.
+    in_mbr: Option<(usize, u8)>,
 }
 
 impl Layout {
@@ -91,13 +93,30 @@ impl Layout {
             next = end.next_multiple_of(ALIGNMENT);
         }
         // One more unit holds the backup table.
-        Ok(Self { disk_guid, partitions, bytes: next + ALIGNMENT })
+        Ok(Self { disk_guid, partitions, bytes: next + ALIGNMENT, in_mbr: None })
     }
 
     /// The same on a disk whose size is the next power of two: what is behind the partitions stays free.
     #[must_use]
     pub fn of_a_power_of_two(self) -> Self {
         Self { bytes: self.bytes.next_power_of_two(), ..self }
+    }
+
+    /// The same with one partition in the older table, too, as its first one of that type: for a boot ROM that knows no other table.
+    ///
+    /// # Errors
+    /// When there is no such partition, or the older table cannot tell where it lies.
+    pub fn with_mbr_partition(self, name: &str, kind: u8) -> Result<Self> {
+        let number = self.partitions.iter().position(|partition| partition.name == name);
+        let fits = |partition: &Partition| partition.last_lba <= u64::from(u32::MAX);
+        match number.filter(|number| fits(&self.partitions[*number])) {
+            Some(number) => Ok(Self { in_mbr: Some((number, kind)), ..self }),
+            None => Err(Error::malformed(
+                GPT,
+                format!("partition `{name}`"),
+                "the older partition table cannot have it",
+            )),
+        }
     }
 
     /// The partitions as a reader of the disk will see them.
@@ -110,6 +129,25 @@ impl Layout {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The protective table, behind the partition that is in the older one, too.
+    fn mbr(&self, last: u64) -> Vec<u8> {
+        let mut mbr = protective_mbr(last);
+        if let Some((number, kind)) = self.in_mbr {
+            mbr.copy_within(446..462, 462);
+            let partition = &self.partitions[number];
+            let entry = &mut mbr[446..462];
+            entry.fill(0);
+            // Cylinders, heads and sectors cannot tell it.
+            entry[1..4].copy_from_slice(&[0xfe, 0xff, 0xff]);
+            entry[4] = kind;
+            entry[5..8].copy_from_slice(&[0xfe, 0xff, 0xff]);
+            // `with_mbr_partition` has seen to it that both fit.
+            entry[8..12].copy_from_slice(&(partition.first_lba as u32).to_le_bytes());
+            entry[12..16].copy_from_slice(&((partition.bytes / SECTOR) as u32).to_le_bytes());
+        }
+        mbr
     }
 
     fn table(&self) -> Vec<u8> {
@@ -197,7 +235,7 @@ pub fn gpt_write<W: Write + Seek>(writer: &mut W, layout: &Layout) -> Result<()>
     };
     let backup = Header { other_lba: 1, table_lba: last - TABLE_SECTORS, ..primary.clone() };
     let pieces = [
-        (0, protective_mbr(last)),
+        (0, layout.mbr(last)),
         (1, primary.encode(1, SECTOR as usize)),
         (2, table.clone()),
         (backup.table_lba, table),

@@ -97,9 +97,6 @@ impl Disk {
     /// As [`Disk::open_damaged`].
     pub fn from_damaged_source(source: Source) -> Result<(Self, Vec<Error>)> {
         let mut defects = Vec::new();
-        if let Err(defect) = check_protective_mbr(&source) {
-            defects.push(defect);
-        }
         let sector = sector_size(&source);
         let primary = read_copy(&source, sector, 1, "primary");
         let last = (source.len() / sector).saturating_sub(1);
@@ -119,6 +116,9 @@ impl Disk {
             (Err(defect), Err(_)) => return Err(defect),
         };
         let partitions = partitions(&source, sector, &header, &table, &mut defects);
+        if let Err(defect) = check_protective_mbr(&source, &partitions) {
+            defects.insert(0, defect);
+        }
         Ok((Self { source, guid: header.disk_guid, sector, partitions }, defects))
     }
 
@@ -182,14 +182,24 @@ impl Disk {
     }
 }
 
-/// UEFI 5.2.3: signature `55 aa`, and one entry of type `ee` that starts at block 1.
-fn check_protective_mbr(source: &Source) -> Result<()> {
+/// UEFI 5.2.3: signature `55 aa`, and one entry of type `ee` that starts at block 1. Entries besides are accepted where each is a
+/// partition of the table itself: then both can be read in one way alone.
+fn check_protective_mbr(source: &Source, partitions: &[Partition]) -> Result<()> {
     let mbr: [u8; 512] = source.read_array(0)?;
     let bad = |reason: String| Err(Error::malformed(GPT, "protective MBR", reason));
     if mbr[510..] != [0x55, 0xaa] {
         return bad(format!("expected the signature `55aa`, found `{:02x}{:02x}`", mbr[510], mbr[511]));
     }
     let used: Vec<_> = (0..4).map(|i| &mbr[446 + 16 * i..462 + 16 * i]).filter(|e| e[4] != 0).collect();
+    let foreign = |entry: &&[u8]| {
+        let word = |at| u64::from(field::u32(entry, at).unwrap_or_default());
+        let (first, blocks) = (word(8), word(12));
+        let is = |partition: &Partition| {
+            partition.first_lba == first && partition.last_lba.checked_sub(first) == blocks.checked_sub(1)
+        };
+        entry[4] == 0xee || !partitions.iter().any(is)
+    };
+    let used: Vec<_> = used.into_iter().filter(foreign).collect();
     match used.as_slice() {
         [entry] if entry[4] == 0xee && field::u32(entry, 8) == Some(1) => Ok(()),
         [entry] if entry[4] == 0xee => bad("the protective entry does not start at block 1".to_owned()),

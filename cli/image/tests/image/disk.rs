@@ -112,6 +112,35 @@ fn each_defect_is_named() {
 }
 
 #[test]
+fn one_partition_may_be_in_the_older_table_too_if_it_is_the_same() {
+    let hybrid = layout().with_mbr_partition("root_a", 0x0c).unwrap();
+    let mut image = vec![0; hybrid.bytes() as usize];
+    gpt_write(&mut std::io::Cursor::new(&mut image), &hybrid).unwrap();
+    assert_eq!(open(&image).unwrap().partitions(), layout().partitions());
+    let older = image::disk::mbr::partitions(&Source::from_bytes("disk", image.clone())).unwrap().unwrap();
+    let places: Vec<_> = older.iter().map(|p| (p.index, p.kind, p.offset, p.bytes)).collect();
+    assert_eq!(places[0], (1, 0x0c, 2 << 20, 3 << 20));
+    assert_eq!((places.len(), places[1].1, places[1].2), (2, 0xee, 512));
+    // Everything but that entry and the protective one's slot is as without it.
+    assert_eq!(image[..446], bytes()[..446]);
+    assert_eq!(image[446 + 32..], bytes()[446 + 32..]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("disk.img"), &image).unwrap();
+    if let Some(told) = tool(folder.path(), &["sfdisk", "--json", "disk.img"]) {
+        let told = told.replace(": ", ":");
+        assert!(told.contains("\"label\":\"gpt\"") && told.contains("\"name\":\"root_a\""), "{told}");
+    }
+    for (name, at) in [("another start", 446 + 8), ("another size", 446 + 12)] {
+        let mut broken = image.clone();
+        broken[at] ^= 1;
+        let error = open(&broken).unwrap_err().to_string();
+        assert!(error.contains("hybrid"), "{name}: {error}");
+    }
+    let error = layout().with_mbr_partition("root_b", 0x0c).unwrap_err().to_string();
+    assert!(error.contains("partition `root_b`: the older partition table cannot have it"), "{error}");
+}
+
+#[test]
 fn impossible_layouts_are_refused() {
     let refuse = |specs: &[PartitionSpec]| {
         Layout::new("11111111-2222-8333-8444-555555555555".parse().unwrap(), specs).unwrap_err().to_string()

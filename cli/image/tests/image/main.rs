@@ -3,6 +3,7 @@
 
 mod disk;
 mod elf;
+mod fat;
 mod hostile;
 mod support;
 mod tree;

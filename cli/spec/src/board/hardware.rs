@@ -3,12 +3,13 @@
 //! The commands of a root of trust are for people to read and to run. Nothing here runs one, and nothing of
 //! Fastness burns a fuse.
 
+use super::vendor::Behind;
 use crate::decode::{Spanned, choice, model};
 use crate::plan::{
     DeviceTreeFacts, FirstStageFacts, MonitorFacts, RomCopyFacts, RomFacts, RomPlaceFacts, SplFacts,
     TrustAnchorFacts, TrustFacts, TrustStepFacts,
 };
-use crate::types::{AbsPath, Flag, GuidText, PackageName, Size, Text, Word};
+use crate::types::{AbsPath, FileName, Flag, GuidText, PackageName, Size, Text, Word};
 
 model! {
     /// A program that runs before U-Boot and stays in the same file, from a package of the suite.
@@ -28,7 +29,7 @@ model! {
     /// table says.
     pub struct Spl {
         /// What SPL enters, and what enters U-Boot; left out: SPL enters U-Boot.
-        monitor: Option<Monitor> = None,
+        monitor: Option<Spanned<Monitor>> = None,
         /// Whether SPL has the product's key and verifies by it. No: its build has no control FDT; only for a board whose boot ROM
         /// verifies nothing either.
         verifies: Flag = Flag(true),
@@ -36,18 +37,23 @@ model! {
         uboot_address: Size,
         /// Size of that partition.
         room: Size,
+        /// Programs of the maker that stand behind SPL, in that order: the first where SPL ends, at a multiple of 4 bytes.
+        behind: Vec<Spanned<Behind>> = Vec::new(),
         /// How the boot ROM finds SPL on the disk; left out: SPL is not on it.
         rom: Option<Spanned<Rom>> = None,
     }
 }
 
 model! {
-    /// What runs below U-Boot and Linux, from a package of the suite: OpenSBI on RISC-V, TF-A's BL31 on 64-bit Arm.
+    /// What runs below U-Boot and Linux, from a package of the suite or from the board's maker: OpenSBI on RISC-V, TF-A's BL31 on
+    /// 64-bit Arm.
     pub struct Monitor {
         /// Debian package that has it, such as `opensbi`.
-        package: PackageName,
+        package: Option<PackageName> = None,
         /// Its path in the package.
-        file: AbsPath,
+        file: Option<AbsPath> = None,
+        /// Otherwise its file, one of `vendor_programs`.
+        vendor: Option<FileName> = None,
         /// Where SPL puts and enters it: a physical address.
         address: Size,
     }
@@ -62,6 +68,10 @@ choice! {
         Stm32 = "stm32",
         /// StarFive's header with its CRC-32 (JH7110).
         Starfive = "starfive",
+        /// NXP's image vector table, boot data, and 8 KiB behind the program for what NXP's tool signs (i.MX 8M, 8M Mini).
+        Imx8m = "imx8m",
+        /// Xilinx's boot header, with the PMU firmware in front of SPL (Zynq UltraScale+).
+        Zynqmp = "zynqmp",
     }
 }
 
@@ -72,8 +82,12 @@ model! {
         format: RomFormat,
         /// Where it puts and enters SPL: the address that SPL is linked to.
         address: Size,
-        /// Where it looks; every place gets the same content.
-        places: Vec<Spanned<RomCopy>>,
+        /// Where the memory ends into which it puts SPL and all that stands behind; left out: that is not looked at.
+        end: Option<Size> = None,
+        /// A program of the maker that the header has in front of SPL, one of `vendor_programs`.
+        first: Option<Spanned<FileName>> = None,
+        /// Where it looks; every place gets the same content. A file of `boot.fat` is a place, too.
+        places: Vec<Spanned<RomCopy>> = Vec::new(),
     }
 }
 
@@ -199,13 +213,15 @@ impl Spl {
     pub(super) fn facts(&self) -> SplFacts {
         SplFacts {
             monitor: self.monitor.as_ref().map(|monitor| MonitorFacts {
-                package: monitor.package.as_str().to_owned(),
-                file: monitor.file.as_str().to_owned(),
+                package: monitor.package.as_ref().map(|name| name.as_str().to_owned()),
+                file: monitor.file.as_ref().map(|path| path.as_str().to_owned()),
+                vendor: monitor.vendor.as_ref().map(|file| file.as_str().to_owned()),
                 address: monitor.address.0,
             }),
             verifies: self.verifies.0,
             uboot_address: self.uboot_address.0,
             room: self.room.0,
+            behind: self.behind.iter().map(|one| one.facts()).collect(),
             rom: self.rom.as_ref().map(|rom| rom.facts()),
         }
     }
@@ -222,6 +238,8 @@ impl Rom {
         RomFacts {
             format: self.format.as_str().to_owned(),
             address: self.address.0,
+            end: self.end.map(|end| end.0),
+            first: self.first.as_ref().map(|file| file.as_str().to_owned()),
             places: self.places.iter().map(place).collect(),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::BoardFacts;
+use super::{BehindFacts, BoardFacts};
 
 /// A program that runs before U-Boot, from a package of the suite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct SplFacts {
     pub uboot_address: u64,
     /// Size in bytes of the disk's first partition, which holds the FIT.
     pub room: u64,
+    /// Programs of the maker that stand behind SPL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<BehindFacts>,
     /// How the boot ROM finds SPL on the disk, if it does.
     pub rom: Option<RomFacts>,
 }
@@ -36,9 +39,14 @@ pub struct SplFacts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonitorFacts {
     /// Debian package that has it.
-    pub package: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// Its absolute path in the package.
-    pub file: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Otherwise its file among the maker's programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
     /// Where SPL puts and enters it: a physical address.
     pub address: u64,
 }
@@ -46,10 +54,16 @@ pub struct MonitorFacts {
 /// How a boot ROM takes SPL from the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RomFacts {
-    /// `ti-gp`, `stm32` or `starfive`.
+    /// `ti-gp`, `stm32`, `starfive`, `imx8m` or `zynqmp`.
     pub format: String,
     /// Where it puts and enters SPL: a physical address.
     pub address: u64,
+    /// Where the memory ends into which it puts SPL: a physical address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
+    /// Program of the maker that the header has in front of SPL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
     /// Where it looks; every place has the same content.
     pub places: Vec<RomCopyFacts>,
 }
@@ -170,6 +184,11 @@ impl BoardFacts {
                 "The boot ROM's way: `{}` on {}, {at} [{}]",
                 place.file, place.medium, place.source
             );
+        }
+        for program in &self.vendor_programs {
+            let (file, about, from) = (&program.file, &program.about, &program.from);
+            let _ =
+                writeln!(out, "Its maker's program, which who builds gives: `{file}`, {about}; from {from}");
         }
         if !trust.steps.is_empty() {
             out.push_str("\nSteps for a person:\n");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use diag::{Diagnostic, Outcome};
 
-use super::{hardware, references};
+use super::{hardware, references, vendor};
 use crate::board::Board;
 use crate::decode::suggestion;
 use crate::library::{Area, Library, read_model};
@@ -51,6 +51,7 @@ pub(super) fn choose_board(
         read_model::<Board>(&source, trouble).map(|model| NamedBoard { name: name.to_owned(), model });
     if let Some(board) = &board {
         hardware::reject_incomplete(board, &first.at, trouble);
+        vendor::reject_unclear(board, trouble);
     }
     Ok(board)
 }

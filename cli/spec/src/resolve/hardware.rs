@@ -3,7 +3,7 @@
 
 use diag::Diagnostic;
 
-use super::NamedBoard;
+use super::{NamedBoard, fat};
 use crate::board::{Rom, TrustKind};
 use crate::decode::Spanned;
 use crate::plan::OWN_PARTITIONS;
@@ -56,6 +56,20 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
     if let Some(rom) = model.boot.spl.as_ref().and_then(|spl| spl.rom.as_ref()) {
         reject_wrong_rom(board, rom, trouble);
     }
+    if let Some(monitor) = model.boot.spl.as_ref().and_then(|spl| spl.monitor.as_ref()) {
+        let package = monitor.package.is_some() && monitor.file.is_some();
+        let part = monitor.package.is_some() || monitor.file.is_some();
+        if package == monitor.vendor.is_some() || part != package {
+            let message = format!(
+                "expected `package` and `file`, or `vendor`, for `boot.spl.monitor` of the board `{}`",
+                board.name
+            );
+            trouble.push(Diagnostic::error("unclear-place", message).at(monitor.at.location()));
+        }
+    }
+    if let Some(fat) = &model.boot.fat {
+        fat::reject_wrong(board, fat, trouble);
+    }
     let Some(trust) = &model.trust else { return };
     let permanent = trust.steps.iter().any(|step| step.permanent.0);
     let message = match trust.kind {
@@ -100,11 +114,12 @@ fn reject_wrong_rom(board: &NamedBoard, rom: &Spanned<Rom>, trouble: &mut Vec<Di
         let hint = "`docs/add-a-board.md` of Fastness says what a place is: whole sectors of the disk, or a partition of its own";
         trouble.push(Diagnostic::error("unclear-place", message).at(at.location()).hint(hint));
     };
-    if rom.places.is_empty() {
+    let in_fat = board.model.boot.fat.as_ref().is_some_and(|fat| fat::has_spl(fat));
+    if rom.places.is_empty() && !in_fat {
         wrong(&rom.at, "expected a place, found none".to_owned());
     }
     let mut taken: Vec<(u64, u64)> = Vec::new();
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: Vec<&str> = board.model.boot.fat.iter().map(|fat| fat.partition.as_str()).collect();
     for place in &rom.places {
         let room = place.room.0;
         match (place.offset, &place.partition) {

@@ -292,7 +292,7 @@ text_type! {
 }
 
 text_type! {
-    /// Text of several lines for people.
+    /// Text of several lines, for people or as a short file.
     Banner,
     "text without control characters",
     "\\S",
