@@ -223,7 +223,7 @@ impl Fat {
             bytes.extend(self.source.read_vec(at, rest.min(self.cluster_bytes))?);
             let next = self.next(cluster);
             let (done, end) = (wanted == Some(bytes.len() as u64), self.is_end(next));
-            if done && end || wanted.is_none() && end {
+            if end && (done || wanted.is_none()) {
                 return Ok(bytes);
             }
             if done != end {
