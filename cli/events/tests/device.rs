@@ -340,9 +340,8 @@ fn audit_records_become_events_with_their_five_facts() {
     assert_eq!(facts, expected);
 }
 
-/// The rules of rsyslog on what the journal has of sudo, as sudoers(5) says under "Event logging": the journal's entries come from a file of theirs.
-#[test]
-fn what_sudo_says_becomes_an_event_with_who_and_whether() {
+/// The records that the rules of rsyslog make of entries of the journal, which come from a file in its place.
+fn by_journal(entries: &[String], records: usize) -> Option<Vec<Event>> {
     let rules = template("rsyslog.conf.hbs");
     let (audit, journal) = rules.split_once("# The journal:").unwrap();
     let journal = journal.replace("$msg", "$!MESSAGE").replace("$programname", "$!SYSLOG_IDENTIFIER");
@@ -350,6 +349,13 @@ fn what_sudo_says_becomes_an_event_with_who_and_whether() {
         action(type=\"mmjsonparse\" cookie=\"\")\n#";
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("audit.log"), "").unwrap();
+    fs::write(folder.path().join("journal"), entries.concat()).unwrap();
+    by_rsyslog(folder.path(), &format!("{audit}{read}{journal}"), records)
+}
+
+/// As sudoers(5) says it under "Event logging".
+#[test]
+fn what_sudo_says_becomes_an_event_with_who_and_whether() {
     let entry = |exe: &str, name: &str, message: &str| {
         let known = if exe.is_empty() { String::new() } else { format!(r#""_EXE":"{exe}","#) };
         format!(
@@ -371,8 +377,7 @@ fn what_sudo_says_becomes_an_event_with_who_and_whether() {
         entry("/usr/bin/logger", "sudo", &format!("maintenance : {REST}")),
         entry("/usr/sbin/sshd", "sshd", "Accepted publickey for eve from 192.0.2.1 port 22 ssh2"),
     ];
-    fs::write(folder.path().join("journal"), entries.concat()).unwrap();
-    let Some(records) = by_rsyslog(folder.path(), &format!("{audit}{read}{journal}"), 10) else { return };
+    let Some(records) = by_journal(&entries, 10) else { return };
     let facts: Vec<_> = records
         .iter()
         .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
@@ -389,6 +394,38 @@ fn what_sudo_says_becomes_an_event_with_who_and_whether() {
         ("sudo", sudo, "ssh.service", Unknown),
         ("sshd", "ssh.message", "ssh.service", Unknown),
         ("sshd", "ssh.login", "eve", Success),
+    ];
+    assert_eq!(facts, expected);
+}
+
+/// What `templates/update/update.sh.hbs` prints: in its own service, and at the end of the self-check.
+#[test]
+fn what_becomes_of_an_update_is_an_event() {
+    let entry = |unit: &str, event: &str, check: &str, verdict: &str, seen: &str| {
+        let message = format!(
+            r#"{{\"event\":\"{event}\",\"check\":\"{check}\",\"verdict\":\"{verdict}\",\"seen\":\"{seen}\"}}"#
+        );
+        format!(r#"{{"_SYSTEMD_UNIT":"{unit}.service","SYSLOG_IDENTIFIER":"update","MESSAGE":"{message}"}}"#)
+            + "\n"
+    };
+    let (own, selfcheck) = ("fastness-update", "fastness-selfcheck");
+    let entries = [
+        entry(own, "update", "accepted", "pass", "version 1.1.0 for slot b"),
+        entry(own, "update", "refused", "fail", "new.update has no valid signature of a key of this product"),
+        entry(selfcheck, "update", "kept", "pass", "version 1.1.0 in slot b has proved itself"),
+        entry(selfcheck, "selfcheck", "self.update", "pass", "slot b"),
+    ];
+    let Some(records) = by_journal(&entries, 5) else { return };
+    let facts: Vec<_> = records
+        .iter()
+        .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
+        .collect();
+    use Outcome::{Failure, Success};
+    let expected = [
+        ("update", "update.accepted", "1.1.0", Success),
+        ("update", "update.refused", "update", Failure),
+        ("update", "update.kept", "1.1.0", Success),
+        ("selfcheck", "selfcheck.result", "self.update", Success),
     ];
     assert_eq!(facts, expected);
 }
