@@ -27,9 +27,10 @@ security_level: 2             # target capability security level, 1 to 4
 boards: [qemu-aarch64]        # the first is the default; `fastness boards` lists them
 
 # The default layers (base, kernel-hardening, verified-boot, verity-root, firewall, ssh, audit, time,
-# selfcheck) are always on. Parameters go here:
+# selfcheck) are always on. Their parameters go here, and others, such as updates in the field in two slots:
 # layers:
 #   ssh: {port: 22}
+#   update: {}
 # One can be left out, with a reason that the report prints:
 # without:
 #   - {layer: time, reason: "the device has no network time; its clock is set by the controller"}

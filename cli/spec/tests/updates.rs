@@ -12,13 +12,17 @@ fn with_layer(text: &str) -> String {
 }
 
 fn load(text: &str, beside: &[(&str, &str)]) -> Result<Plan, diag::Failure> {
+    load_for(text, beside, None)
+}
+
+fn load_for(text: &str, beside: &[(&str, &str)], board: Option<&str>) -> Result<Plan, diag::Failure> {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, content) in beside {
         std::fs::write(folder.path().join(name), content).expect("written");
     }
     let product = folder.path().join("product.yaml");
     std::fs::write(&product, text).expect("written");
-    spec::load(&product, None)
+    spec::load(&product, board)
 }
 
 fn content<'p>(plan: &'p Plan, path: &str) -> &'p str {
@@ -83,5 +87,22 @@ fn a_sealed_data_partition_and_a_series_without_the_command_are_refused() {
         assert!(found.message.contains(message), "{failure}");
         assert!(found.location.is_some());
         assert_eq!(failure.status, diag::ExitStatus::Input);
+    }
+}
+
+#[test]
+fn every_shipped_board_chooses_a_slot() {
+    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    for board in std::fs::read_dir(boards).expect("boards") {
+        let board = board.expect("a board").file_name().into_string().expect("a name");
+        let text = spec::scaffold("my-device").replace("qemu-aarch64", &board);
+        let plan = load_for(&with_layer(&text), &[], Some(&board))
+            .unwrap_or_else(|failure| panic!("{board}: {failure}"));
+        let facts = &plan.board.boot;
+        let chosen = format!("bcb ab_select slot {} {}#misc; ", facts.block_interface, facts.block_device);
+        let environment = content(&plan, "/usr/lib/fastness/u-boot.env");
+        // What is read first of a card wakes it, and is not started.
+        let first = environment.find("bootm").expect("a start");
+        assert!(environment.find(&chosen).is_some_and(|at| at < first), "{board}: {environment}");
     }
 }
