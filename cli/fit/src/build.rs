@@ -93,6 +93,28 @@ impl<'a> Digests<'a> {
         digest
     }
 
+    /// Computes those of all these contents that are not known yet, several at once.
+    fn learn(&mut self, contents: impl Iterator<Item = &'a [u8]>, hash: Hash) {
+        if self.blank {
+            return;
+        }
+        let mut missing: Vec<(&'a [u8], Hash, Vec<u8>)> = Vec::new();
+        for data in contents {
+            let same = |known: &(&'a [u8], Hash, Vec<u8>)| known.1 == hash && std::ptr::eq(known.0, data);
+            if !self.known.iter().chain(&missing).any(same) {
+                missing.push((data, hash, Vec::new()));
+            }
+        }
+        crate::parallel::for_each(
+            &mut missing,
+            |(data, ..)| data.len(),
+            |(data, hash, digest)| {
+                *digest = hash.digest(&[data]);
+            },
+        );
+        self.known.append(&mut missing);
+    }
+
     /// The digest of content that is byte for byte one whose digest is known: comparing takes a fraction of hashing.
     #[must_use]
     pub fn of_equal(&self, data: &[u8], hash: Hash) -> Option<&[u8]> {
@@ -126,6 +148,11 @@ pub fn build_with<'a>(spec: FitSpec<'a>, digests: &mut Digests<'a>) -> Result<Tr
     root.set_text("description", &spec.description);
     root.set_cell("#address-cells", 2);
     let mut images = Node::new("images");
+    let borrowed = spec.images.iter().filter_map(|image| match &image.data {
+        Cow::Borrowed(data) => Some(*data),
+        Cow::Owned(_) => None,
+    });
+    digests.learn(borrowed, spec.hash);
     for image in spec.images {
         images.children.push(image_node(image, spec.hash, digests));
     }

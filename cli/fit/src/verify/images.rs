@@ -22,6 +22,13 @@ pub(super) struct Image<'t, 'a> {
     pub(super) problems: Vec<Problem>,
 }
 
+/// An image with its data, before its hashes are checked.
+struct Found<'t, 'a, 'd> {
+    image: Image<'t, 'a>,
+    data: Option<&'d [u8]>,
+    warnings: Vec<Problem>,
+}
+
 /// All images by name.
 pub(super) struct Images<'t, 'a>(BTreeMap<&'t str, Image<'t, 'a>>);
 
@@ -36,18 +43,33 @@ impl<'t, 'a> Images<'t, 'a> {
     ) -> Self {
         let nodes = root.child("images").map(|images| images.children.as_slice()).unwrap_or_default();
         let mut taken: Vec<(Range<usize>, &str)> = Vec::new();
-        let mut out = BTreeMap::new();
+        let mut found: Vec<Found<'t, 'a, '_>> = Vec::new();
         for node in nodes {
             let mut image = Image { node, bytes: 0, hash: String::new(), problems: Vec::new() };
-            match data(blob, total, node, &mut taken) {
-                Ok(data) => {
-                    image.bytes = data.len();
-                    check_hashes(&mut image, data, known, &mut report.warnings);
+            let data = match data(blob, total, node, &mut taken) {
+                Ok(data) => Some(data),
+                Err(reason) => {
+                    image.problems.push(reason);
+                    None
                 }
-                Err(reason) => image.problems.push(reason),
-            }
+            };
+            image.bytes = data.map_or(0, <[u8]>::len);
+            found.push(Found { image, data, warnings: Vec::new() });
+        }
+        crate::parallel::for_each(
+            &mut found,
+            |found| found.image.bytes,
+            |found| {
+                if let Some(data) = found.data {
+                    check_hashes(&mut found.image, data, known, &mut found.warnings);
+                }
+            },
+        );
+        let mut out = BTreeMap::new();
+        for Found { image, mut warnings, .. } in found {
+            report.warnings.append(&mut warnings);
             // The first of a doubled name counts, as for libfdt; the doubled name is a problem of its own.
-            out.entry(node.name.as_str()).or_insert(image);
+            out.entry(image.node.name.as_str()).or_insert(image);
         }
         Self(out)
     }

@@ -83,6 +83,11 @@ pub(crate) const SUDO: &[Kind] = kinds! {
     "sudo refuses somebody", "unprivileged 65534 'sudo -n /usr/bin/true'" => "audit.user_cmd" "/sudo" "nobody" Failure "";
 };
 
+/// What an update shows, where the product takes any: one that is none is enough for the way of a record.
+pub(crate) const UPDATE: &[Kind] = kinds! {
+    "an update is refused", "echo none >/var/lib/update/bench.update" => "update.refused" "update" "update" Failure "is no update";
+};
+
 /// What only a login with a key of the product shows.
 pub(crate) const LOGIN: &[Kind] = kinds! {
     "a login", "" => "ssh.login" "sshd" "USER" Success "Accepted publickey";
@@ -248,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_own_name() {
-        let all = [KINDS, CALLED, SUDO, LOGIN, AWAY, FULL, AFTER].concat_names();
+        let all = [KINDS, CALLED, SUDO, UPDATE, LOGIN, AWAY, FULL, AFTER].concat_names();
         let names: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(names.len(), all.len());
         assert!(names.len() >= 25, "{}", names.len());
@@ -258,7 +263,7 @@ mod tests {
         fn concat_names(&self) -> Vec<&'static str>;
     }
 
-    impl Names for [&'static [Kind]; 7] {
+    impl Names for [&'static [Kind]; 8] {
         fn concat_names(&self) -> Vec<&'static str> {
             self.iter().flat_map(|kinds| kinds.iter().map(|kind| kind.name)).collect()
         }

@@ -28,7 +28,7 @@ use crate::files::{kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
 use cost::{RESTS, SERVICES, bounded, costs};
-use kinds::{AFTER, AWAY, CALLED, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, SUDO, judge, read};
+use kinds::{AFTER, AWAY, CALLED, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, SUDO, UPDATE, judge, read};
 use restart::{Blocks, MOST_AGAIN, again, read_anew};
 use session::{Bench, Collector, Ports, networks};
 
@@ -168,14 +168,13 @@ impl Proof<'_> {
             }
             None => Err("the proof has no program for this architecture that asks for it"),
         };
-        let sudo = match self
-            .bench
-            .ask("[ ! -x /usr/bin/sudo ] || echo yes", MINUTE)?
-            .iter()
-            .any(|line| line == "yes")
-        {
+        let sudo = match self.has("/usr/bin/sudo")? {
             true => Ok(self.provoke(SUDO, account)?),
             false => Err("the image has no sudo: no file of it is setuid (check `exec.suid-inventory`)"),
+        };
+        let updates = match self.has("/usr/lib/fastness/update")? {
+            true => Ok(self.provoke(UPDATE, account)?),
+            false => Err("the product takes no updates: the layer `update` is not on"),
         };
         self.strangers(name)?;
         if let Some(login) = login {
@@ -186,6 +185,7 @@ impl Proof<'_> {
         self.judge_all(KINDS, account);
         self.judge_or(CALLED, account, called);
         self.judge_or(SUDO, account, sudo);
+        self.judge_or(UPDATE, account, updates);
         let without = "needs a key of a user of the product: `--login USER=FILE`";
         let user = login.map_or(name, |login| &login.user);
         self.judge_or(LOGIN, (user, uid), login.map(|_| ()).ok_or(without));
@@ -196,6 +196,12 @@ impl Proof<'_> {
         self.restart(identities, account)?;
         self.chains(identities);
         Ok(())
+    }
+
+    /// Whether the device has a program.
+    fn has(&mut self, program: &str) -> Outcome<bool> {
+        let answer = self.bench.ask(&format!("[ ! -x {program} ] || echo yes"), MINUTE)?;
+        Ok(answer.iter().any(|line| line == "yes"))
     }
 
     fn provoke(&mut self, kinds: &[Kind], (user, uid): (&str, u32)) -> Outcome<()> {
