@@ -254,6 +254,12 @@ fn what_is_no_update_of_this_device_is_refused_before_anything_is_written() {
     refused(&|| device.put("a.update", |bytes| bytes.truncate(2000)), "is no update");
     refused(&|| device.put("a.update", |bytes| bytes.clear()), "is no update");
     refused(&|| symlink(&device.update, device.path("folder").join("a.update")).unwrap(), "is no file");
+    // A folder cannot be removed like a file, and must not be looked at for ever.
+    fs::create_dir(device.path("folder").join("a.update")).unwrap();
+    let run = device.run(&["install"]);
+    assert!(run.code == 0 && run.out.contains("a.update is no file") && run.err.is_empty(), "{run:?}");
+    assert_eq!(device.run(&["install"]).out, "");
+    fs::remove_dir(device.path("folder").join("a.update.refused")).unwrap();
     // A name is untrusted text.
     refused(&|| device.put("a\"\\\n$(id).update", Vec::clear), "\"seen\":\"a $(id).update is no update");
     // By another product's key, and without any key.
