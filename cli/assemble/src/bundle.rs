@@ -6,8 +6,9 @@
 //! the asked name that was not read back with the public key only.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -95,8 +96,11 @@ pub fn write(
     let manifest = manifest(plan, &parts)?;
     let signature = signature(plan, &manifest, key)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file =
-        tempfile::NamedTempFile::new_in(parent).map_err(|e| Failure::io("write in", parent, &e))?;
+    // As any file that this writes: who may read it, the umask says.
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(parent)
+        .map_err(|e| Failure::io("write in", parent, &e))?;
     let writing = |e: &std::io::Error| Failure::io("write", path, e);
     let mut archive = tar::Builder::new(file.as_file_mut());
     let mut add = |name: &str, bytes: u64, content: &mut dyn Read| -> Outcome<()> {

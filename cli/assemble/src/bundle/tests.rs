@@ -28,6 +28,9 @@ fn both_slots_start_the_same_kernel_from_their_own_root() {
     let path = folder.path().join("new.update");
     let bundle = write(&plan, &record, folder.path(), &key, &path).unwrap();
     assert_eq!(bundle.bytes, fs::metadata(&path).unwrap().len());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    fs::write(folder.path().join("plain"), "").unwrap();
+    assert_eq!(mode(&path), mode(&folder.path().join("plain")));
     let bytes = fs::read(&path).unwrap();
     let manifest = String::from_utf8(bytes[512..512 + 4096].to_vec()).unwrap();
     let part = |name: &str| {
