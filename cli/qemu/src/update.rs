@@ -12,6 +12,7 @@ use spec::plan::Plan;
 
 use crate::boot::{absolute, on_device};
 use crate::console::Seen;
+use crate::files::scratch_in;
 use crate::machine::Machine;
 use crate::pattern::Pattern;
 
@@ -61,49 +62,56 @@ fn record_in(line: &str) -> Option<String> {
     line.contains("\"event\":\"update\"").then(|| line.find('{').map(|at| line[at..].to_owned()))?
 }
 
-/// Puts files where a member of `update-operators` would.
+/// Puts files where a member of `update-operators` would, in the place of what an interrupted start left there.
 fn put_updates(record: &ImageRecord, disk: &Path, device: &Path, updates: &[PathBuf]) -> Outcome<()> {
-    let device = absolute(device)?;
-    let part = record.partitions.iter().find(|part| part.name == "data");
-    let (Some(part), false) = (part, updates.is_empty()) else { return Ok(()) };
-    let list = device.join("debugfs.commands");
+    let part = record.partitions.iter().find(|part| part.name == "data").ok_or_else(|| {
+        Failure::error(
+            ExitStatus::Input,
+            "no-data",
+            "the image has no data partition, where a device finds updates",
+        )
+        .hint("build the image again with `fastness build`")
+    })?;
+    // Removed with all that is in it, however this ends.
+    let scratch = scratch_in(&absolute(device)?)?;
+    let at = |name: &str| scratch.path().join(name);
     // Before its first start a device has none of the folders.
     let mut commands = "mkdir /lib\nmkdir /lib/update\n".to_owned();
     for (number, update) in updates.iter().enumerate() {
         // Its own syntax knows no quoting: a plain name stands for whatever the file is called.
-        let plain = device.join(format!("update-{number}"));
-        std::fs::copy(update, &plain).map_err(|e| Failure::io("copy", update, &e))?;
-        commands.push_str(&format!("write update-{number} /lib/update/{number}.update\n"));
+        let plain = format!("update-{number}");
+        std::fs::copy(update, at(&plain)).map_err(|e| Failure::io("copy", update, &e))?;
+        commands.push_str(&format!(
+            "rm /lib/update/{number}.update\nwrite {plain} /lib/update/{number}.update\n"
+        ));
     }
-    std::fs::write(&list, commands).map_err(|e| Failure::io("write", &list, &e))?;
-    // In a file of its own: replaying the journal, debugfs forgets that the file system began somewhere else.
-    let data = device.join("data.part");
+    std::fs::write(at("commands"), commands).map_err(|e| Failure::io("write", &at("commands"), &e))?;
+    // In a file of its own, which e2fsck and debugfs take without knowing where on the disk it was.
+    let data = at("data");
     let failed = |e: std::io::Error| Failure::io("change the data partition of", disk, &e);
     let mut whole = File::options().read(true).write(true).open(disk).map_err(failed)?;
     let mut own = File::create(&data).map_err(|e| Failure::io("write", &data, &e))?;
     whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
     std::io::copy(&mut Read::by_ref(&mut whole).take(part.bytes), &mut own).map_err(failed)?;
-    let log = device.join("debugfs.log");
-    // Calls add to it, and what is counted below is of this one alone.
-    let _ = std::fs::remove_file(&log);
+    let log = at("log");
+    let call = |program: &str, arguments: &[&str]| -> Outcome<Call> {
+        Ok(Call::new(tool(program)?).args(arguments).arg("data").folder(scratch.path()).log(&log))
+    };
     // What the last start left in the journal comes first: replayed later, by the device, it would take all of this back. The
     // first call ends with 1 where it had something to do, the second only where that did not help (e2fsck(8)).
-    let check = Call::new(tool("e2fsck")?).args(["-f", "-y", "data.part"]).folder(&device).log(&log);
+    let check = call("e2fsck", &["-f", "-y"])?;
     let _ = check.run();
     check.run()?;
-    let change = Call::new(tool("debugfs")?).args(["-w", "-f", "debugfs.commands", "data.part"]);
-    change.folder(&device).log(&log).run()?;
+    call("debugfs", &["-w", "-f", "commands"])?.run()?;
     // It ends well whatever its commands did.
-    let said = std::fs::read_to_string(&log).unwrap_or_default();
+    let said = std::fs::read_to_string(&log).map_err(|e| Failure::io("read", &log, &e))?;
     let written = said.matches("Allocated inode").count();
     if written != updates.len() {
         let message =
             format!("expected room for {} updates on the device, {written} were put there", updates.len());
+        let last: Vec<&str> = said.trim().lines().rev().take(2).collect();
         return Err(Failure::error(ExitStatus::Environment, "no-room", message)
-            .note(format!(
-                "debugfs says: {}",
-                said.trim().lines().rev().take(2).collect::<Vec<_>>().join("; ")
-            ))
+            .note(format!("debugfs says: {}", last.join("; ")))
             .hint(
                 "give the product's data partition more room (`storage.data`), or begin with a new device",
             ));
@@ -111,12 +119,7 @@ fn put_updates(record: &ImageRecord, disk: &Path, device: &Path, updates: &[Path
     let mut changed = File::open(&data).map_err(|e| Failure::io("read", &data, &e))?;
     whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
     std::io::copy(&mut changed, &mut whole).map_err(failed)?;
-    std::fs::remove_file(&data).map_err(|e| Failure::io("remove", &data, &e))?;
-    for number in 0..updates.len() {
-        let plain = device.join(format!("update-{number}"));
-        std::fs::remove_file(&plain).map_err(|e| Failure::io("remove", &plain, &e))?;
-    }
-    std::fs::remove_file(&list).map_err(|e| Failure::io("remove", &list, &e))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn the_bench_asks_for_no_program_that_an_image_may_lack() {
         let bench = super::super::BENCH;
-        let all = [KINDS, CALLED, LOGIN, AWAY, FULL, AFTER].into_iter().flatten();
+        let all = [KINDS, CALLED, UPDATE, LOGIN, AWAY, FULL, AFTER].into_iter().flatten();
         let mut words = all
             .map(|kind| kind.command)
             .chain([bench])
