@@ -1,4 +1,4 @@
-# Sourced by ci/peers/yocto-packages and yocto-signing: a layer in which the host stands in for recipes of OE-core
+# Sourced by ci/peers/yocto-packages, yocto-image and yocto-signing: a layer in which the host stands in for recipes of OE-core
 # whose sources are not at hand. `host` is its folder, `series` the word of LAYERSERIES_COMPAT.
 # shellcheck shell=bash
 
@@ -28,4 +28,46 @@ host_fakeroot() {
 		FAKEROOTBASEENV = "PSEUDO_PREFIX=/usr PSEUDO_BINDIR=/usr/bin PSEUDO_LIBDIR=$(dirname "$(find /usr/lib -name libpseudo.so 2>/dev/null | head -n 1)") PSEUDO_DISABLED=1 PYTHONDONTWRITEBYTECODE=1"
 		FAKEROOTENV = "PSEUDO_PREFIX=/usr PSEUDO_LOCALSTATEDIR=\${PSEUDO_LOCALSTATEDIR} PSEUDO_PASSWD=\${PSEUDO_PASSWD} PSEUDO_NOSYMLINKEXP=1 PSEUDO_DISABLED=0 PSEUDO_IGNORE_PATHS=/usr/,/etc/,/lib,/dev/,/run/,\${T},\${WORKDIR}/recipe-sysroot,\${WORKDIR}/pkgdata-,\${WORKDIR}/spdx,\${WORKDIR}/deploy-,\${SSTATE_DIR},\${STAMPS_DIR},\${TMPDIR}/pkgdata,\${TMPDIR}/sstate-control,\${TMPDIR}/sysroots-components,\${TMPDIR}/buildstats,\${TMPDIR}/cache,\${DEPLOY_DIR},\${COREBASE}"
 	END
+}
+
+# host_base_passwd UNPACKDIR: base-passwd, of the host's passwd and group. As OE-core's own does it, a script puts both files
+# into the sysroot of each recipe that depends on it, and calls what makes the accounts; the package makes them before
+# any other is unpacked.
+host_base_passwd() {
+	local files=$host/recipes-host/base-passwd/files
+	mkdir -p "$files"
+	cp /usr/share/base-passwd/passwd.master "$files/passwd"
+	cp /usr/share/base-passwd/group.master "$files/group"
+	cat >"$host/recipes-host/base-passwd/base-passwd_1.0.bb" <<-END
+		SUMMARY = "The host's accounts"
+		LICENSE = "CLOSED"
+		SRC_URI = "file://passwd file://group"
+		S = "\${$1}"
+		INHIBIT_DEFAULT_DEPS = "1"
+		inherit allarch
+		do_install() {
+		    install -d \${D}\${datadir}/base-passwd
+		    install -m 0644 \${$1}/passwd \${$1}/group \${D}\${datadir}/base-passwd/
+		}
+		SYSROOT_PREPROCESS_FUNCS += "put_accounts"
+		put_accounts() {
+		    install -d \${SYSROOT_DESTDIR}\${bindir}
+		    script=\${SYSROOT_DESTDIR}\${bindir}/postinst-\${PN}
+		    echo '#!/bin/sh -e' >\$script
+		    echo 'install -d \${STAGING_DIR_TARGET}\${sysconfdir}' >>\$script
+		    echo 'install -m 0644 \${STAGING_DIR_TARGET}\${datadir}/base-passwd/* \${STAGING_DIR_TARGET}\${sysconfdir}/' >>\$script
+		    echo 'for script in \${STAGING_DIR_TARGET}\${bindir}/postinst-useradd-*; do [ ! -f "\$script" ] || "\$script"; done' >>\$script
+		    chmod 0755 \$script
+		}
+	END
+}
+
+# host_useradd: Debian's useradd cannot open the files below --root under Debian's pseudo; below --prefix it can.
+host_useradd() {
+	local tool
+	for tool in useradd groupadd; do
+		# shellcheck disable=SC2016 # the wrapper expands it
+		printf '#!/bin/sh\n[ "$1" != --root ] || { shift; set -- --prefix "$@"; }\nexec %s "$@"\n' "$(command -v "$tool")" >"$build/tools/$tool"
+		chmod 0755 "$build/tools/$tool"
+	done
 }
