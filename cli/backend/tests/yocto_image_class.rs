@@ -1,7 +1,7 @@
 //! What the image class does to a root, run by a shell as BitBake runs it.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -78,6 +78,47 @@ fn what_was_kept_aside_takes_the_place_of_another_packages_file_and_of_its_link(
     assert!(!root.path("etc/resolv.conf").is_symlink());
     assert_eq!(fs::read_to_string(outside).expect("a file"), "not the image's\n");
     assert!(!root.path("usr/share/cell-gateway").exists(), "the folder that is kept aside is left");
+}
+
+/// Found by an image of a real BitBake: `/etc/audit` had 0755 after its files were put in place.
+#[test]
+fn a_folder_keeps_its_mode_and_the_plans_have_theirs() {
+    let mode = |path: PathBuf| {
+        let found = fs::metadata(&path).unwrap_or_else(|e| panic!("`{}`: {e}", path.display()));
+        found.permissions().mode() & 0o7777
+    };
+    let root = Root::new();
+    // A package's folder, one of the plan that two packages bring, and one that is in the folder kept aside alone.
+    root.write("etc/ssh/moduli", "\n");
+    fs::set_permissions(root.path("etc/ssh"), Permissions::from_mode(0o700)).expect("changed");
+    root.write("etc/audit/audit-stop.rules", "\n");
+    root.write("usr/share/cell-gateway/replace/etc/audit/auditd.conf", "ours\n");
+    root.write("usr/share/cell-gateway/replace/etc/ssh/sshd_config", "ours\n");
+    root.write("usr/share/cell-gateway/replace/etc/new/of/ours", "ours\n");
+    fs::set_permissions(
+        root.path("usr/share/cell-gateway/replace/etc/new/of"),
+        Permissions::from_mode(0o750),
+    )
+    .expect("changed");
+    root.finished();
+    let found = ["etc/ssh", "etc/audit", "etc/new/of"].map(|name| mode(root.path(name)));
+    assert_eq!(found, [0o700, 0o750, 0o750]);
+    assert_eq!(root.read("etc/ssh/sshd_config"), "ours\n");
+    assert_eq!(root.read("etc/new/of/ours"), "ours\n");
+}
+
+#[test]
+fn a_folder_that_is_a_link_in_the_image_stops_the_build() {
+    let root = Root::new();
+    let outside = root.folder.path().join("outside");
+    fs::create_dir_all(&outside).expect("made");
+    root.link("etc/chrony", outside.to_str().expect("text"));
+    root.write("usr/share/cell-gateway/replace/etc/chrony/chrony.conf", "ours\n");
+    let output = root.finish();
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("/etc/chrony is a link, expected a folder"), "{said}");
+    assert_eq!(fs::read_dir(outside).expect("a folder").count(), 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The image recipe and the class that finishes its root: what is removed, replaced, locked.
 
 use diag::Outcome;
-use spec::plan::{FilePlan, Plan, YoctoFacts};
+use spec::plan::{Asked, FilePlan, Plan, YoctoFacts};
 
 use super::{Names, Tree, recipes};
 use crate::buildroot::overlay;
@@ -45,21 +45,24 @@ pub fn image(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
     Ok(())
 }
 
-/// Folders directly below the root.
+/// Folders directly below the root, which are the image's, and the modes of the plan's others: which of the packages that
+/// bring a folder comes first is the package manager's to say, and that one's mode stays.
 fn folders(plan: &Plan) -> String {
-    let top = plan.files.iter().filter(|(path, _)| recipes::is_top(path));
-    top.filter_map(|(path, asked)| match &asked.value {
-        FilePlan::Directory { mode, .. } => {
+    let line = |(path, asked): (&String, &Asked<FilePlan>)| match &asked.value {
+        FilePlan::Directory { mode, .. } if recipes::is_top(path) => {
             Some(format!("    install -d -m {mode} ${{IMAGE_ROOTFS}}{path}\n"))
         }
+        FilePlan::Directory { mode, .. } => Some(format!(
+            "    if [ -d ${{IMAGE_ROOTFS}}{path} ]; then chmod {mode} ${{IMAGE_ROOTFS}}{path}; fi\n"
+        )),
         _ => None,
-    })
-    .collect()
+    };
+    plan.files.iter().filter_map(line).collect()
 }
 
 /// Modes of packages' files; one that is not there is no error: a package may not bring it.
 fn modes(plan: &Plan) -> String {
-    let line = |(path, asked): (&String, &spec::plan::Asked<String>)| {
+    let line = |(path, asked): (&String, &Asked<String>)| {
         format!(
             "    if [ -f ${{IMAGE_ROOTFS}}{path} ]; then chmod {} ${{IMAGE_ROOTFS}}{path}; fi\n",
             asked.value

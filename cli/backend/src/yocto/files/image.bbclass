@@ -67,10 +67,22 @@ IMAGE_POSTPROCESS_COMMAND:append = " @PREFIX@_licences;"
         @PREFIX@_take_out "$(echo "$pattern" | cut -c 2-)"
     done <${T}/@PREFIX@-unwanted
 
-    # Files that a package of others owns, too.
+    # Files that a package of others owns, too, one by one: a folder that is there keeps its mode. A link in the place of
+    # a file goes: written through, it would change what it points to.
     if [ -d .@ASIDE@ ]; then
-        # A link of the other package's goes, too: written through, it would change what it points to.
-        cp -a --remove-destination .@ASIDE@/. .
+        (cd .@ASIDE@ && find . -mindepth 1 | sort) >${T}/@PREFIX@-aside
+        while IFS= read -r path; do
+            from=.@ASIDE@/$path
+            if [ -h "$from" ] || [ ! -d "$from" ]; then
+                cp -a --remove-destination -- "$from" "$path"
+            elif [ -h "$path" ]; then
+                bbfatal "${path#.} is a link, expected a folder: the files below it would lead out of the image"
+            elif [ ! -d "$path" ]; then
+                install -d -- "$path"
+                chown --reference="$from" -- "$path"
+                chmod --reference="$from" -- "$path"
+            fi
+        done <${T}/@PREFIX@-aside
         rm -rf .@ASIDE@
         rmdir --ignore-fail-on-non-empty -- "$(dirname .@ASIDE@)"
     fi

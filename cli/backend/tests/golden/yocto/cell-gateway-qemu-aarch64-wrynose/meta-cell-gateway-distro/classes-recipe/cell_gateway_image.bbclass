@@ -541,14 +541,28 @@ cell_gateway_finish() {
         cell_gateway_take_out "$(echo "$pattern" | cut -c 2-)"
     done <${T}/cell_gateway-unwanted
 
-    # Files that a package of others owns, too.
+    # Files that a package of others owns, too, one by one: a folder that is there keeps its mode. A link in the place of
+    # a file goes: written through, it would change what it points to.
     if [ -d ./usr/share/cell-gateway/replace ]; then
-        # A link of the other package's goes, too: written through, it would change what it points to.
-        cp -a --remove-destination ./usr/share/cell-gateway/replace/. .
+        (cd ./usr/share/cell-gateway/replace && find . -mindepth 1 | sort) >${T}/cell_gateway-aside
+        while IFS= read -r path; do
+            from=./usr/share/cell-gateway/replace/$path
+            if [ -h "$from" ] || [ ! -d "$from" ]; then
+                cp -a --remove-destination -- "$from" "$path"
+            elif [ -h "$path" ]; then
+                bbfatal "${path#.} is a link, expected a folder: the files below it would lead out of the image"
+            elif [ ! -d "$path" ]; then
+                install -d -- "$path"
+                chown --reference="$from" -- "$path"
+                chmod --reference="$from" -- "$path"
+            fi
+        done <${T}/cell_gateway-aside
         rm -rf ./usr/share/cell-gateway/replace
         rmdir --ignore-fail-on-non-empty -- "$(dirname ./usr/share/cell-gateway/replace)"
     fi
     install -d -m 0755 ${IMAGE_ROOTFS}/dev
+    if [ -d ${IMAGE_ROOTFS}/etc/audit ]; then chmod 0750 ${IMAGE_ROOTFS}/etc/audit; fi
+    if [ -d ${IMAGE_ROOTFS}/etc/audit/plugins.d ]; then chmod 0750 ${IMAGE_ROOTFS}/etc/audit/plugins.d; fi
     install -d -m 0555 ${IMAGE_ROOTFS}/proc
     install -d -m 0700 ${IMAGE_ROOTFS}/root
     install -d -m 0755 ${IMAGE_ROOTFS}/run

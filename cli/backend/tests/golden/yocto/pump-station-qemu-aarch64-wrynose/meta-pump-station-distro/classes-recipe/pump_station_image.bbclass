@@ -565,14 +565,30 @@ pump_station_finish() {
         pump_station_take_out "$(echo "$pattern" | cut -c 2-)"
     done <${T}/pump_station-unwanted
 
-    # Files that a package of others owns, too.
+    # Files that a package of others owns, too, one by one: a folder that is there keeps its mode. A link in the place of
+    # a file goes: written through, it would change what it points to.
     if [ -d ./usr/share/pump-station/replace ]; then
-        # A link of the other package's goes, too: written through, it would change what it points to.
-        cp -a --remove-destination ./usr/share/pump-station/replace/. .
+        (cd ./usr/share/pump-station/replace && find . -mindepth 1 | sort) >${T}/pump_station-aside
+        while IFS= read -r path; do
+            from=./usr/share/pump-station/replace/$path
+            if [ -h "$from" ] || [ ! -d "$from" ]; then
+                cp -a --remove-destination -- "$from" "$path"
+            elif [ -h "$path" ]; then
+                bbfatal "${path#.} is a link, expected a folder: the files below it would lead out of the image"
+            elif [ ! -d "$path" ]; then
+                install -d -- "$path"
+                chown --reference="$from" -- "$path"
+                chmod --reference="$from" -- "$path"
+            fi
+        done <${T}/pump_station-aside
         rm -rf ./usr/share/pump-station/replace
         rmdir --ignore-fail-on-non-empty -- "$(dirname ./usr/share/pump-station/replace)"
     fi
     install -d -m 0755 ${IMAGE_ROOTFS}/dev
+    if [ -d ${IMAGE_ROOTFS}/etc/audit ]; then chmod 0750 ${IMAGE_ROOTFS}/etc/audit; fi
+    if [ -d ${IMAGE_ROOTFS}/etc/audit/plugins.d ]; then chmod 0750 ${IMAGE_ROOTFS}/etc/audit/plugins.d; fi
+    if [ -d ${IMAGE_ROOTFS}/etc/swanctl ]; then chmod 0755 ${IMAGE_ROOTFS}/etc/swanctl; fi
+    if [ -d ${IMAGE_ROOTFS}/etc/wireguard ]; then chmod 0755 ${IMAGE_ROOTFS}/etc/wireguard; fi
     install -d -m 0555 ${IMAGE_ROOTFS}/proc
     install -d -m 0700 ${IMAGE_ROOTFS}/root
     install -d -m 0755 ${IMAGE_ROOTFS}/run
