@@ -1,5 +1,7 @@
 //! One record: its members, and what each may hold.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// State of the time source when the event was recorded.
@@ -12,6 +14,16 @@ pub enum Clock {
     Unsynchronised,
 }
 
+impl fmt::Display for Clock {
+    /// The word of the record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Synchronised => "synchronised",
+            Self::Unsynchronised => "unsynchronised",
+        })
+    }
+}
+
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -22,6 +34,17 @@ pub enum Outcome {
     Failure,
     /// The source does not say.
     Unknown,
+}
+
+impl fmt::Display for Outcome {
+    /// The word of the record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 /// One event: the five facts of IEC 62443-4-2 CR 2.8, a number, and the link to the record before.

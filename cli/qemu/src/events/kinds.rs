@@ -184,7 +184,7 @@ pub(crate) fn judge(
         return class;
     };
     class.seen.push(format!(
-        "record {}: {}, {:?}; {} on {}; {}; {:?}",
+        "record {}: {}, {}; {} on {}; {}; {}",
         event.seq, event.time, event.clock, event.component, event.host, event.subject, event.outcome
     ));
     if event.host != host {
@@ -219,7 +219,12 @@ mod tests {
         let of = |user: &str, host: &str, collected: &BTreeSet<String>| {
             judge(kind(), (user, 2000), host, &device, collected)
         };
-        assert_eq!(of("eve", "gw", &both).verdict, TrafficVerdict::Pass);
+        let passed = of("eve", "gw", &both);
+        assert_eq!(passed.verdict, TrafficVerdict::Pass);
+        assert_eq!(
+            passed.seen,
+            ["record 7: 2026-01-31T12:00:00Z, synchronised; /usr/bin/cat on gw; eve; failure"]
+        );
         assert!(of("adam", "gw", &both).problems[0].contains("no record of the type `audit.access`"));
         assert!(of("eve", "other", &both).problems[0].contains("expected the host `other`, found `gw`"));
         let none = of("eve", "gw", &BTreeSet::new());

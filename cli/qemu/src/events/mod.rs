@@ -6,19 +6,19 @@
 //! events are provoked. Root file system, services and configuration are the image's own.
 
 mod calls;
+mod chain;
 mod cost;
 mod kinds;
 mod restart;
 mod session;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use diag::{Failure, Outcome};
-use events::{Chain, SealKey, Verifier};
+use events::SealKey;
 use exec::{Call, tool};
 use record::{EventClass, ImageRecord, Role, TrafficVerdict};
 use spec::plan::Plan;
@@ -27,6 +27,7 @@ use crate::boot::{absolute, file, watch};
 use crate::files::{kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
+use chain::{collected, numbers, sealed, whole};
 use cost::{RESTS, SERVICES, bounded, costs};
 use kinds::{AFTER, AWAY, CALLED, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, SUDO, UPDATE, judge, read};
 use restart::{Blocks, MOST_AGAIN, again, read_anew};
@@ -316,7 +317,7 @@ impl Proof<'_> {
                     vec![],
                 )
             }
-            Ok(chain) => (vec![], vec![format!("records are missing: {:?}", chain.gaps)]),
+            Ok(chain) => (vec![], vec![format!("records are missing: {}", numbers(&chain.gaps))]),
             Err(why) => (vec![], vec![why]),
         };
         self.verdict("records wait while the collector is away", seen, problems);
@@ -351,11 +352,12 @@ impl Proof<'_> {
         let (path, _) = self.collector.records();
         let (seen, problems) = match collected(&path, &identities.seal) {
             Ok(chain) if chain.unexplained.is_empty() => {
-                (vec![format!("missing: {:?}, as the device says", chain.gaps)], vec![])
+                (vec![format!("missing: {}, as the device says", numbers(&chain.gaps))], vec![])
             }
-            Ok(chain) => {
-                (vec![], vec![format!("missing, and the device does not say so: {:?}", chain.unexplained)])
-            }
+            Ok(chain) => (
+                vec![],
+                vec![format!("missing, and the device does not say so: {}", numbers(&chain.unexplained))],
+            ),
             Err(why) => (vec![], vec![why]),
         };
         self.verdict("what the collector lacks is what the device says", seen, problems);
@@ -401,15 +403,17 @@ impl Proof<'_> {
             Ok(chain) if chain.sealed_from == Some(1) => {
                 (vec![format!("{} records, sealed from the first on", chain.records)], vec![])
             }
-            Ok(chain) => (vec![], vec![format!("sealed from record {:?} on, expected 1", chain.sealed_from)]),
+            Ok(chain) => (vec![], vec![format!("{}, expected from record 1 on", sealed(chain.sealed_from))]),
             Err(why) => (vec![], vec![why]),
         };
         self.verdict("chain and seals verify at the collector, over the restart", seen, problems);
         let (seen, problems) = match whole(&self.held, &identities.seal) {
             Ok(chain) => (
                 vec![format!(
-                    "{} records from number {} on, sealed from {:?} on",
-                    chain.records, chain.first, chain.sealed_from
+                    "{} records from number {} on, {}",
+                    chain.records,
+                    chain.first,
+                    sealed(chain.sealed_from)
                 )],
                 vec![],
             ),
@@ -474,21 +478,6 @@ fn parameter(plan: &Plan, layer: &str, name: &str) -> String {
         Some(other) => other.to_string(),
         None => String::new(),
     }
-}
-
-/// The chain of what a collector got.
-fn collected(path: &Path, seal: &SealKey) -> Result<Chain, String> {
-    let file = File::open(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
-    let mut verifier = Verifier::new(None).sealed(Some(seal.clone())).collected();
-    verifier.read("collected.jsonl", BufReader::new(file)).map_err(|e| e.to_string())?;
-    verifier.finish().map_err(|e| e.to_string())
-}
-
-/// The chain of what the device has.
-fn whole(lines: &str, seal: &SealKey) -> Result<Chain, String> {
-    let mut verifier = Verifier::new(None).sealed(Some(seal.clone()));
-    verifier.read("events.jsonl", lines.as_bytes()).map_err(|e| e.to_string())?;
-    verifier.finish().map_err(|e| e.to_string())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
