@@ -243,6 +243,9 @@ pub(crate) fn wrong_tree(error: &FitError) -> Failure {
 }
 
 pub(crate) fn wrong_signing(error: &FitError) -> Failure {
+    if let Some(failure) = crate::keys::brought(error) {
+        return failure;
+    }
     if let FitError::Unsigned(why) = error {
         return Failure::error(ExitStatus::Keys, "signature-wanted", format!("the image is not signed yet: {why}"))
             .hint("sign with `fastness fit answer REQUEST` where the key is, bring the `.sig` back beside the request, and build again");

@@ -95,6 +95,7 @@ pub fn write(
     // The signature's length is known only once there is one; what follows is behind the longest.
     let manifest = manifest(plan, &parts)?;
     let signature = signature(plan, &manifest, key)?;
+    record::refuse_odd_place(path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As any file that this writes: who may read it, the umask says.
     let mut file = tempfile::Builder::new()

@@ -449,7 +449,14 @@ fn a_patch_says_how_it_stands_upstream() {
     let tree = tree_of(&plan.unwrap_or_else(|failure| panic!("{failure}"))).expect("a tree");
     let patches: Vec<_> = tree.nodes().iter().filter(|(path, _)| path.ends_with(".patch")).collect();
     assert_eq!(patches.len(), 1, "{patches:?}");
+    let append =
+        tree.nodes().keys().find(|path| path.ends_with("/u-boot_%.bbappend")).expect("U-Boot's append");
+    let append = text(&tree, append);
+    let fetched = append.lines().find(|line| line.starts_with("SRC_URI:append")).expect("what it fetches");
     for (path, node) in patches {
+        // A patch that no SRC_URI names lies there and changes nothing.
+        let name = path.rsplit('/').next().unwrap_or_default();
+        assert!(fetched.split([' ', '"']).any(|word| word == format!("file://{name}")), "{name}: {fetched}");
         let Node::File(text) = node else { panic!("`{path}`") };
         assert!(text.lines().any(|line| line == "Upstream-Status: Pending"), "`{path}`");
     }

@@ -174,6 +174,22 @@ fn key_node(node: &Node<'_>) -> Result<KeyNode, FitError> {
     })
 }
 
+/// Whether one of the required keys is enough. U-Boot takes a mode that it does not know for `all`; here it is an error: somebody
+/// wanted something by it.
+///
+/// # Errors
+/// When the blob is no tree, or its `required-mode` is neither `all` nor `any`.
+pub fn any_required(control: &[u8]) -> Result<bool, FitError> {
+    match required_mode(control)?.as_str() {
+        "any" => Ok(true),
+        "all" => Ok(false),
+        other => Err(FitError::Tree(format!(
+            "`required-mode` of the control FDT is `{}`: expected `all` or `any`",
+            other.chars().take(64).collect::<String>().escape_debug()
+        ))),
+    }
+}
+
 /// `required-mode` of a control FDT: `all` (U-Boot's default) or `any`.
 ///
 /// # Errors

@@ -18,6 +18,17 @@ pub enum FitError {
     /// A key whose private half is elsewhere: its signature has to be brought.
     #[error("not signed yet: {0}")]
     Unsigned(String),
+    /// A signature that was brought from elsewhere is missing, or is not one of these bytes.
+    #[error("{why}")]
+    Stale {
+        /// What is wrong with it.
+        why: String,
+        /// The file that holds it, where there is one.
+        file: Option<String>,
+    },
+    /// A signer cannot read or write its own files.
+    #[error("{0}")]
+    Io(String),
     /// An algorithm or padding that is not known or not allowed.
     #[error("unsupported algorithm `{found}`: expected {expected}")]
     Algorithm {

@@ -55,7 +55,7 @@ pub fn finished<'a>(
     for image in &mut images.children {
         hash(image, strictness, digests)?;
     }
-    check_configurations(&tree)?;
+    check_configurations(&tree, strictness)?;
     set_first(&mut tree.root, "timestamp", timestamp.to_be_bytes().to_vec());
     Ok(tree)
 }
@@ -107,7 +107,39 @@ fn hash<'a>(image: &mut Node<'a>, strictness: Strictness, digests: &mut Digests<
     Ok(())
 }
 
-fn check_configurations(tree: &Tree<'_>) -> Result<(), FitError> {
+/// Properties of a configuration that are no references to images (U-Boot `boot/image-fit-sig.c`).
+const NO_REFERENCES: &[&str] = &["description", "compatible", "default", "fastness,rollback-version"];
+
+/// The images that a property of a configuration names; nothing where it names none: an empty property or a number, which
+/// `mkimage` takes, too. A signature covers it with the configuration's own node.
+///
+/// # Errors
+/// When the property is one of images and no list of names, or one in which U-Boot would find the name of an image among others.
+pub(crate) fn referred<'n>(
+    tree: &Tree<'_>,
+    configuration: &'n Node<'_>,
+    property: &str,
+) -> Result<Option<Vec<&'n str>>, FitError> {
+    let value = configuration.get(property).unwrap_or_default();
+    let role = ROLES.contains(&property);
+    if NO_REFERENCES.contains(&property) || (value.is_empty() && !role) {
+        return Ok(None);
+    }
+    match configuration.texts(property) {
+        Some(names) if names.iter().all(|name| !name.is_empty()) => return Ok(Some(names)),
+        _ => {}
+    }
+    let images = tree.root.child("images").map(|images| images.children.as_slice()).unwrap_or_default();
+    let named = |part: &[u8]| images.iter().any(|image| image.name.as_bytes() == part);
+    if role || value.split(|byte| *byte == 0).any(named) {
+        let message =
+            format!("`{property}` of the configuration `{}` is no list of images", configuration.name);
+        return Err(FitError::Fit(message));
+    }
+    Ok(None)
+}
+
+fn check_configurations(tree: &Tree<'_>, strictness: Strictness) -> Result<(), FitError> {
     let wrong = |message: String| Err(FitError::Fit(message));
     // An SPL's FIT of loadables only is not described here: U-Boot loads configurations.
     let Some(configurations) = tree.root.child("configurations").filter(|node| !node.children.is_empty())
@@ -125,15 +157,13 @@ fn check_configurations(tree: &Tree<'_>) -> Result<(), FitError> {
             return wrong(format!("`{}` is no name of a configuration (no `@`)", name.escape_debug()));
         }
         let mut refers = false;
-        for role in ROLES {
-            if configuration.get(role).is_none() {
+        for (role, _) in &configuration.properties {
+            let Some(names) = referred(tree, configuration, role)? else { continue };
+            // What nobody protects may say what it likes elsewhere, as for `mkimage`.
+            if strictness == Strictness::AsDescribed && !ROLES.contains(&role.as_str()) {
                 continue;
             }
             refers = true;
-            let names = configuration.texts(role).unwrap_or_default();
-            if names.is_empty() {
-                return wrong(format!("`{role}` of the configuration `{name}` is no list of images"));
-            }
             for image in names {
                 // By name, not by path: `kernel/hash-1` is no image.
                 if tree.root.child("images").is_none_or(|images| images.child(image).is_none()) {

@@ -1,6 +1,7 @@
 //! Public keys as U-Boot uses them: RSA, and ECDSA on P-256 and P-384.
 
 mod ecdsa;
+mod found;
 mod rsa_node;
 
 use rsa::RsaPublicKey;
@@ -34,14 +35,24 @@ impl PublicKey {
     /// # Errors
     /// When it is something else, a point that is not on its curve among it.
     pub fn from_pem(pem: &str) -> Result<Self, FitError> {
-        RsaPublicKey::from_public_key_pem(pem)
+        match Document::from_pem(pem) {
+            // RFC 7468, 13.
+            Ok(("PUBLIC KEY", der)) => Self::from_der(der.as_bytes()),
+            Ok((label, _)) => Err(found::other(&format!("`{}`", label.escape_debug()))),
+            Err(e) => Err(found::other(&format!("something else: {e}"))),
+        }
+    }
+
+    /// From a DER SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// As [`Self::from_pem`].
+    pub fn from_der(der: &[u8]) -> Result<Self, FitError> {
+        RsaPublicKey::from_public_key_der(der)
             .map(Self::Rsa)
-            .or_else(|_| p256::PublicKey::from_public_key_pem(pem).map(Self::P256))
-            .or_else(|_| p384::PublicKey::from_public_key_pem(pem).map(Self::P384))
-            .map_err(|e| {
-                let what = "a PEM public key (RSA, or ECDSA on P-256 or P-384)";
-                FitError::Key(format!("expected {what}, found something else: {e}"))
-            })
+            .or_else(|_| p256::PublicKey::from_public_key_der(der).map(Self::P256))
+            .or_else(|_| p384::PublicKey::from_public_key_der(der).map(Self::P384))
+            .map_err(|_| found::other(&found::kind(der)))
     }
 
     /// The public half of a PEM PKCS#8 private key that is not encrypted.

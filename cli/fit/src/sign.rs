@@ -17,8 +17,6 @@ use crate::key::{Algorithm, Hash, Padding, PublicKey};
 pub use described::{Described, Part, described, sign_described};
 pub use signer::{EcdsaSigner, RsaSigner, signer_from_der, signer_from_pem};
 
-/// Properties of a configuration that are no references to images (`boot/image-fit-sig.c`).
-const NO_REFERENCES: &[&str] = &["description", "compatible", "default", "fastness,rollback-version"];
 /// Properties that signatures leave out: image hashes cover the data.
 const UNCOVERED: &[&str] = &["data", "data-size", "data-position", "data-offset"];
 
@@ -254,12 +252,7 @@ fn references(tree: &Tree<'_>, configuration: &str) -> Result<Vec<(String, Vec<S
         .ok_or_else(|| FitError::Fit(format!("it has no configuration `{configuration}`")))?;
     let mut out = Vec::new();
     for (property, _) in &node.properties {
-        if NO_REFERENCES.contains(&property.as_str()) {
-            continue;
-        }
-        let names = node.texts(property).ok_or_else(|| {
-            FitError::Fit(format!("`{property}` of the configuration `{configuration}` is no list of images"))
-        })?;
+        let Some(names) = crate::its::referred(tree, node, property)? else { continue };
         out.push((property.clone(), names.into_iter().map(str::to_owned).collect()));
     }
     if out.is_empty() {

@@ -6,8 +6,8 @@ mod common;
 
 use common::{control, empty, options, other_key, private_key, signed, signer, trusted};
 use fit::control_fdt::{
-    RequiredMode, candidates, find_control, find_trees, insert_key, keys, remove_key, required_mode,
-    set_required_mode,
+    RequiredMode, any_required, candidates, find_control, find_trees, insert_key, keys, remove_key,
+    required_mode, set_required_mode,
 };
 use fit::fdt::Tree;
 use fit::key::{Hash, Padding, PublicKey, hex};
@@ -56,6 +56,13 @@ fn the_required_mode_is_written_and_obeyed() {
     let other = RsaSigner::new(other_key().clone()).public_key();
     let both = insert_key(&control(), "next", options(Padding::Pss).algorithm, &other).unwrap();
     assert_eq!(required_mode(&both).unwrap(), "all");
+    let mut tree = Tree::parse(&both).unwrap();
+    tree.root.child_mut("signature").unwrap().set_text("required-mode", "maybe");
+    let text = any_required(&tree.write().unwrap()).unwrap_err().to_string();
+    assert!(
+        text.ends_with("`required-mode` of the control FDT is `maybe`: expected `all` or `any`"),
+        "{text}"
+    );
     assert!(!verify_with_control(&signed(Padding::Pss), &both).unwrap().ok);
     let any = set_required_mode(&both, RequiredMode::Any).unwrap();
     assert!(verify_with_control(&signed(Padding::Pss), &any).unwrap().ok);

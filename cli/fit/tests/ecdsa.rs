@@ -218,7 +218,9 @@ fn keys_are_read_in_pem_and_their_halves_belong_together() {
     let text =
         PublicKey::from_pem("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").unwrap_err();
     assert!(
-        text.to_string().contains("expected a PEM public key (RSA, or ECDSA on P-256 or P-384)"),
+        text.to_string().contains(
+            "expected a PEM public key of RSA with 2048, 3072 or 4096 bits, or of ECDSA on P-256 or P-384"
+        ),
         "{text}"
     );
     let text = PublicKey::from_sec1(&[4; 65]).unwrap_err().to_string();

@@ -48,6 +48,12 @@ fn what_cannot_be_moved_is_refused() {
     assert!(refused(&inside, Placement::BehindTree, 3).contains("expected a power of two"));
     assert!(refused(&inside, Placement::At(64), 4).contains("cannot start at 64"));
     assert!(refused(&inside, Placement::At(1 << 31), 4).contains("past 2 GiB"));
+    // Inside of the tree libfdt has the same bound. Pages of zeroes that nobody reads take no memory.
+    let large = vec![0; 1 << 31];
+    let mut tree = Tree::parse(&inside).unwrap();
+    tree.root.at_mut("/images/kernel").unwrap().set("data", &large[..]);
+    let text = tree.pieces().unwrap_err().to_string();
+    assert!(text.contains("it is larger than 2 GiB, which U-Boot does not read"), "{text}");
     let outside = externalise(&inside, Placement::BehindTree, 4).unwrap();
     assert!(refused(&outside, Placement::BehindTree, 4).contains("has no data inside of the tree"));
 }

@@ -5,10 +5,11 @@
 mod common;
 
 use common::{ignore, options, signed, signer, trusted, unsigned};
+use fit::FitError;
 use fit::control_fdt::KeyNode;
 use fit::fdt::{Node, Tree};
-use fit::key::{Hash, Padding};
-use fit::sign::sign;
+use fit::key::{Hash, Padding, PublicKey};
+use fit::sign::{Message, Signer, sign};
 use fit::verify::verify;
 
 /// Changes a signed FIT and returns the codes of what is wrong with it.
@@ -335,6 +336,36 @@ fn a_legacy_hash_beside_a_good_one_is_only_told() {
         hash.set_text("algo", "crc32");
     });
     assert!(!found.contains(&"weak-hash".to_owned()), "{found:?}");
+
+    // As `mkimage` would sign it; the name is as long as `sha256`, so that nothing moves.
+    let mut tree = unsigned();
+    let kernel = tree.root.at_mut("/images/kernel").unwrap();
+    let twin = kernel.child("hash-1").unwrap().clone();
+    kernel.children.push(Node { name: "hash-2".into(), ..twin });
+    let blob = sign(tree, &options(Padding::Pss), &OfWeakHash).unwrap();
+    let mut tree = Tree::parse(&blob).unwrap();
+    tree.root.at_mut("/images/kernel/hash-2").unwrap().set_text("algo", "sha224");
+    let report = verify(&tree.write().unwrap(), &trusted(), false).unwrap();
+    assert!(report.ok, "{report:?}");
+    let told: Vec<_> = report.warnings.iter().map(|one| (one.code.as_str(), one.message.as_str())).collect();
+    assert_eq!(told, [("weak-hash", "the image `kernel` is hashed with `sha224`: expected SHA-2")]);
+}
+
+/// Signs the covered bytes as they are when the second hash of the first image is a weak one.
+struct OfWeakHash;
+
+impl Signer for OfWeakHash {
+    fn public_key(&self) -> PublicKey {
+        signer().public_key()
+    }
+
+    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
+        let mut covered = message.parts.concat();
+        let at = covered.windows(6).position(|part| part == b"hash-2").unwrap();
+        let algo = at + covered[at..].windows(6).position(|part| part == b"sha256").unwrap();
+        covered[algo..algo + 6].copy_from_slice(b"sha224");
+        signer().sign(&Message { parts: &[&covered], ..*message })
+    }
 }
 
 #[test]

@@ -52,7 +52,44 @@ fn another_key_is_refused_and_no_required_key_verifies_nothing() {
     keys[0].required = Some("image".into());
     let report = verify(&signed(Padding::Pss), &keys, false).unwrap();
     assert!(!report.ok && report.problems[0].code == "no-required-key");
-    assert!(!verify(&signed(Padding::Pss), &[], false).unwrap().ok);
+    let report = verify(&signed(Padding::Pss), &[], false).unwrap();
+    // No word of a required key without a name.
+    let said: Vec<_> = report.all_problems().map(|one| one.code.as_str()).collect();
+    let images = ["uncovered-image"; 3];
+    assert_eq!(said, [&["no-required-key"], &images[..], &["unknown-key"]].concat());
+}
+
+#[test]
+fn a_number_in_a_configuration_is_signed_and_verified_as_mkimage_would() {
+    // Two numbers, one of them with bytes that end as text does, and nothing at all.
+    let with = |name: &str, value: &[u8]| {
+        let mut tree = unsigned();
+        tree.root.at_mut("/configurations/conf").unwrap().set(name, value.to_vec());
+        tree
+    };
+    for value in [&[0, 0, 0, 7][..], &[0, 0, 7, 0], &[]] {
+        let tree = with("board-id", value);
+        let described = fit::its::finish(&tree.write().unwrap(), 7).unwrap();
+        let blob = sign(Tree::parse(&described).unwrap(), &options(Padding::Pss), &signer()).unwrap();
+        assert!(verify(&blob, &trusted(), false).unwrap().ok, "{value:?}");
+        // It is covered with the configuration's own node.
+        let mut forged = Tree::parse(&blob).unwrap();
+        forged.root.at_mut("/configurations/conf").unwrap().set("board-id", vec![0, 0, 0, 8]);
+        let report = verify(&forged.write().unwrap(), &trusted(), false).unwrap();
+        assert_eq!(report.configurations[0].problems[0].code, "bad-signature", "{value:?}");
+    }
+    // Text names images; what holds the name of one is no number. Building says what signing says.
+    for (name, value, expected) in [
+        ("board", &b"cell\0"[..], "refers to the image `cell`, which is not there"),
+        ("fdt", &[0, 0, 0, 7], "`fdt` of the configuration `conf` is no list of images"),
+        ("board-id", b"kernel\0\0", "`board-id` of the configuration `conf` is no list of images"),
+    ] {
+        let tree = with(name, value);
+        let built = fit::its::finish(&tree.write().unwrap(), 7).unwrap_err().to_string();
+        assert!(built.contains(expected), "{built}");
+        let signed = sign(tree, &options(Padding::Pss), &signer()).unwrap_err().to_string();
+        assert_eq!(built, signed);
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub use finding::{Finding, Part, Stage, Verdict};
 pub use proof::{
     AttackOutcome, AttackResult, BootRecord, ConsoleLine, Milestone, SelfcheckEvent, SelfcheckVerdict,
 };
-pub use store::{read_json, sha256_file, sha256_hex, write_atomic, write_json_atomic};
+pub use store::{read_json, refuse_odd_place, sha256_file, sha256_hex, write_atomic, write_json_atomic};
 pub use traffic::{
     EventClass, FirewallClass, TrafficClass, TrafficInterface, TrafficRecord, TrafficVerdict, TunnelClass,
 };

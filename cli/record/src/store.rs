@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -63,11 +64,37 @@ pub fn write_json_atomic<T: Serialize>(path: &Path, value: &T) -> Outcome<()> {
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Outcome<()> {
+    refuse_odd_place(path)?;
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
     fs::write(&part, bytes).map_err(|e| Failure::io("write", &part, &e))?;
     fs::rename(&part, path).map_err(|e| Failure::io("write", path, &e))
+}
+
+/// Refuses a place that a rename would destroy: what is there and is no regular file, such as a device, a pipe or a folder.
+///
+/// A link is refused, too, whatever it leads to: the rename would take its place and not change what it names, and `/dev/stdout` is
+/// one.
+///
+/// # Errors
+/// `odd-place`.
+pub fn refuse_odd_place(path: &Path) -> Outcome<()> {
+    let Ok(meta) = fs::symlink_metadata(path) else { return Ok(()) };
+    let kind = meta.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let found = match kind {
+        kind if kind.is_dir() => "a folder",
+        kind if kind.is_symlink() => "a link",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    let message = format!("expected a regular file or nothing at `{}`, found {found}", path.display());
+    Err(Failure::error(ExitStatus::Environment, "odd-place", message)
+        .hint("it would be replaced: name a file that may be, or one that is not there"))
 }
 
 /// Reads a value that [`write_json_atomic`] wrote.
@@ -94,6 +121,31 @@ mod tests {
     fn hash_of_nothing_is_the_known_value() {
         // FIPS 180-4 example.
         assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        write_atomic(&place("file"), b"one").unwrap();
+        write_atomic(&place("file"), b"two").unwrap();
+        std::os::unix::fs::symlink("file", place("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(place("socket")).unwrap();
+        fs::create_dir(place("folder")).unwrap();
+        for (name, found) in [("link", "a link"), ("socket", "a socket"), ("folder", "a folder")] {
+            let failure = write_atomic(&place(name), b"three").unwrap_err();
+            assert_eq!(
+                (failure.status, &*failure.diagnostics[0].code),
+                (ExitStatus::Environment, "odd-place")
+            );
+            let expected =
+                format!("expected a regular file or nothing at `{}`, found {found}", place(name).display());
+            assert!(failure.to_string().contains(&expected), "{failure}");
+        }
+        let failure = refuse_odd_place(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(failure.contains("at `/dev/null`, found a device"), "{failure}");
+        assert_eq!(fs::read(place("file")).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
     }
 
     #[test]

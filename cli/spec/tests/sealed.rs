@@ -54,7 +54,12 @@ fn what_cannot_seal_says_so() {
         text[..text.find("  sealed:").expect("sealed")].to_owned() + "layers: {measured-boot: {}}\n"
     };
     for (failure, code, message) in [
-        (load(board, None), "no-tpm", "the board `qemu-arm` has no TPM to which a key could be sealed"),
+        // It has a TPM, for its counter; what lacks is a U-Boot that measures.
+        (
+            load(board, None),
+            "no-measured-boot",
+            "the board `qemu-arm` has no measured boot: a key can be sealed only to what its U-Boot measures into a TPM",
+        ),
         (load(gone, None), "no-public-key", "expected a public key (PEM) at `gone.pem`, found no such file"),
         (load(unused, None), "unused-layer", "the layer `measured-boot` seals the data partition"),
         (

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use diag::ExitStatus;
+use diag::{ExitStatus, Failure};
 use exec::{Call, Tool};
 use fit::FitError;
 use fit::key::{KeyType, PublicKey, hex};
@@ -86,14 +86,11 @@ impl Signer for OfflineSigner {
         let signature = match fs::read(&path) {
             Ok(signature) => signature,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return self.missing(message, &stem),
-            Err(e) => return Err(FitError::Key(format!("cannot read `{}`: {e}", path.display()))),
+            Err(e) => return Err(FitError::Io(format!("cannot read `{}`: {e}", path.display()))),
         };
-        self.key.accepted(message.hash, message.padding, &digest, &signature).ok_or_else(|| {
-            FitError::Key(format!(
-                "`{}` is no signature of these bytes by the key `{}`",
-                path.display(),
-                self.name
-            ))
+        self.key.accepted(message.hash, message.padding, &digest, &signature).ok_or_else(|| FitError::Stale {
+            why: format!("`{}` is no signature of these bytes by the key `{}`", path.display(), self.name),
+            file: Some(path.display().to_string()),
         })
     }
 }
@@ -101,13 +98,14 @@ impl Signer for OfflineSigner {
 impl OfflineSigner {
     fn missing(&self, message: &Message<'_>, stem: &str) -> Result<Vec<u8>, FitError> {
         if !self.asks {
-            return Err(FitError::Key(format!(
+            let why = format!(
                 "`{}` has no signature of these bytes: the FIT or its options changed after the request, or it was not answered",
                 self.folder.display()
-            )));
+            );
+            return Err(FitError::Stale { why, file: None });
         }
         let cannot = |why: &dyn std::fmt::Display| {
-            FitError::Key(format!("cannot ask for a signature in `{}`: {why}", self.folder.display()))
+            FitError::Io(format!("cannot ask for a signature in `{}`: {why}", self.folder.display()))
         };
         fs::create_dir_all(&self.folder).map_err(|e| cannot(&e))?;
         let request = SigningRequest::new(&self.name, &self.key, message)?;
@@ -117,6 +115,29 @@ impl OfflineSigner {
             .and_then(|()| record::write_json_atomic(&path, &request))
             .map_err(|failure| cannot(&failure))?;
         Err(FitError::Unsigned(format!("a signature is asked for in `{}`", path.display())))
+    }
+}
+
+/// What is wrong with a signature that was brought, or with the folder where it is looked for; nothing for other errors.
+#[must_use]
+pub fn brought(error: &FitError) -> Option<Failure> {
+    match error {
+        FitError::Stale { why, file } => {
+            let hint = match file {
+                Some(file) => format!(
+                    "delete `{file}`, and ask again: for the same bytes the same request is written, by the same key it has to be answered"
+                ),
+                None => {
+                    "nothing was written; ask again with `fastness fit sign-request` and the same options"
+                        .to_owned()
+                }
+            };
+            Some(Failure::error(ExitStatus::Keys, "stale-signature", why.clone()).hint(hint))
+        }
+        FitError::Io(why) => Some(Failure::error(ExitStatus::Environment, "file", why.clone()).hint(
+            "requests and signatures are files in that folder: this user has to be able to write there",
+        )),
+        _ => None,
     }
 }
 
@@ -178,7 +199,10 @@ mod tests {
         let stem = stem(&hex(&message().digest()));
         fs::write(folder.path().join(format!("{stem}.sig")), own(1).sign(&message()).unwrap()).unwrap();
         let text = offline(folder.path(), true).sign(&message()).unwrap_err().to_string();
-        assert!(text.contains("is no signature of these bytes by the key `gw`"), "{text}");
+        assert!(
+            text.starts_with('`') && text.contains("is no signature of these bytes by the key `gw`"),
+            "{text}"
+        );
         let other = Message { parts: &[b"changed"], ..message() };
         let text = offline(folder.path(), false).sign(&other).unwrap_err().to_string();
         assert!(text.contains("changed after the request, or it was not answered"), "{text}");

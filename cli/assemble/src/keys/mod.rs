@@ -5,6 +5,8 @@
 //! [`SigningKey`] or an [`EvidenceKey`], in memory; it is never written unencrypted, logged, or given to
 //! another process.
 
+mod add;
+mod certificate;
 mod elsewhere;
 mod evidence;
 mod record;
@@ -14,9 +16,10 @@ mod token;
 mod uri;
 
 pub use ::secret::{PassphraseSource, Secret};
-pub use elsewhere::{OfflineSigner, stem};
+pub use add::AddKey;
+pub use elsewhere::{OfflineSigner, brought, stem};
 pub use evidence::{EvidenceKey, EvidencePublicKey};
 pub use record::{KeyKind, KeyRecord, NewKey};
 pub use signing::{PublicKey, SigningKey};
-pub use store::{AddKey, KeyStore};
+pub use store::KeyStore;
 pub use uri::KeyUri;

@@ -37,6 +37,9 @@ pub struct KeyRecord {
     /// Where the private half is ([`super::KeyUri`]); none: in the store, encrypted.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub place: Option<String>,
+    /// When its certificate ends, in seconds since 1970; none: it was added as a key alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_after: Option<u64>,
 }
 
 impl KeyRecord {

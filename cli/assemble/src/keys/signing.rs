@@ -121,6 +121,7 @@ mod tests {
             created: 0,
             fingerprint: String::new(),
             place: None,
+            not_after: None,
         }
     }
 

@@ -22,23 +22,6 @@ use super::signing::{PublicKey, SigningKey};
 use super::token::TokenSigner;
 use super::uri::KeyUri;
 
-/// A key to be added whose private half is elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct AddKey<'a> {
-    /// Name; see [`KeyRecord::name`].
-    pub name: &'a str,
-    /// [`KeyUri`].
-    pub uri: &'a str,
-    /// Public half (PEM SubjectPublicKeyInfo); a token tells its own.
-    pub public_pem: Option<&'a str>,
-    /// Whether it may sign a release.
-    pub mark: KeyMark,
-    /// The time to note down, in seconds since 1970.
-    pub created: u64,
-    /// PIN of a token.
-    pub secret: &'a Secret,
-}
-
 /// A folder with keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
@@ -113,10 +96,11 @@ impl KeyStore {
     /// Opens a key of the boot chain.
     ///
     /// # Errors
-    /// `missing-key`, `wrong-passphrase`, `key-permissions`, or `key-mismatch` when the private key is not
+    /// `missing-key`, `certificate-expired`, `wrong-passphrase`, `key-permissions`, or `key-mismatch` when the private key is not
     /// that of the record.
     pub fn load_signing(&self, name: &str, secret: &Secret) -> Outcome<SigningKey> {
         let public = self.public(name)?;
+        public.record.refuse_ended()?;
         if let Some(place) = public.record.place.clone() {
             return self.elsewhere(public, &place, secret);
         }
@@ -218,6 +202,7 @@ impl KeyStore {
     pub fn check(&self, name: &str, secret: Option<&Secret>) -> Outcome<KeyRecord> {
         check_folder(&self.folder).map_err(|e| if self.folder.exists() { e } else { self.missing(name) })?;
         let record = self.record(name)?;
+        record.refuse_ended()?;
         match record.kind {
             KeyKind::Rsa | KeyKind::Ecdsa => drop(self.public(name)?),
             KeyKind::Ed25519 => drop(self.evidence_public(name)?),
@@ -233,68 +218,6 @@ impl KeyStore {
                 KeyKind::Ed25519 => drop(self.load_evidence(name, secret)?),
             }
         }
-        Ok(record)
-    }
-
-    /// Adds a key whose private half is elsewhere; that of a token is asked for its public half.
-    ///
-    /// # Errors
-    /// `key-uri`, `key-exists`, `key-size`, `key-format`, `published-key` for a release, and those of a token.
-    pub fn add(&self, asked: &AddKey<'_>) -> Outcome<KeyRecord> {
-        check_name(asked.name)?;
-        let uri = KeyUri::parse(asked.uri)?;
-        let key = match (&uri, asked.public_pem) {
-            (KeyUri::Token(token), None) => TokenSigner::open(token, asked.secret)?.public().clone(),
-            (KeyUri::Token(_), Some(_)) => {
-                return Err(Failure::error(
-                    ExitStatus::Usage,
-                    "key-uri",
-                    "a token tells its public key itself",
-                ));
-            }
-            (_, Some(pem)) => fit::key::PublicKey::from_pem(pem)
-                .map_err(|e| Failure::error(ExitStatus::Keys, "key-format", e.to_string()))?,
-            (_, None) => {
-                return Err(Failure::error(
-                    ExitStatus::Usage,
-                    "key-uri",
-                    format!("`{}` needs the public key", asked.uri),
-                )
-                .hint("give it with `--public FILE`, as PEM"));
-            }
-        };
-        let Some(kind) = key.kind() else {
-            return Err(Failure::error(
-                ExitStatus::Keys,
-                "key-size",
-                format!("expected a key of RSA with 2048, 3072 or 4096 bits, found one with {}", key.bits()),
-            ));
-        };
-        let pem = key.to_pem().map_err(|e| cannot_make(&e))?;
-        let record = KeyRecord {
-            schema_version: 1,
-            name: asked.name.to_owned(),
-            kind: kind_of(kind),
-            bits: u32::try_from(key.bits()).unwrap_or_default(),
-            mark: asked.mark,
-            created: asked.created,
-            fingerprint: key.fingerprint().map_err(|e| cannot_make(&e))?,
-            place: Some(asked.uri.to_owned()),
-        };
-        if asked.mark == KeyMark::Release
-            && let Some(source) = record.published_at()
-        {
-            return Err(record.published(source));
-        }
-        open_store(&self.folder)?;
-        let mut json = serde_json::to_vec_pretty(&record).map_err(|e| cannot_make(&e))?;
-        json.push(b'\n');
-        let stem = asked.name;
-        let files = [
-            NewFile { name: format!("{stem}.pub.pem"), content: pem.as_bytes(), mode: 0o644 },
-            NewFile { name: format!("{stem}.json"), content: &json, mode: 0o644 },
-        ];
-        publish(&self.folder, stem, &files)?;
         Ok(record)
     }
 
@@ -381,6 +304,7 @@ impl KeyStore {
             created: new.created,
             fingerprint: sha256_hex(public.as_bytes()),
             place: None,
+            not_after: None,
         };
         let private = encrypt(private, secret)?;
         let public = public.to_pem("PUBLIC KEY", LineEnding::LF).map_err(|e| cannot_make(&e))?;
@@ -466,11 +390,11 @@ impl KeyStore {
     }
 }
 
-fn kind_of(key: KeyType) -> KeyKind {
+pub(super) fn kind_of(key: KeyType) -> KeyKind {
     if key.is_rsa() { KeyKind::Rsa } else { KeyKind::Ecdsa }
 }
 
-fn cannot_make(why: &dyn std::fmt::Display) -> Failure {
+pub(super) fn cannot_make(why: &dyn std::fmt::Display) -> Failure {
     Failure::error(ExitStatus::Internal, "key-format", format!("cannot make the key: {why}"))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The private key never leaves the token. A session is opened for each use and closed with it.
 
+use std::path::Path;
+
 use cryptoki::context::{CInitializeArgs, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
@@ -14,6 +16,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use fit::FitError;
 use fit::key::{Hash, KeyType, Padding, PublicKey};
 use fit::sign::{Message, Signer};
+use libloading::Library;
 use rsa::{BigUint, RsaPublicKey};
 use secret::Secret;
 
@@ -23,6 +26,10 @@ use super::uri::TokenUri;
 const SHA256: [u8; 19] = [48, 49, 48, 13, 6, 9, 96, 134, 72, 1, 101, 3, 4, 2, 1, 5, 0, 4, 32];
 const SHA384: [u8; 19] = [48, 65, 48, 13, 6, 9, 96, 134, 72, 1, 101, 3, 4, 2, 2, 5, 0, 4, 48];
 const SHA512: [u8; 19] = [48, 81, 48, 13, 6, 9, 96, 134, 72, 1, 101, 3, 4, 2, 3, 5, 0, 4, 64];
+
+/// What a person looks at when a token does not answer.
+const CONFIGURATION: &str = "the library has a configuration of its own, and this user has to be able to read it and what it names: \
+                             of SoftHSM `SOFTHSM2_CONF`, and the folder of its tokens";
 
 /// Signs with a key in a token.
 pub struct TokenSigner {
@@ -93,10 +100,12 @@ fn with_key<T>(
     use_it: impl FnOnce(&Session, ObjectHandle) -> Outcome<T>,
 ) -> Outcome<T> {
     let module = uri.module.display();
-    let library = Pkcs11::new(&uri.module).map_err(|e| {
-        failure("token-module", format!("`{module}` is no PKCS#11 library that can be loaded: {e}"))
+    let no_module = |why: &dyn std::fmt::Display| {
+        failure("token-module", format!("`{module}` is no PKCS#11 library that can be loaded: {why}"))
             .hint("`module-path` of the key's URI names the library of the token's maker")
-    })?;
+    };
+    let _loaded = loaded(&uri.module).map_err(|e| no_module(&e))?;
+    let library = Pkcs11::new(&uri.module).map_err(|e| no_module(&e))?;
     match library.initialize(CInitializeArgs::OsThreads) {
         Ok(()) | Err(Error::AlreadyInitialized) => {}
         Err(e) => return Err(refused(uri, "start", &e)),
@@ -108,6 +117,19 @@ fn with_key<T>(
     session.login(UserType::User, Some(&AuthPin::new(pin))).map_err(|e| cannot_log_in(uri, &e))?;
     let key = key(&session, uri)?;
     use_it(&session, key)
+}
+
+/// The library, when it has the one function that every PKCS#11 library has (2.40, 3.4): `cryptoki` ends the program where it
+/// is missing.
+#[allow(unsafe_code)]
+fn loaded(module: &Path) -> Result<Library, libloading::Error> {
+    // SAFETY: loading runs the library's own initialisation, as `Pkcs11::new` does right after, of the file that the key's URI
+    // names. The symbol is looked for, never called.
+    unsafe {
+        let library = Library::new(module)?;
+        library.get::<*const ()>(b"C_GetFunctionList\0")?;
+        Ok(library)
+    }
 }
 
 fn slot(library: &Pkcs11, uri: &TokenUri) -> Outcome<Slot> {
@@ -133,7 +155,7 @@ fn slot(library: &Pkcs11, uri: &TokenUri) -> Outcome<Slot> {
                 if seen.is_empty() { "none".into() } else { seen.join(", ") }
             ),
         )
-        .hint("plug it in, or correct `token` in the key's URI")),
+        .hint(format!("plug it in, or correct `token` in the key's URI; {CONFIGURATION}"))),
         more => Err(failure("token", format!("{} tokens are called `{wanted}`", more.len()))
             .hint("add `serial=` to the key's URI")),
     }
@@ -216,6 +238,7 @@ fn point(session: &Session, key: ObjectHandle) -> Outcome<PublicKey> {
 
 fn untold(error: &Error) -> Failure {
     failure("token", format!("the token does not tell the public half of the key: {error}"))
+        .hint("it has to tell the modulus and exponent of an RSA key, the point of one of ECDSA")
 }
 
 fn neither() -> Failure {
@@ -239,8 +262,40 @@ fn cannot_log_in(uri: &TokenUri, error: &Error) -> Failure {
 
 fn refused(uri: &TokenUri, what: &str, error: &Error) -> Failure {
     failure("token", format!("the token behind `{}` does not {what}: {error}", uri.module.display()))
+        .hint(CONFIGURATION)
 }
 
 fn failure(code: &'static str, message: String) -> Failure {
     Failure::error(ExitStatus::Keys, code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn a_locked_token_a_wrong_pin_and_a_silent_one_are_told_apart() {
+        let uri = TokenUri { module: "/lib/token.so".into(), ..TokenUri::default() };
+        let said = |error| {
+            let failure = cannot_log_in(&uri, &Error::Pkcs11(error, Function::Login));
+            assert_eq!(failure.status, ExitStatus::Keys);
+            (failure.diagnostics[0].code.to_string(), failure.to_string())
+        };
+        for error in [RvError::PinLocked, RvError::PinExpired] {
+            let (code, text) = said(error);
+            assert_eq!(code, "token-locked");
+            assert!(text.contains("the token is locked") && text.contains("security officer"), "{text}");
+        }
+        for error in [RvError::PinIncorrect, RvError::PinInvalid, RvError::PinLenRange] {
+            let (code, text) = said(error);
+            assert_eq!(code, "wrong-passphrase");
+            assert!(text.contains("the PIN does not open the token"), "{text}");
+        }
+        let (code, text) = said(RvError::DeviceError);
+        assert_eq!(code, "token");
+        assert!(text.contains("the token behind `/lib/token.so` does not log in: "), "{text}");
+        assert!(text.contains("`SOFTHSM2_CONF`"), "{text}");
+    }
 }

@@ -135,8 +135,8 @@ fn keys_of_control(path: &Path) -> Outcome<(Vec<KeyNode>, bool)> {
     // A bare control FDT is found at offset 0, one in a U-Boot binary behind the code.
     let control = control_fdt::find_control(&bytes).map_err(|e| wrong(path, &e))?;
     let keys = control_fdt::keys(control).map_err(|e| wrong(path, &e))?;
-    let mode = control_fdt::required_mode(control).map_err(|e| wrong(path, &e))?;
-    Ok((keys, mode == "any"))
+    let any = control_fdt::any_required(control).map_err(|e| wrong(path, &e))?;
+    Ok((keys, any))
 }
 
 fn key_of_store(store: &KeyStore, name: &str, asked: Option<&str>) -> Outcome<KeyNode> {
@@ -171,6 +171,9 @@ fn text(report: &VerifyReport) -> String {
     }
     for problem in report.all_problems() {
         out.push_str(&format!("  {}: {}\n", problem.code, problem.message));
+    }
+    for warning in &report.warnings {
+        out.push_str(&format!("  warning: {}: {}\n", warning.code, warning.message));
     }
     out.push_str(if report.ok { "the FIT verifies\n" } else { "the FIT does not verify\n" });
     clean(&out)

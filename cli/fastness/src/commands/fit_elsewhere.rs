@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use assemble::keys::{KeyStore, OfflineSigner, stem};
+use assemble::keys::{KeyRecord, KeyStore, KeyUri, OfflineSigner, stem};
 use diag::{ExitStatus, Failure, Outcome};
 use fit::build::Digests;
 use fit::external::internalised;
@@ -15,7 +15,7 @@ use fit::sign::Message;
 use serde::Serialize;
 
 use super::fit_file::{read, write, wrong};
-use super::fit_sign::{Signature, Trusted};
+use super::fit_sign::{Signature, Trusted, signing_failure};
 use crate::output::{Output, clean};
 use crate::stages::{self, Passphrase};
 
@@ -85,7 +85,9 @@ struct Answered<'a> {
 }
 
 fn signer(with: &SignWith, store: &KeyStore, folder: &Path, asks: bool) -> Outcome<OfflineSigner> {
-    let key = store.public(&with.key)?.key;
+    let public = store.public(&with.key)?;
+    public.record.refuse_ended()?;
+    let key = public.key;
     Ok(OfflineSigner { folder: folder.to_owned(), name: with.key.clone(), key, asks })
 }
 
@@ -98,7 +100,7 @@ pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> O
     let wanted = match fit::sign::sign_tree(&mut tree, &[(&options, &signer)]) {
         Ok(_) => Vec::new(),
         Err(fit::FitError::Unsigned(why)) => why.split("; ").map(str::to_owned).collect(),
-        Err(e) => return Err(wrong(&asked.file, &e)),
+        Err(e) => return Err(signing_failure(&asked.file, e)),
     };
     let result = Requested { folder: asked.output.clone(), wanted };
     output.result(&result, |_| match result.wanted.len() {
@@ -117,13 +119,25 @@ pub fn attach(asked: &AttachArguments, store: &KeyStore, output: &Output) -> Out
     let mut tree = internalised(&blob).map_err(|e| wrong(&asked.file, &e))?;
     let signer = signer(&asked.with, store, &asked.requests, false)?;
     let options = asked.with.how.options(&asked.with.key, &signer.key)?;
-    fit::sign::sign_tree(&mut tree, &[(&options, &signer)]).map_err(|e| {
-        Failure::error(ExitStatus::Keys, "stale-signature", e.to_string())
-            .hint("nothing was written; ask again with `fastness fit sign-request` and the same options")
-    })?;
+    fit::sign::sign_tree(&mut tree, &[(&options, &signer)]).map_err(|e| signing_failure(&asked.file, e))?;
     let trusted = Trusted::new(&options, signer.key.clone());
     let pieces = tree.pieces().map_err(|e| wrong(&asked.file, &e))?;
     write(&asked.output, &pieces, |signed| trusted.holds(&asked.file, signed, &Digests::default()), output)
+}
+
+/// This machine may have the key as one of another machine, too: nothing here can answer, and to ask once more would be no answer.
+fn refuse_offline(record: &KeyRecord, store: &KeyStore) -> Outcome<()> {
+    if !matches!(record.place.as_deref().map(KeyUri::parse), Some(Ok(KeyUri::Offline))) {
+        return Ok(());
+    }
+    let message = format!(
+        "this machine does not have the private half of the key `{}`: in `{}` it is `offline:`",
+        record.name,
+        store.folder().display()
+    );
+    Err(Failure::error(ExitStatus::Keys, "no-private-key", message).hint(
+        "answer on the machine that has it, or name another store with `--keys`, or another key with `--key`",
+    ))
 }
 
 /// Shows what a request is about, and signs it.
@@ -142,14 +156,15 @@ pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Out
         return Err(wrong(&path, &fit::FitError::Fit(format!("expected at most {MAX_REGION} bytes"))));
     }
     let name = asked.key.as_deref().unwrap_or(&request.key_name);
-    let public = store.public(name)?.key;
-    request.check(&region, &public).map_err(|e| wrong(&path, &e))?;
+    let public = store.public(name)?;
+    request.check(&region, &public.key).map_err(|e| wrong(&path, &e))?;
     let covered = describe(&region).map_err(|e| wrong(&path, &e))?;
     let padding = request.padding.map(|padding| format!(" {}", padding.name())).unwrap_or_default();
     let head = format!("{}{padding} for `{}`", request.algorithm, request.key_name);
     let shown = clean(&format!("{head}, covering\n  {}\n", covered.join("\n  ")));
     let mut signature = None;
     if !asked.show {
+        refuse_offline(&public.record, store)?;
         // Before a passphrase is asked for: whoever signs sees what.
         output.note(shown.trim_end());
         let hash: Hash = request.hash().map_err(|e| wrong(&asked.request, &e))?;

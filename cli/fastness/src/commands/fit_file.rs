@@ -132,6 +132,7 @@ impl<'d> Part<'d> {
     /// # Errors
     /// When nothing can be written there.
     pub fn new(path: &Path) -> Outcome<Self> {
+        record::refuse_odd_place(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Nobody else's name.
         let made = tempfile::Builder::new().prefix(".fit-").permissions(permissions()).tempfile_in(folder);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use assemble::keys::{KeyStore, SigningKey};
+use assemble::keys::{KeyStore, SigningKey, brought};
 use diag::{ExitStatus, Failure, Outcome};
 use fit::FitError;
 use fit::build::Digests;
@@ -24,9 +24,9 @@ pub struct Signature {
     /// Hash and kind of key, as U-Boot spells them; otherwise the usual one of the key, such as `sha256,rsa3072`
     #[arg(long, value_name = "ALGORITHM")]
     pub algorithm: Option<String>,
-    /// `pss` or `pkcs-1.5`; of RSA only
-    #[arg(long, default_value = "pss")]
-    padding: String,
+    /// `pss` or `pkcs-1.5`; of RSA only, there otherwise `pss`
+    #[arg(long)]
+    padding: Option<String>,
     /// Time stamp, in seconds since 1970
     #[arg(
         long,
@@ -49,10 +49,17 @@ impl Signature {
     /// # Errors
     /// For an algorithm or a padding that is unknown or too weak.
     pub fn options(&self, name: &str, key: &PublicKey) -> Outcome<SignOptions> {
+        let padding = self.padding.as_deref().map_or(Ok(Padding::Pss), Padding::parse);
+        let padding = padding.map_err(|e| usage(&e))?;
+        if self.padding.is_some() && !matches!(key, PublicKey::Rsa(_)) {
+            let kind = key.kind_name();
+            let message = format!("`--padding` is of RSA, and the key `{name}` is {kind}: leave it out");
+            return Err(Failure::error(ExitStatus::Usage, "padding", message));
+        }
         Ok(SignOptions {
             key_name: name.to_owned(),
             algorithm: algorithm(self.algorithm.as_deref(), key)?,
-            padding: Padding::parse(&self.padding).map_err(|e| usage(&e))?,
+            padding,
             timestamp: self.timestamp,
             node: "signature-1".to_owned(),
         })
@@ -166,6 +173,9 @@ pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome
 
 /// Why a FIT was not signed.
 pub fn signing_failure(file: &Path, error: FitError) -> Failure {
+    if let Some(failure) = brought(&error) {
+        return failure;
+    }
     match error {
         FitError::Unsigned(why) => Failure::error(ExitStatus::Keys, "signature-wanted", why).hint(
             "run `fastness fit answer REQUEST` where the key is, bring the `.sig` back, and sign again",

@@ -22,7 +22,7 @@ use crate::stages::Passphrase;
 #[derive(Debug, clap::Args)]
 pub struct Outside {
     /// Put the images' data behind the tree, as `mkimage -E` does; with a number, at that byte of the file
-    #[arg(long, value_name = "POSITION", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "POSITION", num_args = 0..=1, require_equals = true, value_parser = position)]
     external: Option<Option<u32>>,
     /// Alignment of data outside of the tree, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 4, requires = "external")]
@@ -107,6 +107,12 @@ pub fn address(text: &str) -> Result<u64, String> {
         None => text.parse(),
     };
     parsed.map_err(|_| "expected an address such as `0x40400000`".to_owned())
+}
+
+/// A byte of the file, decimal or hexadecimal.
+fn position(text: &str) -> Result<u32, String> {
+    let position = address(text).ok().and_then(|position| u32::try_from(position).ok());
+    position.ok_or_else(|| "expected a byte of the file such as `0x1000`, less than 4 GiB".to_owned())
 }
 
 /// An option that does not fit.

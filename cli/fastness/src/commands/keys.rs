@@ -70,7 +70,7 @@ enum Verb {
         /// `pkcs11:…` (RFC 7512), `exec:/PROGRAM` or `offline:`
         #[arg(long, value_name = "URI")]
         uri: String,
-        /// Public key, as PEM; a token tells its own
+        /// Public key or its certificate (X.509), as PEM; a token tells its own
         #[arg(long, value_name = "FILE")]
         public: Option<PathBuf>,
         /// May sign what leaves the house
@@ -207,7 +207,7 @@ fn add(
     let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let public_pem = match public {
         None => None,
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|e| Failure::io("read", path, &e))?),
+        Some(path) => Some(public_text(path)?),
     };
     // A wrong URI is told before a PIN is asked for.
     let secret =
@@ -215,6 +215,18 @@ fn add(
     let mark = if release { KeyMark::Release } else { KeyMark::Development };
     let public_pem = public_pem.as_deref();
     store.add(&AddKey { name, uri, public_pem, mark, created, secret: &secret })
+}
+
+/// A public key or certificate is text; what is not may be its DER form.
+fn public_text(path: &Path) -> Outcome<String> {
+    let bytes = std::fs::read(path).map_err(|e| Failure::io("read", path, &e))?;
+    String::from_utf8(bytes).map_err(|_| {
+        let shown = path.display();
+        let message = format!("expected a public key or a certificate as PEM in `{shown}`, found bytes that are no text");
+        Failure::error(ExitStatus::Keys, "key-format", message).hint(format!(
+            "of DER make PEM: `openssl pkey -pubin -inform DER -in {shown}`, or `openssl x509 -inform DER -in {shown}`"
+        ))
+    })
 }
 
 fn text(record: &KeyRecord) -> String {
@@ -228,5 +240,6 @@ fn text(record: &KeyRecord) -> String {
         KeyMark::Release => "release",
     };
     let place = record.place.as_ref().map(|place| format!(", {place}")).unwrap_or_default();
-    format!("`{}`: {kind}, {mark}{place}, sha256 {}", record.name, record.fingerprint)
+    let ends = record.ends().map(|end| format!(", until {end}")).unwrap_or_default();
+    format!("`{}`: {kind}, {mark}{place}{ends}, sha256 {}", record.name, record.fingerprint)
 }

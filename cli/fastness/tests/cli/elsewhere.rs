@@ -10,7 +10,7 @@ use crate::support::{Place, Run};
 const SIZE: [&str; 2] = ["--algorithm", "sha256,rsa2048"];
 
 /// Whether a tool is missing; with FASTNESS_REQUIRE_TOOLS that is a failure.
-fn missing(tools: &[&str]) -> bool {
+pub fn missing(tools: &[&str]) -> bool {
     for tool in tools {
         if Command::new(tool).arg("--version").output().is_err() {
             assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{tool}` is not installed");
@@ -27,7 +27,7 @@ fn private(place: &Place, file: &str, text: &str) {
     std::fs::set_permissions(place.path(file), PermissionsExt::from_mode(0o600)).unwrap();
 }
 
-fn shell(place: &Place, script: &str) -> Run {
+pub fn shell(place: &Place, script: &str) -> Run {
     let run = Run::of(place.shell(script).output().unwrap());
     assert_eq!(run.code, 0, "{script}: {run:?}");
     run
@@ -77,6 +77,44 @@ fn a_signature_is_asked_for_made_by_openssl_and_attached() {
         "{early:?}"
     );
     assert!(!place.path("s.itb").exists());
+
+    // The machine that asks cannot answer, and writes nothing into its store.
+    let mut files = std::fs::read_dir(place.path("requests")).unwrap().map(|entry| entry.unwrap().path());
+    let request = files.find(|path| path.extension().is_some_and(|end| end == "json")).unwrap();
+    let request = request.to_str().unwrap();
+    let here = place.run(&["fit", "answer", request]);
+    assert_eq!(here.code, 8, "{here:?}");
+    assert!(
+        here.err
+            .contains("error[no-private-key]: this machine does not have the private half of the key `gw`"),
+        "{here:?}"
+    );
+    assert!(!place.path(".local/share/fastness/keys/gw.requests").exists());
+    assert_eq!(place.run(&["fit", "answer", request, "--show"]).code, 0);
+
+    // A signature of something else in its place: asking and attaching say the same, and which file it is.
+    let wrong = request.replace(".json", ".sig");
+    std::fs::write(&wrong, [0; 256]).unwrap();
+    for words in
+        [&["sign-request", "u.itb", "-o", "requests"][..], &["attach", "u.itb", "requests", "-o", "s.itb"]]
+    {
+        let run = fit(&place, words);
+        assert_eq!(run.code, 8, "{run:?}");
+        let short = &wrong[wrong.find("requests/").unwrap()..];
+        let expected =
+            format!("error[stale-signature]: `{short}` is no signature of these bytes by the key `gw`");
+        assert!(
+            run.err.contains(&expected) && run.err.contains(&format!("hint: delete `{short}`")),
+            "{run:?}"
+        );
+        assert!(!place.path("s.itb").exists());
+    }
+    std::fs::remove_file(&wrong).unwrap();
+    // What is no folder cannot hold requests: the machine's fault.
+    std::fs::write(place.path("full"), "").unwrap();
+    let full = fit(&place, &["sign-request", "u.itb", "-o", "full"]);
+    assert_eq!(full.code, 4, "{full:?}");
+    assert!(full.err.contains("error[file]: cannot ask for a signature in `full`: "), "{full:?}");
 
     shell(
         &place,
@@ -182,7 +220,7 @@ printf %s \"$digest\" | xxd -r -p | openssl pkeyutl -sign -inkey '{}' -pkeyopt d
 }
 
 /// SoftHSM's library, wherever the distribution puts it.
-fn softhsm() -> Option<&'static str> {
+pub fn softhsm() -> Option<&'static str> {
     let paths = [
         "/usr/lib/softhsm/libsofthsm2.so",
         "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -191,7 +229,7 @@ fn softhsm() -> Option<&'static str> {
     paths.into_iter().find(|path| std::path::Path::new(path).exists())
 }
 
-fn with_token(place: &Place, arguments: &[&str]) -> Run {
+pub fn with_token(place: &Place, arguments: &[&str]) -> Run {
     Run::of(place.command(arguments).env("SOFTHSM2_CONF", place.path("hsm.conf")).output().unwrap())
 }
 

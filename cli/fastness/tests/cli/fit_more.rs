@@ -197,3 +197,68 @@ fn fits_that_are_huge_cyclic_truncated_or_refer_to_nothing_are_refused() {
         assert!(!place.path("v.itb").exists() && !place.path("s.itb").exists());
     }
 }
+
+#[test]
+fn a_place_that_holds_no_regular_file_is_not_taken() {
+    let place = place();
+    key(&place, "dev");
+    assert_eq!(build(&place, &[]).code, 0);
+    std::os::unix::fs::symlink("u.itb", place.path("link.itb")).unwrap();
+    std::fs::write(place.path("empty.dtb"), empty_tree()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap().success());
+    for (file, found) in [("pipe", "a pipe"), ("link.itb", "a link"), ("/dev/null", "a device")] {
+        for words in [
+            &["fit", "build", "--list", "fit.json", "-o", file][..],
+            &["fit", "sign", "u.itb", "--key", "dev", "--algorithm", "sha256,rsa2048", "-o", file],
+            &["fit", "trust", "empty.dtb", "--key", "dev", "--algorithm", "sha256,rsa2048", "-o", file],
+        ] {
+            // As root, `/dev/null` would be gone.
+            if file == "/dev/null" && rustix::process::geteuid().is_root() {
+                continue;
+            }
+            let run = place.run(words);
+            assert_eq!(run.code, 4, "{run:?}");
+            let expected =
+                format!("error[odd-place]: expected a regular file or nothing at `{file}`, found {found}");
+            assert!(run.err.contains(&expected), "{run:?}");
+        }
+    }
+    let left = |file: &str| std::fs::symlink_metadata(place.path(file)).unwrap().file_type();
+    assert!(!left("pipe").is_file() && left("link.itb").is_symlink());
+}
+
+#[test]
+fn options_and_control_trees_that_say_something_odd_are_told() {
+    let place = place();
+    key(&place, "dev");
+    assert_eq!(build(&place, &["--external=0x10000"]).code, 0);
+    let run = build(&place, &["--external=0x1ffffffff"]);
+    assert!(run.code == 2 && run.err.contains("expected a byte of the file such as `0x1000`"), "{run:?}");
+    assert_eq!(describe(&place, "hash-1 { algo = \"sha256\"; };", SIGNATURE, &[]).code, 0);
+    assert_eq!(place.run(&["fit", "sign", "u.itb", "--described", "-o", "s.itb"]).code, 0);
+    std::fs::write(place.path("empty.dtb"), empty_tree()).unwrap();
+    let trust =
+        ["fit", "trust", "empty.dtb", "--key", "dev", "--algorithm", "sha256,rsa2048", "-o", "keyed.dtb"];
+    assert_eq!(place.run(&trust).code, 0);
+    // What is odd and no reason to refuse is printed, too.
+    let over =
+        ["fit", "build", "--kernel", "Image", "--load", "0x1000", "--fdt", "a.dtb", "--fdt-load", "0x1000"];
+    let over =
+        place.run(&[&over[..], &["--key", "dev", "--algorithm", "sha256,rsa2048", "-o", "o.itb"]].concat());
+    assert_eq!(over.code, 0, "{over:?}");
+    let run = place.run(&["fit", "verify", "o.itb", "--control", "keyed.dtb"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("\n  warning: load-overlap: `conf` loads the images"), "{run:?}");
+    assert!(run.out.ends_with("the FIT verifies\n"), "{run:?}");
+    // U-Boot would take it for `all`.
+    let blob = std::fs::read(place.path("keyed.dtb")).unwrap();
+    let mut tree = fit::fdt::Tree::parse(&blob).unwrap();
+    tree.root.at_mut("/signature").unwrap().set_text("required-mode", "maybe");
+    std::fs::write(place.path("maybe.dtb"), tree.write().unwrap()).unwrap();
+    let run = place.run(&["fit", "verify", "s.itb", "--control", "maybe.dtb"]);
+    assert_eq!((run.code, run.out.as_str()), (3, ""), "{run:?}");
+    assert!(
+        run.err.contains("`required-mode` of the control FDT is `maybe`: expected `all` or `any`"),
+        "{run:?}"
+    );
+}

@@ -12,7 +12,7 @@ impl Tree<'_> {
     /// Writes the tree: header, reserved memory, structure, strings. Always the same bytes.
     ///
     /// # Errors
-    /// When a name holds a NUL, or the tree is larger than 4 GiB.
+    /// When a name holds a NUL, or the tree is larger than 2 GiB.
     pub fn write(&self) -> Result<Vec<u8>, FitError> {
         Ok(self.pieces()?.into_bytes())
     }
@@ -49,6 +49,12 @@ impl Tree<'_> {
         let Writer { mut pieces, strings: names, .. } = writer;
         let strings = pieces.len();
         pieces.skeleton.extend_from_slice(&names);
+        // libfdt counts in `int`, and refuses a larger one (`fdt_check_header`): no U-Boot would read it.
+        if i32::try_from(pieces.len()).is_err() {
+            return Err(bad(
+                "it is larger than 2 GiB, which U-Boot does not read: the images' data can lie outside of it",
+            ));
+        }
         let header = [
             MAGIC as usize,
             pieces.len(),
@@ -62,7 +68,7 @@ impl Tree<'_> {
             strings - structure,
         ];
         for (index, value) in header.into_iter().enumerate() {
-            let value = u32::try_from(value).map_err(|_| bad("it is larger than 4 GiB"))?;
+            let value = u32::try_from(value).map_err(|_| bad("it is larger than 2 GiB"))?;
             pieces.skeleton[index * 4..index * 4 + 4].copy_from_slice(&value.to_be_bytes());
         }
         Ok(pieces)

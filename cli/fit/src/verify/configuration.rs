@@ -9,6 +9,9 @@ use crate::fdt::{Blocks, Node};
 
 /// `IMAGE_MAX_HASHED_NODES` of U-Boot: with more, it refuses the configuration.
 const MAX_COVERED: usize = 100;
+/// Properties by which U-Boot and SPL find images: nothing but names can be in them.
+const ROLES: [&str; 9] =
+    ["kernel", "fdt", "ramdisk", "loadables", "firmware", "fpga", "script", "standalone", "setup"];
 
 pub(super) struct Check<'c, 't, 'a> {
     pub(super) blocks: &'c Blocks<'a>,
@@ -83,10 +86,13 @@ impl Check<'_, '_, '_> {
             warnings.append(&mut strangers);
         } else {
             report.problems.append(&mut strangers);
-            report.problems.push(problem(
-                "missing-signature",
-                format!("no good signature of `{name}` by the required key `{}`", missing.join("`, `")),
-            ));
+            // Where none is required, the FIT's own problem says it.
+            if !required.is_empty() {
+                report.problems.push(problem(
+                    "missing-signature",
+                    format!("no good signature of `{name}` by the required key `{}`", missing.join("`, `")),
+                ));
+            }
         }
     }
 
@@ -100,8 +106,8 @@ impl Check<'_, '_, '_> {
             if matches!(role.as_str(), "description" | "compatible" | "default") || value.is_empty() {
                 continue;
             }
-            // A number, which the node's own region covers; U-Boot finds no strings in it.
-            if role == "fastness,rollback-version" && value.len() == 4 {
+            // A number, which the node's own region covers. One that could be text is taken for text, but for ours.
+            if (role == "fastness,rollback-version" && value.len() == 4) || self.is_number(role, value) {
                 continue;
             }
             let Some(names) = self.node.texts(role).filter(|names| names.len() <= MAX_REFERENCES) else {
@@ -129,6 +135,14 @@ impl Check<'_, '_, '_> {
             report.problems.push(problem("too-many-references", message));
         }
         covered
+    }
+
+    /// Whether it is no list of names, and nothing that U-Boot would find an image's name in (`fit_config_get_signed_nodes`).
+    fn is_number(&self, role: &str, value: &[u8]) -> bool {
+        let named = |part: &[u8]| std::str::from_utf8(part).is_ok_and(|name| self.images.get(name).is_some());
+        !ROLES.contains(&role)
+            && self.node.texts(role).is_none_or(|names| names.iter().any(|name| name.is_empty()))
+            && !value.split(|byte| *byte == 0).any(named)
     }
 
     fn reference(

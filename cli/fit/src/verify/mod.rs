@@ -112,16 +112,7 @@ fn short(text: &str) -> String {
 /// When a blob is no device tree, or a key of the control FDT cannot be read; everything else is
 /// a problem in the report.
 pub fn verify_with_control(blob: &[u8], control: &[u8]) -> Result<VerifyReport, FitError> {
-    let any = match control_fdt::required_mode(control)?.as_str() {
-        "any" => true,
-        "all" => false,
-        other => {
-            return Err(FitError::Tree(format!(
-                "`required-mode` of the control FDT is `{}`: expected `all` or `any`",
-                short(other)
-            )));
-        }
-    };
+    let any = control_fdt::any_required(control)?;
     verify(blob, &control_fdt::keys(control)?, any)
 }
 

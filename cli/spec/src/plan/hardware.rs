@@ -149,17 +149,18 @@ pub struct TrustStepFacts {
 }
 
 impl BoardFacts {
-    /// The root of trust as a text for people: the warning first, then what is verified, where, and each step.
+    /// The root of trust as a text for people: the counter of versions, then the warning, what is verified, where, and each step.
     ///
     /// Nothing of the text is executed by Fastness. A board without [`TrustFacts`] is an emulated one.
     #[must_use]
     pub fn root_of_trust_text(&self) -> String {
         let mut out = format!("Root of trust of {} ({})\n\n{}\n", self.name, self.title, self.root_of_trust);
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\nRollback counter: {}. {}\n", self.rollback.store, self.rollback.limits);
         let Some(trust) = &self.trust else {
             out.push_str("\nThis board is emulated: there is nothing to burn.\n");
             return out;
         };
-        // Writing to a String cannot fail.
         let _ = write!(out, "\nWARNING: {}\n", trust.warning);
         let _ = write!(
             out,

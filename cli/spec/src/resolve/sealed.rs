@@ -31,10 +31,14 @@ pub fn plan(
         trouble.push(Diagnostic::error("no-sealed-storage", message).at(at()).hint(hint));
     }
     let Some(measured) = &board.model.measured_boot else {
-        let message = format!("the board `{}` has no TPM to which a key could be sealed", board.name);
+        // The TPM alone is not enough: a key is sealed to what U-Boot measured, and where that is proved the board says it.
+        let message = format!(
+            "the board `{}` has no measured boot: a key can be sealed only to what its U-Boot measures into a TPM",
+            board.name
+        );
         let hint =
             "leave `storage.sealed` out, or choose a board with `measured_boot`, such as `qemu-aarch64`";
-        trouble.push(Diagnostic::error("no-tpm", message).at(at()).hint(hint));
+        trouble.push(Diagnostic::error("no-measured-boot", message).at(at()).hint(hint));
         return Ok(None);
     };
     let recovery = trust::public_key(library, &asked.recovery, trouble)?;

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::*;
+use crate::keys::AddKey;
 use crate::testing::{PASSPHRASE, store_with_key};
 
 fn code(failure: &Failure) -> (ExitStatus, &str) {

@@ -1,0 +1,98 @@
+//! Certificates of keys that are elsewhere (X.509, RFC 5280): whose public half they hold, and from when to when.
+//!
+//! Who issued one is not looked at, nor whether its signature holds: who adds a key says that it is the one. What counts is the
+//! validity, a promise of those who run the key: it is kept when the key is added and each time it signs. It protects nobody
+//! from who may set the clock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use diag::{ExitStatus, Failure, Outcome};
+use fit::key::PublicKey;
+use x509_cert::Certificate;
+use x509_cert::der::{DateTime, Encode as _};
+
+use super::record::KeyRecord;
+
+/// Whether a text is a certificate and no bare key (RFC 7468, 5).
+pub fn is_one(pem: &str) -> bool {
+    pem.contains("-----BEGIN CERTIFICATE-----")
+}
+
+/// The time that validity is held against, in seconds since 1970: `SOURCE_DATE_EPOCH` where it is set, as everything that is built has it,
+/// otherwise the clock.
+///
+/// # Errors
+/// When `SOURCE_DATE_EPOCH` is no number.
+pub fn now() -> Outcome<u64> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
+        return Ok(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()));
+    };
+    text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+        let shown = text.to_string_lossy().escape_debug().to_string();
+        let message = format!("expected seconds since 1970 in `SOURCE_DATE_EPOCH`, found `{shown}`");
+        Failure::error(ExitStatus::Usage, "source-date-epoch", message)
+    })
+}
+
+/// The key of a certificate that holds at that time, and when it ends.
+///
+/// # Errors
+/// `key-format`, `certificate-expired`, `certificate-not-yet-valid`.
+pub fn read(pem: &str, now: u64) -> Outcome<(PublicKey, u64)> {
+    let wrong = |why: String| Failure::error(ExitStatus::Keys, "key-format", why);
+    let chain = Certificate::load_pem_chain(pem.as_bytes())
+        .map_err(|e| wrong(format!("expected a certificate (X.509, PEM), found something else: {e}")))?;
+    let [certificate] = chain.as_slice() else {
+        return Err(wrong(format!("expected one certificate, found {}", chain.len()))
+            .hint("give the key's own, without those of its issuers"));
+    };
+    let body = &certificate.tbs_certificate;
+    let der = body.subject_public_key_info.to_der().map_err(|e| wrong(e.to_string()))?;
+    let key = PublicKey::from_der(&der).map_err(|e| wrong(format!("of the certificate: {e}")))?;
+    let seconds = |time: &x509_cert::time::Time| time.to_unix_duration().as_secs();
+    let (from, to) = (seconds(&body.validity.not_before), seconds(&body.validity.not_after));
+    if now < from {
+        let message = format!("the certificate is not valid before {}", date(from));
+        return Err(Failure::error(ExitStatus::Keys, "certificate-not-yet-valid", message)
+            .hint("add the key from then on; where the clock is wrong, set it"));
+    }
+    if now > to {
+        return Err(expired(&format!("the certificate ended on {}", date(to)))
+            .hint("have the key certified anew, or use another"));
+    }
+    Ok((key, to))
+}
+
+fn expired(message: &str) -> Failure {
+    Failure::error(ExitStatus::Keys, "certificate-expired", message)
+}
+
+/// A time as people read it (RFC 3339).
+fn date(seconds: u64) -> String {
+    DateTime::from_unix_duration(Duration::from_secs(seconds))
+        .map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
+}
+
+impl KeyRecord {
+    /// Refuses a key whose certificate has ended.
+    ///
+    /// # Errors
+    /// `certificate-expired`, and when `SOURCE_DATE_EPOCH` is no number.
+    pub fn refuse_ended(&self) -> Outcome<()> {
+        match self.not_after {
+            Some(end) if now()? > end => {
+                let message = format!("the certificate of the key `{}` ended on {}", self.name, date(end));
+                Err(expired(&message).hint(
+                    "nothing is signed with it any more: have the key certified anew and add it under another name, or take another (docs/keys.md)",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When its certificate ends, as people read it; nothing where there is none.
+    #[must_use]
+    pub fn ends(&self) -> Option<String> {
+        self.not_after.map(date)
+    }
+}
