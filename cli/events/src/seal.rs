@@ -23,6 +23,9 @@ pub struct SealKey {
 /// Why a record's seal does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsealed {
+    /// A record from which on all have to be sealed is not.
+    #[error("it has no seal: every record of a device with a key has one, from the first on")]
+    Never,
     /// A record behind sealed ones has no seal.
     #[error("it has no seal, and the records before it have")]
     Missing,

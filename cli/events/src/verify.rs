@@ -124,15 +124,20 @@ fn gap(expected: u64, found: u64) -> String {
     }
 }
 
+/// How a line's message begins; an empty file has none.
+fn of_line(line: u64) -> String {
+    if line == 0 { String::new() } else { format!("line {line} of ") }
+}
+
 /// The first record that is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
     /// A record is wrong.
-    #[error("line {line} of `{name}`: {wrong}")]
+    #[error("{}`{name}`: {wrong}", of_line(*line))]
     Record {
         /// The file.
         name: String,
-        /// Line from 1 on; the last one when the end is missing.
+        /// Line from 1 on; the last one when the end is missing, 0 when the file has none.
         line: u64,
         /// What is wrong.
         wrong: Wrong,
@@ -153,6 +158,8 @@ pub struct Verifier {
     chain: Chain,
     anchor: Option<Anchor>,
     key: Option<SealKey>,
+    /// With a key: the first record that has to be sealed.
+    seals_begin: u64,
     /// Hashes of the last records, the newest last: at a collector only.
     seen: Option<VecDeque<String>>,
     /// What the device says that it dropped before a collector had it.
@@ -169,10 +176,18 @@ impl Verifier {
         Self { anchor, ..Self::default() }
     }
 
-    /// With the key that the device was given before its first record.
+    /// With the key that the device was given before its first record: every record has to be sealed. Whoever rewrites
+    /// the past would else leave its seals away.
     #[must_use]
     pub fn sealed(self, key: Option<SealKey>) -> Self {
         Self { key, ..self }
+    }
+
+    /// For a device that was given its key later: records before this one may be without a seal, and nothing but the
+    /// chain holds them.
+    #[must_use]
+    pub fn seals_begin(self, seq: u64) -> Self {
+        Self { seals_begin: seq, ..self }
     }
 
     /// For what a collector got: repeats are counted, gaps listed.
@@ -264,8 +279,11 @@ impl Verifier {
             }
         }
         if let Some(key) = &mut self.key
-            && (event.seal.is_some() || self.chain.sealed_from.is_some())
+            && (event.seal.is_some() || self.chain.sealed_from.is_some() || event.seq >= self.seals_begin)
         {
+            if event.seal.is_none() && self.chain.sealed_from.is_none() {
+                return Err(Wrong::Seal(event.seq, Unsealed::Never));
+            }
             key.check(event.seq, line).map_err(|why| Wrong::Seal(event.seq, why))?;
             self.chain.sealed_from.get_or_insert(event.seq);
         }
@@ -452,12 +470,54 @@ mod tests {
         assert!(collected(&forged).unwrap_err().contains("record 4 is not the one that record 5"));
     }
 
+    /// The records of [`lines`], with seals from one on, as the device writes them.
+    fn sealed_from(count: u64, first: u64) -> String {
+        use sha2::Sha512;
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let (mut key, mut prev, mut out) = ("5a".repeat(32), NONE.to_owned(), String::new());
+        for (seq, line) in (1..).zip(lines(count)) {
+            let at = line.find("\"prev\":\"").unwrap() + 8;
+            let body = format!("{}{prev}{}", &line[..at], line[at + 64..].trim_end_matches('}'));
+            let mark = &hex(&Sha512::digest(format!("{key}\n{body}\n")))[..64];
+            let line =
+                if seq >= first { format!("{body},\"seal\":\"{mark}\"}}") } else { format!("{body}}}") };
+            prev = hex(&Sha256::digest(&line));
+            key = hex(&Sha512::digest(format!("{key}\n"))).split_off(64);
+            out.push_str(&format!("{line}\n"));
+        }
+        out
+    }
+
+    fn with_key(text: &str, begin: u64) -> Result<Chain, String> {
+        let mut verifier = Verifier::new(None).sealed(SealKey::first(&"5a".repeat(32))).seals_begin(begin);
+        verifier.read("f", text.as_bytes()).map_err(|e| e.to_string())?;
+        verifier.finish().map_err(|e| e.to_string())
+    }
+
     #[test]
     fn a_key_without_a_sealed_record_is_refused() {
         let text: String = lines(2).iter().map(|line| format!("{line}\n")).collect();
-        let mut verifier = Verifier::new(None).sealed(SealKey::first(&"a".repeat(64)));
-        verifier.read("f", text.as_bytes()).unwrap();
-        assert!(verifier.finish().unwrap_err().to_string().contains("no record is sealed"));
+        let why = with_key(&text, 0).unwrap_err();
+        assert!(why.starts_with("line 1 of `f`: record 1: it has no seal: every record"), "{why}");
+        assert!(with_key(&text, 9).unwrap_err().contains("no record is sealed"));
+        // Of an empty file there is no line to name.
+        assert!(with_key("", 0).unwrap_err().starts_with("`f`: no record is sealed"));
+    }
+
+    #[test]
+    fn records_before_the_first_seal_are_refused_unless_the_seal_began_later() {
+        assert_eq!(with_key(&sealed_from(5, 1), 0).unwrap().sealed_from, Some(1));
+        // Rotated files begin later, and are sealed all the same.
+        let rotated: String = sealed_from(5, 1).lines().skip(2).map(|line| format!("{line}\n")).collect();
+        assert_eq!(with_key(&rotated, 0).unwrap().sealed_from, Some(3));
+        let late = sealed_from(5, 4);
+        let why = with_key(&late, 0).unwrap_err();
+        assert!(why.contains("record 1: it has no seal: every record"), "{why}");
+        assert!(with_key(&late, 3).unwrap_err().contains("record 3: it has no seal"));
+        assert_eq!(with_key(&late, 4).unwrap().sealed_from, Some(4));
+        // Once it began, none may be without.
+        let ends = [sealed_from(3, 1), late.lines().nth(3).unwrap().to_owned() + "\n"].concat();
+        assert!(with_key(&ends, 9).is_err());
     }
 
     #[test]

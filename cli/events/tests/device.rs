@@ -429,3 +429,71 @@ fn what_becomes_of_an_update_is_an_event() {
     ];
     assert_eq!(facts, expected);
 }
+
+/// Lines of charon (`charon-systemd`), of OpenVPN 2.6 and of the kernel, as their makers print them.
+#[test]
+fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
+    let line = |fields: &str, name: &str, message: &str| {
+        let message = message.replace('"', "\\\"");
+        format!(r#"{{{fields},"SYSLOG_IDENTIFIER":"{name}","MESSAGE":"{message}"}}"#) + "\n"
+    };
+    let charon = |message: &str| line(r#""_SYSTEMD_UNIT":"strongswan.service""#, "charon-systemd", message);
+    let openvpn =
+        |message: &str| line(r#""_SYSTEMD_UNIT":"openvpn-client@plant.service""#, "openvpn", message);
+    let kernel = |message: &str| line(r#""_TRANSPORT":"kernel""#, "kernel", message);
+    let entries = [
+        charon("IKE_SA plant[1] established between 192.0.2.10[CN=gw]...192.0.2.1[CN=plant]"),
+        charon("no trusted RSA public key found for 'CN=eve'"),
+        charon("constraint check failed: identity 'CN=plant' required"),
+        charon("received AUTHENTICATION_FAILED notify error"),
+        charon("received NO_PROPOSAL_CHOSEN notify error"),
+        charon("sending DPD request"),
+        openvpn("Initialization Sequence Completed"),
+        openvpn("VERIFY ERROR: depth=0, error=certificate revoked: CN=eve, serial=4"),
+        openvpn("TLS Error: TLS handshake failed"),
+        openvpn("AUTH: Received control message: AUTH_FAILED"),
+        openvpn("SIGUSR1[soft,ping-restart] received, process restarting"),
+        kernel("IPv4: martian source 192.0.2.10 from 10.0.0.1, on dev eth0"),
+        kernel(
+            "fastness drop: IN=eth0 OUT= MAC= SRC=192.0.2.77 DST=192.0.2.10 LEN=60 PROTO=TCP SPT=4 DPT=23",
+        ),
+        kernel("device-mapper: verity: 254:0: data block 5 is corrupted"),
+        kernel("device-mapper: verity: sha256 using implementation \"sha256-ce\""),
+        kernel("Kernel command line: dm-mod.create=root,,,ro,0 8 verity 1"),
+        kernel("Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7"),
+        kernel("eth0: link becomes ready"),
+        line(
+            r#""_SYSTEMD_UNIT":"auditd.service""#,
+            "auditd",
+            "Audit daemon is low on disk space for logging",
+        ),
+    ];
+    let Some(records) = by_journal(&entries, 18) else { return };
+    let facts: Vec<_> = records
+        .iter()
+        .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
+        .collect();
+    use Outcome::{Failure, Success, Unknown};
+    let (ipsec, tls) = ("strongswan.service", "openvpn-client@plant.service");
+    let refused = |component, unit| (component, "tunnel.refused", unit, Failure);
+    let expected = [
+        ("strongswan", "tunnel.up", ipsec, Success),
+        refused("strongswan", ipsec),
+        refused("strongswan", ipsec),
+        refused("strongswan", ipsec),
+        refused("strongswan", ipsec),
+        ("strongswan", "tunnel.message", ipsec, Unknown),
+        ("openvpn", "tunnel.up", tls, Success),
+        refused("openvpn", tls),
+        refused("openvpn", tls),
+        refused("openvpn", tls),
+        ("openvpn", "tunnel.message", tls, Unknown),
+        ("kernel", "firewall.martian", "10.0.0.1", Failure),
+        ("kernel", "firewall.dropped", "192.0.2.77", Failure),
+        ("kernel", "integrity.verity", "kernel", Failure),
+        ("kernel", "integrity.verity", "kernel", Success),
+        ("kernel", "kernel.lockdown", "kernel", Failure),
+        ("auditd", "audit.storage", "auditd.service", Unknown),
+    ];
+    assert_eq!(facts, expected);
+}

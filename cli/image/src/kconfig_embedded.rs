@@ -43,6 +43,8 @@ pub fn extract(kernel: &[u8]) -> Result<Option<String>> {
 
 /// Bytes that a kernel may unpack to.
 const MAX_KERNEL_BYTES: u64 = 128 << 20;
+/// Memory that unpacking one may take: Linux packs with a dictionary of up to 128 MiB (`scripts/xz_wrap.sh`).
+const XZ_MEMORY: u64 = 160 << 20;
 /// What is smaller than this is no kernel.
 const LEAST_KERNEL_BYTES: usize = 1 << 20;
 /// Places at which the packed kernel may begin that are tried.
@@ -56,6 +58,9 @@ pub fn payload(kernel: &[u8]) -> Option<Vec<u8>> {
     let marks: [&[u8]; 3] = [&[0x1f, 0x8b, 8], b"\xfd7zXZ\0", &[0x28, 0xb5, 0x2f, 0xfd]];
     let mut tries = 0;
     for at in 0..kernel.len().saturating_sub(6) {
+        if !matches!(kernel[at], 0x1f | 0xfd | 0x28) {
+            continue;
+        }
         let Some(kind) = marks.iter().position(|mark| kernel[at..].starts_with(mark)) else { continue };
         tries += 1;
         if tries > MAX_TRIES {
@@ -64,7 +69,10 @@ pub fn payload(kernel: &[u8]) -> Option<Vec<u8>> {
         let rest = &kernel[at..];
         let decoder: Box<dyn Read> = match kind {
             0 => Box::new(flate2::read::GzDecoder::new(rest)),
-            1 => Box::new(xz2::read::XzDecoder::new(rest)),
+            1 => match xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, 0) {
+                Ok(stream) => Box::new(xz2::read::XzDecoder::new_stream(rest, stream)),
+                Err(_) => continue,
+            },
             _ => match zstd::stream::read::Decoder::new(rest) {
                 Ok(decoder) => Box::new(decoder.single_frame()),
                 Err(_) => continue,

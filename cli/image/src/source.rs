@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::unpack::Codec;
+use crate::unpack::{Codec, Holed};
 use crate::{Error, Result};
 
 #[derive(Debug)]
@@ -102,8 +102,32 @@ impl Source {
     /// # Ok::<(), image::Error>(())
     /// ```
     pub fn unpacked(&self, limit: u64) -> Result<Option<Self>> {
+        self.unpacked_until(limit, &|| false)
+    }
+
+    /// As [`Source::unpacked`]; ends with an error as soon as `stop` says so.
+    ///
+    /// # Errors
+    /// As [`Source::unpacked`].
+    pub fn unpacked_until(&self, limit: u64, stop: &dyn Fn() -> bool) -> Result<Option<Self>> {
         let head = self.read_vec(0, self.len.min(8))?;
-        Codec::of_archive(&head).map(|codec| codec.archive(self, limit)).transpose()
+        Codec::of_archive(&head).map(|codec| codec.archive_until(self, limit, stop)).transpose()
+    }
+
+    /// Takes bytes out of memory: they are moved to an unnamed temporary file with holes for its zeros.
+    ///
+    /// # Errors
+    /// When the host has no room for it.
+    pub fn set_aside(name: &str, bytes: &[u8]) -> Result<Self> {
+        let mut file = Holed::new(name)?;
+        file.write(bytes)?;
+        file.finish()
+    }
+
+    /// Whether its bytes are packed in a way that [`Source::unpacked`] reads.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.read_vec(0, self.len.min(8)).is_ok_and(|head| Codec::of_archive(&head).is_some())
     }
 
     /// A smaller window: `len` bytes from `offset`.

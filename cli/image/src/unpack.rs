@@ -11,6 +11,9 @@ const XZ_MEMORY: u64 = 80 << 20;
 /// Largest zstd window: 2^27, what `zstd` itself accepts without `--long`.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
+/// Bytes that are unpacked at a time.
+const BUFFER: usize = 128 << 10;
+
 /// A compression of blocks or archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
@@ -63,31 +66,70 @@ impl Codec {
 
     /// Unpacks a whole archive into an unnamed temporary file, so that it can be read at any offset.
     pub fn archive(self, packed: &Source, limit: u64) -> Result<Source> {
+        self.archive_until(packed, limit, &|| false)
+    }
+
+    /// As [`Codec::archive`], until `stop` says so.
+    pub fn archive_until(self, packed: &Source, limit: u64, stop: &dyn Fn() -> bool) -> Result<Source> {
         let name = packed.name();
         let broken = |e: std::io::Error| Error::malformed("compressed archive", name, e.to_string());
-        let mut file = tempfile::tempfile().map_err(|e| Error::io("make a temporary file for", name, e))?;
+        let mut file = Holed::new(name)?;
         let mut decoder = self.decoder(packed.reader()).map_err(broken)?;
-        let mut buffer = vec![0; 128 << 10];
-        let mut total = 0;
+        let mut buffer = vec![0; BUFFER];
         loop {
+            if stop() {
+                return Err(Error::malformed(
+                    "compressed archive",
+                    name,
+                    "it was not unpacked to its end: stopped",
+                ));
+            }
             let size = decoder.read(&mut buffer).map_err(broken)?;
             if size == 0 {
-                break;
+                return file.finish();
             }
-            total += size as u64;
-            if total > limit {
-                return Err(Error::limit("compressed archive", "unpacked size in bytes", total, limit));
-            }
-            // Disk images are mostly zeros: a hole takes no space of the host's.
-            if buffer[..size].iter().all(|byte| *byte == 0) {
-                file.seek(SeekFrom::Start(total)).map_err(|e| Error::io("unpack", name, e))?;
-            } else {
-                file.write_all(&buffer[..size]).map_err(|e| Error::io("unpack", name, e))?;
+            file.write(&buffer[..size])?;
+            if file.total > limit {
+                return Err(Error::limit("compressed archive", "unpacked size in bytes", file.total, limit));
             }
         }
-        file.set_len(total).map_err(|e| Error::io("unpack", name, e))?;
-        file.seek(SeekFrom::Start(0)).map_err(|e| Error::io("unpack", name, e))?;
-        Source::from_file(name, file)
+    }
+}
+
+/// An unnamed temporary file with holes for zeros: disk images are mostly zeros, and a hole takes no space of the host's.
+pub(crate) struct Holed<'n> {
+    file: std::fs::File,
+    name: &'n str,
+    total: u64,
+}
+
+impl<'n> Holed<'n> {
+    /// An empty one; `name` is what errors call it.
+    pub fn new(name: &'n str) -> Result<Self> {
+        let file = tempfile::tempfile().map_err(|e| Error::io("make a temporary file for", name, e))?;
+        Ok(Self { file, name, total: 0 })
+    }
+
+    /// Adds bytes at its end.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let failed = |e| Error::io("unpack", self.name, e);
+        for piece in bytes.chunks(BUFFER) {
+            self.total += piece.len() as u64;
+            if piece.iter().all(|byte| *byte == 0) {
+                self.file.seek(SeekFrom::Start(self.total)).map_err(failed)?;
+            } else {
+                self.file.write_all(piece).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that was written, to be read at any offset.
+    pub fn finish(mut self) -> Result<Source> {
+        let failed = |e| Error::io("unpack", self.name, e);
+        self.file.set_len(self.total).map_err(failed)?;
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        Source::from_file(self.name, self.file)
     }
 }
 

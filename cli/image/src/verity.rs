@@ -155,6 +155,35 @@ impl Params {
         Ok(())
     }
 
+    /// Where the tree ends, in bytes from the start of the hash source.
+    ///
+    /// # Errors
+    /// When the parameters are impossible.
+    pub fn end(&self) -> Result<u64> {
+        self.check()?;
+        let blocks = self
+            .levels()?
+            .iter()
+            .try_fold(self.hash_start_block, |end, (start, count)| Some(end.max(start.checked_add(*count)?)));
+        let bytes = blocks.and_then(|blocks| blocks.checked_mul(self.hash_block_bytes.into()));
+        bytes.ok_or_else(|| {
+            Error::malformed(FORMAT, "number of data blocks", "the tree is outside every disk")
+        })
+    }
+
+    /// The root hash that the tree has by its own topmost block: whether it is the one that was signed, others know.
+    ///
+    /// # Errors
+    /// When the parameters are impossible, or the tree is not there.
+    pub fn own_root(&self, hash: &Source) -> Result<[u8; DIGEST]> {
+        self.check()?;
+        let bytes = u64::from(self.hash_block_bytes);
+        let at = self.hash_start_block.checked_mul(bytes);
+        let at =
+            at.ok_or_else(|| Error::malformed(FORMAT, "hash start block", "the tree is outside every disk"))?;
+        Ok(self.digest(&hash.read_vec(at, bytes)?))
+    }
+
     fn digest(&self, block: &[u8]) -> [u8; DIGEST] {
         let hasher = Sha256::new();
         match self.hash_type {

@@ -48,7 +48,8 @@ fn dangerous(word: &str) -> bool {
 pub fn command_lines(pieces: &Pieces) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for tree in &pieces.device_trees {
-        let text = fit::fdt::Tree::parse(&tree.bytes).ok().and_then(|tree| {
+        let bytes = tree.read().unwrap_or_default();
+        let text = fit::fdt::Tree::parse(&bytes).ok().and_then(|tree| {
             tree.root.at("/chosen").and_then(|node| node.text("bootargs")).map(str::to_owned)
         });
         lines.extend(text.map(|text| (tree.at.clone(), text)));
@@ -91,20 +92,30 @@ pub fn judge_lines(lines: &[(String, String)], found: &mut Found) {
     }
 }
 
-/// Every kernel with its configuration, from itself or from `/boot/config-*`.
+/// Every kernel with its configuration, from itself or from one of `files`.
 pub fn look(
     pieces: &Pieces,
+    mut files: Vec<(String, String)>,
     root: Option<&Root>,
     lines: &[(String, String)],
     found: &mut Found,
 ) -> Vec<Kernel> {
-    let mut files = configurations(&pieces.trees);
     let mut kernels = Vec::new();
     for kernel in &pieces.kernels {
+        if exec::interrupted() {
+            break;
+        }
+        let whole = match kernel.read() {
+            Ok(whole) => whole,
+            Err(why) => {
+                found.add("broken", &kernel.at, why.to_string());
+                continue;
+            }
+        };
         // A kernel that unpacks itself does not show its own texts.
-        let packed = version(&kernel.bytes).is_none();
-        let inner = packed.then(|| image::kconfig_embedded::payload(&kernel.bytes)).flatten();
-        let bytes = inner.as_deref().unwrap_or(&kernel.bytes[..]);
+        let packed = version(&whole).is_none();
+        let inner = packed.then(|| image::kconfig_embedded::payload(&whole)).flatten();
+        let bytes = inner.as_deref().unwrap_or(&whole[..]);
         let version = version(bytes).unwrap_or_default();
         let (configuration, text) = match image::kconfig_embedded::extract(bytes) {
             Ok(Some(text)) => ("inside the kernel (CONFIG_IKCONFIG)".to_owned(), Some(text)),
@@ -190,7 +201,7 @@ fn rows(kernel: &mut Kernel, text: &str, root: Option<&Root>, found: &mut Found)
 }
 
 /// `/boot/config-*` of every tree.
-fn configurations(trees: &[Tree]) -> Vec<(String, String)> {
+pub fn configurations(trees: &[Tree]) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for tree in trees {
         for path in tree.files.entries().keys() {
@@ -220,11 +231,18 @@ pub fn boot(pieces: &Pieces, known: &KnownKeys, found: &mut Found) -> Vec<BootLo
     }
     let mut loaders = Vec::new();
     for blob in &pieces.boot_loaders {
-        let version = pieces::version(&blob.bytes).unwrap_or_default();
+        let bytes = match blob.read() {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                found.add("broken", &blob.at, why.to_string());
+                continue;
+            }
+        };
+        let version = pieces::version(&bytes).unwrap_or_default();
         let mut loader =
             BootLoader { at: blob.at.clone(), version, keys: Vec::new(), settings: BTreeMap::new() };
-        keys(pieces, blob, known, &mut loader, found);
-        settings(pieces, blob, &mut loader, found);
+        settings(pieces, blob, &bytes, &mut loader, found);
+        keys(pieces, blob, bytes, known, &mut loader, found);
         loaders.push(loader);
     }
     for (at, variables) in &pieces.environments {
@@ -235,7 +253,11 @@ pub fn boot(pieces: &Pieces, known: &KnownKeys, found: &mut Found) -> Vec<BootLo
 }
 
 fn unsigned(fit: &Blob, found: &mut Found) {
-    let Ok(tree) = fit::fdt::Tree::parse(&fit.bytes) else { return };
+    let bytes = match fit.read() {
+        Ok(bytes) => bytes,
+        Err(why) => return found.add("broken", &fit.at, why.to_string()),
+    };
+    let Ok(tree) = fit::fdt::Tree::parse(&bytes) else { return };
     let configurations =
         tree.root.child("configurations").map(|node| node.children.as_slice()).unwrap_or_default();
     if configurations.is_empty() {
@@ -248,8 +270,15 @@ fn unsigned(fit: &Blob, found: &mut Found) {
     }
 }
 
-fn keys(pieces: &Pieces, blob: &Blob, known: &KnownKeys, loader: &mut BootLoader, found: &mut Found) {
-    let facts = match crate::open::chain::uboot(blob.bytes.to_vec(), String::new()) {
+fn keys(
+    pieces: &Pieces,
+    blob: &Blob,
+    bytes: Vec<u8>,
+    known: &KnownKeys,
+    loader: &mut BootLoader,
+    found: &mut Found,
+) {
+    let facts = match crate::open::chain::uboot(bytes, String::new()) {
         Ok(facts) => facts,
         Err(why) => return found.add("broken", &blob.at, format!("its control device tree: {why}")),
     };
@@ -279,7 +308,11 @@ fn keys(pieces: &Pieces, blob: &Blob, known: &KnownKeys, loader: &mut BootLoader
         );
     } else if pieces.boot_loaders.len() == 1 {
         for fit in &pieces.fits {
-            let verified = crate::open::chain::fit(fit.bytes.to_vec()).map_err(|why| vec![why]);
+            let verified = fit
+                .read()
+                .map_err(|e| e.to_string())
+                .and_then(crate::open::chain::fit)
+                .map_err(|why| vec![why]);
             if let Err(problems) = verified.and_then(|fit| crate::open::chain::verify(&fit, &facts)) {
                 found.add("boot-not-verified", &fit.at, problems.join("; "));
             }
@@ -288,7 +321,7 @@ fn keys(pieces: &Pieces, blob: &Blob, known: &KnownKeys, loader: &mut BootLoader
 }
 
 /// What the configuration says, where the build recorded one; else what the binary's own environment says.
-fn settings(pieces: &Pieces, blob: &Blob, loader: &mut BootLoader, found: &mut Found) {
+fn settings(pieces: &Pieces, blob: &Blob, bytes: &[u8], loader: &mut BootLoader, found: &mut Found) {
     let recorded = pieces.boot_configs.first();
     if let Some((_, text)) = recorded {
         for line in text.lines() {
@@ -322,8 +355,8 @@ fn settings(pieces: &Pieces, blob: &Blob, loader: &mut BootLoader, found: &mut F
     }
     for name in ["bootcmd=", "bootdelay=", "bootargs="] {
         let finder = aho_corasick::AhoCorasick::new([format!("\0{name}")]).ok();
-        let Some(hit) = finder.and_then(|finder| finder.find(&blob.bytes[..])) else { continue };
-        let rest = &blob.bytes[hit.end()..blob.bytes.len().min(hit.end() + 512)];
+        let Some(hit) = finder.and_then(|finder| finder.find(bytes)) else { continue };
+        let rest = &bytes[hit.end()..bytes.len().min(hit.end() + 512)];
         let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
         let name = name.trim_end_matches('=').to_owned();
         loader.settings.insert(name, String::from_utf8_lossy(&rest[..end]).into_owned());

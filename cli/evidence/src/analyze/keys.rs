@@ -71,9 +71,12 @@ impl KeyFound {
 pub fn pem(bytes: &[u8]) -> Vec<KeyFound> {
     let mut found = Vec::new();
     let mut rest = bytes;
-    while let Some(at) = find(rest, BEGIN) {
+    let mut next = find(rest, BEGIN);
+    while let Some(at) = next {
         rest = &rest[at + BEGIN.len()..];
-        let window = &rest[..rest.len().min(MAX_PEM)];
+        // No text goes on behind the start of another: without that, many starts would be many times the file.
+        next = find(rest, BEGIN);
+        let window = &rest[..next.unwrap_or(rest.len()).min(MAX_PEM)];
         let Some(end) = find(&window[..window.len().min(64)], b"-----") else { continue };
         let Ok(label) = std::str::from_utf8(&window[..end]) else { continue };
         let body = &window[end + 5..];
@@ -89,7 +92,8 @@ pub fn pem(bytes: &[u8]) -> Vec<KeyFound> {
     found
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+/// The place of bytes in others.
+pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     let first = needle.first()?;
     let mut at = 0;
     while let Some(offset) = haystack.get(at..)?.iter().position(|byte| byte == first) {

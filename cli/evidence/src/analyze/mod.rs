@@ -5,15 +5,19 @@
 //! asks for is [`crate::inspect`]'s. What is not understood is a finding, never a pass, and nothing that is read is trusted.
 
 mod accounts;
+mod bounds;
 pub mod compare;
 mod components;
 pub mod crypt;
 pub mod exposure;
 mod exposure_rows;
+#[cfg(test)]
+mod hostile_tests;
 pub mod html;
 mod kernels;
 mod keys;
 pub mod model;
+mod nested;
 pub mod open;
 mod pieces;
 mod privileges;
@@ -27,6 +31,7 @@ pub mod schema;
 mod secrets;
 mod services;
 pub mod strength;
+mod tails;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
@@ -41,7 +46,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use model::{Analysis, Area, Component};
 use open::{Pieces, Tree};
 use rules::Found;
-use scan::Scanner;
+use scan::{Scanner, Unread};
 
 use spec::known_keys::KnownKeys;
 
@@ -64,6 +69,8 @@ struct Work<'a> {
     scanner: Scanner,
     passwords: Vec<String>,
     budget: crypt::Budget,
+    /// Bytes of files that may still be looked through.
+    files: bounds::Budget,
     found: Found,
     looked_at: BTreeMap<Area, usize>,
     result: Analysis,
@@ -75,13 +82,22 @@ struct Work<'a> {
 /// When it cannot be opened at all, or a file of the options is wrong. What is wrong inside the image is a finding.
 pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
     let mut found = Found::default();
-    let (pieces, sha256) = open::open(path, &mut found)?;
+    let (mut pieces, sha256) = open::open(path, &mut found)?;
+    // What lies behind a file system may hold further ones, and the command line that names a hash tree.
+    let mut lines = kernels::command_lines(&pieces);
+    while !pieces.tails.is_empty() {
+        exec::check_interrupt()?;
+        tails::look(&mut pieces, &lines, &mut found);
+        lines = kernels::command_lines(&pieces);
+    }
+    exec::check_interrupt()?;
     let internal = |why: String| Failure::error(ExitStatus::Internal, "analysis-data", why);
     let mut work = Work {
         options,
         scanner: Scanner::new().map_err(internal)?,
         passwords: accounts::passwords(&options.passwords),
         budget: crypt::Budget::default(),
+        files: bounds::Budget::for_files(pieces.bytes),
         found,
         looked_at: BTreeMap::new(),
         result: empty(crate::subject::Subject::name_of(path), String::new(), options.at),
@@ -89,13 +105,17 @@ pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
     work.count(Area::Reading, pieces.parts.len());
     let roots = pieces.trees.iter().filter(|tree| tree.is_root).count();
     let mut first = None;
-    for tree in &pieces.trees {
+    let configurations = kernels::configurations(&pieces.trees);
+    // Each tree is let go of when it was looked through: what a reader keeps is not kept of all of them.
+    for tree in std::mem::take(&mut pieces.trees) {
         // A path alone is one of the root; where there are several, the part stands in front.
         let label = if tree.is_root && roots == 1 { String::new() } else { format!("{}:", tree.at) };
-        let root = work.tree(tree, &label);
+        let root = work.tree(&tree, &label);
+        exec::check_interrupt()?;
         first = first.or(root);
     }
-    work.boot(&pieces, first.as_ref());
+    work.boot(&pieces, &lines, configurations, first.as_ref());
+    exec::check_interrupt()?;
     if roots == 0 {
         work.found.add("no-root", &work.result.name, "nothing with `etc` and `usr` or `bin`");
     }
@@ -139,15 +159,17 @@ impl Work<'_> {
 
     /// Everything that one tree's files say.
     fn tree(&mut self, tree: &Tree, label: &str) -> Option<Root> {
-        let scans = self.scanner.tree(&tree.files);
+        let scans = self.scanner.tree(&tree.files, &mut self.files);
         self.count(Area::Keys, scans.len());
         self.count(Area::Secrets, scans.len());
         self.count(Area::Privileges, tree.files.entries().len());
         let mut scripts = std::collections::BTreeSet::new();
         for scan in &scans {
             let shown = format!("{label}{}", scan.path);
-            if let Some(why) = &scan.unread {
-                self.found.add("limit", &shown, why);
+            match &scan.unread {
+                Some(Unread::Limit(why)) => self.found.add("limit", &shown, why),
+                Some(Unread::Broken(why)) => self.found.add("broken", &shown, why),
+                None => {}
             }
             if scan.script {
                 scripts.insert(scan.path.as_str());
@@ -207,10 +229,15 @@ impl Work<'_> {
     }
 
     /// Kernels and boot loaders; `root` is the one whose sysctl settings count.
-    fn boot(&mut self, pieces: &Pieces, root: Option<&Root>) {
-        let lines = kernels::command_lines(pieces);
-        kernels::judge_lines(&lines, &mut self.found);
-        self.result.kernels = kernels::look(pieces, root, &lines, &mut self.found);
+    fn boot(
+        &mut self,
+        pieces: &Pieces,
+        lines: &[(String, String)],
+        configurations: Vec<(String, String)>,
+        root: Option<&Root>,
+    ) {
+        kernels::judge_lines(lines, &mut self.found);
+        self.result.kernels = kernels::look(pieces, configurations, root, lines, &mut self.found);
         self.count(Area::Kernel, self.result.kernels.len());
         for kernel in self.result.kernels.iter().filter(|kernel| !kernel.version.is_empty()) {
             self.result.components.push(component("linux", &kernel.version, &kernel.at));

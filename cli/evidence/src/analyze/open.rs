@@ -5,27 +5,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use diag::{ExitStatus, Failure, Outcome};
 use image::Source;
 use image::disk::{Disk, mbr};
-use image::tree::FileTree;
+use image::tree::{Entry, FileTree, Kind};
 use record::{Artefacts, ImageRecord, Role, read_json, sha256_file};
 
+use super::bounds::{Budget, MAX_DEPTH, MAX_PARTS, MAX_PATHS, MAX_UNPACKED};
 use super::components;
 use super::model::{Component, Part};
-use super::pieces;
 use super::rules::Found;
+use super::tails::{self, Tail};
+use super::{nested, pieces};
 use crate::open::names;
 
-/// Containers inside each other.
-const MAX_DEPTH: usize = 8;
-/// Pieces of one image.
-const MAX_PARTS: usize = 1000;
-/// Bytes that everything packed may come to.
-const MAX_UNPACKED: u64 = 16 << 30;
-/// Bytes of a piece that is read whole: a kernel, a boot loader, a FIT.
-pub const MAX_BLOB: u64 = 256 << 20;
 /// Bytes between partitions that are not worth a word: the table itself and what aligns to it.
 const SMALL_GAP: u64 = 64 << 10;
 
@@ -39,36 +35,50 @@ pub struct Tree {
     pub is_root: bool,
 }
 
-/// Bytes with a place.
+/// Bytes with a place: they are read when they are looked at, so that no two are in memory.
 pub struct Blob {
     /// Where they are.
     pub at: String,
     /// The bytes.
-    pub bytes: Arc<Vec<u8>>,
+    pub source: Source,
+}
+
+impl Blob {
+    /// All of them.
+    ///
+    /// # Errors
+    /// When the host cannot read them.
+    pub fn read(&self) -> image::Result<Vec<u8>> {
+        self.source.read_vec(0, self.source.len())
+    }
 }
 
 /// The SHA-256 of the image, under way beside the analysis: it takes as long as reading the file does.
-pub struct Digest(Option<std::thread::JoinHandle<Outcome<(String, u64)>>>);
+pub struct Digest(Option<Receiver<Outcome<(String, u64)>>>);
 
 impl Digest {
     fn of(path: &Path) -> Self {
         let path = path.to_owned();
-        Self(Some(std::thread::spawn(move || sha256_file(&path))))
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || sender.send(sha256_file(&path)));
+        Self(Some(receiver))
     }
 
     /// The digest; empty for a folder.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// When the file cannot be read, or a signal asks to stop.
     pub fn wait(self) -> Outcome<String> {
-        match self.0.map(std::thread::JoinHandle::join) {
-            None => Ok(String::new()),
-            Some(Ok(outcome)) => Ok(outcome?.0),
-            Some(Err(_)) => Err(Failure::error(
-                ExitStatus::Internal,
-                "digest",
-                "the thread that hashes the image stopped",
-            )),
+        let Some(receiver) = self.0 else { return Ok(String::new()) };
+        loop {
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(outcome) => return Ok(outcome?.0),
+                Err(RecvTimeoutError::Timeout) => exec::check_interrupt()?,
+                Err(RecvTimeoutError::Disconnected) => {
+                    let why = "the thread that hashes the image stopped";
+                    return Err(Failure::error(ExitStatus::Internal, "digest", why));
+                }
+            }
         }
     }
 }
@@ -94,8 +104,16 @@ pub struct Pieces {
     pub packages: Vec<Component>,
     /// The list of parts.
     pub parts: Vec<Part>,
+    /// What lies behind file systems, to be looked at when the command lines are known.
+    pub tails: Vec<Tail>,
+    /// Bytes of the image, or of a build's files.
+    pub bytes: u64,
     /// Bytes unpacked so far.
     unpacked: u64,
+    /// What may still be opened again.
+    pub(super) again: Budget,
+    /// Paths of all trees.
+    paths: usize,
 }
 
 /// Opens an image, a folder that is a root, or an output folder of a build.
@@ -111,6 +129,7 @@ pub fn open(path: &Path, found: &mut Found) -> Outcome<(Pieces, Digest)> {
             Failure::error(ExitStatus::Input, "unreadable", format!("cannot read `{}`: {e}", path.display()))
         })?;
         let sha256 = Digest::of(path);
+        pieces.holds(source.len());
         pieces.look(&crate::subject::Subject::name_of(path), &source, 0, found);
         return Ok((pieces, sha256));
     }
@@ -128,7 +147,11 @@ pub fn open(path: &Path, found: &mut Found) -> Outcome<(Pieces, Digest)> {
     }
     let at = crate::subject::Subject::name_of(path);
     match image::tree::open_rootfs(path) {
-        Ok(tree) => pieces.tree(&at, tree, None, 0, found),
+        Ok(tree) => {
+            let size = |entry: &Entry| if let Kind::File { size } = entry.kind { size } else { 0 };
+            pieces.holds(tree.entries().values().map(size).fold(0, u64::saturating_add));
+            pieces.tree(&at, tree, None, 0, found);
+        }
         Err(why) => pieces.failed(&at, "folder", None, &why, found),
     }
     Ok((pieces, Digest(None)))
@@ -166,6 +189,7 @@ fn output(folder: &Path, pieces: &mut Pieces, found: &mut Found) -> Outcome<Dige
         if role == Role::Disk {
             sha256 = Digest::of(&path);
         }
+        pieces.holds(source.len());
         pieces.look(&at, &source, 0, found);
     }
     // Root file systems of ours carry no package database.
@@ -189,6 +213,9 @@ fn blank(source: &Source) -> bool {
     source.len() <= 4 << 30
         && (0..source.len().div_ceil(STEP)).all(|step| {
             let at = step * STEP;
+            if exec::interrupted() {
+                return false;
+            }
             let Ok(piece) = source.read_vec(at, STEP.min(source.len() - at)) else { return false };
             let fill = *first.get_or_insert(piece[0]);
             // Comparing with itself, moved by one, is a comparison of memory.
@@ -197,6 +224,12 @@ fn blank(source: &Source) -> bool {
 }
 
 impl Pieces {
+    /// Counts bytes of the image, of which the bounds depend.
+    fn holds(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.again = Budget::for_again(self.bytes);
+    }
+
     /// Lists a part.
     pub(super) fn part(&mut self, at: &str, bytes: Option<u64>, kind: &str, read: bool) {
         self.parts.push(Part { at: at.to_owned(), bytes, kind: kind.to_owned(), read });
@@ -217,16 +250,25 @@ impl Pieces {
         why: &image::Error,
         found: &mut Found,
     ) {
-        if let image::Error::Limit { .. } = why {
-            self.part(at, bytes, kind, false);
-            found.add("limit", at, why.to_string());
-        } else {
-            self.broken(at, kind, bytes, &why.to_string(), found);
+        match why {
+            image::Error::Limit { .. } => {
+                self.part(at, bytes, kind, false);
+                found.add("limit", at, why.to_string());
+            }
+            image::Error::Unsupported { .. } => {
+                self.part(at, bytes, kind, false);
+                found.add("not-understood", at, why.to_string());
+            }
+            _ => self.broken(at, kind, bytes, &why.to_string(), found),
         }
     }
 
     /// Whether another piece may be opened.
     fn may_go_on(&self, at: &str, depth: usize, found: &mut Found) -> bool {
+        // Whoever called asks again, and tells it.
+        if exec::interrupted() {
+            return false;
+        }
         if depth > MAX_DEPTH {
             found.add("limit", at, format!("more than {MAX_DEPTH} containers inside each other"));
             return false;
@@ -242,59 +284,74 @@ impl Pieces {
         true
     }
 
-    /// Bytes of any form: tells what they are by their content and takes them apart.
+    /// Bytes of any form: tells what they are by their content and takes them apart, and so with what lies behind.
     pub fn look(&mut self, at: &str, source: &Source, depth: usize, found: &mut Found) {
-        if !self.may_go_on(at, depth, found) {
-            return;
+        let (mut from, mut rest, mut here) = (0, source.clone(), at.to_owned());
+        while self.may_go_on(&here, depth, found) {
+            let end = self.piece(&here, &rest, depth, found);
+            let Some(next) = end.and_then(|end| tails::next(&rest, end)) else { return };
+            from += next;
+            here = format!("{at} / from byte {from}");
+            match rest.slice(next, rest.len() - next) {
+                Ok(behind) => rest = behind,
+                Err(_) => return,
+            }
         }
+    }
+
+    /// One piece; gives its end where something may lie behind it.
+    fn piece(&mut self, at: &str, source: &Source, depth: usize, found: &mut Found) -> Option<u64> {
         let len = Some(source.len());
         let has = |offset: u64, magic: &[u8]| {
             source.read_vec(offset, magic.len() as u64).is_ok_and(|bytes| bytes == magic)
         };
         if has(512, b"EFI PART") || has(4096, b"EFI PART") {
-            return self.gpt(at, source, depth, found);
+            self.gpt(at, source, depth, found);
+            return None;
         }
         if has(0, &[0xd0, 0x0d, 0xfe, 0xed]) {
             return pieces::device_tree(self, at, source, depth, found);
         }
         if has(0, b"hsqs") || has(1080, &[0x53, 0xef]) {
-            return match image::tree::open_source(source) {
-                Ok(tree) => self.tree(at, tree, len, depth, found),
-                Err(why) => self.failed(at, "a file system", len, &why, found),
-            };
+            self.file_system(at, source, "a file system", depth, found);
+            return None;
         }
-        match source.unpacked(MAX_UNPACKED.saturating_sub(self.unpacked)) {
+        let left = MAX_UNPACKED.saturating_sub(self.unpacked);
+        match source.unpacked_until(left, &exec::interrupted) {
             Ok(Some(inner)) => {
                 self.unpacked = self.unpacked.saturating_add(inner.len());
                 self.part(at, len, "packed", true);
-                return self.look(&format!("{at} (unpacked)"), &inner, depth + 1, found);
+                self.look(&format!("{at} (unpacked)"), &inner, depth + 1, found);
+                return None;
             }
             Ok(None) => {}
             // A kernel with something behind it is no archive; what it is is seen below.
-            Err(why) => return self.failed(at, "packed", len, &why, found),
+            Err(why) => {
+                self.failed(at, "packed", len, &why, found);
+                return None;
+            }
         }
         if has(0, b"070701") || has(0, b"070702") || has(257, b"ustar") {
-            return match image::tree::open_source(source) {
-                Ok(tree) => self.tree(at, tree, len, depth, found),
-                Err(why) => self.failed(at, "an archive", len, &why, found),
-            };
+            self.file_system(at, source, "an archive", depth, found);
+            return None;
         }
-        if pieces::blob(self, at, source, depth, found) {
-            return;
+        if let Some(end) = pieces::blob(self, at, source, depth, found) {
+            return Some(end);
         }
         if let Some(kind) = names::known(source) {
             self.part(at, len, kind, false);
             let magic = source.read_vec(0, source.len().min(8)).unwrap_or_default();
             let magic: Vec<String> = magic.iter().map(|byte| format!("{byte:02x}")).collect();
             found.add("not-understood", at, format!("{kind}; it begins with {}", magic.join(" ")));
-            return;
+            return None;
         }
         match mbr::partitions(source) {
             Ok(Some(partitions)) => {
                 let list: Vec<(String, u64, u64)> =
                     partitions.iter().map(|p| (p.index.to_string(), p.offset, p.bytes)).collect();
                 self.part(at, len, "a disk with an MBR", true);
-                return self.partitions(at, source, &list, depth, found);
+                self.partitions(at, source, &list, depth, found);
+                return None;
             }
             Err(why) => {
                 found.add("table-defect", at, why.to_string());
@@ -302,6 +359,28 @@ impl Pieces {
             Ok(None) => {}
         }
         self.unknown(at, source, found);
+        None
+    }
+
+    /// A file system or archive, and what lies behind it.
+    fn file_system(&mut self, at: &str, source: &Source, kind: &str, depth: usize, found: &mut Found) {
+        let len = source.len();
+        let tree = match image::tree::open_source(source) {
+            Ok(tree) => tree,
+            Err(why) => return self.failed(at, kind, Some(len), &why, found),
+        };
+        match tree.end() {
+            Some(end) if end > len => {
+                let why =
+                    format!("it says that it has {end} bytes, there are {len}: it was cut off, or lies");
+                found.add("broken", at, why);
+            }
+            Some(end) if end < len => {
+                self.tails.push(Tail { at: at.to_owned(), whole: source.clone(), end, depth });
+            }
+            _ => {}
+        }
+        self.tree(at, tree, Some(len), depth, found);
     }
 
     /// A piece that nothing recognises.
@@ -346,10 +425,14 @@ impl Pieces {
         let mut sorted: Vec<&(String, u64, u64)> = list.iter().collect();
         sorted.sort_by_key(|(_, offset, _)| *offset);
         let mut end = 0;
+        let mut ranges = pieces::Ranges::default();
         for (label, offset, bytes) in sorted {
             self.gap(at, source, end, *offset, depth, found);
             end = end.max(offset.saturating_add(*bytes));
             let inner = format!("{at} / {label}");
+            if !ranges.may_open(self, &inner, *offset, *bytes, found) {
+                continue;
+            }
             match source.slice(*offset, *bytes) {
                 Ok(part) => self.look(&inner, &part, depth + 1, found),
                 Err(why) => self.broken(&inner, "a partition", Some(*bytes), &why.to_string(), found),
@@ -371,7 +454,7 @@ impl Pieces {
             return;
         }
         let inner = format!("{at} / bytes {from} to {to}");
-        if !pieces::raw_boot_loader(self, &inner, &part, depth, found) {
+        if pieces::raw_boot_loader(self, &inner, &part, depth, found).is_none() {
             self.part(&inner, Some(part.len()), "unknown, in no partition", false);
             found.add("unknown-region", inner, format!("{} bytes that are not empty", part.len()));
         }
@@ -389,9 +472,14 @@ impl Pieces {
         let has = |path: &str| files.resolve(path).is_ok();
         let is_root = has("/etc") && (has("/usr") || has("/bin") || has("/sbin"));
         let kind = format!("{} ({})", if is_root { "a root file system" } else { "files" }, files.kind());
+        self.paths = self.paths.saturating_add(files.entries().len());
+        if self.paths > MAX_PATHS {
+            self.part(at, bytes, &kind, false);
+            return found.add("limit", at, format!("all trees have more than {MAX_PATHS} paths"));
+        }
         self.part(at, bytes, &kind, true);
         let files = Arc::new(files);
         self.trees.push(Tree { at: at.to_owned(), files: Arc::clone(&files), is_root });
-        pieces::nested(self, at, &files, depth, found);
+        nested::look(self, at, &files, is_root, depth, found);
     }
 }

@@ -1,61 +1,155 @@
 //! Pieces by their own formats: FITs with what is in them, kernels, boot loaders, legacy images, saved environments.
 
-use std::sync::Arc;
-
 use fit::control_fdt;
 use fit::fdt::{Node, Tree};
 use image::Source;
-use image::tree::{FileTree, Kind};
 
-use super::open::{Blob, MAX_BLOB, Pieces};
+use super::bounds::MAX_BLOB;
+use super::open::{Blob, Pieces};
 use super::rules::Found;
+use super::tails;
+use crate::open::names;
 
 /// Bytes at the start of a blob in which a boot loader's name is looked for.
 const U_BOOT: &[u8] = b"U-Boot ";
-/// Images that lie as files in one tree and are opened.
-const MAX_NESTED: usize = 64;
+/// How pieces begin that are opened: by offset.
+const MAGIC: [(u64, &[u8]); 8] = [
+    (0, &[0xd0, 0x0d, 0xfe, 0xed]),
+    (0, b"hsqs"),
+    (1080, &[0x53, 0xef]),
+    (0, b"070701"),
+    (0, b"070702"),
+    (257, b"ustar"),
+    (512, b"EFI PART"),
+    (4096, b"EFI PART"),
+];
 
-/// A device tree: a FIT with its images, or the tree of a board.
-pub fn device_tree(pieces: &mut Pieces, at: &str, source: &Source, depth: usize, found: &mut Found) {
-    let len = Some(source.len());
-    let header = source.read_vec(4, 4).ok().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
-    let total = u64::from(u32::from_be_bytes(header.unwrap_or_default()));
-    if total > MAX_BLOB {
-        let why = format!("its header claims {total} bytes, more than {MAX_BLOB}");
-        return pieces.broken(at, "a device tree", len, &why, found);
-    }
-    let read = source.read_vec(0, total).map_err(|e| e.to_string());
-    let parsed = read.and_then(|bytes| {
-        Tree::parse(&bytes)
-            .map(|tree| tree.root.into_owned())
-            .map_err(|e| e.to_string())
-            .map(|root| (bytes, root))
-    });
-    let (bytes, root) = match parsed {
-        Ok(parsed) => parsed,
-        Err(why) => return pieces.broken(at, "a device tree", len, &why, found),
-    };
-    let blob = Blob { at: at.to_owned(), bytes: Arc::new(bytes) };
-    let Some(images) = root.child("images") else {
-        pieces.part(at, Some(total), "a device tree", true);
-        pieces.device_trees.push(blob);
-        return;
-    };
-    pieces.part(at, Some(total), "a FIT", true);
-    pieces.fits.push(blob);
-    for image in &images.children {
-        let inner = format!("{at} / {}", image.name);
-        match content(image, source, total) {
-            Ok(part) => self::image(pieces, &inner, image, &part, depth, found),
-            Err(why) => pieces.broken(&inner, "an image of a FIT", None, &why, found),
+/// Whether bytes begin as something that is known, read or not.
+pub fn begins(source: &Source) -> bool {
+    let has =
+        |at: u64, magic: &[u8]| source.read_vec(at, magic.len() as u64).is_ok_and(|found| found == magic);
+    MAGIC.iter().any(|(at, magic)| has(*at, magic)) || source.is_packed() || names::known(source).is_some()
+}
+
+/// Parts of one container by their place: what lies over another is told, and not opened without bound.
+#[derive(Default)]
+pub struct Ranges(Vec<(u64, u64)>);
+
+impl Ranges {
+    /// Whether a part is to be opened; one that has the bytes of another counts against what may be opened again.
+    pub fn may_open(
+        &mut self,
+        pieces: &mut Pieces,
+        at: &str,
+        start: u64,
+        bytes: u64,
+        found: &mut Found,
+    ) -> bool {
+        let end = start.saturating_add(bytes);
+        let over = self.0.iter().find(|(from, to)| *from < end && start < *to).copied();
+        self.0.push((start, end));
+        let Some((from, to)) = over else { return true };
+        let open = (from, to) != (start, end) && pieces.again.take(bytes);
+        let rest = if open { "" } else { "; it is not opened again" };
+        found.add(
+            "overlap",
+            at,
+            format!("bytes {start} to {end} lie over a part of bytes {from} to {to}{rest}"),
+        );
+        if !open {
+            pieces.part(at, Some(bytes), "bytes of another part", false);
         }
+        open
     }
 }
 
+/// Where the bytes of a FIT's image are: from byte, so many.
+type Place = Result<(u64, u64), String>;
+
+/// A device tree: a FIT with its images, or the tree of a board. Gives its end.
+pub fn device_tree(
+    pieces: &mut Pieces,
+    at: &str,
+    source: &Source,
+    depth: usize,
+    found: &mut Found,
+) -> Option<u64> {
+    let len = Some(source.len());
+    let header = source.read_vec(4, 4).ok().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+    let total = u64::from(u32::from_be_bytes(header.unwrap_or_default()));
+    let images = match images(source, total) {
+        Ok(images) => images,
+        Err(why) => {
+            pieces.broken(at, "a device tree", len, &why, found);
+            return None;
+        }
+    };
+    let Ok(own) = source.slice(0, total) else { return None };
+    let blob = Blob { at: at.to_owned(), source: own };
+    let Some(images) = images else {
+        pieces.part(at, Some(total), "a device tree", true);
+        pieces.device_trees.push(blob);
+        return Some(total);
+    };
+    pieces.part(at, Some(total), "a FIT", true);
+    pieces.fits.push(blob);
+    let mut ranges = Ranges::default();
+    // In the tree or behind it: what neither covers is looked at, too.
+    let mut outside = vec![(0, total)];
+    for (name, compression, place) in images {
+        let inner = format!("{at} / {name}");
+        let opened = place.and_then(|(start, bytes)| {
+            let part = source.slice(start, bytes).map_err(|e| e.to_string())?;
+            outside.push((start, start + bytes));
+            Ok((start, part))
+        });
+        match opened {
+            Ok((start, part)) => {
+                if ranges.may_open(pieces, &inner, start, part.len(), found) {
+                    image(pieces, &inner, &compression, &part, depth, found);
+                }
+            }
+            Err(why) => pieces.broken(&inner, "an image of a FIT", None, &why, found),
+        }
+    }
+    outside.sort_unstable();
+    let mut end = 0;
+    for (start, to) in outside {
+        let gap = source.slice(end, start.saturating_sub(end)).ok().filter(|gap| !gap.is_empty());
+        if let Some((gap, from)) = gap.and_then(|gap| tails::next(&gap, 0).map(|from| (gap, from)))
+            && let Ok(rest) = gap.slice(from, gap.len() - from)
+        {
+            pieces.look(&format!("{at} / from byte {}", end + from), &rest, depth + 1, found);
+        }
+        end = end.max(to);
+    }
+    Some(end)
+}
+
+/// Name, compression and place of each image of a FIT; `None` for another device tree.
+fn images(source: &Source, total: u64) -> Result<Option<Vec<(String, String, Place)>>, String> {
+    if total > MAX_BLOB {
+        return Err(format!("its header claims {total} bytes, more than {MAX_BLOB}"));
+    }
+    let bytes = source.read_vec(0, total).map_err(|e| e.to_string())?;
+    let tree = Tree::parse(&bytes).map_err(|e| e.to_string())?;
+    let Some(images) = tree.root.child("images") else { return Ok(None) };
+    let one = |image: &Node<'_>| {
+        let compression = image.text("compression").unwrap_or("none").to_owned();
+        (image.name.clone(), compression, place(image, &bytes, total))
+    };
+    Ok(Some(images.children.iter().map(one).collect()))
+}
+
 /// The bytes of one image of a FIT, in the tree or behind it (`data-position`, `data-offset`).
-fn content(image: &Node<'_>, source: &Source, total: u64) -> Result<Source, String> {
+fn place(image: &Node<'_>, tree: &[u8], total: u64) -> Place {
     if let Some(data) = image.get("data") {
-        return Ok(Source::from_bytes(&image.name, data.to_vec()));
+        // The reader borrows: the bytes are those of the tree, not a copy.
+        let start = (data.as_ptr() as usize).checked_sub(tree.as_ptr() as usize);
+        let start = start.filter(|start| start + data.len() <= tree.len() || data.is_empty());
+        return start
+            .map(|start| (start as u64, data.len() as u64))
+            .ok_or_else(|| "its `data` is not in the tree".to_owned());
     }
     let size = image.cell("data-size").ok_or("it has neither `data` nor `data-size`")?;
     // U-Boot, doc/usage/fit/source_file_format.rst: offsets count from the tree's end, rounded up to four bytes.
@@ -64,12 +158,11 @@ fn content(image: &Node<'_>, source: &Source, total: u64) -> Result<Source, Stri
         (None, Some(offset)) => total.next_multiple_of(4) + u64::from(offset),
         (None, None) => return Err("it has neither `data-position` nor `data-offset`".to_owned()),
     };
-    source.slice(start, u64::from(size)).map_err(|e| e.to_string())
+    Ok((start, u64::from(size)))
 }
 
-fn image(pieces: &mut Pieces, at: &str, image: &Node<'_>, part: &Source, depth: usize, found: &mut Found) {
-    let compression = image.text("compression").unwrap_or("none");
-    if !matches!(compression, "none" | "gzip" | "zstd") {
+fn image(pieces: &mut Pieces, at: &str, compression: &str, part: &Source, depth: usize, found: &mut Found) {
+    if !matches!(compression, "none" | "gzip" | "bzip2" | "xz" | "zstd") {
         pieces.part(at, Some(part.len()), &format!("packed by {compression}"), false);
         found.add("not-understood", at, format!("compression `{compression}` is not read"));
         return;
@@ -77,39 +170,48 @@ fn image(pieces: &mut Pieces, at: &str, image: &Node<'_>, part: &Source, depth: 
     pieces.look(at, part, depth + 1, found);
 }
 
-/// A kernel, a boot loader, a legacy image or a saved environment; `false` when it is none.
-pub fn blob(pieces: &mut Pieces, at: &str, source: &Source, depth: usize, found: &mut Found) -> bool {
+/// A kernel, a boot loader, a legacy image or a saved environment; gives its end, `None` when it is none.
+pub fn blob(pieces: &mut Pieces, at: &str, source: &Source, depth: usize, found: &mut Found) -> Option<u64> {
     let len = source.len();
     let head = source.read_vec(0, len.min(0x210)).unwrap_or_default();
     let is = |offset: usize, magic: &[u8]| head.get(offset..offset + magic.len()) == Some(magic);
     if is(0, &[0x27, 0x05, 0x19, 0x56]) {
-        legacy(pieces, at, source, &head, depth, found);
-        return true;
+        return Some(legacy(pieces, at, source, &head, depth, found));
     }
     let kernel = is(56, b"ARM\x64") || is(0x24, &[0x18, 0x28, 0x6f, 0x01]) || is(0x202, b"HdrS");
     if !(64..=MAX_BLOB).contains(&len) {
-        return false;
+        return None;
     }
     if kernel {
-        match source.read_vec(0, len) {
-            Ok(bytes) => {
-                pieces.part(at, Some(len), "a kernel", true);
-                pieces.kernels.push(Blob { at: at.to_owned(), bytes: Arc::new(bytes) });
-            }
-            Err(why) => pieces.broken(at, "a kernel", Some(len), &why.to_string(), found),
-        }
-        return true;
+        let end = kernel_end(&head).filter(|end| (64..len).contains(end)).unwrap_or(len);
+        pieces.part(at, Some(end), "a kernel", true);
+        let source = source.slice(0, end).unwrap_or_else(|_| source.clone());
+        pieces.kernels.push(Blob { at: at.to_owned(), source });
+        return Some(end);
     }
-    if let Some(variables) = environment(source) {
+    if let Some((variables, end)) = environment(source) {
         pieces.part(at, Some(len), "a saved environment of U-Boot", true);
         pieces.environments.push((at.to_owned(), variables));
-        return true;
+        return Some(end);
     }
     // A partition table is no boot loader, and one that is there is in the gap before the first partition.
     if is(510, &[0x55, 0xaa]) && image::disk::mbr::partitions(source).is_ok_and(|found| found.is_some()) {
-        return false;
+        return None;
     }
     raw_boot_loader(pieces, at, source, depth, found)
+}
+
+/// Where a kernel ends by its own header: `image_size` of arm64's `Image` (memory that it needs, never less than the
+/// file), `start` and `end` of a zImage. Source: Linux, `Documentation/arch/arm64/booting.rst`, `arch/arm/boot/compressed/head.S`.
+fn kernel_end(head: &[u8]) -> Option<u64> {
+    let word = |at: usize| Some(u32::from_le_bytes(head.get(at..at + 4)?.try_into().ok()?));
+    if head.get(56..60) == Some(b"ARM\x64") {
+        return Some(u64::from(word(20)?) << 32 | u64::from(word(16)?));
+    }
+    if head.get(0x24..0x28) == Some(&[0x18, 0x28, 0x6f, 0x01]) {
+        return word(0x2c)?.checked_sub(word(0x28)?).map(u64::from);
+    }
+    None
 }
 
 /// Bytes in which U-Boot names itself, or which hold a control device tree with keys.
@@ -119,19 +221,19 @@ pub fn raw_boot_loader(
     source: &Source,
     depth: usize,
     found: &mut Found,
-) -> bool {
+) -> Option<u64> {
     let len = source.len().min(MAX_BLOB.min(64 << 20));
-    let Ok(bytes) = source.read_vec(0, len) else { return false };
+    let Ok(bytes) = source.read_vec(0, len) else { return None };
     let finder = |needle: &[u8]| {
         aho_corasick::AhoCorasick::new([needle]).ok().and_then(|a| a.find(&bytes[..])).is_some()
     };
     if finder(b"Linux version ") && bytes.starts_with(b"\x7fELF") {
         pieces.part(at, Some(len), "a kernel", true);
-        pieces.kernels.push(Blob { at: at.to_owned(), bytes: Arc::new(bytes) });
-        return true;
+        pieces.kernels.push(Blob { at: at.to_owned(), source: source.slice(0, len).ok()? });
+        return Some(source.len());
     }
     if !finder(U_BOOT) || control_fdt::find_trees(&bytes).is_empty() && version(&bytes).is_none() {
-        return false;
+        return None;
     }
     let fits = control_fdt::find_trees(&bytes).into_iter().filter_map(|(start, size)| {
         let tree = bytes.get(start..start.checked_add(size)?)?;
@@ -145,8 +247,8 @@ pub fn raw_boot_loader(
             pieces.look(&format!("{at} / FIT at {start}"), &part, depth + 1, found);
         }
     }
-    pieces.boot_loaders.push(Blob { at: at.to_owned(), bytes: Arc::new(bytes) });
-    true
+    pieces.boot_loaders.push(Blob { at: at.to_owned(), source: source.slice(0, len).ok()? });
+    Some(source.len())
 }
 
 /// U-Boot's version, as `2025.01`.
@@ -165,21 +267,34 @@ pub fn version(bytes: &[u8]) -> Option<String> {
     None
 }
 
-/// A legacy image: 64 bytes of header, then the payload. Source: U-Boot, `include/image.h`.
-fn legacy(pieces: &mut Pieces, at: &str, source: &Source, head: &[u8], depth: usize, found: &mut Found) {
-    let size = u64::from(u32::from_be_bytes([head[12], head[13], head[14], head[15]]));
+/// A legacy image: 64 bytes of header, then the payload; gives its end. Source: U-Boot, `include/image.h`.
+fn legacy(
+    pieces: &mut Pieces,
+    at: &str,
+    source: &Source,
+    head: &[u8],
+    depth: usize,
+    found: &mut Found,
+) -> u64 {
+    let size =
+        head.get(12..16).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map_or(0, u32::from_be_bytes);
+    let size = u64::from(size);
     pieces.part(at, Some(source.len()), "a legacy image of U-Boot (uImage, no signature)", true);
     match (head.get(31).copied(), source.slice(64, size)) {
-        (Some(0 | 1), Ok(part)) => pieces.look(&format!("{at} / payload"), &part, depth + 1, found),
+        (Some(0..=2 | 6), Ok(part)) => pieces.look(&format!("{at} / payload"), &part, depth + 1, found),
         (Some(kind), Ok(_)) => found.add("not-understood", at, format!("compression {kind} is not read")),
-        (_, Err(why)) => found.add("broken", at, why.to_string()),
+        (_, Err(why)) => {
+            found.add("broken", at, why.to_string());
+            return source.len();
+        }
         (None, Ok(_)) => found.add("broken", at, "the header is cut short"),
     }
+    64 + size
 }
 
-/// The variables of a saved environment: a checksum of four bytes, a flag of one where there are two copies, then
+/// The variables of a saved environment, and where they end: a checksum of four bytes, a flag of one where there are two copies, then
 /// `name=value` with NUL between. Source: U-Boot, `include/env_internal.h`.
-fn environment(source: &Source) -> Option<Vec<String>> {
+fn environment(source: &Source) -> Option<(Vec<String>, u64)> {
     let bytes = source.read_vec(0, source.len().min(1 << 20)).ok()?;
     for start in [4, 5] {
         let text = bytes.get(start..)?;
@@ -192,49 +307,9 @@ fn environment(source: &Source) -> Option<Vec<String>> {
         };
         let known = |word: &&[u8]| word.starts_with(b"bootcmd=") || word.starts_with(b"bootargs=");
         if words.len() >= 2 && words.iter().all(named) && words.iter().any(known) {
-            return Some(words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect());
+            let words = words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+            return Some((words, (start + end + 2) as u64));
         }
     }
     None
-}
-
-/// Images that lie as files in a tree: kernels, FITs and ramdisks of `/boot`, file systems anywhere.
-pub fn nested(pieces: &mut Pieces, at: &str, files: &Arc<FileTree>, depth: usize, found: &mut Found) {
-    let mut opened = 0;
-    for (path, entry) in files.entries() {
-        let Kind::File { size } = entry.kind else { continue };
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let in_boot = path.starts_with("/boot/") || path.rfind('/') == Some(0);
-        let named =
-            [".itb", ".fit", ".squashfs", ".sqfs", ".ext4", ".ext2", ".ubi", ".ubifs", ".jffs2", ".img"]
-                .iter()
-                .any(|end| name.ends_with(end))
-                || ["Image", "zImage", "uImage", "vmlinuz", "initrd", "initramfs", "u-boot", "uboot.env"]
-                    .iter()
-                    .any(|start| name.starts_with(start) && in_boot);
-        if !named || size < 64 || name.ends_with(".conf") {
-            continue;
-        }
-        if opened >= MAX_NESTED {
-            found.add(
-                "limit",
-                at,
-                format!("more than {MAX_NESTED} images lie in it as files; `{path}` and more are left out"),
-            );
-            return;
-        }
-        if size > MAX_BLOB {
-            found.add("limit", format!("{at}:{path}"), format!("{size} bytes, more than {MAX_BLOB}"));
-            continue;
-        }
-        opened += 1;
-        let inner = format!("{at}:{path}");
-        match files.read(path, MAX_BLOB) {
-            Ok(bytes) => {
-                let source = Source::from_bytes(&inner, bytes);
-                pieces.look(&inner, &source, depth + 1, found);
-            }
-            Err(why) => pieces.broken(&inner, "a file", Some(size), &why.to_string(), found),
-        }
-    }
 }

@@ -59,6 +59,8 @@ pub fn all() -> &'static BTreeMap<String, Rule> {
 #[derive(Debug, Default)]
 pub struct Found {
     places: BTreeMap<String, BTreeSet<Place>>,
+    /// Rules that had more places than are kept.
+    full: BTreeSet<String>,
 }
 
 impl Found {
@@ -67,6 +69,8 @@ impl Found {
         let places = self.places.entry(rule.to_owned()).or_default();
         if places.len() < MAX_PLACES {
             places.insert(Place { path: path.into(), seen: short(seen.into()) });
+        } else {
+            self.full.insert(rule.to_owned());
         }
     }
 
@@ -74,7 +78,14 @@ impl Found {
     ///
     /// A rule that is not in the catalogue would be a bug; it is shown as it is rather than lost.
     #[must_use]
-    pub fn issues(self) -> Vec<Issue> {
+    pub fn issues(mut self) -> Vec<Issue> {
+        for rule in std::mem::take(&mut self.full) {
+            let seen = format!("`{rule}` has more than {MAX_PLACES} places; the others are left out");
+            self.places
+                .entry("limit".to_owned())
+                .or_default()
+                .insert(Place { path: "(findings)".to_owned(), seen });
+        }
         let mut issues: Vec<Issue> = self
             .places
             .into_iter()
@@ -161,7 +172,9 @@ mod tests {
         found.add("account-empty-password", "/etc/shadow", "root");
         let issues = found.issues();
         assert_eq!(issues[0].rule, "account-empty-password");
-        assert_eq!(issues[1].places.len(), MAX_PLACES);
-        assert!(issues[2].places[0].seen.chars().count() <= 300);
+        let of = |rule: &str| &issues.iter().find(|issue| issue.rule == rule).unwrap().places;
+        assert_eq!(of("elf-no-pie").len(), MAX_PLACES);
+        assert!(of("setuid")[0].seen.chars().count() <= 300);
+        assert_eq!(of("limit")[0].seen, "`elf-no-pie` has more than 20000 places; the others are left out");
     }
 }

@@ -2,20 +2,19 @@
 //! versions, keys, secrets. The result is in the order of the paths, whatever the threads did.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use aho_corasick::AhoCorasick;
 use image::elf::Facts;
 use image::tree::{FileTree, Kind};
 
+use super::bounds::{Budget, LARGE, MAX_FILE, MAX_LARGE};
 use super::components::{self, Marker};
 use super::keys::{self, KeyFound};
 use super::secrets::{self, SecretFound};
 
-/// Bytes of one file that are read whole; what is larger is said.
-pub const MAX_FILE: u64 = 64 << 20;
-/// Bytes of a text in which secrets are looked for.
-const MAX_TEXT: usize = 1 << 20;
+/// Places of one text at which a secret may be.
+const MAX_HITS: usize = 1 << 20;
 /// Neighbours share blocks of a compressed file system: one thread takes this many in a row.
 const CHUNK: usize = 16;
 
@@ -34,8 +33,42 @@ pub struct FileScan {
     pub secrets: Vec<SecretFound>,
     /// Whether it begins as a script does.
     pub script: bool,
-    /// Why it was not read.
-    pub unread: Option<String>,
+    /// Why it was not read, or not to its end.
+    pub unread: Option<Unread>,
+}
+
+/// Why a file was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// A bound of ours.
+    Limit(String),
+    /// The image does not hold what it claims.
+    Broken(String),
+}
+
+impl FileScan {
+    fn unread(path: &str, why: Unread) -> Self {
+        Self { path: path.to_owned(), unread: Some(why), ..Self::default() }
+    }
+}
+
+/// Lets few large files be read at once: on a machine of many processors all of them together would fill its memory.
+#[derive(Default)]
+struct Gate {
+    inside: Mutex<usize>,
+    left: Condvar,
+}
+
+impl Gate {
+    fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
+        let inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |inside: &mut usize| *inside >= MAX_LARGE;
+        *self.left.wait_while(inside, full).unwrap_or_else(PoisonError::into_inner) += 1;
+        let result = work();
+        *self.inside.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.left.notify_one();
+        result
+    }
 }
 
 /// What is looked for, prepared once.
@@ -81,31 +114,39 @@ impl Scanner {
             }
             return scan;
         }
-        let text = bytes.len() <= MAX_TEXT && !bytes[..bytes.len().min(8 << 10)].contains(&0);
+        let text = !bytes[..bytes.len().min(8 << 10)].contains(&0);
         if text {
             let mut pem = false;
             let mut places = Vec::new();
             for hit in self.texts.find_iter(bytes) {
                 match hit.pattern().as_usize() {
                     0 => pem = true,
-                    _ => places.push(hit.start()),
+                    _ if places.len() < MAX_HITS => places.push(hit.start()),
+                    _ => {}
                 }
             }
             if pem {
                 scan.keys = keys::pem(bytes);
             }
-            scan.secrets = secrets::found(path, bytes, &places);
-        } else if bytes.windows(keys::BEGIN.len()).any(|window| window == keys::BEGIN) {
+            let (secrets, lines) = secrets::found(path, bytes, &places);
+            scan.secrets = secrets;
+            let full = (places.len() == MAX_HITS).then_some(MAX_HITS);
+            scan.unread = lines.or(full).map(|lines| {
+                Unread::Limit(format!(
+                    "more than {lines} of its lines may hold a secret: no more were looked at"
+                ))
+            });
+        } else if keys::find(bytes, keys::BEGIN).is_some() {
             scan.keys = keys::pem(bytes);
         }
         scan.keys.extend(keys::by_name(path, bytes));
         scan
     }
 
-    /// Every file of a tree.
+    /// Every file of a tree, as far as the budget goes: what comes first by its path is read.
     #[must_use]
-    pub fn tree(&self, files: &FileTree) -> Vec<FileScan> {
-        let list: Vec<(&str, u64)> = files
+    pub fn tree(&self, files: &FileTree, budget: &mut Budget) -> Vec<FileScan> {
+        let mut list: Vec<(&str, u64)> = files
             .entries()
             .iter()
             .filter_map(|(path, entry)| match entry.kind {
@@ -113,7 +154,11 @@ impl Scanner {
                 _ => None,
             })
             .collect();
+        // A file that is too large is not read at all.
+        let over = list.iter().position(|(_, size)| *size <= MAX_FILE && !budget.take(*size));
+        let rest = list.split_off(over.unwrap_or(list.len()));
         let next = AtomicUsize::new(0);
+        let gate = Gate::default();
         let done: Mutex<Vec<(usize, FileScan)>> = Mutex::new(Vec::with_capacity(list.len()));
         let work = || {
             let mut own = Vec::new();
@@ -124,7 +169,12 @@ impl Scanner {
                     break;
                 };
                 for (offset, (path, size)) in chunk.iter().enumerate() {
-                    own.push((start + offset, self.file(files, path, *size)));
+                    // Whoever called asks again, and tells it.
+                    if exec::interrupted() {
+                        break;
+                    }
+                    let file = || self.file(files, path, *size);
+                    own.push((start + offset, if *size > LARGE { gate.pass(file) } else { file() }));
                 }
             }
             done.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
@@ -138,18 +188,27 @@ impl Scanner {
         });
         let mut all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         all.sort_by_key(|(at, _)| *at);
-        all.into_iter().map(|(_, scan)| scan).collect()
+        let mut all: Vec<FileScan> = all.into_iter().map(|(_, scan)| scan).collect();
+        if let Some((path, _)) = rest.first() {
+            let why = format!(
+                "the files of the image have more than {} bytes; this and {} more of its tree were not looked through",
+                budget.all,
+                rest.len() - 1
+            );
+            all.push(FileScan::unread(path, Unread::Limit(why)));
+        }
+        all
     }
 
     fn file(&self, files: &FileTree, path: &str, size: u64) -> FileScan {
-        let unread =
-            |why: String| FileScan { path: path.to_owned(), unread: Some(why), ..FileScan::default() };
         if size > MAX_FILE {
-            return unread(format!("it has {size} bytes, more than {MAX_FILE}"));
+            let why = format!("it has {size} bytes, more than {MAX_FILE}");
+            return FileScan::unread(path, Unread::Limit(why));
         }
         match files.read(path, MAX_FILE) {
             Ok(bytes) => self.scan(path, &bytes),
-            Err(why) => unread(why.to_string()),
+            Err(why @ image::Error::Limit { .. }) => FileScan::unread(path, Unread::Limit(why.to_string())),
+            Err(why) => FileScan::unread(path, Unread::Broken(why.to_string())),
         }
     }
 }

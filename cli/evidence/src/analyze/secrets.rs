@@ -13,6 +13,10 @@ const MAX_LINE: usize = 1000;
 /// Secrets of one file.
 const MAX_IN_FILE: usize = 50;
 
+/// Lines of one file on which patterns are tried, beside one for so many of its bytes.
+const MAX_LINES: usize = 64;
+const BYTES_A_LINE: usize = 256;
+
 /// One rule.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,10 +108,11 @@ pub struct SecretFound {
     pub shown: String,
 }
 
-/// The secrets on the lines of those places.
-#[must_use]
-pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> Vec<SecretFound> {
+/// The secrets on the lines of those places, and how many lines were looked at where there are more.
+pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, Option<usize>) {
     let mut found: Vec<SecretFound> = Vec::new();
+    let most = MAX_LINES + bytes.len() / BYTES_A_LINE;
+    let mut lines = 0;
     let mut done = 0;
     let (mut line_number, mut counted) = (1, 0);
     for place in places {
@@ -122,6 +127,10 @@ pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> Vec<SecretFound> {
         if end - start > MAX_LINE {
             continue;
         }
+        if lines == most {
+            return (found, Some(most));
+        }
+        lines += 1;
         let line = String::from_utf8_lossy(&bytes[start..end]);
         found.extend(on_line(path, &line).map(|(rule, shown)| SecretFound {
             rule,
@@ -129,7 +138,7 @@ pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> Vec<SecretFound> {
             shown,
         }));
     }
-    found
+    (found, None)
 }
 
 fn on_line(path: &str, line: &str) -> Option<(String, String)> {
@@ -189,11 +198,16 @@ mod tests {
     fn a_secret_is_found_by_its_line_and_shown_shortened() {
         let text = b"a = 1\nb_password = hunter2hunter2\nc = 3\npassword = hunter3hunter3\n";
         let places: Vec<usize> = vec![8, 40];
-        let all = found("/etc/x.conf", text, &places);
+        let (all, more) = found("/etc/x.conf", text, &places);
+        assert_eq!(more, None);
         assert_eq!(all.len(), 2, "{all:?}");
         assert_eq!((all[0].line, all[1].line), (2, 4));
         assert!(!format!("{all:?}").contains("hunter2"));
-        assert!(found("/usr/share/doc/x", text, &places).is_empty());
-        assert!(found("/etc/x", &vec![b'p'; 5000], &[0]).is_empty());
+        assert!(found("/usr/share/doc/x", text, &places).0.is_empty());
+        assert!(found("/etc/x", &vec![b'p'; 5000], &[0]).0.is_empty());
+        // Every line could be one: as many are tried as the file's size allows, and that there are more is said.
+        let many = b"password\n".repeat(100_000);
+        let places: Vec<usize> = (0..100_000).map(|line| 9 * line).collect();
+        assert_eq!(found("/etc/x", &many, &places), (vec![], Some(64 + 900_000 / 256)));
     }
 }

@@ -11,7 +11,7 @@ use super::{Options, analyze};
 use crate::open::disk_tests::gpt_disk;
 use crate::open::tests::{cpio, mbr_disk, root_cpio};
 
-fn analyzed(bytes: &[u8]) -> Analysis {
+pub fn analyzed(bytes: &[u8]) -> Analysis {
     with(bytes, &Options::default())
 }
 
@@ -22,24 +22,24 @@ fn with(bytes: &[u8], options: &Options) -> Analysis {
     analyze(&file, options).unwrap()
 }
 
-fn rules(analysis: &Analysis) -> Vec<&str> {
+pub fn rules(analysis: &Analysis) -> Vec<&str> {
     analysis.issues.iter().map(|issue| issue.rule.as_str()).collect()
 }
 
-fn seen(analysis: &Analysis, rule: &str) -> String {
+pub fn seen(analysis: &Analysis, rule: &str) -> String {
     let issue = analysis.issues.iter().find(|issue| issue.rule == rule);
     let places = &issue.unwrap_or_else(|| panic!("no {rule} in {:?}", rules(analysis))).places;
     places.iter().map(|place| format!("{}: {}\n", place.path, place.seen)).collect()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
 }
 
 /// A FIT with one image.
-fn fit(data: &[u8], compression: &str) -> Vec<u8> {
+pub fn fit(data: &[u8], compression: &str) -> Vec<u8> {
     use fit::fdt::{Node, Tree};
     let mut image = Node::new("ramdisk-1");
     image.set_text("compression", compression);

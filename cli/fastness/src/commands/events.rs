@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use diag::{ExitStatus, Failure, Outcome};
-use events::{Anchor, Broken, Chain, SealKey, Verifier};
+use events::{Anchor, Broken, Chain, SealKey, Unsealed, Verifier, Wrong};
 use secret::PassphraseSource;
 
 use crate::output::{Output, clean};
@@ -47,6 +47,9 @@ struct VerifyArguments {
     /// The key that the device was given by `provision --seal`: also the last record is then held
     #[arg(long, value_name = "FILE")]
     seal: Option<PathBuf>,
+    /// The device was given its key later: the first record that has to be sealed
+    #[arg(long, value_name = "NUMBER", requires = "seal")]
+    sealed_from: Option<u64>,
     /// The files are what a collector got: records may come twice, and gaps are listed
     #[arg(long)]
     collected: bool,
@@ -56,7 +59,8 @@ struct VerifyArguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let Verb::Verify(arguments) = &arguments.verb;
     let key = arguments.seal.as_deref().map(seal_key).transpose()?;
-    let mut verifier = Verifier::new(arguments.known.clone()).sealed(key);
+    let mut verifier =
+        Verifier::new(arguments.known.clone()).sealed(key).seals_begin(arguments.sealed_from.unwrap_or(0));
     if arguments.collected {
         verifier = verifier.collected();
     }
@@ -88,7 +92,13 @@ fn failure(broken: Broken) -> Failure {
         Broken::Record { .. } => ExitStatus::Check,
         Broken::Read { .. } => ExitStatus::Environment,
     };
-    Failure::error(status, "events", broken.to_string())
+    let never = matches!(&broken, Broken::Record { wrong: Wrong::Seal(_, Unsealed::Never), .. });
+    let failure = Failure::error(status, "events", broken.to_string());
+    if never {
+        failure.hint("a device that was given its key later: say with --sealed-from at which record")
+    } else {
+        failure
+    }
 }
 
 fn text(chain: &Chain, known: bool) -> String {

@@ -149,6 +149,7 @@ fn text(found: &Vulnerabilities, unused: &[String], wrote: Option<&Path>) -> Str
         out.push('\n');
     };
     section("open", &|one| matches!(one.state, State::Affected | State::UnderInvestigation));
+    section("cannot be decided, and count", &|one| one.state == State::Undecided);
     section("do not count, by a statement or by what was built", &|one| {
         matches!(one.state, State::NotAffected | State::Fixed)
     });

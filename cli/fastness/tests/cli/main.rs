@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop with the place")]
 
 mod analyze;
+mod analyze_hostile;
 mod bad_input;
 mod broken_builds;
 mod buildroot;
@@ -12,6 +13,7 @@ mod core_image_minimal;
 mod definitions;
 mod documents;
 mod elsewhere;
+mod events;
 mod evidence;
 mod facts;
 mod fit;
@@ -29,6 +31,7 @@ mod setup;
 mod stolen_issuing;
 mod support;
 mod tokens;
+mod threats;
 mod tpm_keys;
 mod update;
 mod vendor;

@@ -16,6 +16,10 @@ impl Places {
 }
 
 impl Contents for Places {
+    fn place(&self, node: u64) -> Option<Source> {
+        self.0.get(usize::try_from(node).ok()?).cloned()
+    }
+
     fn read(&self, path: &str, node: u64, size: u64) -> Result<Vec<u8>> {
         let place = usize::try_from(node).ok().and_then(|node| self.0.get(node));
         place.ok_or_else(|| Error::path(path, "it has no content in the archive"))?.read_vec(0, size)

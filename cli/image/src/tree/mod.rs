@@ -29,7 +29,7 @@ pub use builder::{MAX_DEPTH, MAX_ENTRIES, MAX_NAMES_BYTES, MAX_PATH_BYTES, MAX_X
 pub use entry::{Entry, Kind};
 pub use open::{open_rootfs, open_source};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Source};
 
 /// Links followed in one [`FileTree::resolve`], as Linux does.
 pub const MAX_LINKS: usize = 40;
@@ -65,6 +65,11 @@ impl std::fmt::Display for RootKind {
 pub(crate) trait Contents: Send + Sync {
     /// Exactly `size` bytes; the caller has compared `size` with its limit.
     fn read(&self, path: &str, node: u64, size: u64) -> Result<Vec<u8>>;
+
+    /// The place of a file's bytes, where they lie together in the image and as they are.
+    fn place(&self, _node: u64) -> Option<Source> {
+        None
+    }
 }
 
 /// Every path of a root file system.
@@ -72,6 +77,7 @@ pub struct FileTree {
     kind: RootKind,
     entries: BTreeMap<String, Entry>,
     contents: Box<dyn Contents>,
+    end: Option<u64>,
 }
 
 impl std::fmt::Debug for FileTree {
@@ -82,7 +88,25 @@ impl std::fmt::Debug for FileTree {
 
 impl FileTree {
     pub(crate) fn new(kind: RootKind, entries: BTreeMap<String, Entry>, contents: Box<dyn Contents>) -> Self {
-        Self { kind, entries, contents }
+        Self { kind, entries, contents, end: None }
+    }
+
+    pub(crate) fn ending_at(self, end: u64) -> Self {
+        Self { end: Some(end), ..self }
+    }
+
+    /// Where the file system or archive ends by its own words, in bytes from its start. What lies behind is not part of
+    /// it; an end behind the source's is one that was cut off. `None` where everything belongs to it.
+    #[must_use]
+    pub fn end(&self) -> Option<u64> {
+        self.end
+    }
+
+    /// The bytes of an archive's member without a copy of them; `None` where they are packed or in pieces.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Option<Source> {
+        let entry = self.get(path)?;
+        if matches!(entry.kind, Kind::File { .. }) { self.contents.place(entry.node) } else { None }
     }
 
     /// What it was read from.

@@ -82,7 +82,8 @@ pub(super) fn open(source: &Source) -> Result<FileTree> {
     }
     let Reader { mut builder, places, .. } = reader;
     count_links(&mut builder);
-    Ok(FileTree::new(RootKind::Tar, builder.finish(), Box::new(places)))
+    // One empty block ends it, two are the rule; what pads it further is empty, too.
+    Ok(FileTree::new(RootKind::Tar, builder.finish(), Box::new(places)).ending_at(at + BLOCK))
 }
 
 /// Hard links share a node.

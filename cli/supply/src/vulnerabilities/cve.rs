@@ -28,7 +28,7 @@ impl Records {
         if !list.iter().all(is_one) {
             return None;
         }
-        Some(Self { linux: list.iter().filter(|record| !affected(record).is_empty()).cloned().collect() })
+        Some(Self { linux: list.iter().filter(|record| linux(record).next().is_some()).cloned().collect() })
     }
 }
 
@@ -43,13 +43,17 @@ impl Speaks for Records {
 
 /// What a record says of Linux by versions; ranges of commits are no versions.
 fn affected(record: &Value) -> Vec<&Value> {
-    let all = record.pointer("/containers/cna/affected").and_then(Value::as_array).into_iter().flatten();
-    let linux = |one: &&Value| one.get("product").and_then(Value::as_str) == Some("Linux");
     let by_version = |one: &&Value| {
         let mut versions = versions(one);
         !versions.any(|version| version.get("versionType").and_then(Value::as_str) == Some("git"))
     };
-    all.filter(linux).filter(by_version).collect()
+    linux(record).filter(by_version).collect()
+}
+
+/// What a record says of Linux.
+fn linux(record: &Value) -> impl Iterator<Item = &Value> {
+    let all = record.pointer("/containers/cna/affected").and_then(Value::as_array).into_iter().flatten();
+    all.filter(|one| one.get("product").and_then(Value::as_str) == Some("Linux"))
 }
 
 fn versions(affected: &Value) -> impl Iterator<Item = &Value> {
@@ -57,13 +61,18 @@ fn versions(affected: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn said(record: &Value, version: &str) -> Option<Said> {
-    let hit: Vec<&Value> = affected(record).into_iter().filter(|one| is_affected(one, version)).collect();
+    let by_version = affected(record);
+    let undecided = by_version.is_empty().then(|| "the record has no versions but commits alone".to_owned());
+    let all = if undecided.is_some() { linux(record).collect() } else { by_version };
+    let hit: Vec<&Value> =
+        all.into_iter().filter(|one| undecided.is_some() || is_affected(one, version)).collect();
     let first = hit.first()?;
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let files = hit.iter().flat_map(|one| one.get("programFiles").and_then(Value::as_array)).flatten();
     Some(Said {
         id: text("/cveMetadata/cveId"),
-        fixed_in: fixed_in(first, version),
+        fixed_in: if undecided.is_some() { None } else { fixed_in(first, version) },
+        undecided,
         severity: severity(record),
         what: text("/containers/cna/title"),
         files: files.filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -191,6 +200,11 @@ mod tests {
         for good in ["4.19.1", "6.12.32", "6.12.117", "6.16", "6.18.2"] {
             assert_eq!(found(good), None, "{good}");
         }
+        let mut commits = one.clone();
+        commits["containers"]["cna"]["affected"].as_array_mut().unwrap().truncate(1);
+        let undecided =
+            Records::read(&commits).unwrap().linux.iter().find_map(|record| said(record, "6.12.3"));
+        assert!(undecided.unwrap().undecided.unwrap().contains("commits alone"));
         let said = said(&one, "6.12.3").unwrap();
         assert_eq!(
             (said.id.as_str(), said.severity, said.what.as_str()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Said, Severity, Speaks, before};
+use super::{Said, Severity, Speaks, before, comparable};
 use crate::Component;
 
 /// Vulnerabilities of one release.
@@ -79,8 +79,10 @@ impl Speaks for Tracker {
         let (source, version) = component.source.split_once(' ')?;
         // A source that the tracker does not know has no known vulnerability: the tracker names every one.
         let entries = self.sources.get(source).map(Vec::as_slice).unwrap_or_default();
-        let affected =
-            entries.iter().filter(|entry| entry.fixed.as_ref().is_none_or(|fixed| before(version, fixed)));
+        let told = |fixed: &String| comparable(version, fixed);
+        let affected = entries
+            .iter()
+            .filter(|entry| entry.fixed.as_ref().is_none_or(|fixed| before(version, fixed) || !told(fixed)));
         Some(
             affected
                 .map(|entry| Said {
@@ -89,6 +91,11 @@ impl Speaks for Tracker {
                     severity: entry.severity,
                     what: entry.what.clone(),
                     files: Vec::new(),
+                    undecided: entry
+                        .fixed
+                        .as_ref()
+                        .filter(|fixed| !told(fixed))
+                        .map(|fixed| format!("`{version}` cannot be compared with `{fixed}`")),
                 })
                 .collect(),
         )

@@ -41,6 +41,9 @@ pub enum Severity {
 pub enum State {
     /// The version is affected, and nobody says otherwise.
     Affected,
+    /// The database speaks of the component in a way that cannot be held against its version. It counts until somebody
+    /// says otherwise: what nobody knows is not clean.
+    Undecided,
     /// Somebody looks into it.
     UnderInvestigation,
     /// A statement says that this device is not affected.
@@ -94,7 +97,9 @@ impl Vulnerabilities {
     #[must_use]
     pub fn open(&self, least: Severity) -> usize {
         let counts = |found: &&Found| {
-            found.severity >= least && matches!(found.state, State::Affected | State::UnderInvestigation)
+            let open = matches!(found.state, State::Affected | State::Undecided | State::UnderInvestigation);
+            // Of what is undecided nobody knows how bad it is for this version.
+            open && (found.severity >= least || found.state == State::Undecided)
         };
         self.found.iter().filter(counts).count()
     }
@@ -116,6 +121,8 @@ struct Said {
     what: String,
     /// The files of the source that it is in, where the database says so.
     files: Vec<String>,
+    /// Why nobody can tell whether the version is affected.
+    undecided: Option<String>,
 }
 
 /// A database that has been read.
@@ -158,8 +165,12 @@ pub fn look_up(
                     severity: said.severity,
                     what: said.what,
                     database: (*name).to_owned(),
-                    state: if left_out.is_some() { State::NotAffected } else { State::Affected },
-                    why: left_out.unwrap_or_default(),
+                    state: match (&left_out, &said.undecided) {
+                        (Some(_), _) => State::NotAffected,
+                        (None, Some(_)) => State::Undecided,
+                        (None, None) => State::Affected,
+                    },
+                    why: left_out.or(said.undecided).unwrap_or_default(),
                 }
             }));
         }
@@ -167,7 +178,10 @@ pub fn look_up(
             not_looked_at.push(component.name.clone());
         }
     }
-    found.sort_by(|a, b| (b.severity, &a.id, &a.component).cmp(&(a.severity, &b.id, &b.component)));
+    // Of two databases the one that decides has the say.
+    found.sort_by(|a, b| {
+        (b.severity, &a.id, &a.component, a.state).cmp(&(a.severity, &b.id, &b.component, b.state))
+    });
     found.dedup_by(|a, b| a.id == b.id && a.purl == b.purl);
     Ok(Vulnerabilities {
         schema_version: 1,
@@ -202,6 +216,11 @@ fn open(database: &Database<'_>, suite: &str) -> Outcome<Box<dyn Speaks>> {
             Err(wrong("it has neither packages with vulnerabilities nor records with `affected`".to_owned()))
         }
     }
+}
+
+/// Whether dpkg's rules can tell which of two versions comes first.
+fn comparable(version: &str, other: &str) -> bool {
+    version.parse::<Version>().is_ok() && other.parse::<Version>().is_ok()
 }
 
 /// Whether a version comes before another, by dpkg's rules; a version that is none never does.
@@ -252,6 +271,28 @@ mod tests {
             assert!(failure.to_string().contains("`db.json` is no database of vulnerabilities"), "{failure}");
         }
         assert_eq!(look_up(&sample::bill(), "trixie", &[], None).unwrap().not_looked_at.len(), 4);
+    }
+
+    #[test]
+    fn what_cannot_be_decided_is_told_and_counts_and_is_never_clean() {
+        let osv = |affected: serde_json::Value| {
+            let mut affected = affected;
+            affected["package"] = serde_json::json!({"name": "u-boot", "ecosystem": "OSS-Fuzz"});
+            let record = serde_json::json!({"id": "CVE-2026-7", "summary": "s", "affected": [affected]});
+            looked(&record.to_string()).unwrap()
+        };
+        let git = serde_json::json!({"ranges": [{"type": "GIT", "events": [{"introduced": "0"}, {"fixed": "abc"}]}]});
+        let word = serde_json::json!({"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "one two"}]}]});
+        for (affected, why) in [(git, "commits"), (word, "`one two`")] {
+            let all = osv(affected);
+            assert_eq!((all.found.len(), all.found[0].state), (1, State::Undecided), "{all:?}");
+            assert!(all.found[0].why.contains(why), "{}", all.found[0].why);
+            // How bad it would be for this version nobody knows.
+            assert_eq!((all.open(Severity::Unknown), all.open(Severity::Critical)), (1, 1));
+        }
+        let text = TRACKER.replace("\"1.1-1\"", "\"one two\"");
+        let tracker = looked(&text).unwrap();
+        assert!(tracker.found.iter().any(|one| one.id == "CVE-2026-0001" && one.state == State::Undecided));
     }
 
     #[test]

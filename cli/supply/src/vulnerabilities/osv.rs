@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Said, Severity, Speaks, before};
+use super::{Said, Severity, Speaks, before, comparable};
 use crate::Component;
 
 /// Records by the name of the package that they speak of.
@@ -60,20 +60,31 @@ fn fits(record: &Value, component: &Component) -> bool {
 }
 
 /// Whether a version is affected. Source: the OSV schema, "Evaluation": a version that is listed, or one in a
-/// range from `introduced` to before `fixed`.
+/// range from `introduced` to before `fixed`. What is given by commits alone, or by versions that cannot be compared, is
+/// undecided.
 fn said(record: &Value, version: &str) -> Option<Said> {
+    let version = bare(version);
     let affected = record.get("affected")?;
-    let listed = affected.get("versions").and_then(Value::as_array).into_iter().flatten();
-    let mut hit = listed.filter_map(Value::as_str).any(|one| one == version);
+    let versions = affected.get("versions").and_then(Value::as_array).into_iter().flatten();
+    let mut hit = versions.filter_map(Value::as_str).any(|one| bare(one) == version);
     let mut fixed_in = None;
+    let mut undecided = None;
+    let listed = affected.get("versions").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    let mut decided = listed;
     for range in affected.get("ranges").and_then(Value::as_array).into_iter().flatten() {
         // Commits are no versions.
         if range.get("type").and_then(Value::as_str) == Some("GIT") {
             continue;
         }
+        decided = true;
         let mut inside = false;
         for event in range.get("events").and_then(Value::as_array).into_iter().flatten() {
-            let of = |key: &str| event.get(key).and_then(Value::as_str);
+            let of = |key: &str| event.get(key).and_then(Value::as_str).map(bare);
+            for bound in ["introduced", "fixed", "last_affected"].into_iter().filter_map(of) {
+                if bound != "0" && !comparable(version, bound) {
+                    undecided = Some(format!("`{version}` cannot be compared with `{bound}`"));
+                }
+            }
             if let Some(introduced) = of("introduced") {
                 inside = introduced == "0" || !before(version, introduced);
             }
@@ -90,9 +101,15 @@ fn said(record: &Value, version: &str) -> Option<Said> {
         }
         hit |= inside;
     }
-    hit.then(|| Said {
+    if !decided {
+        undecided = Some("the record has no versions but commits alone".to_owned());
+    }
+    // A list of versions without this one decides where there is one.
+    let undecided = undecided.filter(|_| !hit && !listed);
+    (hit || undecided.is_some()).then(|| Said {
         id: id(record),
         fixed_in,
+        undecided,
         severity: severity(record),
         what: record
             .get("summary")
@@ -105,6 +122,14 @@ fn said(record: &Value, version: &str) -> Option<Said> {
             .to_owned(),
         files: Vec::new(),
     })
+}
+
+/// A version without the `v` that tags have in front.
+fn bare(version: &str) -> &str {
+    version
+        .strip_prefix('v')
+        .filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        .unwrap_or(version)
 }
 
 /// The CVE where the record is one's alias.
@@ -155,9 +180,18 @@ mod tests {
         assert!(hit(two.clone(), "2.5") && !hit(two, "1.5"));
         let mut git = record(json!([{"introduced": "0"}]));
         git["affected"]["ranges"][0]["type"] = "GIT".into();
-        assert!(said(&git, "1").is_none());
+        // Commits alone decide nothing; a list of versions does.
+        let of = |record: &Value, version: &str| said(record, version).map(|said| said.undecided.is_some());
+        assert_eq!(of(&git, "1"), Some(true));
         git["affected"]["versions"] = json!(["1"]);
-        assert!(said(&git, "1").is_some());
+        assert_eq!((of(&git, "1"), of(&git, "2")), (Some(false), None));
+        let none = json!({"id": "X", "affected": {"package": {"name": "audit"}}});
+        assert_eq!(of(&none, "1"), Some(true));
+        // Tags are versions with a `v`.
+        let tags = record(json!([{"introduced": "0"}, {"fixed": "v2025.04"}]));
+        assert_eq!((of(&tags, "2025.01"), of(&tags, "2025.04")), (Some(false), None));
+        let words = record(json!([{"introduced": "0"}, {"fixed": "the next one"}]));
+        assert_eq!(of(&words, "2025.01"), Some(true));
     }
 
     #[test]

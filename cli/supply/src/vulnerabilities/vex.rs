@@ -95,6 +95,11 @@ fn speaks_of(product: &str, purl: &str) -> bool {
     product == purl || (!product.contains('@') && purl.split('@').next() == Some(product.as_str()))
 }
 
+/// The state in OpenVEX's words, which has none for what a database does not decide.
+fn status(state: State) -> Value {
+    json!(if state == State::Undecided { State::UnderInvestigation } else { state })
+}
+
 /// A document that says of everything found what is known of it. `when` is its date as RFC 3339.
 #[must_use]
 pub fn document(found: &Vulnerabilities, author: &str, when: &str) -> Value {
@@ -106,7 +111,7 @@ pub fn document(found: &Vulnerabilities, author: &str, when: &str) -> Value {
             let mut statement = json!({
                 "vulnerability": {"name": one.id},
                 "products": [{"@id": one.purl}],
-                "status": one.state,
+                "status": status(one.state),
             });
             match one.state {
                 State::NotAffected => {
@@ -128,10 +133,10 @@ pub fn document(found: &Vulnerabilities, author: &str, when: &str) -> Value {
                     statement["action_statement"] =
                         if one.why.is_empty() { action } else { one.why.clone() }.into();
                 }
-                State::UnderInvestigation | State::Fixed if !one.why.is_empty() => {
+                State::Undecided | State::UnderInvestigation | State::Fixed if !one.why.is_empty() => {
                     statement["status_notes"] = one.why.clone().into();
                 }
-                State::UnderInvestigation | State::Fixed => {}
+                State::Undecided | State::UnderInvestigation | State::Fixed => {}
             }
             statement
         })

@@ -42,6 +42,8 @@ const REFUSED: [(u32, &str, &str); 6] = [
 struct Ext4 {
     source: Source,
     block_bytes: u64,
+    /// All of it, as the superblock says.
+    bytes: u64,
     inodes: u32,
     inodes_per_group: u32,
     inode_bytes: u64,
@@ -83,6 +85,8 @@ impl Ext4 {
         if !descriptor_bytes.is_power_of_two() || !(32..=1024).contains(&descriptor_bytes) {
             return Err(bad("superblock", format!("a group descriptor of {descriptor_bytes} bytes")));
         }
+        let high = if incompat & 0x80 != 0 { u32_at(336)? } else { 0 };
+        let blocks = u64::from(high) << 32 | u64::from(u32_at(4)?);
         let (inodes, inodes_per_group) = (u32_at(0)?, u32_at(40)?);
         if inodes_per_group == 0 || inodes < ROOT {
             return Err(bad("superblock", "it has no inodes"));
@@ -90,6 +94,7 @@ impl Ext4 {
         Ok(Self {
             source: source.clone(),
             block_bytes,
+            bytes: blocks.saturating_mul(block_bytes),
             inodes,
             inodes_per_group,
             inode_bytes: inode_bytes.into(),
@@ -260,5 +265,6 @@ pub(super) fn open(source: &Source) -> Result<FileTree> {
             }
         }
     }
-    Ok(FileTree::new(RootKind::Ext4, builder.finish(), Box::new(ext4)))
+    let end = ext4.bytes;
+    Ok(FileTree::new(RootKind::Ext4, builder.finish(), Box::new(ext4)).ending_at(end))
 }

@@ -31,6 +31,11 @@ impl Meta {
         Self { source, codec, cache: Mutex::default() }
     }
 
+    /// Drops the unpacked blocks that are kept.
+    pub fn forget(&self) {
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
+    }
+
     fn block(&self, at: u64) -> Result<Block> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(block) = cache.get(&at) {

@@ -139,7 +139,10 @@ pub(super) fn open(source: &Source) -> Result<FileTree> {
             add(path, node, Some(kind), &mut open, &mut builder)?;
         }
     }
-    Ok(FileTree::new(RootKind::Squashfs, builder.finish(), Box::new(squashfs)))
+    // What only the listing needed: many trees may be open at once.
+    squashfs.meta.forget();
+    let end = squashfs.source.len();
+    Ok(FileTree::new(RootKind::Squashfs, builder.finish(), Box::new(squashfs)).ending_at(end))
 }
 
 fn entry(inode: &Inode, node: u64, ids: &[u32], xattrs: &mut xattr::Table, path: &str) -> Result<Entry> {

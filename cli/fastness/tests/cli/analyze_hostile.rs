@@ -1,0 +1,122 @@
+//! `analyze` on images made to take all of the memory or never to end: bounded by what a process may write to, never timed.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::support::{Place, Run};
+
+/// What docs/analyze.md promises, in KiB: memory that the program writes to.
+const MOST: &str = "1048576";
+
+/// An ext4 with these commands' root; `None`, and said, where there is no mke2fs.
+fn ext4(place: &Place, make: &str, size: &str) -> Option<()> {
+    let made = "mkdir -p root/etc root/usr/bin; printf 'root:*:0:0::/:/bin/false\\n' >root/etc/passwd";
+    let script = format!(
+        "PATH=$PATH:/usr/sbin:/sbin; type mke2fs >/dev/null || exit 77; {made}; cd root; {make}; cd ..; mke2fs -q -F -t ext4 -d root image {size}"
+    );
+    let output = place.shell(&script).output().unwrap();
+    if output.status.code() == Some(77) {
+        assert!(std::env::var("FASTNESS_REQUIRE_TOOLS").as_deref() != Ok("1"), "`mke2fs` is required");
+        return None;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(())
+}
+
+fn bounded(place: &Place) -> Run {
+    let script = format!("ulimit -d {MOST}; fastness analyze image --all");
+    Run::of(place.shell(&script).output().unwrap())
+}
+
+#[test]
+fn many_kernels_with_holes_are_opened_one_by_one_and_not_all() {
+    let place = Place::new();
+    let make = "mkdir boot; for i in $(seq 30); do printf 'ARM\\x64' | dd of=boot/Image$i bs=1 seek=56 status=none; truncate -s 256M boot/Image$i; done";
+    if ext4(&place, make, "8M").is_none() {
+        return;
+    }
+    let run = bounded(&place);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.out.contains("images that lie as files have more than") && run.out.contains("medium[limit]"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn files_with_holes_are_read_up_to_a_bound() {
+    let place = Place::new();
+    // 64 GiB in files that are each just small enough.
+    let make = "mkdir data; for i in $(seq 1000); do truncate -s 64M data/f$i; done";
+    if ext4(&place, make, "8M").is_none() {
+        return;
+    }
+    let run = bounded(&place);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("the files of the image have more than"), "{run:?}");
+    assert!(run.out.contains("more of its tree were not looked through"), "{run:?}");
+}
+
+#[test]
+fn images_of_a_fit_over_each_other_take_no_more_than_one() {
+    let place = Place::new();
+    // Twenty kernels at the same 200 MiB.
+    let mut list = String::new();
+    for number in 0..20 {
+        list.push_str(&format!(
+            "k-{number} {{ compression = \"none\"; data-position = <0x10000>; data-size = <0xc800000>; }};\n"
+        ));
+    }
+    std::fs::write(
+        place.path("i.dts"),
+        format!("/dts-v1/; / {{ images {{ {list} }}; configurations {{ }}; }};"),
+    )
+    .unwrap();
+    let script = "type dtc >/dev/null || exit 77; dtc -q -o image i.dts; printf 'ARM\\x64' | dd of=image bs=1 seek=65592 conv=notrunc status=none; truncate -s 209780736 image";
+    let output = place.shell(script).output().unwrap();
+    if output.status.code() == Some(77) {
+        assert!(std::env::var("FASTNESS_REQUIRE_TOOLS").as_deref() != Ok("1"), "`dtc` is required");
+        return;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = bounded(&place);
+    assert!(run.code == 0 && run.out.contains("medium[overlap]"), "{run:?}");
+    assert_eq!(run.out.matches("it is not opened again").count(), 19, "{run:?}");
+}
+
+/// Ends the analysis of `image` by a signal as soon as it listens to them.
+fn interrupted(place: &Place) -> Run {
+    let mut child = place.command(&["analyze", "image"]);
+    let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    // SIGTERM is the fifteenth.
+    let listens = || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let mask =
+            text.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::trim).map(str::to_owned);
+        mask.and_then(|mask| u64::from_str_radix(&mask, 16).ok()).is_some_and(|mask| mask >> 14 & 1 == 1)
+    };
+    while !listens() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    Run::of(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_signal_ends_it_while_it_hashes_and_while_it_unpacks() {
+    // A file with one hole: minutes to hash.
+    let place = Place::new();
+    std::fs::File::create(place.path("image")).unwrap().set_len(64 << 30).unwrap();
+    let run = interrupted(&place);
+    assert!(run.code == 130 && run.err.contains("error[interrupted]: stopped by a signal"), "{run:?}");
+    // Zeros, packed again and again: as many as may be unpacked.
+    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    member.write_all(&vec![0; 64 << 20]).unwrap();
+    let member = member.finish().unwrap();
+    std::fs::write(place.path("image"), member.repeat(250)).unwrap();
+    let run = interrupted(&place);
+    assert!(run.code == 130 && run.err.contains("error[interrupted]: stopped by a signal"), "{run:?}");
+    assert_eq!(run.out, "");
+}
