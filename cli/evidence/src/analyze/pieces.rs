@@ -126,8 +126,11 @@ pub fn device_tree(
     Some(end)
 }
 
-/// Name, compression and place of each image of a FIT; `None` for another device tree.
-fn images(source: &Source, total: u64) -> Result<Option<Vec<(String, String, Place)>>, String> {
+/// An image of a FIT: its name, compression and place.
+type FitImage = (String, String, Place);
+
+/// Each image of a FIT; `None` for another device tree.
+fn images(source: &Source, total: u64) -> Result<Option<Vec<FitImage>>, String> {
     if total > MAX_BLOB {
         return Err(format!("its header claims {total} bytes, more than {MAX_BLOB}"));
     }

@@ -1,6 +1,6 @@
 //! Keys of ECDSA in a token, and libraries that are none of a token.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::elsewhere::{missing, shell, softhsm, with_token};
 use crate::support::Place;
