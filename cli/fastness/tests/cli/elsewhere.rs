@@ -114,7 +114,8 @@ fn a_signature_is_asked_for_made_by_openssl_and_attached() {
     std::fs::write(place.path("full"), "").unwrap();
     let full = fit(&place, &["sign-request", "u.itb", "-o", "full"]);
     assert_eq!(full.code, 4, "{full:?}");
-    assert!(full.err.contains("error[file]: cannot ask for a signature in `full`: "), "{full:?}");
+    assert!(full.err.contains("error[file]: cannot read `full/"), "{full:?}");
+    assert!(full.err.contains("requests and signatures are files in that folder"), "{full:?}");
 
     shell(
         &place,

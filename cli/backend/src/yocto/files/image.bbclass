@@ -51,6 +51,7 @@ IMAGE_POSTPROCESS_COMMAND:append = " @PREFIX@_licences;"
         find "$match" ! -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/@PREFIX@-keep" | while IFS= read -r path; do
             rm -f -- ".$path"
         done
+        [ -d "$match" ] && [ ! -h "$match" ] || continue
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/@PREFIX@-keep" | while IFS= read -r path; do
             rmdir --ignore-fail-on-non-empty -- ".$path"
         done

@@ -525,6 +525,7 @@ cell_gateway_take_out() {
         find "$match" ! -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/cell_gateway-keep" | while IFS= read -r path; do
             rm -f -- ".$path"
         done
+        [ -d "$match" ] && [ ! -h "$match" ] || continue
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/cell_gateway-keep" | while IFS= read -r path; do
             rmdir --ignore-fail-on-non-empty -- ".$path"
         done

@@ -574,6 +574,7 @@ feeder_terminal_take_out() {
         find "$match" ! -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/feeder_terminal-keep" | while IFS= read -r path; do
             rm -f -- ".$path"
         done
+        [ -d "$match" ] && [ ! -h "$match" ] || continue
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/feeder_terminal-keep" | while IFS= read -r path; do
             rmdir --ignore-fail-on-non-empty -- ".$path"
         done

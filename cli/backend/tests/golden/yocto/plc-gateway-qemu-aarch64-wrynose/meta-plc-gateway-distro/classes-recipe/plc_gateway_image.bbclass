@@ -557,6 +557,7 @@ plc_gateway_take_out() {
         find "$match" ! -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/plc_gateway-keep" | while IFS= read -r path; do
             rm -f -- ".$path"
         done
+        [ -d "$match" ] && [ ! -h "$match" ] || continue
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/plc_gateway-keep" | while IFS= read -r path; do
             rmdir --ignore-fail-on-non-empty -- ".$path"
         done

@@ -549,6 +549,7 @@ pump_station_take_out() {
         find "$match" ! -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/pump_station-keep" | while IFS= read -r path; do
             rm -f -- ".$path"
         done
+        [ -d "$match" ] && [ ! -h "$match" ] || continue
         find "$match" -depth -type d | sed 's,^,/,' | grep -v -x -F -f "${T}/pump_station-keep" | while IFS= read -r path; do
             rmdir --ignore-fail-on-non-empty -- ".$path"
         done
