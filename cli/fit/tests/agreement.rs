@@ -24,7 +24,7 @@ const STRICTER: &[(&str, &str)] = &[
         "`algo` of the signature is no one string: U-Boot reads to the first NUL, whatever is behind it",
     ),
     ("ambiguous-data", "an image with two places for its data: readers differ on which counts"),
-    ("bad-default", "no default configuration that is there: U-Boot takes the first one"),
+    ("bad-default", "`default` is no one string: U-Boot reads to the first NUL, whatever is behind it"),
     ("bad-padding", "the same of `padding`"),
     ("bad-reference", "a property of the configuration that is no list of images"),
     ("bad-tree", "a tree that libfdt reads and that breaks the specification"),
