@@ -308,3 +308,16 @@ fn more_paths_than_a_tree_may_have_are_a_limit() {
     assert!(seen(&analysis, "limit").contains("number of paths is 400001, more than the limit of 400000"));
     assert_ne!(analysis.word, "good");
 }
+
+/// Each image is held against all before it: millions would never end.
+#[test]
+fn of_a_fit_with_too_many_images_the_first_left_out_is_named_and_no_other() {
+    let names: Vec<String> = (0..3000).map(|number| format!("i-{number}")).collect();
+    let images: Vec<(&str, u32, u32)> =
+        names.iter().zip(0..).map(|(name, at)| (name.as_str(), 0x10_0000 + 16 * at, 16)).collect();
+    let analysis = analyzed(&outer_fit(&images));
+    assert_eq!(analysis.parts.len(), super::bounds::MAX_PARTS);
+    let limits = analysis.issues.iter().find(|issue| issue.rule == "limit").unwrap();
+    assert_eq!(limits.places.len(), 1, "{:?}", limits.places);
+    assert!(limits.places[0].seen.contains("more than 1000 parts; the first left out is `"));
+}

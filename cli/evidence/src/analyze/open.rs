@@ -264,7 +264,7 @@ impl Pieces {
     }
 
     /// Whether another piece may be opened.
-    fn may_go_on(&self, at: &str, depth: usize, found: &mut Found) -> bool {
+    pub(super) fn may_go_on(&self, at: &str, depth: usize, found: &mut Found) -> bool {
         // Whoever called asks again, and tells it.
         if exec::interrupted() {
             return false;
@@ -430,6 +430,9 @@ impl Pieces {
             self.gap(at, source, end, *offset, depth, found);
             end = end.max(offset.saturating_add(*bytes));
             let inner = format!("{at} / {label}");
+            if !self.may_go_on(&inner, depth, found) {
+                break;
+            }
             if !ranges.may_open(self, &inner, *offset, *bytes, found) {
                 continue;
             }

@@ -98,6 +98,10 @@ pub fn device_tree(
     let mut outside = vec![(0, total)];
     for (name, compression, place) in images {
         let inner = format!("{at} / {name}");
+        // Asked here, too: a device tree can have millions of nodes, each of which is held against all before it.
+        if !pieces.may_go_on(&inner, depth, found) {
+            break;
+        }
         let opened = place.and_then(|(start, bytes)| {
             let part = source.slice(start, bytes).map_err(|e| e.to_string())?;
             outside.push((start, start + bytes));

@@ -77,14 +77,7 @@ fn hash_tree(whole: &Source, end: u64, from: u64, lines: &[(String, String)]) ->
     // The first command line that names this tree by its own root hash decides: each further one would read it again.
     let (params, root, start) = lines.iter().find_map(|(_, line)| {
         let named = crate::open::verity::arguments(line).ok()?;
-        let params = Params {
-            hash_type: 1,
-            data_block_bytes: named.blocks[0],
-            hash_block_bytes: named.blocks[1],
-            data_blocks: named.data_blocks,
-            hash_start_block: named.hash_start,
-            salt: named.salt,
-        };
+        let params = named.params();
         let start = params.hash_start_block.checked_mul(params.hash_block_bytes.into())?;
         // A digest may begin with what looks like padding.
         if !(end..=from).contains(&start) || !covers(&params) {

@@ -85,6 +85,20 @@ pub fn arguments(cmdline: &str) -> Result<Arguments, String> {
     })
 }
 
+impl Arguments {
+    /// What the table says of the tree.
+    pub fn params(&self) -> Params {
+        Params {
+            hash_type: 1,
+            data_block_bytes: self.blocks[0],
+            hash_block_bytes: self.blocks[1],
+            data_blocks: self.data_blocks,
+            hash_start_block: self.hash_start,
+            salt: self.salt.clone(),
+        }
+    }
+}
+
 fn unhex(text: &str) -> Result<Vec<u8>, String> {
     if text == "-" {
         return Ok(Vec::new());
@@ -126,14 +140,7 @@ fn check(part: &Source, disk: &Disk, arguments: &Arguments) -> Result<String, St
             arguments.sectors
         ));
     }
-    let params = Params {
-        hash_type: 1,
-        data_block_bytes: arguments.blocks[0],
-        hash_block_bytes: arguments.blocks[1],
-        data_blocks: arguments.data_blocks,
-        hash_start_block: arguments.hash_start,
-        salt: arguments.salt.clone(),
-    };
+    let params = arguments.params();
     let root: [u8; 32] =
         unhex(&arguments.root)?.try_into().map_err(|_| "the root hash has not 32 bytes".to_owned())?;
     match verify(part, part, &params, &root) {
