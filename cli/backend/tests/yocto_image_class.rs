@@ -122,6 +122,17 @@ fn a_folder_that_is_a_link_in_the_image_stops_the_build() {
 }
 
 #[test]
+fn a_file_does_not_go_into_a_folder_of_its_name() {
+    let root = Root::new();
+    root.write("etc/hosts/of-a-package", "\n");
+    let output = root.finish();
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot overwrite directory './etc/hosts'"), "{said}");
+    assert!(!root.path("etc/hosts/hosts").exists());
+}
+
+#[test]
 fn removals_spare_what_the_plan_puts_there_and_never_leave_the_root() {
     let root = Root::new();
     root.write("etc/init.d/README", "scripts\n");

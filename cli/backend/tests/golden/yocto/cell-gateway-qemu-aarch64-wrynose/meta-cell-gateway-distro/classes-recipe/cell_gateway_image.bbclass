@@ -549,7 +549,7 @@ cell_gateway_finish() {
         while IFS= read -r path; do
             from=./usr/share/cell-gateway/replace/$path
             if [ -h "$from" ] || [ ! -d "$from" ]; then
-                cp -a --remove-destination -- "$from" "$path"
+                cp -a -T --remove-destination -- "$from" "$path"
             elif [ -h "$path" ]; then
                 bbfatal "${path#.} is a link, expected a folder: the files below it would lead out of the image"
             elif [ ! -d "$path" ]; then
