@@ -187,4 +187,15 @@ mod tests {
             assert!(refused("2026-01-31T12:00:00.25Z", wrong).contains("expected a time in UTC"), "{wrong}");
         }
     }
+
+    #[test]
+    fn what_is_told_is_the_word_of_the_record() {
+        let word = |text: String| format!("\"{text}\"");
+        for clock in [Clock::Synchronised, Clock::Unsynchronised] {
+            assert_eq!(serde_json::to_string(&clock).unwrap(), word(clock.to_string()));
+        }
+        for outcome in [Outcome::Success, Outcome::Failure, Outcome::Unknown] {
+            assert_eq!(serde_json::to_string(&outcome).unwrap(), word(outcome.to_string()));
+        }
+    }
 }
