@@ -3,24 +3,21 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use crate::elsewhere::{missing, shell};
 use crate::support::{Place, Run};
 
 /// What docs/analyze.md promises, in KiB: memory that the program writes to.
 const MOST: &str = "1048576";
 
-/// An ext4 with these commands' root; `None`, and said, where there is no mke2fs.
-fn ext4(place: &Place, make: &str, size: &str) -> Option<()> {
-    let made = "mkdir -p root/etc root/usr/bin; printf 'root:*:0:0::/:/bin/false\\n' >root/etc/passwd";
-    let script = format!(
-        "PATH=$PATH:/usr/sbin:/sbin; type mke2fs >/dev/null || exit 77; {made}; cd root; {make}; cd ..; mke2fs -q -F -t ext4 -d root image {size}"
+/// An ext4 of 8 MiB with these commands' root.
+fn ext4(place: &Place, make: &str) {
+    shell(
+        place,
+        &format!(
+            "mkdir -p root/etc root/usr/bin; printf 'root:*:0:0::/:/bin/false\\n' >root/etc/passwd
+             cd root; {make}; cd ..; PATH=$PATH:/usr/sbin:/sbin mke2fs -q -F -t ext4 -d root image 8M"
+        ),
     );
-    let output = place.shell(&script).output().unwrap();
-    if output.status.code() == Some(77) {
-        assert!(std::env::var("FASTNESS_REQUIRE_TOOLS").as_deref() != Ok("1"), "`mke2fs` is required");
-        return None;
-    }
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(())
 }
 
 fn bounded(place: &Place) -> Run {
@@ -30,11 +27,12 @@ fn bounded(place: &Place) -> Run {
 
 #[test]
 fn many_kernels_with_holes_are_opened_one_by_one_and_not_all() {
-    let place = Place::new();
-    let make = "mkdir boot; for i in $(seq 30); do printf 'ARM\\x64' | dd of=boot/Image$i bs=1 seek=56 status=none; truncate -s 256M boot/Image$i; done";
-    if ext4(&place, make, "8M").is_none() {
+    if missing(&["/usr/sbin/mke2fs"]) {
         return;
     }
+    let place = Place::new();
+    let make = "mkdir boot; for i in $(seq 30); do printf 'ARM\\x64' | dd of=boot/Image$i bs=1 seek=56 status=none; truncate -s 256M boot/Image$i; done";
+    ext4(&place, make);
     let run = bounded(&place);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(
@@ -45,12 +43,13 @@ fn many_kernels_with_holes_are_opened_one_by_one_and_not_all() {
 
 #[test]
 fn files_with_holes_are_read_up_to_a_bound() {
+    if missing(&["/usr/sbin/mke2fs"]) {
+        return;
+    }
     let place = Place::new();
     // 64 GiB in files that are each just small enough.
     let make = "mkdir data; for i in $(seq 1000); do truncate -s 64M data/f$i; done";
-    if ext4(&place, make, "8M").is_none() {
-        return;
-    }
+    ext4(&place, make);
     let run = bounded(&place);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.out.contains("the files of the image have more than"), "{run:?}");
@@ -59,6 +58,9 @@ fn files_with_holes_are_read_up_to_a_bound() {
 
 #[test]
 fn images_of_a_fit_over_each_other_take_no_more_than_one() {
+    if missing(&["dtc"]) {
+        return;
+    }
     let place = Place::new();
     // Twenty kernels at the same 200 MiB.
     let mut list = String::new();
@@ -72,13 +74,12 @@ fn images_of_a_fit_over_each_other_take_no_more_than_one() {
         format!("/dts-v1/; / {{ images {{ {list} }}; configurations {{ }}; }};"),
     )
     .unwrap();
-    let script = "type dtc >/dev/null || exit 77; dtc -q -o image i.dts; printf 'ARM\\x64' | dd of=image bs=1 seek=65592 conv=notrunc status=none; truncate -s 209780736 image";
-    let output = place.shell(script).output().unwrap();
-    if output.status.code() == Some(77) {
-        assert!(std::env::var("FASTNESS_REQUIRE_TOOLS").as_deref() != Ok("1"), "`dtc` is required");
-        return;
-    }
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    shell(
+        &place,
+        "dtc -q -o image i.dts
+         printf 'ARM\\x64' | dd of=image bs=1 seek=65592 conv=notrunc status=none
+         truncate -s 209780736 image",
+    );
     let run = bounded(&place);
     assert!(run.code == 0 && run.out.contains("medium[overlap]"), "{run:?}");
     assert_eq!(run.out.matches("it is not opened again").count(), 19, "{run:?}");

@@ -41,9 +41,9 @@ fn the_root_of_trust_of_a_board_is_said_with_its_warning_and_nothing_is_burnt() 
     let json = place.run(&["boards", "stm32mp157-dk2", "--json"]).json();
     assert_eq!(json["trust"]["steps"][3]["permanent"], true);
     // Where older images are counted out, and what that does not protect against (docs/rollback.md).
-    assert!(run.out.contains("\nRollback counter: none. every image that was ever signed"), "{}", run.out);
+    assert!(run.out.contains("\nRollback counter: none: every image that was ever signed"), "{}", run.out);
     let counted = place.run(&["boards", "qemu-arm"]);
-    assert!(counted.out.contains("\nRollback counter: tpm-nv. The counter is in the TPM"), "{}", counted.out);
+    assert!(counted.out.contains("\nRollback counter: tpm-nv: The counter is in the TPM"), "{}", counted.out);
     let none = place.run(&["boards", "stm32mp157-dk3"]);
     let expected =
         "error[unknown-board]: there is no board `stm32mp157-dk3`\n  hint: did you mean `stm32mp157-dk2`?\n";
