@@ -1,4 +1,4 @@
-# Sourced by ci/peers/yocto-packages, yocto-image and yocto-signing: a layer in which the host stands in for recipes of OE-core
+# Sourced by ci/peers/yocto-packages, yocto-image, yocto-minimal and yocto-signing: a layer in which the host stands in for recipes of OE-core
 # whose sources are not at hand. `host` is its folder, `series` the word of LAYERSERIES_COMPAT.
 # shellcheck shell=bash
 
@@ -70,4 +70,60 @@ host_useradd() {
 		printf '#!/bin/sh\n[ "$1" != --root ] || { shift; set -- --prefix "$@"; }\nexec %s "$@"\n' "$(command -v "$tool")" >"$build/tools/$tool"
 		chmod 0755 "$build/tools/$tool"
 	done
+}
+
+# host_dpkg: as OE-core's dpkg does it, a script of a package is not run in the root, which is another processor's, but told where that is.
+host_dpkg() {
+	cat >"$build/tools/dpkg" <<-END
+		#!/bin/sh
+		for word in "\$@"; do case \$word in --root=*) export D="\${word#--root=}" ;; --instdir=*) export D="\${word#--instdir=}" ;; esac; done
+		exec $(command -v dpkg) --force-script-chrootless --force-bad-path --log='$build/apt/dpkg.log' "\$@"
+	END
+	chmod 0755 "$build/tools/dpkg"
+}
+
+# host_apt: where do_rootfs finds what apt needs.
+host_apt() {
+	cat >"$host/recipes-host/stand-in/apt-native_1.0.bb" <<-END
+		SUMMARY = "Where the host's apt finds what"
+		LICENSE = "CLOSED"
+		INHIBIT_DEFAULT_DEPS = "1"
+		inherit native
+		do_install() {
+		    install -d \${D}\${sysconfdir}/apt
+		    cat >\${D}\${sysconfdir}/apt/apt.conf.sample <<'EOF'
+		Dir::State "$build/apt/state";
+		Dir::State::Lists "#APTCONF#/lists/";
+		Dir::State::status "#ROOTFS#/var/lib/dpkg/status";
+		Dir::Cache "$build/apt/cache";
+		Dir::Cache::pkgcache "";
+		Dir::Cache::srcpkgcache "";
+		Dir::Log "$build/apt";
+		Dir::Bin::dpkg "$build/tools/dpkg";
+		Dir::Etc "#APTCONF#";
+		Dir::Etc::Preferences "preferences";
+		APT {
+		  Sandbox::User "root";
+		  Install-Recommends "true";
+		  Immediate-Configure "false";
+		  Architecture "amd64";
+		  Get::Assume-Yes "true";
+		};
+		Acquire::AllowInsecureRepositories "true";
+		DPkg::Options {"--root=#ROOTFS#";"--admindir=#ROOTFS#/var/lib/dpkg";"--force-all";"--no-force-overwrite";"--no-debsig"};
+		DPkg::Path "";
+		EOF
+		}
+	END
+}
+
+# host_image: a class for all: nobody builds an SDK of the image, whose parts would have to be there.
+host_image() {
+	mkdir -p "$host/classes"
+	cat >"$host/classes/host-image.bbclass" <<-END
+		python () {
+		    for task in ("do_populate_sdk", "do_populate_sdk_ext", "do_sdk_depends"):
+		        bb.build.deltask(task, d)
+		}
+	END
 }

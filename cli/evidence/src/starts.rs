@@ -233,7 +233,8 @@ fn program(words: &[String]) -> Option<Vec<String>> {
 }
 
 /// What runs behind programs that only prepare a terminal for it: `ttyrun TTY PROGRAM`, by which OpenEmbedded's
-/// inittabs (`sysvinit-inittab`, `busybox-inittab`) start the login of each serial console, `setsid`, BusyBox's `cttyhack`.
+/// inittabs (`sysvinit-inittab`, `busybox-inittab`) start the login of each serial console, `setsid`, BusyBox's `cttyhack`,
+/// and BusyBox itself, whose first argument is the applet (`busybox.nosuid` and `busybox.suid` are OpenEmbedded's two).
 pub(crate) fn on_terminal<'a>(mut words: &'a [&'a str]) -> &'a [&'a str] {
     while let [first, rest @ ..] = words {
         words = match first.trim_start_matches('-').rsplit('/').next() {
@@ -246,6 +247,7 @@ pub(crate) fn on_terminal<'a>(mut words: &'a [&'a str]) -> &'a [&'a str] {
                 };
                 rest.get(options + 1..).unwrap_or_default()
             }
+            Some("busybox" | "busybox.nosuid" | "busybox.suid") => rest,
             Some("setsid" | "cttyhack") => {
                 let options = rest.iter().take_while(|word| word.starts_with('-')).count();
                 &rest[options..]
@@ -313,6 +315,9 @@ mod tests {
             ("ttyrun -e 0 ttyS0 /bin/start_getty 115200", "/bin/start_getty 115200"),
             ("setsid -c cttyhack sh", "sh"),
             ("-/bin/sh -x", "-/bin/sh -x"),
+            ("/bin/busybox hostname -F /etc/hostname", "hostname -F /etc/hostname"),
+            ("busybox.nosuid setsid busybox sh", "sh"),
+            ("busybox", ""),
             ("ttyrun", ""),
             ("", ""),
         ] {

@@ -273,6 +273,7 @@ mod tests {
             "1:2345:respawn:/sbin/agetty --autologin root tty1",
             "S0:5:respawn:/usr/sbin/ttyrun ttyS0 /sbin/agetty --autologin root ttyS0",
             "::respawn:/bin/cttyhack /bin/sh",
+            "::respawn:/bin/busybox ash",
         ] {
             assert_eq!(rules(inittab(line)), ["shell-without-login"], "{line}");
         }

@@ -14,7 +14,7 @@ use crate::{Conclusion, Context, Unable};
 pub struct ConsoleLogin;
 
 /// Programs that ask for a password, or do not even ask.
-const LOGINS: [&str; 11] = [
+const LOGINS: [&str; 10] = [
     "getty",
     "agetty",
     "mingetty",
@@ -25,7 +25,6 @@ const LOGINS: [&str; 11] = [
     "ash",
     "bash",
     "dash",
-    "busybox",
 ];
 const UNITS: [&str; 5] =
     ["*getty*.service", "debug-shell.service", "rescue.service", "autovt@*.service", "console-shell.service"];
@@ -118,6 +117,9 @@ mod tests {
             json!({}),
             busybox("::sysinit:/etc/init.d/rcS\n::once:/bin/sh /etc/x\n# ttyS0::respawn:/sbin/getty\n"),
         ));
+        // As OpenEmbedded-Core's busybox-inittab names the device; an applet by BusyBox's own name is that applet.
+        let hostname = "null::sysinit:/bin/busybox hostname -F /etc/hostname\n";
+        passes(run("console-login", json!({}), busybox(hostname)));
         passes(run("console-login", json!({}), systemd().root()));
         let hidden = systemd().file(super::GENERATOR, 0o755, "x").file("/usr/sbin/agetty", 0o755, "x");
         let hidden = hidden.link("/etc/systemd/system-generators/systemd-getty-generator", "/dev/null");
@@ -133,6 +135,8 @@ mod tests {
         for line in [
             "ttyS0::respawn:/usr/sbin/ttyrun ttyS0 /sbin/getty 115200 ttyS0",
             "S0:12345:respawn:/usr/sbin/ttyrun ttyS0 /bin/start_getty 115200 ttyS0 vt102",
+            "ttyS0::respawn:/bin/busybox getty 115200 ttyS0",
+            "::askfirst:/bin/busybox.nosuid ash",
         ] {
             fails(run("console-login", json!({}), busybox(line)), line);
         }
