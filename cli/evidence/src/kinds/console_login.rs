@@ -14,18 +14,8 @@ use crate::{Conclusion, Context, Unable};
 pub struct ConsoleLogin;
 
 /// Programs that ask for a password, or do not even ask.
-const LOGINS: [&str; 10] = [
-    "getty",
-    "agetty",
-    "mingetty",
-    "start_getty",
-    "login",
-    "sulogin",
-    "sh",
-    "ash",
-    "bash",
-    "dash",
-];
+const LOGINS: [&str; 10] =
+    ["getty", "agetty", "mingetty", "start_getty", "login", "sulogin", "sh", "ash", "bash", "dash"];
 const UNITS: [&str; 5] =
     ["*getty*.service", "debug-shell.service", "rescue.service", "autovt@*.service", "console-shell.service"];
 const GENERATOR: &str = "/usr/lib/systemd/system-generators/systemd-getty-generator";
