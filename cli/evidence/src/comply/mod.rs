@@ -159,8 +159,10 @@ impl Compliance {
             })
             .collect();
         let levels = (1..=4).map(|level| {
-            let selected =
-                catalogue.all().filter(|(item, parent)| selects(item, parent, component_type, level));
+            let given = |item: &Item| catalogue.condition_not_given(item, &report.findings).is_none();
+            let selected = catalogue
+                .all()
+                .filter(|(item, parent)| selects(item, parent, component_type, level) && given(item));
             let mut by_status = BTreeMap::new();
             let mut count = 0;
             for (item, parent) in selected {
@@ -236,7 +238,14 @@ fn requirement(
     component_type: &str,
     level: u8,
 ) -> Requirement {
-    let (applies, why_applies) = applies(item, parent, component_type, level);
+    let (mut applies, mut why_applies) = applies(item, parent, component_type, level);
+    if let Some(seen) = catalogue.condition_not_given(item, &report.findings).filter(|_| applies) {
+        applies = false;
+        why_applies = format!(
+            "its condition is not given ({}), by the check `{}`: {seen}",
+            item.condition, item.condition_check
+        );
+    }
     let serving = report.findings.iter().filter(|finding| row.checks.contains(&finding.check));
     let evidence: Vec<Shown> = serving.map(shown).collect();
     let not_shown: Vec<Unshown> = row

@@ -32,8 +32,12 @@ mod remote_login;
 mod rollback_version;
 mod secrets_absent;
 mod selfcheck;
+mod service_sandbox;
+mod service_users;
+mod services;
 mod setuid_list;
 mod sshd_lists;
+mod symmetric_keys;
 pub(crate) mod sysctl;
 mod uboot_config;
 pub(crate) mod unit_state;
@@ -118,8 +122,11 @@ pub const KINDS: &[Entry] = &[
     entry::<rollback_version::RollbackVersion>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),
+    entry::<service_sandbox::ServiceSandbox>(),
+    entry::<service_users::ServiceUsers>(),
     entry::<setuid_list::SetuidList>(),
     entry::<sshd_lists::SshdLists>(),
+    entry::<symmetric_keys::SymmetricKeys>(),
     entry::<sysctl::Sysctl>(),
     entry::<uboot_config::UbootConfig>(),
     entry::<unit_state::UnitStates>(),

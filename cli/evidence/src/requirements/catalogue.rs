@@ -48,6 +48,12 @@ pub struct Item {
     pub evidence: Evidence,
     /// What an image can claim of it.
     pub claim: Claim,
+    /// When it applies, beside component type and level.
+    #[serde(default)]
+    pub condition: String,
+    /// The check that finds out whether the condition is given: it does not apply where it is not.
+    #[serde(default)]
+    pub condition_check: String,
     /// Where to look instead.
     #[serde(default)]
     pub see: Vec<String>,
@@ -211,6 +217,15 @@ impl Catalogue {
                     Some(_) => {}
                 }
             }
+            let decides = &item.condition_check;
+            if !decides.is_empty()
+                && (item.condition.is_empty()
+                    || !item.evidence.checks.contains(decides) && !parent.evidence.checks.contains(decides))
+            {
+                wrong(format!(
+                    "`{decides}` decides on its condition: expected a condition, and that check among those listed"
+                ));
+            }
             let shown = !item.evidence.checks.is_empty() || !item.evidence.runtime.is_empty();
             if matches!(item.claim, Claim::Full | Claim::Partial) && !item.sl.is_empty() && !shown {
                 wrong("claims something of the image and lists no check that could show it".to_owned());
@@ -276,6 +291,12 @@ requirements:
             ),
             ("static: [x.one], ", "", "lists no check that reads the image"),
             ("static: [x.one], runtime: [x.run]", "static: []", "lists no check that could show it"),
+            ("claim: full", "claim: full, condition_check: x.one", "`x.one` decides on its condition"),
+            (
+                "claim: full",
+                "claim: full, condition: c, condition_check: x.run",
+                "`x.run` decides on its condition: expected a condition, and that check among those listed",
+            ),
             ("sl: [1, 2]", "sl: [2, 1]", "expected security levels from 1 to 4 in order"),
             ("sl: [1, 2]", "sl: [5]", "expected security levels from 1 to 4 in order"),
             ("[EDR]", "[XDR]", "`XDR` is no component type"),

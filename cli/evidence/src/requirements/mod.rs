@@ -109,6 +109,15 @@ impl Matrix {
 }
 
 impl Catalogue {
+    /// Why the condition of a requirement is not given, by the check that finds that out: in the words of its finding.
+    pub(crate) fn condition_not_given<'f>(&self, item: &Item, findings: &'f [Finding]) -> Option<&'f str> {
+        if item.condition_check.is_empty() {
+            return None;
+        }
+        let finding = findings.iter().find(|finding| finding.check == item.condition_check)?;
+        (finding.verdict == Verdict::NotApplicable).then_some(finding.seen.as_str())
+    }
+
     pub(crate) fn row(
         &self,
         item: &Item,
@@ -217,7 +226,9 @@ impl Catalogue {
                 continue;
             }
             for selected in std::iter::once(item).chain(&item.enhancements) {
-                if selected.sl.contains(&security_level) {
+                if selected.sl.contains(&security_level)
+                    && self.condition_not_given(selected, findings).is_none()
+                {
                     rows.push(self.row(selected, item.fr, findings, pending));
                 }
             }
@@ -334,6 +345,26 @@ requirements:
         let shown = row(&[one.clone(), a.clone(), other("attack.b", Verdict::Pass)]);
         assert_eq!((shown.status, shown.not_looked_at.len()), (Status::AutomatedMet, 0));
         assert_eq!(row(&[one, a, other("attack.b", Verdict::Fail)]).status, Status::NotMet);
+    }
+
+    #[test]
+    fn a_condition_is_not_given_only_where_its_check_says_so() {
+        let text = "
+meta: {title: t, base_standard: s}
+foundational_requirements: [{fr: 1, title: access}]
+requirements:
+- {id: CR 1.14, title: a, fr: 1, component_types: [EDR], sl: [1], condition: keys are shared, condition_check: id.keys, evidence: {static: [id.keys]}, claim: partial}
+";
+        let rows = |findings: &[Finding]| Catalogue::read(text).unwrap().matrix("EDR", 1, findings, &[]).rows;
+        let found = |check: &str, verdict| [finding(check, "CR 1.14", verdict)];
+        assert!(rows(&found("id.keys", Verdict::NotApplicable)).is_empty());
+        // What nobody looked at, or another check found, leaves it in.
+        assert_eq!(rows(&[])[0].status, Status::NoEvidence);
+        assert_eq!(rows(&found("id.other", Verdict::NotApplicable))[0].status, Status::NoEvidence);
+        assert_eq!(rows(&found("id.keys", Verdict::Pass))[0].status, Status::Partial);
+        for verdict in [Verdict::Fail, Verdict::CouldNotRun] {
+            assert_eq!(rows(&found("id.keys", verdict))[0].status, Status::NotMet);
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use events::{Event, Outcome as Ended};
 use record::{EventClass, TrafficVerdict};
 
+use super::time::{Window, outside, within};
+
 /// One kind: how it is provoked, and what its record has to say.
 pub(crate) struct Kind {
     /// What happens, in words.
@@ -57,6 +59,7 @@ pub(crate) const KINDS: &[Kind] = kinds! {
     "a file system is mounted", "mkdir -p /run/m; person UID 'mount -t tmpfs tmpfs /run/m'" => "audit.mount" "/mount" "USER" Success "";
     "a file system is unmounted", "person UID 'umount /run/m'" => "audit.mount" "/umount" "USER" Success "";
     "a key or certificate is written", "person UID ': >/var/lib/fastness/bench'" => "audit.identity" "/dash" "USER" Success "";
+    "an account is to be changed", "person UID ': >>/etc/passwd'" => "audit.identity" "/dash" "USER" Failure "";
     "permissions of keys are changed", "person UID 'chmod 600 /var/lib/fastness/bench'" => "audit.identity" "/chmod" "USER" Success "";
     "a program runs as root for a person", "person UID /usr/bin/true" => "audit.privilege" "/true" "USER" Success "";
     "a service is called as root for a person", "person UID 'systemctl --version'" => "audit.boot" "/systemctl" "USER" Success " euid=0 ";
@@ -88,6 +91,17 @@ pub(crate) const UPDATE: &[Kind] = kinds! {
     "an update is refused", "echo none >/var/lib/update/bench.update" => "update.refused" "update" "update" Failure "is no update";
 };
 
+/// What a backup shows, where the product has any: one that is none is refused, and none is made without its key.
+pub(crate) const BACKUP: &[Kind] = kinds! {
+    "a backup is refused", "echo none >/var/lib/backup/bench.restore" => "backup.refused" "backup" "root" Failure "is no backup";
+    "a backup is asked for", "touch /var/lib/backup/make" => "backup.made" "backup" "root" Failure "no key of backups";
+};
+
+/// What a factory reset shows, where the product has one: a request that does not name the product is refused.
+pub(crate) const RESET: &[Kind] = kinds! {
+    "a factory reset is refused", "echo bench >/var/lib/reset/erase" => "reset.refused" "reset" "root" Failure "found bench";
+};
+
 /// What only a login with a key of the product shows.
 pub(crate) const LOGIN: &[Kind] = kinds! {
     "a login", "" => "ssh.login" "sshd" "USER" Success "Accepted publickey";
@@ -113,10 +127,8 @@ pub(crate) const AFTER: &[Kind] = kinds! {
 };
 
 /// Kinds that nothing provokes, each with the reason.
-pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
-    ("a change of accounts", "accounts are on the verified root: none can change"),
-    ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),
-];
+pub(crate) const NOT_SHOWN: &[(&str, &str)] =
+    &[("a program crashes", "the kernel writes no cores, and tells of a crash only where it would")];
 
 /// What Yocto adds to the names of programs that several packages have; links have the names themselves.
 /// Source: `ALTERNATIVE_TARGET` of its recipes.
@@ -154,11 +166,12 @@ pub(crate) fn read(lines: &[String], into: &mut Records) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether there is a record of a kind, with its facts, on the device and at the collector.
+/// Whether there is a record of a kind, with its facts and from the time in which it happened, on the device and at the collector.
 pub(crate) fn judge(
     kind: &Kind,
     account: (&str, u32),
     host: &str,
+    window: Window,
     device: &Records,
     collected: &BTreeSet<String>,
 ) -> EventClass {
@@ -178,7 +191,9 @@ pub(crate) fn judge(
         seen: Vec::new(),
         problems: Vec::new(),
     };
-    let Some((event, line)) = device.values().find(|(event, _)| fits(event)) else {
+    // The same may have happened before it was provoked.
+    let all = || device.values().filter(|(event, _)| fits(event));
+    let Some((event, line)) = all().find(|(event, _)| within(event, window)).or_else(|| all().next()) else {
         class.problems.push(format!("the device has no record of the type `{}` with its facts", kind.r#type));
         class.verdict = TrafficVerdict::Fail;
         return class;
@@ -187,6 +202,9 @@ pub(crate) fn judge(
         "record {}: {}, {}; {} on {}; {}; {}",
         event.seq, event.time, event.clock, event.component, event.host, event.subject, event.outcome
     ));
+    if !within(event, window) {
+        class.problems.push(outside(event, window));
+    }
     if event.host != host {
         class.problems.push(format!("expected the host `{host}`, found `{}`", event.host));
     }
@@ -205,6 +223,9 @@ mod tests {
 
     const LINE: &str = r#"{"seq":7,"prev":"00000000000000000000000000000000000000000000000000000000000000aa","clock":"synchronised","time":"2026-01-31T12:00:00Z","host":"gw","component":"/usr/bin/cat","type":"audit.access","subject":"eve","outcome":"failure","message":"m"}"#;
 
+    /// 2026-01-31T12:00:00Z.
+    const NOON: Window = (1_769_860_800, 1_769_860_800);
+
     fn kind() -> &'static Kind {
         KINDS.iter().find(|kind| kind.r#type == "audit.access").unwrap()
     }
@@ -217,7 +238,7 @@ mod tests {
         read(&[one.to_owned(), two.to_owned()], &mut device).unwrap();
         let both = BTreeSet::from([LINE.to_owned()]);
         let of = |user: &str, host: &str, collected: &BTreeSet<String>| {
-            judge(kind(), (user, 2000), host, &device, collected)
+            judge(kind(), (user, 2000), host, NOON, &device, collected)
         };
         let passed = of("eve", "gw", &both);
         assert_eq!(passed.verdict, TrafficVerdict::Pass);
@@ -235,10 +256,31 @@ mod tests {
             let line = LINE.replace("/usr/bin/cat", program);
             let mut device = Records::new();
             read(std::slice::from_ref(&line), &mut device).unwrap();
-            judge(kind(), ("eve", 2000), "gw", &device, &BTreeSet::from([line])).verdict
+            judge(kind(), ("eve", 2000), "gw", NOON, &device, &BTreeSet::from([line])).verdict
         };
         assert_eq!(of("/usr/bin/cat.coreutils"), TrafficVerdict::Pass);
         assert_eq!(of("/usr/bin/cat.other"), TrafficVerdict::Fail);
+    }
+
+    #[test]
+    fn a_record_from_another_time_than_that_in_which_it_happened_fails() {
+        let mut device = Records::new();
+        // Another one that fits, from before it was provoked, is passed over.
+        let earlier = LINE.replace("\"seq\":7", "\"seq\":6").replace("T12:00:00Z", "T11:00:00Z");
+        read(&[earlier, LINE.to_owned()], &mut device).unwrap();
+        let both = BTreeSet::from([LINE.to_owned()]);
+        let of = |window| judge(kind(), ("eve", 2000), "gw", window, &device, &both);
+        let (noon, _) = NOON;
+        for window in [NOON, (noon + 5, noon + 9), (noon - 9, noon - 5), (noon - 60, noon + 60)] {
+            let class = of(window);
+            assert_eq!(class.verdict, TrafficVerdict::Pass, "{class:?}");
+            assert!(class.seen[0].starts_with("record 7: "), "{class:?}");
+        }
+        for window in [(noon + 6, noon + 9), (noon - 9, noon - 6)] {
+            let class = of(window);
+            assert_eq!(class.verdict, TrafficVerdict::Fail, "{class:?}");
+            assert!(class.problems[0].contains("by the machine's clock it was between "), "{class:?}");
+        }
     }
 
     /// Of what a build system may leave out of an image the bench uses nothing: Buildroot has neither `setpriv` nor `unshare`
@@ -246,7 +288,7 @@ mod tests {
     #[test]
     fn the_bench_asks_for_no_program_that_an_image_may_lack() {
         let bench = super::super::BENCH;
-        let all = [KINDS, CALLED, UPDATE, LOGIN, AWAY, FULL, AFTER].into_iter().flatten();
+        let all = [KINDS, CALLED, UPDATE, BACKUP, RESET, LOGIN, AWAY, FULL, AFTER].into_iter().flatten();
         let mut words = all
             .map(|kind| kind.command)
             .chain([bench])
@@ -258,7 +300,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_own_name() {
-        let all = [KINDS, CALLED, SUDO, UPDATE, LOGIN, AWAY, FULL, AFTER].concat_names();
+        let all = [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, FULL, AFTER].concat_names();
         let names: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(names.len(), all.len());
         assert!(names.len() >= 25, "{}", names.len());
@@ -268,7 +310,7 @@ mod tests {
         fn concat_names(&self) -> Vec<&'static str>;
     }
 
-    impl Names for [&'static [Kind]; 8] {
+    impl Names for [&'static [Kind]; 10] {
         fn concat_names(&self) -> Vec<&'static str> {
             self.iter().flat_map(|kinds| kinds.iter().map(|kind| kind.name)).collect()
         }

@@ -11,6 +11,7 @@ mod cost;
 mod kinds;
 mod restart;
 mod session;
+mod time;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,9 +30,13 @@ use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
 use chain::{collected, numbers, sealed, whole};
 use cost::{RESTS, SERVICES, bounded, costs};
-use kinds::{AFTER, AWAY, CALLED, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, Records, SUDO, UPDATE, judge, read};
+use kinds::{
+    AFTER, AWAY, BACKUP, CALLED, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, RESET, Records, SUDO, UPDATE, judge,
+    read,
+};
 use restart::{Blocks, MOST_AGAIN, again, read_anew};
 use session::{Bench, Collector, Ports, networks};
+use time::{Window, Windows, outside, within};
 
 const BENCH: &str = include_str!("bench.sh");
 const MINUTE: Duration = Duration::from_secs(60);
@@ -111,6 +116,7 @@ pub fn prove(
         ports,
         device: Records::new(),
         held: String::new(),
+        windows: Windows::default(),
         out: Vec::new(),
     };
     let ran = proof.run(identities, login);
@@ -151,6 +157,8 @@ struct Proof<'a> {
     device: Records,
     /// The lines that it had at the last look.
     held: String,
+    /// When each kind was provoked.
+    windows: Windows,
     out: Vec<EventClass>,
 }
 
@@ -177,6 +185,14 @@ impl Proof<'_> {
             true => Ok(self.provoke(UPDATE, account)?),
             false => Err("the product takes no updates: the layer `update` is not on"),
         };
+        let backups = match self.has("/usr/lib/fastness/backup")? {
+            true => Ok(self.provoke(BACKUP, account)?),
+            false => Err("the product makes no backups: the layer `backup` is not on"),
+        };
+        let resets = match self.has("/usr/lib/fastness/reset")? {
+            true => Ok(self.provoke(RESET, account)?),
+            false => Err("the product has no factory reset: the layer `factory-reset` is not on"),
+        };
         self.strangers(name)?;
         if let Some(login) = login {
             let key = ["-i".to_owned(), login.key.to_string_lossy().into_owned()];
@@ -187,6 +203,9 @@ impl Proof<'_> {
         self.judge_or(CALLED, account, called);
         self.judge_or(SUDO, account, sudo);
         self.judge_or(UPDATE, account, updates);
+        self.judge_or(BACKUP, account, backups);
+        self.judge_or(RESET, account, resets);
+        self.times();
         let without = "needs a key of a user of the product: `--login USER=FILE`";
         let user = login.map_or(name, |login| &login.user);
         self.judge_or(LOGIN, (user, uid), login.map(|_| ()).ok_or(without));
@@ -206,10 +225,37 @@ impl Proof<'_> {
     }
 
     fn provoke(&mut self, kinds: &[Kind], (user, uid): (&str, u32)) -> Outcome<()> {
-        for kind in kinds.iter().filter(|kind| !kind.command.is_empty()) {
+        for kind in kinds {
+            if kind.command.is_empty() {
+                self.windows.follows(kind.name);
+                continue;
+            }
+            let (_, before) = self.run_so_far();
             self.bench.ask(&kinds::fill(kind.command, user, uid), MINUTE)?;
+            self.windows.provoked(kind.name, (before, self.run_so_far().1));
         }
         Ok(())
+    }
+
+    /// The machine's clock at its start and now. It goes by the host's, so that the device has no say in it.
+    fn run_so_far(&self) -> Window {
+        (self.spec.epoch, self.spec.epoch + self.bench.machine.started.elapsed().as_secs())
+    }
+
+    /// No record is from before the device's start, or from a time that has not come.
+    fn times(&mut self) {
+        let run = self.run_so_far();
+        let events = || self.device.values().map(|(event, _)| event);
+        let problems =
+            events().filter(|event| !within(event, run)).map(|event| outside(event, run)).collect();
+        let synchronised = events().filter(|event| event.clock == events::Clock::Synchronised).count();
+        let all = events().count();
+        let seen = vec![format!(
+            "{all} records from {} to {}, {synchronised} of them by a clock that followed a source",
+            spec::time::rfc3339(run.0),
+            spec::time::rfc3339(run.1)
+        )];
+        self.verdict("no record's time lies outside of the run, by the machine's clock", seen, problems);
     }
 
     /// Whoever is not let in: a packet to a closed port, a person without a key, nobody's account.
@@ -444,7 +490,8 @@ impl Proof<'_> {
     fn judge_all(&mut self, kinds: &[Kind], account: (&str, u32)) {
         let collected: BTreeSet<String> = self.collector.records().1.into_iter().collect();
         for kind in kinds {
-            self.out.push(judge(kind, account, &self.plan.product.name, &self.device, &collected));
+            let window = self.windows.of(kind.name, self.run_so_far());
+            self.out.push(judge(kind, account, &self.plan.product.name, window, &self.device, &collected));
         }
     }
 

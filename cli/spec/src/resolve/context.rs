@@ -29,6 +29,7 @@ pub fn fixed(
     });
     // Rules of the audit that a layer brings: they have to stand before the line that locks them.
     let rules = |l: &Applied| l.parameters.get("audit_rules").cloned().unwrap_or_else(|| json!([]));
+    let auditors = layers.iter().any(|l| l.name == "auditors");
     let layers: Vec<Value> = layers
         .iter()
         .map(|l| json!({"name": l.name, "title": l.model.title.as_str(), "audit_rules": rules(l)}))
@@ -69,6 +70,8 @@ pub fn fixed(
             "uses_tpm".to_owned(),
             (fixed.signing.rollback_version.is_some() || fixed.storage.sealed.is_some()).into(),
         ),
+        // Who reads the records of events decides their folder's group.
+        ("auditors".to_owned(), auditors.into()),
         ("updates".to_owned(), (fixed.storage.misc_bytes > 0).into()),
         (
             "partitions".to_owned(),

@@ -69,6 +69,33 @@ pub fn answers_ping(layers: &[Applied]) -> bool {
     firewall.is_some_and(|layer| layer.parameters.get("ping") == Some(&Value::Bool(true)))
 }
 
+/// The layer that erases the data partition.
+const RESET_LAYER: &str = "factory-reset";
+
+/// A factory reset erases the data partition: a product that keeps secrets elsewhere cannot have it, since it would promise more than it does.
+fn reset_reaches_everything(
+    product: &Product,
+    loaded: &BTreeMap<String, Applied>,
+    trouble: &mut Vec<Diagnostic>,
+) {
+    let Some((name, _)) = product.layers.iter().find(|(name, _)| name.as_str() == RESET_LAYER) else {
+        return;
+    };
+    let elsewhere = [
+        (MEASURED_BOOT_LAYER, "the key of the sealed data partition is the TPM's"),
+        (TPM_KEYS_LAYER, "the key of its tunnels is in the TPM"),
+    ];
+    for (layer, what) in elsewhere.into_iter().filter(|(layer, _)| loaded.contains_key(*layer)) {
+        let message =
+            format!("the layer `{RESET_LAYER}` erases the data partition, and {what} (layer `{layer}`)");
+        trouble.push(
+            Diagnostic::error("reset-of-tpm", message)
+                .at(name.at.location())
+                .hint("take one of the two away: nothing takes a key out of the TPM"),
+        );
+    }
+}
+
 /// The layers of a product, each after those it needs.
 pub fn choose(
     library: &Library,
@@ -93,6 +120,7 @@ pub fn choose(
         }
     }
     reject_unmet_needs(&loaded, &present, trouble);
+    reset_reaches_everything(product, &loaded, trouble);
     Ok(in_order(&order, loaded, trouble))
 }
 
