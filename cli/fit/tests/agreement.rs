@@ -1,8 +1,8 @@
 //! Seeded mutations of signed FITs, given to our verifier and to U-Boot's own (`fit_check_sign`).
 //!
 //! Ours may refuse what U-Boot takes, for a reason that is listed here; it never takes what U-Boot refuses.
-//! `FIT_CHECK_SIGN` names U-Boot's verifier, `FIT_AGREEMENT` how many mutations (400 otherwise);
-//! `ci/peers/uboot` runs 10,000.
+//! `FIT_CHECK_SIGN` names U-Boot's verifier, `FIT_AGREEMENT` how many mutations (400 otherwise) of FITs with their data inside,
+//! and as many of those with external data; `ci/peers/uboot` runs 10,000 of each.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::signed;
-use fit::fdt::{Node, Tree};
+use common::{ignore, signed};
+use fit::external::{Placement, externalise};
+use fit::fdt::{Blocks, Node, Tree};
 use fit::key::{Hash, Padding};
 use fit::verify::{Problem, VerifyReport, verify_with_control};
 
@@ -23,12 +24,19 @@ const STRICTER: &[(&str, &str)] = &[
         "algorithm-mismatch",
         "`algo` of the signature is no one string: U-Boot reads to the first NUL, whatever is behind it",
     ),
-    ("ambiguous-data", "an image with two places for its data: readers differ on which counts"),
+    (
+        "ambiguous-data",
+        "an image with two places for its data: U-Boot takes `data-position` before `data-offset`, and both before what is inside",
+    ),
     ("bad-default", "`default` is no one string: U-Boot reads to the first NUL, whatever is behind it"),
     ("bad-padding", "the same of `padding`"),
     ("bad-reference", "a property of the configuration that is no list of images"),
     ("bad-tree", "a tree that libfdt reads and that breaks the specification"),
     ("data-overlap", "two images share bytes"),
+    (
+        "data-place",
+        "a place or size of external data that is no cell of four bytes: U-Boot reads the first four, whatever is behind them",
+    ),
     ("duplicate-node", "two nodes of one name: readers differ on which counts"),
     ("duplicate-property", "two properties of one name: readers differ on which counts"),
     ("hashed-nodes", "the list says something else; U-Boot before 2026.04 trusts it"),
@@ -198,6 +206,92 @@ fn mutation(blob: &[u8], numbers: &mut Numbers) -> (&'static str, Vec<u8>) {
     }
 }
 
+/// What stands behind the tree of a FIT with external data, behind another tree: where `data-offset` or `data-position` says.
+fn with_data(blob: &[u8], mut tree: Vec<u8>) -> Vec<u8> {
+    let parsed = Tree::parse(blob).unwrap();
+    let position = parsed.root.at("/images/kernel").unwrap().cell("data-position");
+    let start = position.map_or(Blocks::open(blob).unwrap().total(), |at| at as usize);
+    let room = tree.len().next_multiple_of(4).max(position.map_or(0, |at| at as usize));
+    tree.resize(room, 0);
+    tree.extend_from_slice(&blob[start..]);
+    tree
+}
+
+/// One change of a FIT whose data is outside of its tree: of the data, of where it is said to be, or of the tree.
+fn external_mutation(blob: &[u8], numbers: &mut Numbers) -> (&'static str, Vec<u8>) {
+    const IMAGES: [&str; 3] = ["kernel", "fdt", "ramdisk"];
+    let mut bytes = blob.to_vec();
+    let total = Blocks::open(blob).unwrap().total();
+    let kind = numbers.below(14);
+    if kind == 0 {
+        let at = total + numbers.below(bytes.len() - total);
+        bytes[at] ^= 1 << numbers.below(8);
+        return ("data changed", bytes);
+    }
+    if kind == 1 {
+        bytes.truncate(total + numbers.below(bytes.len() - total));
+        return ("data cut", bytes);
+    }
+    let mut tree = Tree::parse(blob).unwrap();
+    let mut root = std::mem::replace(&mut tree.root, Node::new("")).into_owned();
+    let path = format!("/images/{}", IMAGES[numbers.below(3)]);
+    let other = root.at(&format!("/images/{}", IMAGES[numbers.below(3)])).unwrap().clone();
+    let node = root.at_mut(&path).unwrap();
+    let place = if node.get("data-position").is_some() { "data-position" } else { "data-offset" };
+    let (own, size) = (node.cell(place).unwrap(), node.cell("data-size").unwrap());
+    let kind = match kind {
+        2..=4 => {
+            let length = u32::try_from(blob.len()).unwrap();
+            let cells =
+                [0, 4, own + 4, own.wrapping_sub(1), size + 1, length, length - 4, 0x7fff_ffff, u32::MAX];
+            let property = ["data-offset", "data-position", "data-size"][numbers.below(3)];
+            node.set_cell(property, cells[numbers.below(cells.len())]);
+            "place changed"
+        }
+        5 => {
+            node.set_cell(place, other.cell(place).unwrap());
+            node.set_cell("data-size", other.cell("data-size").unwrap());
+            "place of another image"
+        }
+        6 => {
+            // The same bytes, counted in the other way.
+            let behind = u32::try_from(total.next_multiple_of(4)).unwrap();
+            let (name, cell) = match place {
+                "data-offset" => ("data-position", behind + own),
+                _ => ("data-offset", own.wrapping_sub(behind)),
+            };
+            if numbers.below(2) == 0 {
+                node.unset(place);
+            }
+            node.set_cell(name, cell);
+            "place in the other words"
+        }
+        7 => {
+            let name = [place, "data-size"][numbers.below(2)];
+            match numbers.below(4) {
+                0 => ignore(node.unset(name)),
+                1 => node.set(name, u64::from(node.cell(name).unwrap()).to_be_bytes().to_vec()),
+                2 => node.set(name, own.to_be_bytes()[1..].to_vec()),
+                _ => node.set(name, [own.to_be_bytes(), [0; 4]].concat()),
+            }
+            "place of another form"
+        }
+        8 => {
+            node.set("data", [&b"forged"[..], b""][numbers.below(2)].to_vec());
+            "data inside, too"
+        }
+        _ => {
+            let mut kind = "";
+            for _ in 0..=numbers.below(2) {
+                kind = change(&mut root, numbers);
+            }
+            kind
+        }
+    };
+    let written = Tree { root, reserved: Vec::new(), strings: tree.strings.clone() }.write();
+    (kind, written.map_or(bytes, |tree| with_data(blob, tree)))
+}
+
 /// Why ours refuses it: every code, but what only follows from another one.
 ///
 /// What no signature covers counts only where nothing else is wrong: a configuration that is refused covers nothing, so
@@ -216,6 +310,11 @@ fn causes(blob: &[u8], report: &VerifyReport) -> BTreeSet<String> {
     let (uncovered, whole): (BTreeSet<_>, BTreeSet<_>) =
         codes(&report.problems).into_iter().partition(|code| code.starts_with("uncovered"));
     own.extend(whole);
+    // Found nowhere, since it is no number: only then may U-Boot find it.
+    if own.contains("data-out-of-bounds") && tree.root.child("images").is_some_and(has_no_cell) {
+        own.remove("data-out-of-bounds");
+        own.insert("data-place".to_owned());
+    }
     let others = report.configurations.iter().enumerate().filter(|(index, _)| *index != starts);
     match own.is_empty() {
         false => own,
@@ -224,6 +323,13 @@ fn causes(blob: &[u8], report: &VerifyReport) -> BTreeSet<String> {
         }
         true => uncovered,
     }
+}
+
+/// Whether an image has a place or size of external data of another length than a cell's.
+fn has_no_cell(images: &Node<'_>) -> bool {
+    let odd = |image: &Node<'_>, name: &str| image.get(name).is_some_and(|value| value.len() != 4);
+    let places = ["data-offset", "data-position", "data-size"];
+    images.children.iter().any(|image| places.iter().any(|name| odd(image, name)))
 }
 
 fn is_explained(code: &str) -> bool {
@@ -250,6 +356,23 @@ fn u_boot_takes(tool: &Path, folder: &Path, blob: &[u8]) -> bool {
 
 #[test]
 fn ours_takes_nothing_that_u_boot_refuses() {
+    agree(&[signed(Padding::Pkcs1v15), signed(Padding::Pss)], 0x05ee_df17, mutation);
+}
+
+#[test]
+fn ours_takes_no_external_data_that_u_boot_refuses() {
+    let outside = |padding, placement, align| externalise(&signed(padding), placement, align).unwrap();
+    let blobs = [
+        outside(Padding::Pkcs1v15, Placement::BehindTree, 4),
+        outside(Padding::Pss, Placement::At(8192), 4),
+        outside(Padding::Pss, Placement::BehindTree, 512),
+        outside(Padding::Pkcs1v15, Placement::At(8192), 512),
+    ];
+    agree(&blobs, 0x0dad_e817, external_mutation);
+}
+
+/// Both verifiers on that many mutations of the FITs: ours takes nothing alone, and what it refuses alone is explained.
+fn agree(blobs: &[Vec<u8>], seed: u64, mutate: impl Fn(&[u8], &mut Numbers) -> (&'static str, Vec<u8>)) {
     let Some(tool) = std::env::var_os("FIT_CHECK_SIGN").map(PathBuf::from) else {
         eprintln!(
             "SKIPPED: FIT_CHECK_SIGN names no `fit_check_sign` of U-Boot's (ci/peers/uboot builds one)"
@@ -260,17 +383,16 @@ fn ours_takes_nothing_that_u_boot_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let control = common::control();
     std::fs::write(folder.path().join("control"), &control).unwrap();
-    let blobs = [signed(Padding::Pkcs1v15), signed(Padding::Pss)];
-    for blob in &blobs {
+    for blob in blobs {
         assert!(u_boot_takes(&tool, folder.path(), blob), "U-Boot refuses the untouched FIT");
     }
-    let mut numbers = Numbers(0x05ee_df17);
+    let mut numbers = Numbers(seed);
     let (mut both, mut neither) = (0, 0);
     let mut stricter: BTreeMap<String, usize> = BTreeMap::new();
     let mut unexplained: BTreeSet<String> = BTreeSet::new();
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for index in 0..count {
-        let (kind, copy) = mutation(&blobs[index % 2], &mut numbers);
+        let (kind, copy) = mutate(&blobs[index % blobs.len()], &mut numbers);
         *kinds.entry(kind).or_default() += 1;
         let report = verify_with_control(&copy, &control);
         let ours = report.as_ref().is_ok_and(|report| report.ok);
@@ -279,7 +401,7 @@ fn ours_takes_nothing_that_u_boot_refuses() {
             (true, true) => both += 1,
             (false, false) => neither += 1,
             (true, false) => {
-                let kept = std::env::temp_dir().join("fit-disagreement.itb");
+                let kept = std::env::temp_dir().join(format!("fit-disagreement-{seed:x}.itb"));
                 std::fs::write(&kept, &copy).unwrap();
                 panic!(
                     "mutation {index} ({kind}): ours takes what U-Boot refuses; kept as {}",

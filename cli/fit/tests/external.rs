@@ -88,6 +88,26 @@ fn data_out_of_bounds_overlapping_or_ambiguous_is_refused() {
 }
 
 #[test]
+fn the_data_is_held_against_its_hashes_without_any_key() {
+    use fit::verify::data_problems;
+    let inside = unsigned().write().unwrap();
+    assert_eq!(data_problems(&inside).unwrap(), []);
+    for placement in [Placement::BehindTree, Placement::At(8192)] {
+        let outside = externalise(&inside, placement, 512).unwrap();
+        assert_eq!(data_problems(&outside).unwrap(), []);
+        let last = outside.len() - 1;
+        let cut = data_problems(&outside[..last]).unwrap();
+        assert_eq!(cut.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), ["data-out-of-bounds"]);
+        let mut changed = outside.clone();
+        changed[last] ^= 1;
+        let found = data_problems(&changed).unwrap();
+        assert_eq!(found.iter().map(|p| p.code.as_str()).collect::<Vec<_>>(), ["hash-mismatch"]);
+        assert!(found[0].message.contains("but its hash node says"), "{found:?}");
+    }
+    assert!(data_problems(b"none").is_err());
+}
+
+#[test]
 fn data_moves_back_to_the_same_bytes_and_data_that_is_not_there_is_refused() {
     let inside = signed(Padding::Pss);
     assert_eq!(internalised(&inside).unwrap().write().unwrap(), inside);

@@ -8,7 +8,7 @@ use crate::architecture::Architecture;
 use crate::buildroot::BuildrootAsk;
 use crate::decode::{Spanned, choice, model};
 use crate::layer::PatchAsk;
-use crate::plan::{BoardFacts, BootFacts, QemuFacts, RollbackFacts};
+use crate::plan::{BoardFacts, BootFacts, PossibleCounterFacts, QemuFacts, RollbackFacts};
 use crate::product::Padding;
 use crate::types::{
     Algorithm, Argument, ConfigTarget, Count, Flag, InterfaceName, KconfigSymbol, KconfigValue, Reason, Size,
@@ -54,8 +54,8 @@ model! {
         /// Programs of the maker without which it does not start, and which the suite has no package of: who builds gives them
         /// (`fastness build --vendor`).
         vendor_programs: Vec<Spanned<VendorProgram>> = Vec::new(),
-        /// Where the counter is that keeps older images from starting; left out: nowhere.
-        rollback: Option<Rollback> = None,
+        /// Where the counter is that keeps older images from starting, or where its hardware could have one.
+        rollback: Rollback,
         /// Its TPM, into which U-Boot measures what it starts; left out: it has none.
         measured_boot: Option<MeasuredBoot> = None,
         /// Its TPM 2.0, in which Linux may keep private keys; left out: it has none.
@@ -140,8 +140,23 @@ model! {
     pub struct Rollback {
         /// Where it is.
         store: CounterStore,
-        /// What it does not protect against, in words for the report.
+        /// Where else on this hardware versions could be counted, which Fastness does not do; required where the store is `none`,
+        /// where an empty list says that nothing is known.
+        possible: Option<Vec<PossibleCounter>> = None,
+        /// What it does not protect against, or what to do where there is none; in words for the report.
         limits: Text,
+    }
+}
+
+model! {
+    /// Something on a board's hardware that could count versions, and that Fastness does not use.
+    pub struct PossibleCounter {
+        /// What it is, such as `the RPMB of the eMMC`.
+        place: Text,
+        /// How far it would carry, and what it would not protect against.
+        about: Text,
+        /// Where that is written, or that it is general knowledge and was not read.
+        source: Text,
     }
 }
 
@@ -245,6 +260,21 @@ model! {
     }
 }
 
+impl Rollback {
+    fn facts(&self) -> RollbackFacts {
+        let fact = |counter: &PossibleCounter| PossibleCounterFacts {
+            place: counter.place.as_str().to_owned(),
+            about: counter.about.as_str().to_owned(),
+            source: counter.source.as_str().to_owned(),
+        };
+        RollbackFacts {
+            store: self.store.as_str().to_owned(),
+            limits: self.limits.as_str().to_owned(),
+            possible: self.possible.iter().flatten().map(fact).collect(),
+        }
+    }
+}
+
 impl Board {
     /// The board's facts for the plan.
     #[must_use]
@@ -277,10 +307,7 @@ impl Board {
             device_tree: self.device_tree.as_ref().map(DeviceTreeFiles::facts),
             vendor_programs: self.vendor_programs.iter().map(|program| program.facts()).collect(),
             rom_places: self.rom_places.iter().map(|place| place.facts()).collect(),
-            rollback: self.rollback.as_ref().map_or_else(RollbackFacts::default, |rollback| RollbackFacts {
-                store: rollback.store.as_str().to_owned(),
-                limits: rollback.limits.as_str().to_owned(),
-            }),
+            rollback: self.rollback.facts(),
             qemu: self.qemu.as_ref().map(|qemu| QemuFacts {
                 program: qemu.program.as_str().to_owned(),
                 machine: qemu.machine.as_str().to_owned(),

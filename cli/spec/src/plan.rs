@@ -15,6 +15,7 @@ mod fat;
 mod hardware;
 mod network;
 mod proof;
+mod rollback;
 mod vendor;
 mod yocto;
 
@@ -29,6 +30,7 @@ pub use network::{
     OpcuaPolicy, Surface, TpmKeyFacts, TunnelFacts, ZoneFacts,
 };
 pub use proof::{ProofFacts, ReaderFacts};
+pub use rollback::{PossibleCounterFacts, RollbackFacts};
 pub use vendor::{BehindFacts, VENDOR_PROGRAM_BYTES, VendorProgramFacts};
 pub use yocto::{
     YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
@@ -215,24 +217,6 @@ pub struct BootFacts {
 
 /// The socket of the TPM emulator's control, in QEMU's working folder.
 pub const TPM_SOCKET: &str = "tpm.sock";
-
-/// Where a board counts the versions that it has accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RollbackFacts {
-    /// `none` or `tpm-nv`.
-    pub store: String,
-    /// What it does not protect against.
-    pub limits: String,
-}
-
-impl Default for RollbackFacts {
-    fn default() -> Self {
-        Self {
-            store: "none".to_owned(),
-            limits: "every image that was ever signed with the product's key starts".to_owned(),
-        }
-    }
-}
 
 /// The QEMU machine of a board.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

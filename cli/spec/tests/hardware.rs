@@ -81,6 +81,63 @@ fn a_board_that_no_emulator_describes_says_what_it_is() {
 }
 
 #[test]
+fn a_board_without_a_counter_says_what_of_it_could_count() {
+    const NONE: &str = "rollback: {store: none, possible: [], limits: \"It is a bench.\"}\n";
+    assert!(BOARD.contains(NONE));
+    for (to, expected) in [
+        (
+            "",
+            "expected the key `rollback` (a mapping with the keys `store`, `possible`, `limits`), found no such key",
+        ),
+        (
+            "rollback: {store: none, limits: \"It is a bench.\"}\n",
+            "expected the key `rollback.possible` in the board `bench`, which has no counter of versions",
+        ),
+        ("rollback: {store: none, possible: []}\n", "expected the key `limits` ("),
+        (
+            "rollback: {store: none, possible: [{place: \"RPMB\", about: \"counts\"}], limits: \"None.\"}\n",
+            "expected the key `source` (",
+        ),
+        (
+            "rollback: {store: fuses, possible: [], limits: \"None.\"}\n",
+            "expected one of `none`, `tpm-nv`, found `fuses`",
+        ),
+    ] {
+        let text = refused(&BOARD.replace(NONE, to));
+        assert!(text.contains(expected), "{text}");
+    }
+    let plan = board(BOARD).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(
+        plan.board.rollback.text(),
+        "none: every image that was ever signed with the product's key starts. It is a bench.\n\
+         Nothing of its hardware is known that could count."
+    );
+    let could = "possible: [{place: \"RPMB\", about: \"a part\", source: \"the manual, 4\"}]";
+    let plan = board(&BOARD.replace("possible: []", could)).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(
+        plan.board.rollback.text(),
+        "none: every image that was ever signed with the product's key starts. It is a bench.\n\
+         Could count, and Fastness does not use it: RPMB: a part [the manual, 4]"
+    );
+}
+
+#[test]
+fn every_shipped_board_says_where_its_counter_is_or_could_be() {
+    let library = Library::built_in(None);
+    for name in library.names(Area::Boards).expect("boards") {
+        let rollback = spec::board_facts(&library, &name).expect("reads").expect("is there").rollback;
+        assert_eq!(rollback.is_none(), !["qemu-aarch64", "qemu-arm"].contains(&name.as_str()), "{name}");
+        // A sentence, which the report goes on behind.
+        assert!(rollback.limits.ends_with('.') && rollback.limits.starts_with(char::is_uppercase), "{name}");
+        assert_eq!(rollback.is_none(), !rollback.possible.is_empty(), "{name}");
+        for counter in &rollback.possible {
+            // The report ends the sentence.
+            assert!(!counter.place.ends_with('.') && !counter.about.ends_with('.'), "{name}: {counter:?}");
+        }
+    }
+}
+
+#[test]
 fn a_root_of_trust_that_is_unclear_is_refused() {
     let fused =
         "a `fused-key` names what is set for good (`anchors`), what the boot ROM verifies (`verifies`)";

@@ -89,7 +89,9 @@ fn a_version_that_cannot_be_counted_is_refused() {
 fn a_board_without_a_counter_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards/qemu-aarch64/board.yaml");
-    let board = std::fs::read_to_string(shipped).expect("a board").replace("store: tpm-nv", "store: none");
+    let board = std::fs::read_to_string(shipped)
+        .expect("a board")
+        .replace("store: tpm-nv", "store: none\n  possible: []");
     std::fs::create_dir_all(folder.path().join("boards/bare")).expect("made");
     std::fs::write(folder.path().join("boards/bare/board.yaml"), board).expect("written");
     let product = folder.path().join("product.yaml");

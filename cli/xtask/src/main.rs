@@ -8,6 +8,7 @@
     reason = "a chore for developers, which prints what it does"
 )]
 
+mod driver_lock;
 mod generate;
 mod named_tests;
 mod rules;
@@ -19,7 +20,8 @@ const USAGE: &str = "\
 usage: cargo xtask VERB
   generate   write docs/schemas, docs/man and the generated tables of docs/
   check      fail if those are out of date, a file names a machine's path or a package registry,
-             a source file is too long, or docs/bad-input.md names a test that is not there";
+             a source file is too long, docs/bad-input.md names a test that is not there, or the
+             fuzzers' driver has a stale lock";
 
 /// The result of a chore: every problem, in words.
 pub type Problems = Vec<String>;
@@ -66,6 +68,7 @@ fn check(top: &Path) -> Result<Problems, String> {
     let mut problems = generate::stale(top)?;
     problems.extend(rules::broken(top)?);
     problems.extend(named_tests::missing(top)?);
+    problems.extend(driver_lock::stale(top)?);
     if problems.is_empty() {
         println!("generated files are up to date; no file breaks a rule");
     }

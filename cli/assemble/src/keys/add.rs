@@ -31,13 +31,17 @@ impl KeyStore {
     /// Adds a key whose private half is elsewhere; that of a token is asked for its public half.
     ///
     /// # Errors
-    /// `key-uri`, `key-exists`, `certificate-expired`, `certificate-not-yet-valid`, `key-size`, `key-format`, `published-key` for a release, and those of a token.
+    /// `key-uri`, `key-exists`, `certificate-expired`, `certificate-not-yet-valid`, `key-size`, `key-format`, `published-key` for a release, and those of a token, also of its certificate.
     pub fn add(&self, asked: &AddKey<'_>) -> Outcome<KeyRecord> {
         check_name(asked.name)?;
         let uri = KeyUri::parse(asked.uri)?;
         let mut not_after = None;
         let key = match (&uri, asked.public_pem) {
-            (KeyUri::Token(token), None) => TokenSigner::open(token, asked.secret)?.public().clone(),
+            (KeyUri::Token(token), None) => {
+                let signer = TokenSigner::open(token, asked.secret)?;
+                not_after = signer.ends();
+                signer.public().clone()
+            }
             (KeyUri::Token(_), Some(_)) => {
                 return Err(Failure::error(
                     ExitStatus::Usage,

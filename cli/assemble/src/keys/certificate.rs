@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use diag::{ExitStatus, Failure, Outcome};
 use fit::key::PublicKey;
 use x509_cert::Certificate;
-use x509_cert::der::{DateTime, Encode as _};
+use x509_cert::der::{DateTime, Decode as _, Encode as _};
 
 use super::record::KeyRecord;
 
@@ -39,28 +39,65 @@ pub fn now() -> Outcome<u64> {
 /// # Errors
 /// `key-format`, `certificate-expired`, `certificate-not-yet-valid`.
 pub fn read(pem: &str, now: u64) -> Outcome<(PublicKey, u64)> {
-    let wrong = |why: String| Failure::error(ExitStatus::Keys, "key-format", why);
     let chain = Certificate::load_pem_chain(pem.as_bytes())
         .map_err(|e| wrong(format!("expected a certificate (X.509, PEM), found something else: {e}")))?;
     let [certificate] = chain.as_slice() else {
         return Err(wrong(format!("expected one certificate, found {}", chain.len()))
             .hint("give the key's own, without those of its issuers"));
     };
-    let body = &certificate.tbs_certificate;
-    let der = body.subject_public_key_info.to_der().map_err(|e| wrong(e.to_string()))?;
-    let key = PublicKey::from_der(&der).map_err(|e| wrong(format!("of the certificate: {e}")))?;
-    let seconds = |time: &x509_cert::time::Time| time.to_unix_duration().as_secs();
-    let (from, to) = (seconds(&body.validity.not_before), seconds(&body.validity.not_after));
-    if now < from {
-        let message = format!("the certificate is not valid before {}", date(from));
-        return Err(Failure::error(ExitStatus::Keys, "certificate-not-yet-valid", message)
-            .hint("add the key from then on; where the clock is wrong, set it"));
+    let certified = Certified::of(certificate)?;
+    let ends = certified.ends_when_holding(now)?;
+    Ok((certified.key, ends))
+}
+
+/// A key and from when to when it is certified, both ends included (RFC 5280, 4.1.2.5).
+pub struct Certified {
+    /// The key.
+    pub key: PublicKey,
+    from: u64,
+    /// The last second, since 1970.
+    pub to: u64,
+}
+
+impl Certified {
+    /// A certificate as a token has it.
+    ///
+    /// # Errors
+    /// `key-format`.
+    pub fn from_der(der: &[u8]) -> Outcome<Self> {
+        let certificate = Certificate::from_der(der)
+            .map_err(|e| wrong(format!("the token's certificate is none of X.509 (DER): {e}")))?;
+        Self::of(&certificate)
     }
-    if now > to {
-        return Err(expired(&format!("the certificate ended on {}", date(to)))
-            .hint("have the key certified anew, or use another"));
+
+    fn of(certificate: &Certificate) -> Outcome<Self> {
+        let body = &certificate.tbs_certificate;
+        let der = body.subject_public_key_info.to_der().map_err(|e| wrong(e.to_string()))?;
+        let key = PublicKey::from_der(&der).map_err(|e| wrong(format!("of the certificate: {e}")))?;
+        let seconds = |time: &x509_cert::time::Time| time.to_unix_duration().as_secs();
+        Ok(Self { key, from: seconds(&body.validity.not_before), to: seconds(&body.validity.not_after) })
     }
-    Ok((key, to))
+
+    /// When it ends, if it holds at that time.
+    ///
+    /// # Errors
+    /// `certificate-expired`, `certificate-not-yet-valid`.
+    pub fn ends_when_holding(&self, now: u64) -> Outcome<u64> {
+        if now < self.from {
+            let message = format!("the certificate is not valid before {}", date(self.from));
+            return Err(Failure::error(ExitStatus::Keys, "certificate-not-yet-valid", message)
+                .hint("use the key from then on; where the clock is wrong, set it"));
+        }
+        if now > self.to {
+            return Err(expired(&format!("the certificate ended on {}", date(self.to)))
+                .hint("have the key certified anew, or use another"));
+        }
+        Ok(self.to)
+    }
+}
+
+fn wrong(why: String) -> Failure {
+    Failure::error(ExitStatus::Keys, "key-format", why)
 }
 
 fn expired(message: &str) -> Failure {

@@ -8,7 +8,7 @@ use cryptoki::context::{CInitializeArgs, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, CertificateType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
@@ -20,6 +20,7 @@ use libloading::Library;
 use rsa::{BigUint, RsaPublicKey};
 use secret::Secret;
 
+use super::certificate::{self, Certified};
 use super::uri::TokenUri;
 
 /// `DigestInfo` in front of a digest (RFC 8017, 9.2, note 1): all but the digest.
@@ -36,16 +37,28 @@ pub struct TokenSigner {
     uri: TokenUri,
     pin: Secret,
     key: PublicKey,
+    ends: Option<u64>,
 }
 
 impl TokenSigner {
-    /// Logs in and finds the key.
+    /// Logs in and finds the key. A certificate that the token has of it must hold (`SOURCE_DATE_EPOCH`, or the clock).
     ///
     /// # Errors
-    /// `token-module`, `token-absent`, `token-locked`, `wrong-passphrase`, `missing-key`, or `token`.
+    /// `token-module`, `token-absent`, `token-locked`, `wrong-passphrase`, `missing-key`, `certificate-expired`,
+    /// `certificate-not-yet-valid`, `certificate-of-another-key`, or `token`.
     pub fn open(uri: &TokenUri, pin: &Secret) -> Outcome<Self> {
-        let key = with_key(uri, pin, public)?;
-        Ok(Self { uri: uri.clone(), pin: pin.clone(), key })
+        let (key, ends) = with_key(uri, pin, |session, handle| {
+            let key = public(session, handle)?;
+            let ends = certified_until(session, handle, &key)?;
+            Ok((key, ends))
+        })?;
+        Ok(Self { uri: uri.clone(), pin: pin.clone(), key, ends })
+    }
+
+    /// When the key's certificate in the token ends, in seconds since 1970; nothing where the token has none.
+    #[must_use]
+    pub fn ends(&self) -> Option<u64> {
+        self.ends
     }
 
     /// The public half of the key.
@@ -234,6 +247,45 @@ fn point(session: &Session, key: ObjectHandle) -> Outcome<PublicKey> {
         bare => bare,
     };
     PublicKey::from_sec1(point).map_err(|e| failure("key-format", format!("the token's key: {e}")))
+}
+
+/// When the certificate ends that the token has of the key, by its CKA_ID (PKCS#11 2.40, 4.6.3); of several the one that ends last.
+///
+/// An id that is not there belongs to nothing.
+fn certified_until(session: &Session, handle: ObjectHandle, key: &PublicKey) -> Outcome<Option<u64>> {
+    let attributes = session.get_attributes(handle, &[AttributeType::Id]).map_err(|e| untold(&e))?;
+    let id = attributes.into_iter().find_map(|attribute| match attribute {
+        Attribute::Id(bytes) if !bytes.is_empty() => Some(bytes),
+        _ => None,
+    });
+    let Some(id) = id else { return Ok(None) };
+    let wanted = [
+        Attribute::Class(ObjectClass::CERTIFICATE),
+        Attribute::CertificateType(CertificateType::X_509),
+        Attribute::Id(id.clone()),
+    ];
+    let mut last: Option<Certified> = None;
+    for found in session.find_objects(&wanted).map_err(|e| untold(&e))? {
+        let attributes = session.get_attributes(found, &[AttributeType::Value]).map_err(|e| untold(&e))?;
+        let der = attributes.into_iter().find_map(|attribute| match attribute {
+            Attribute::Value(bytes) => Some(bytes),
+            _ => None,
+        });
+        let certified = Certified::from_der(&der.unwrap_or_default())?;
+        if certified.key != *key {
+            let message = format!(
+                "the token has a certificate with the key's id, {}, that is of another key",
+                fit::key::hex(&id)
+            );
+            return Err(failure("certificate-of-another-key", message)
+                .hint("give it an id of its own, or put the key's own certificate in its place"));
+        }
+        if last.as_ref().is_none_or(|last| last.to < certified.to) {
+            last = Some(certified);
+        }
+    }
+    let now = certificate::now()?;
+    last.map(|certified| certified.ends_when_holding(now)).transpose()
 }
 
 fn untold(error: &Error) -> Failure {

@@ -64,8 +64,18 @@ fn rollback(plan: &Plan) -> String {
             "Images below rollback version {version} do not start once this one has proved itself (counter: {}), with these limits: {}",
             facts.store, facts.limits
         ),
+        None if facts.is_none() => {
+            let mut text = format!(
+                "Nothing keeps an older image that was signed with the product's key from starting: the board has no counter of versions. {}",
+                facts.limits
+            );
+            for counter in &facts.possible {
+                text += &format!(" Could count, and Fastness does not use it: {}.", counter.place);
+            }
+            text.trim_end().to_owned()
+        }
         None => format!(
-            "Nothing keeps an older image that was signed with the product's key from starting: the product has no rollback version (the board's counter: {})",
+            "Nothing keeps an older image that was signed with the product's key from starting: the product has no rollback version, and the board's counter ({}) is not used",
             facts.store
         ),
     }
@@ -145,4 +155,47 @@ pub(super) fn not_shown(
     }
     list.push("Weaknesses of the packaged programs themselves were not looked for".into());
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spec::plan::{PossibleCounterFacts, RollbackFacts};
+
+    #[test]
+    fn what_keeps_older_images_from_starting_is_said_of_every_board() {
+        let mut plan = crate::report::sample::plan();
+        let possible = |place: &str| PossibleCounterFacts {
+            place: place.into(),
+            about: "counts".into(),
+            source: "the manual".into(),
+        };
+        plan.signing.rollback_version = None;
+        plan.board.rollback = RollbackFacts {
+            store: "none".into(),
+            limits: "Nothing verifies SPL.".into(),
+            possible: vec![possible("the RPMB of the eMMC"), possible("fuses")],
+        };
+        assert_eq!(
+            rollback(&plan),
+            "Nothing keeps an older image that was signed with the product's key from starting: the board has no counter of versions. \
+             Nothing verifies SPL. Could count, and Fastness does not use it: the RPMB of the eMMC. Could count, and Fastness does not use it: fuses."
+        );
+        plan.board.rollback = RollbackFacts {
+            store: "tpm-nv".into(),
+            limits: "It can be exchanged.".into(),
+            possible: Vec::new(),
+        };
+        assert_eq!(
+            rollback(&plan),
+            "Nothing keeps an older image that was signed with the product's key from starting: the product has no rollback version, \
+             and the board's counter (tpm-nv) is not used"
+        );
+        plan.signing.rollback_version = Some(3);
+        assert_eq!(
+            rollback(&plan),
+            "Images below rollback version 3 do not start once this one has proved itself (counter: tpm-nv), \
+             with these limits: It can be exchanged."
+        );
+    }
 }

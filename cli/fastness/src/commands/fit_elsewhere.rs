@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::fit_file::{read, write, wrong};
 use super::fit_sign::{Signature, Trusted, signing_failure};
+use super::fit_write::Outside;
 use crate::output::{Output, clean};
 use crate::stages::{self, Passphrase};
 
@@ -50,6 +51,8 @@ pub struct AttachArguments {
     requests: PathBuf,
     #[command(flatten)]
     with: SignWith,
+    #[command(flatten)]
+    outside: Outside,
     /// Where to write the signed FIT
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -91,10 +94,21 @@ fn signer(with: &SignWith, store: &KeyStore, folder: &Path, asks: bool) -> Outco
     Ok(OfflineSigner { folder: folder.to_owned(), name: with.key.clone(), key, asks })
 }
 
+/// A signature covers the images' hashes, and a request shows only these: the data has to be what they say on both ways.
+fn refuse_other_data(file: &Path, blob: &[u8]) -> Outcome<()> {
+    let problems = fit::verify::data_problems(blob).map_err(|e| wrong(file, &e))?;
+    let Some(problem) = problems.first() else { return Ok(()) };
+    let message = format!("`{}`: {}", file.display(), problem.message);
+    Err(Failure::error(ExitStatus::Input, "image-data", message).hint(
+        "nothing was written; build the FIT anew from the images that are meant, and ask for its signature",
+    ))
+}
+
 /// Writes a request for each signature that the FIT still wants; nothing is signed.
 pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let blob = read(&asked.file)?;
     let mut tree = internalised(&blob).map_err(|e| wrong(&asked.file, &e))?;
+    refuse_other_data(&asked.file, &blob)?;
     let signer = signer(&asked.with, store, &asked.output, true)?;
     let options = asked.with.how.options(&asked.with.key, &signer.key)?;
     let wanted = match fit::sign::sign_tree(&mut tree, &[(&options, &signer)]) {
@@ -117,11 +131,12 @@ pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> O
 pub fn attach(asked: &AttachArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let blob = read(&asked.file)?;
     let mut tree = internalised(&blob).map_err(|e| wrong(&asked.file, &e))?;
+    refuse_other_data(&asked.file, &blob)?;
     let signer = signer(&asked.with, store, &asked.requests, false)?;
     let options = asked.with.how.options(&asked.with.key, &signer.key)?;
     fit::sign::sign_tree(&mut tree, &[(&options, &signer)]).map_err(|e| signing_failure(&asked.file, e))?;
     let trusted = Trusted::new(&options, signer.key.clone());
-    let pieces = tree.pieces().map_err(|e| wrong(&asked.file, &e))?;
+    let pieces = asked.outside.pieces(&tree)?;
     write(&asked.output, &pieces, |signed| trusted.holds(&asked.file, signed, &Digests::default()), output)
 }
 

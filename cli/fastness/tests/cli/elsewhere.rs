@@ -185,6 +185,109 @@ fn whoever_answers_sees_what_is_signed_and_signs_only_what_was_asked_of_that_key
     assert!(none.err.contains("error[request]: expected a request for a signature"), "{none:?}");
 }
 
+/// The files of the request for a signature of `fit`, named anew, answered in the vault.
+fn asked_and_answered(place: &Place, fit_file: &str) {
+    shell(
+        place,
+        &format!(
+            "rm -rf requests
+             fastness fit sign-request {fit_file} --key gw --algorithm sha256,rsa2048 -o requests
+             for request in requests/*.json; do fastness fit answer \"$request\" --keys vault; done"
+        ),
+    );
+}
+
+#[test]
+fn data_outside_of_the_tree_is_held_against_its_hashes_when_asked_and_when_attached() {
+    let place = place();
+    std::fs::write(
+        place.path("x.its"),
+        "/dts-v1/;
+/ {
+	description = \"gw\";
+	images {
+		kernel {
+			data = /incbin/(\"Image\"); type = \"kernel\"; arch = \"arm64\"; os = \"linux\"; compression = \"none\";
+			load = <0x40400000>; entry = <0x40400000>;
+			hash-1 { algo = \"sha256\"; };
+		};
+	};
+	configurations { default = \"conf\"; conf { kernel = \"kernel\"; }; };
+};
+",
+    )
+    .unwrap();
+    shell(
+        &place,
+        "fastness keys new gw --bits 2048 --keys vault
+         fastness keys add gw --uri offline: --public vault/gw.pub.pem
+         fastness fit build --kernel Image --load 0x40400000 --external -o 1.itb
+         fastness fit build --kernel Image --load 0x40400000 --external=0x2000 --align 512 -o 2.itb",
+    );
+    let mut files = vec![("1.itb", "data-offset"), ("2.itb", "data-position")];
+    if !missing(&["mkimage", "dtc"]) {
+        shell(&place, "mkimage -f x.its -E 3.itb && mkimage -f x.its -E -p 0x2000 4.itb");
+        files.extend([("3.itb", "data-offset"), ("4.itb", "data-position")]);
+    }
+    for (file, property) in files {
+        let shown = place.run(&["fit", "show", file]).out;
+        assert!(shown.contains(property), "{file}: {shown}");
+        asked_and_answered(&place, file);
+        let whole = std::fs::read(place.path(file)).unwrap();
+        // A kernel of 0x5a bytes, one of which is another now; and one that is cut.
+        let mut changed = whole.clone();
+        let data = whole.windows(64).position(|bytes| bytes == [0x5a; 64]).unwrap();
+        changed[data + 32] ^= 1;
+        std::fs::write(place.path("s.itb"), "what was there").unwrap();
+        for (bytes, message) in [
+            (changed.as_slice(), "error[image-data]: `x.itb`: the image `kernel` has the sha256 `"),
+            (&whole[..data + 4000], "the data of the image `kernel` is not in the file: is it whole?"),
+        ] {
+            std::fs::write(place.path("x.itb"), bytes).unwrap();
+            for words in [
+                &["sign-request", "x.itb", "-o", "others"][..],
+                &["attach", "x.itb", "requests", "-o", "s.itb"],
+            ] {
+                let run = fit(&place, words);
+                assert_eq!(run.code, 3, "{file}: {run:?}");
+                assert!(run.err.contains(message), "{file}: {run:?}");
+                assert!(!place.path("others").exists(), "{file}");
+                assert_eq!(std::fs::read(place.path("s.itb")).unwrap(), b"what was there");
+            }
+        }
+        // The data stays outside where that is asked for, and the signature is of the same bytes either way.
+        for (more, outside) in [
+            (&[][..], None),
+            (&["--external"][..], Some("data-offset")),
+            (&["--external=0x4000", "--align", "512"][..], Some("data-position")),
+        ] {
+            let attached = fit(&place, &[&["attach", file, "requests", "-o", "s.itb"][..], more].concat());
+            assert_eq!(attached.code, 0, "{file}: {attached:?}");
+            let verified = verify(&place, "s.itb", "gw");
+            assert!(verified.out.ends_with("the FIT verifies\n"), "{file}: {verified:?}");
+            for property in ["data-offset", "data-position"] {
+                let uncovered = format!("not covered by a signature: `/images/kernel/{property}`");
+                assert_eq!(verified.out.contains(&uncovered), outside == Some(property), "{verified:?}");
+            }
+        }
+        let over = fit(&place, &["attach", file, "requests", "--external=64", "-o", "t.itb"]);
+        assert_eq!(over.code, 2, "{over:?}");
+        assert!(over.err.contains("external data cannot start at 64"), "{over:?}");
+        assert!(!place.path("t.itb").exists());
+    }
+    // Another kernel outside of the tree: the old answer is not one of its hashes.
+    std::fs::write(place.path("Image"), vec![0x5b; 5000]).unwrap();
+    shell(&place, "fastness fit build --kernel Image --load 0x40400000 --external -o 1.itb");
+    let stale = fit(&place, &["attach", "1.itb", "requests", "--external", "-o", "t.itb"]);
+    assert_eq!(stale.code, 8, "{stale:?}");
+    assert!(
+        stale.err.contains("error[stale-signature]")
+            && stale.err.contains("the FIT or its options changed after the request"),
+        "{stale:?}"
+    );
+    assert!(!place.path("t.itb").exists());
+}
+
 #[test]
 fn a_program_signs_and_a_wrong_answer_is_refused() {
     if missing(&["openssl", "xxd"]) {

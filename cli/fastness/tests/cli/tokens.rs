@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::elsewhere::{missing, shell, softhsm, with_token};
-use crate::support::Place;
+use crate::support::{Place, Run};
 
 /// The C library, which every process has: a library without `C_GetFunctionList`.
 fn c_library() -> &'static str {
@@ -79,4 +79,116 @@ fn a_token_signs_with_ecdsa_on_both_curves() {
     let gone = with_token(&place, &["keys", "check", "P-256", "--open", "--passphrase-file", "pin"]);
     assert_eq!(gone.code, 8, "{gone:?}");
     assert!(gone.err.contains("error[token") && gone.err.contains("of SoftHSM `SOFTHSM2_CONF`"), "{gone:?}");
+}
+
+/// 2020-01-01 and 2021-01-01, 00:00 UTC.
+const YEAR_2020: u64 = 1_577_836_800;
+const YEAR_2021: u64 = 1_609_459_200;
+
+#[test]
+fn a_certificate_in_the_token_counts_as_one_from_a_file() {
+    if missing(&["openssl", "softhsm2-util", "p11tool"]) {
+        return;
+    }
+    let Some(module) = softhsm() else { panic!("softhsm2-util is there, its library is not") };
+    let place = Place::new();
+    std::fs::create_dir(place.path("tokens")).unwrap();
+    let conf = format!("directories.tokendir = {}\n", place.path("tokens").display());
+    std::fs::write(place.path("hsm.conf"), conf).unwrap();
+    std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
+    std::fs::write(place.path("pin"), "471108\n").unwrap();
+    std::fs::set_permissions(place.path("pin"), PermissionsExt::from_mode(0o600)).unwrap();
+    // Of `own` a certificate of 2020, of `other` one that has the id of the key `mixed`, of `bare` none.
+    shell(
+        &place,
+        "export SOFTHSM2_CONF=$PWD/hsm.conf
+         fastness fit build --kernel Image --load 0x40400000 -o u.itb
+         mkdir ca; touch ca/index.txt; echo 01 >ca/serial
+         printf '[ca]\\ndefault_ca=own\\n[own]\\ndatabase=ca/index.txt\\nserial=ca/serial\\nnew_certs_dir=ca\\nunique_subject=no\\npolicy=any\\ndefault_md=sha256\\n[any]\\ncommonName=supplied\\n' >ca.conf
+         softhsm2-util --init-token --free --label fab --pin 471108 --so-pin 12345678
+         number=1
+         for name in own mixed bare other; do
+             openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $name.pem 2>/dev/null
+             openssl req -new -key $name.pem -subj /CN=$name -out $name.csr
+             openssl ca -batch -config ca.conf -selfsign -keyfile $name.pem -in $name.csr -startdate 20200101000000Z \
+                 -enddate 20210101000000Z -notext -out $name.crt 2>/dev/null
+             [ $name = other ] || softhsm2-util --import $name.pem --token fab --label $name --id 0$number --pin 471108
+             number=$((number + 1))
+         done
+         openssl ca -batch -config ca.conf -selfsign -keyfile own.pem -in own.csr -startdate 20200101000000Z \
+             -enddate 20220101000000Z -notext -out renewed.crt 2>/dev/null",
+    );
+    let put = |file: &str, id: &str| {
+        let words = "--login --write --batch --no-mark-private --label certificate";
+        let put = format!(
+            "export SOFTHSM2_CONF=$PWD/hsm.conf GNUTLS_PIN=471108
+             p11tool --provider {module} {words} --load-certificate {file} --id {id} 'pkcs11:token=fab' >put.log 2>&1 ||
+                 {{ cat put.log; exit 1; }}"
+        );
+        shell(&place, &put);
+    };
+    put("own.crt", "01");
+    put("other.crt", "02");
+    let at = |time: u64, words: &[&str]| {
+        let mut command = place.command(words);
+        command.env("SOFTHSM2_CONF", place.path("hsm.conf")).env("SOURCE_DATE_EPOCH", time.to_string());
+        Run::of(command.output().unwrap())
+    };
+    let add = |time, name: &str| {
+        let uri = format!("pkcs11:token=fab;object={name}?module-path={module}");
+        at(time, &["keys", "add", name, "--uri", &uri, "--passphrase-file", "pin"])
+    };
+    for (run, expected) in [
+        (
+            add(YEAR_2020 - 1, "own"),
+            "error[certificate-not-yet-valid]: the certificate is not valid before 2020-01-01T00:00:00Z",
+        ),
+        (
+            add(YEAR_2021 + 1, "own"),
+            "error[certificate-expired]: the certificate ended on 2021-01-01T00:00:00Z",
+        ),
+        (
+            add(YEAR_2020, "mixed"),
+            "error[certificate-of-another-key]: the token has a certificate with the key's id, 02, that is of another key",
+        ),
+    ] {
+        assert_eq!(run.code, 8, "{run:?}");
+        assert!(run.err.contains(expected), "{run:?}");
+    }
+    let keys = place.path(".local/share/fastness/keys");
+    assert!(!keys.join("own.json").exists() && !keys.join("mixed.json").exists());
+    let bare = add(YEAR_2020, "bare");
+    assert!(bare.code == 0 && !bare.out.contains("until"), "{bare:?}");
+    let added = add(YEAR_2020, "own");
+    assert_eq!(added.code, 0, "{added:?}");
+    assert!(added.out.contains(", until 2021-01-01T00:00:00Z, sha256 "), "{added:?}");
+    let sign = |time, name| {
+        at(time, &["fit", "sign", "u.itb", "--key", name, "--passphrase-file", "pin", "-o", "s.itb"])
+    };
+    assert_eq!(sign(YEAR_2021, "own").code, 0);
+    std::fs::remove_file(place.path("s.itb")).unwrap();
+    // What was noted down ends it without the token, too.
+    for run in [sign(YEAR_2021 + 1, "own"), at(YEAR_2021 + 1, &["keys", "check", "own"])] {
+        assert_eq!(run.code, 8, "{run:?}");
+        let expected =
+            "error[certificate-expired]: the certificate of the key `own` ended on 2021-01-01T00:00:00Z";
+        assert!(run.err.contains(expected), "{run:?}");
+    }
+    // A key that was added without one: what the token has by now counts.
+    assert_eq!(sign(YEAR_2021 + 1, "bare").code, 0);
+    std::fs::remove_file(place.path("s.itb")).unwrap();
+    put("bare.crt", "03");
+    let ended = sign(YEAR_2021 + 1, "bare");
+    assert_eq!(ended.code, 8, "{ended:?}");
+    assert!(
+        ended.err.contains("error[certificate-expired]: the certificate ended on 2021-01-01"),
+        "{ended:?}"
+    );
+    assert!(!place.path("s.itb").exists());
+    // Certified anew: of two the later one counts, under another name.
+    put("renewed.crt", "01");
+    let uri = format!("pkcs11:token=fab;object=own?module-path={module}");
+    let again = at(YEAR_2021 + 1, &["keys", "add", "own-2", "--uri", &uri, "--passphrase-file", "pin"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert!(again.out.contains(", until 2022-01-01T00:00:00Z, sha256 "), "{again:?}");
 }

@@ -74,6 +74,11 @@ impl<'t, 'a> Images<'t, 'a> {
         Self(out)
     }
 
+    /// What is wrong with the data and the hashes of any of them.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.0.into_values().flat_map(|image| image.problems).collect()
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Image<'t, 'a>> {
         self.0.get(name)
     }

@@ -69,7 +69,7 @@ pub struct ImageReport {
 }
 
 /// A whole FIT's result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// Whether every configuration verifies and nothing else is wrong.
     pub ok: bool,
@@ -116,6 +116,20 @@ pub fn verify_with_control(blob: &[u8], control: &[u8]) -> Result<VerifyReport, 
     verify(blob, &control_fdt::keys(control)?, any)
 }
 
+/// What is wrong with the images' data, whatever is signed: not where the tree says, or not with the hashes that it says.
+///
+/// A signature covers the hashes and where no data is: this is what has to hold before one is worth anything.
+///
+/// # Errors
+/// When the blob is no device tree.
+pub fn data_problems(blob: &[u8]) -> Result<Vec<Problem>, FitError> {
+    let blocks = Blocks::open(blob)?;
+    let tree = Tree::parse(blob)?;
+    let mut report = VerifyReport::default();
+    Ok(images::Images::read(blob, blocks.total(), &tree.root, &Digests::default(), &mut report)
+        .into_problems())
+}
+
 /// Verifies every configuration of the FIT at the start of `blob` with the keys.
 ///
 /// All keys with `required = "conf"` must have signed each configuration (`required-mode`
@@ -140,14 +154,7 @@ pub fn verify_knowing(
 ) -> Result<VerifyReport, FitError> {
     let blocks = Blocks::open(blob)?;
     let tree = Tree::parse(blob)?;
-    let mut report = VerifyReport {
-        ok: false,
-        configurations: Vec::new(),
-        uncovered: Vec::new(),
-        outside: Vec::new(),
-        problems: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut report = VerifyReport::default();
     let mut tokens = 0usize;
     blocks.walk(|_, _| {
         tokens += 1;

@@ -156,7 +156,7 @@ impl BoardFacts {
     pub fn root_of_trust_text(&self) -> String {
         let mut out = format!("Root of trust of {} ({})\n\n{}\n", self.name, self.title, self.root_of_trust);
         // Writing to a String cannot fail.
-        let _ = write!(out, "\nRollback counter: {}: {}\n", self.rollback.store, self.rollback.limits);
+        let _ = write!(out, "\nRollback counter: {}\n", self.rollback.text());
         let Some(trust) = &self.trust else {
             out.push_str("\nThis board is emulated: there is nothing to burn.\n");
             return out;

@@ -4,7 +4,7 @@
 use diag::Diagnostic;
 
 use super::{NamedBoard, fat};
-use crate::board::{Rom, TrustKind};
+use crate::board::{CounterStore, Rom, TrustKind};
 use crate::decode::Spanned;
 use crate::plan::OWN_PARTITIONS;
 use crate::source::At;
@@ -25,6 +25,15 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
                 trouble.push(Diagnostic::error("incomplete-board", message).at(at.location()).hint(hint));
             }
         }
+    }
+    if model.rollback.store == CounterStore::None && model.rollback.possible.is_none() {
+        let message = format!(
+            "expected the key `rollback.possible` in the board `{}`, which has no counter of versions, found no such key",
+            board.name
+        );
+        let hint =
+            "say what of its hardware could count, or write `[]` when nothing is known (docs/rollback.md)";
+        trouble.push(Diagnostic::error("incomplete-board", message).at(at.location()).hint(hint));
     }
     for place in &model.rom_places {
         reject_unclear_place(board, place, trouble);

@@ -26,7 +26,7 @@ pub fn version(product: &Product, board: &NamedBoard, trouble: &mut Vec<Diagnost
         let hint = "raise it by 1 when older images must not start any more";
         trouble.push(Diagnostic::error("wrong-type", message).at(asked.at.location()).hint(hint));
     }
-    let store = board.model.rollback.as_ref().map_or(CounterStore::None, |rollback| rollback.store);
+    let store = board.model.rollback.store;
     if store == CounterStore::None {
         let message =
             format!("the board `{}` has no counter that keeps older images from starting", board.name);
