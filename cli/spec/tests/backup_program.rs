@@ -1,4 +1,5 @@
 //! What a device does with backups and with a factory reset: its own programs, with files in the place of its folders and disk.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
