@@ -1,6 +1,6 @@
 //! `symmetric-keys`: where a shared key authenticates somebody, and that no image holds it.
 //!
-//! Source: openvpn(8), wg(8), swanctl.conf(5), ipsec.secrets(5), chrony.conf(5), wpa_supplicant.conf(5), hostapd.conf(5), tmpfiles.d(5).
+//! Source: openvpn(8), wg(8), swanctl.conf(5), ipsec.secrets(5), systemd.netdev(5), chrony.conf(5), wpa_supplicant.conf(5), hostapd.conf(5), tmpfiles.d(5).
 
 use serde::Deserialize;
 
@@ -17,10 +17,13 @@ pub struct SymmetricKeys;
 pub struct With {}
 
 /// Where programs that can be told to use a shared key are told so.
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 15] = [
     "/etc/openvpn/**",
     "/etc/wireguard/**",
     "/etc/systemd/system/**",
+    "/usr/lib/systemd/system/**",
+    "/etc/systemd/network/**",
+    "/usr/lib/systemd/network/**",
     "/etc/swanctl/**",
     "/etc/ipsec.conf",
     "/etc/ipsec.secrets",
@@ -42,14 +45,21 @@ struct Use {
     file: Option<String>,
 }
 
-/// The shared keys that a line of a file asks for.
+/// The settings of a line: swanctl.conf may have sections, their settings and a comment in one.
+fn settings<'a>(path: &str, line: &'a str) -> impl Iterator<Item = &'a str> {
+    let sections = path.starts_with("/etc/swanctl/");
+    let line = if sections { line.split('#').next().unwrap_or_default() } else { line };
+    line.split(move |c| sections && matches!(c, '{' | '}')).map(str::trim)
+}
+
+/// The shared key that a setting asks for.
 fn used(path: &str, line: &str) -> Option<Use> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (first, second) = (words.first().copied()?, words.get(1).copied());
     let used = |setting: &str, strength, file: Option<&str>| {
         Some(Use { at: format!("`{setting}` of `{path}`"), strength, file: file.map(str::to_owned) })
     };
-    let value = || line.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+    let value = || line.split_once('=').map(|(key, value)| (key.trim(), value.trim().trim_matches('"')));
     if path.starts_with("/etc/openvpn/") {
         return match first {
             "tls-crypt-v2" => used(first, Some("256 bits, AES-256-CTR and HMAC-SHA-256"), second),
@@ -59,7 +69,14 @@ fn used(path: &str, line: &str) -> Option<Use> {
             _ => None,
         };
     }
-    if path.starts_with("/etc/systemd/") {
+    if path.ends_with(".netdev") {
+        return match value() {
+            Some(("PresharedKey", _)) => used("PresharedKey", Some("256 bits"), None),
+            Some((key @ "PresharedKeyFile", file)) => used(key, Some("256 bits"), Some(file)),
+            _ => None,
+        };
+    }
+    if path.contains("/systemd/") {
         let at = words.iter().position(|word| *word == "preshared-key")?;
         return used("preshared-key", Some("256 bits, ChaCha20-Poly1305"), words.get(at + 1).copied());
     }
@@ -76,8 +93,10 @@ fn used(path: &str, line: &str) -> Option<Use> {
         };
     }
     if path == "/etc/ipsec.secrets" || path == "/etc/ipsec.conf" {
-        let psk = words.iter().any(|word| *word == "PSK" || word.ends_with("authby=secret"));
-        return psk.then(|| used("PSK", None, None)).flatten();
+        let ends = ["authby", "leftauth", "rightauth"];
+        let psk =
+            value().is_some_and(|(key, value)| ends.contains(&key) && ["secret", "psk"].contains(&value));
+        return (psk || words.contains(&"PSK")).then(|| used("PSK", None, None)).flatten();
     }
     if path.starts_with("/etc/chrony") {
         return match first {
@@ -86,7 +105,10 @@ fn used(path: &str, line: &str) -> Option<Use> {
         };
     }
     match value() {
-        Some((key @ ("psk" | "wpa_passphrase" | "wpa_psk" | "wep_key0"), _)) => used(key, None, None),
+        Some((key @ ("psk" | "wpa_passphrase" | "wpa_psk" | "sae_password" | "wep_key0"), _)) => {
+            used(key, None, None)
+        }
+        Some((key @ ("auth_server_shared_secret" | "acct_server_shared_secret"), _)) => used(key, None, None),
         Some((key @ "wpa_psk_file", file)) => used(key, None, Some(file)),
         _ => None,
     }
@@ -125,12 +147,14 @@ impl Kind for SymmetricKeys {
                 let Some(text) = root.read_text(path)? else { continue };
                 files += 1;
                 let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
-                uses.extend(lines.filter_map(|line| used(path, line)));
+                uses.extend(
+                    lines.flat_map(|line| settings(path, line)).filter_map(|setting| used(path, setting)),
+                );
             }
         }
         if uses.is_empty() {
             return Err(Unable::not_applicable(format!(
-                "no symmetric key authenticates anybody: none of the {files} files below {} tells OpenVPN, WireGuard, strongSwan, chrony, wpa_supplicant or hostapd to use one",
+                "no symmetric key authenticates anybody: none of the {files} files below {} tells OpenVPN, WireGuard, systemd-networkd, strongSwan, chrony, wpa_supplicant or hostapd to use one",
                 PLACES.join(", ")
             )));
         }
@@ -212,6 +236,27 @@ mod tests {
             ),
             ("/etc/wireguard/b.conf", "PresharedKey = AAAA\n", "the key is in the image"),
             ("/etc/swanctl/swanctl.conf", "remote { auth = psk }\n auth = psk\n", "nothing says how strong"),
+            ("/etc/swanctl/conf.d/a.conf", "connections { a { remote { auth = psk } } }\n", "`auth = psk`"),
+            ("/etc/swanctl/conf.d/a.conf", "secrets { ike-a { secret = x } }\n", "`secret` of"),
+            ("/etc/swanctl/conf.d/a.conf", "auth = psk # both\n", "`auth = psk`"),
+            ("/etc/ipsec.conf", "conn a\n\tauthby = secret\n", "`PSK` of `/etc/ipsec.conf`"),
+            (
+                "/etc/systemd/network/w.netdev",
+                "[WireGuardPeer]\nPresharedKey=AAAA\n",
+                "the key is in the image",
+            ),
+            (
+                "/usr/lib/systemd/network/w.netdev",
+                "PresharedKeyFile=/etc/w.psk\n",
+                "`/etc/w.psk` is not on the data partition",
+            ),
+            (
+                "/usr/lib/systemd/system/w.service",
+                "[Service]\nExecStart=/usr/bin/wg set w peer P preshared-key /etc/psk\n",
+                "`/etc/psk` is not on the data partition",
+            ),
+            ("/etc/hostapd/hostapd.conf", "auth_server_shared_secret=x\n", "`auth_server_shared_secret`"),
+            ("/etc/wpa_supplicant.conf", "\tsae_password=\"x\"\n", "`sae_password`"),
             ("/etc/ipsec.secrets", ": PSK \"x\"\n", "`PSK` of `/etc/ipsec.secrets`: nothing says how strong"),
             ("/etc/chrony/chrony.conf", "keyfile /etc/chrony/chrony.keys\n", "`keyfile`"),
             ("/etc/hostapd/hostapd.conf", "wpa_passphrase=secret\n", "`wpa_passphrase`"),
