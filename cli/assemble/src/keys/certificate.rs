@@ -55,8 +55,7 @@ pub struct Certified {
     /// The key.
     pub key: PublicKey,
     from: u64,
-    /// The last second, since 1970.
-    pub to: u64,
+    to: u64,
 }
 
 impl Certified {
@@ -94,6 +93,17 @@ impl Certified {
         }
         Ok(self.to)
     }
+}
+
+/// When the certification of a key ends by all its certificates: of those that hold at that time the one that ends last. A
+/// certificate of a later time beside one that holds does no harm. Nothing where there is none.
+///
+/// # Errors
+/// `certificate-expired`, `certificate-not-yet-valid` of the one that ends last, where none holds.
+pub fn ends_of(mut all: Vec<Certified>, now: u64) -> Outcome<Option<u64>> {
+    all.sort_by_key(|certified| certified.to);
+    let holding = all.iter().rev().find(|certified| (certified.from..=certified.to).contains(&now));
+    holding.or(all.last()).map(|certified| certified.ends_when_holding(now)).transpose()
 }
 
 fn wrong(why: String) -> Failure {

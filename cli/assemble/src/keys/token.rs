@@ -249,7 +249,7 @@ fn point(session: &Session, key: ObjectHandle) -> Outcome<PublicKey> {
     PublicKey::from_sec1(point).map_err(|e| failure("key-format", format!("the token's key: {e}")))
 }
 
-/// When the certificate ends that the token has of the key, by its CKA_ID (PKCS#11 2.40, 4.6.3); of several the one that ends last.
+/// When the certificate ends that the token has of the key, by its CKA_ID (PKCS#11 2.40, 4.6.3); of several that hold the one that ends last.
 ///
 /// An id that is not there belongs to nothing.
 fn certified_until(session: &Session, handle: ObjectHandle, key: &PublicKey) -> Outcome<Option<u64>> {
@@ -264,7 +264,7 @@ fn certified_until(session: &Session, handle: ObjectHandle, key: &PublicKey) -> 
         Attribute::CertificateType(CertificateType::X_509),
         Attribute::Id(id.clone()),
     ];
-    let mut last: Option<Certified> = None;
+    let mut all = Vec::new();
     for found in session.find_objects(&wanted).map_err(|e| untold(&e))? {
         let attributes = session.get_attributes(found, &[AttributeType::Value]).map_err(|e| untold(&e))?;
         let der = attributes.into_iter().find_map(|attribute| match attribute {
@@ -280,12 +280,9 @@ fn certified_until(session: &Session, handle: ObjectHandle, key: &PublicKey) -> 
             return Err(failure("certificate-of-another-key", message)
                 .hint("give it an id of its own, or put the key's own certificate in its place"));
         }
-        if last.as_ref().is_none_or(|last| last.to < certified.to) {
-            last = Some(certified);
-        }
+        all.push(certified);
     }
-    let now = certificate::now()?;
-    last.map(|certified| certified.ends_when_holding(now)).transpose()
+    certificate::ends_of(all, certificate::now()?)
 }
 
 fn untold(error: &Error) -> Failure {

@@ -11,11 +11,36 @@ fn c_library() -> &'static str {
     paths.into_iter().find(|path| std::path::Path::new(path).exists()).unwrap()
 }
 
-#[test]
-fn a_library_that_is_no_token_module_is_told() {
+/// A place with the PIN in a file.
+fn with_pin() -> Place {
     let place = Place::new();
     std::fs::write(place.path("pin"), "471108\n").unwrap();
     std::fs::set_permissions(place.path("pin"), PermissionsExt::from_mode(0o600)).unwrap();
+    place
+}
+
+/// A place for SoftHSM's tokens with a token `fab` and an unsigned FIT `u.itb`, and SoftHSM's library; nothing where a tool is missing.
+fn tokens(tools: &[&str]) -> Option<(Place, &'static str)> {
+    if missing(tools) {
+        return None;
+    }
+    let Some(module) = softhsm() else { panic!("softhsm2-util is there, its library is not") };
+    let place = with_pin();
+    std::fs::create_dir(place.path("tokens")).unwrap();
+    let conf = format!("directories.tokendir = {}\n", place.path("tokens").display());
+    std::fs::write(place.path("hsm.conf"), conf).unwrap();
+    std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
+    shell(
+        &place,
+        "fastness fit build --kernel Image --load 0x40400000 -o u.itb
+         SOFTHSM2_CONF=$PWD/hsm.conf softhsm2-util --init-token --free --label fab --pin 471108 --so-pin 12345678",
+    );
+    Some((place, module))
+}
+
+#[test]
+fn a_library_that_is_no_token_module_is_told() {
+    let place = with_pin();
     let module = c_library();
     let uri = format!("pkcs11:token=fab;object=gw?module-path={module}");
     let run = place.run(&["keys", "add", "gw", "--uri", &uri, "--passphrase-file", "pin"]);
@@ -27,22 +52,10 @@ fn a_library_that_is_no_token_module_is_told() {
 
 #[test]
 fn a_token_signs_with_ecdsa_on_both_curves() {
-    if missing(&["openssl", "softhsm2-util"]) {
-        return;
-    }
-    let Some(module) = softhsm() else { panic!("softhsm2-util is there, its library is not") };
-    let place = Place::new();
-    std::fs::create_dir(place.path("tokens")).unwrap();
-    let conf = format!("directories.tokendir = {}\n", place.path("tokens").display());
-    std::fs::write(place.path("hsm.conf"), conf).unwrap();
-    std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
-    std::fs::write(place.path("pin"), "471108\n").unwrap();
-    std::fs::set_permissions(place.path("pin"), PermissionsExt::from_mode(0o600)).unwrap();
+    let Some((place, module)) = tokens(&["openssl", "softhsm2-util"]) else { return };
     shell(
         &place,
         "export SOFTHSM2_CONF=$PWD/hsm.conf
-         fastness fit build --kernel Image --load 0x40400000 -o u.itb
-         softhsm2-util --init-token --free --label fab --pin 471108 --so-pin 12345678
          number=1
          for curve in P-256 P-384; do
              openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:$curve -out $curve.pem 2>/dev/null
@@ -87,25 +100,13 @@ const YEAR_2021: u64 = 1_609_459_200;
 
 #[test]
 fn a_certificate_in_the_token_counts_as_one_from_a_file() {
-    if missing(&["openssl", "softhsm2-util", "p11tool"]) {
-        return;
-    }
-    let Some(module) = softhsm() else { panic!("softhsm2-util is there, its library is not") };
-    let place = Place::new();
-    std::fs::create_dir(place.path("tokens")).unwrap();
-    let conf = format!("directories.tokendir = {}\n", place.path("tokens").display());
-    std::fs::write(place.path("hsm.conf"), conf).unwrap();
-    std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
-    std::fs::write(place.path("pin"), "471108\n").unwrap();
-    std::fs::set_permissions(place.path("pin"), PermissionsExt::from_mode(0o600)).unwrap();
+    let Some((place, module)) = tokens(&["openssl", "softhsm2-util", "p11tool"]) else { return };
     // Of `own` a certificate of 2020, of `other` one that has the id of the key `mixed`, of `bare` none.
     shell(
         &place,
         "export SOFTHSM2_CONF=$PWD/hsm.conf
-         fastness fit build --kernel Image --load 0x40400000 -o u.itb
          mkdir ca; touch ca/index.txt; echo 01 >ca/serial
          printf '[ca]\\ndefault_ca=own\\n[own]\\ndatabase=ca/index.txt\\nserial=ca/serial\\nnew_certs_dir=ca\\nunique_subject=no\\npolicy=any\\ndefault_md=sha256\\n[any]\\ncommonName=supplied\\n' >ca.conf
-         softhsm2-util --init-token --free --label fab --pin 471108 --so-pin 12345678
          number=1
          for name in own mixed bare other; do
              openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $name.pem 2>/dev/null
@@ -116,7 +117,9 @@ fn a_certificate_in_the_token_counts_as_one_from_a_file() {
              number=$((number + 1))
          done
          openssl ca -batch -config ca.conf -selfsign -keyfile own.pem -in own.csr -startdate 20200101000000Z \
-             -enddate 20220101000000Z -notext -out renewed.crt 2>/dev/null",
+             -enddate 20220101000000Z -notext -out renewed.crt 2>/dev/null
+         openssl ca -batch -config ca.conf -selfsign -keyfile own.pem -in own.csr -startdate 20300101000000Z \
+             -enddate 20400101000000Z -notext -out coming.crt 2>/dev/null",
     );
     let put = |file: &str, id: &str| {
         let words = "--login --write --batch --no-mark-private --label certificate";
@@ -185,8 +188,9 @@ fn a_certificate_in_the_token_counts_as_one_from_a_file() {
         "{ended:?}"
     );
     assert!(!place.path("s.itb").exists());
-    // Certified anew: of two the later one counts, under another name.
+    // Certified anew, and for later: of those that hold the later one counts, under another name.
     put("renewed.crt", "01");
+    put("coming.crt", "01");
     let uri = format!("pkcs11:token=fab;object=own?module-path={module}");
     let again = at(YEAR_2021 + 1, &["keys", "add", "own-2", "--uri", &uri, "--passphrase-file", "pin"]);
     assert_eq!(again.code, 0, "{again:?}");
