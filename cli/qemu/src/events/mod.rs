@@ -36,7 +36,7 @@ use kinds::{
 };
 use restart::{Blocks, MOST_AGAIN, again, read_anew};
 use session::{Bench, Collector, Ports, networks};
-use time::{Window, Windows, outside, within};
+use time::{Window, Windows};
 
 const BENCH: &str = include_str!("bench.sh");
 const MINUTE: Duration = Duration::from_secs(60);
@@ -182,15 +182,15 @@ impl Proof<'_> {
             false => Err("the image has no sudo: no file of it is setuid (check `exec.suid-inventory`)"),
         };
         let updates = match self.has("/usr/lib/fastness/update")? {
-            true => Ok(self.provoke(UPDATE, account)?),
+            true => Ok(self.request(UPDATE, account)?),
             false => Err("the product takes no updates: the layer `update` is not on"),
         };
         let backups = match self.has("/usr/lib/fastness/backup")? {
-            true => Ok(self.provoke(BACKUP, account)?),
+            true => Ok(self.request(BACKUP, account)?),
             false => Err("the product makes no backups: the layer `backup` is not on"),
         };
         let resets = match self.has("/usr/lib/fastness/reset")? {
-            true => Ok(self.provoke(RESET, account)?),
+            true => Ok(self.request(RESET, account)?),
             false => Err("the product has no factory reset: the layer `factory-reset` is not on"),
         };
         self.strangers(name)?;
@@ -237,6 +237,15 @@ impl Proof<'_> {
         Ok(())
     }
 
+    /// Hands over requests: what is done about one begins some time after the command has ended.
+    fn request(&mut self, kinds: &[Kind], (user, uid): (&str, u32)) -> Outcome<()> {
+        for kind in kinds {
+            self.windows.requested(kind.name, self.run_so_far().1);
+            self.bench.ask(&kinds::fill(kind.command, user, uid), MINUTE)?;
+        }
+        Ok(())
+    }
+
     /// The machine's clock at its start and now. It goes by the host's, so that the device has no say in it.
     fn run_so_far(&self) -> Window {
         (self.spec.epoch, self.spec.epoch + self.bench.machine.started.elapsed().as_secs())
@@ -245,16 +254,7 @@ impl Proof<'_> {
     /// No record is from before the device's start, or from a time that has not come.
     fn times(&mut self) {
         let run = self.run_so_far();
-        let events = || self.device.values().map(|(event, _)| event);
-        let problems =
-            events().filter(|event| !within(event, run)).map(|event| outside(event, run)).collect();
-        let synchronised = events().filter(|event| event.clock == events::Clock::Synchronised).count();
-        let all = events().count();
-        let seen = vec![format!(
-            "{all} records from {} to {}, {synchronised} of them by a clock that followed a source",
-            spec::time::rfc3339(run.0),
-            spec::time::rfc3339(run.1)
-        )];
+        let (seen, problems) = time::of_run(self.device.values().map(|(event, _)| event), run);
         self.verdict("no record's time lies outside of the run, by the machine's clock", seen, problems);
     }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use events::Event;
+use events::{Clock, Event};
+use x509_cert::der::DateTime;
 
 /// Seconds by which a record's time may lie outside: the device reads whole seconds of its clock when it starts, and QEMU
 /// sets that some time after it was called.
@@ -23,6 +24,12 @@ impl Windows {
     pub(super) fn provoked(&mut self, kind: &'static str, window: Window) {
         self.last = Some(window.0);
         self.kinds.insert(kind, (window.0, Some(window.1)));
+    }
+
+    /// A request for a kind is about to be handed over; it may take any time.
+    pub(super) fn requested(&mut self, kind: &'static str, from: u64) {
+        self.last = Some(from);
+        self.kinds.insert(kind, (from, None));
     }
 
     /// A kind that follows from what was provoked before it, whenever that is.
@@ -55,26 +62,42 @@ pub(super) fn outside(event: &Event, (from, to): Window) -> String {
     )
 }
 
+/// Whether a record is of the time before the kernel read its clock, when it counts from 1970 on: of the kernel's own making, in
+/// the first minute, and said to be unsynchronised. Nothing else has such an excuse.
+fn before_the_clock(event: &Event) -> bool {
+    let first_minute = seconds(&event.time).is_some_and(|time| time < 60);
+    event.component == "kernel" && event.clock == Clock::Unsynchronised && first_minute
+}
+
+/// What the times of all records show of a run, and those that lie outside of it.
+pub(super) fn of_run<'e>(events: impl Iterator<Item = &'e Event>, run: Window) -> (Vec<String>, Vec<String>) {
+    let (mut all, mut synchronised, mut early, mut problems) = (0, 0, 0, Vec::new());
+    for event in events {
+        all += 1;
+        synchronised += u32::from(event.clock == Clock::Synchronised);
+        if before_the_clock(event) {
+            early += 1;
+        } else if !within(event, run) {
+            problems.push(outside(event, run));
+        }
+    }
+    let seen = format!(
+        "{all} records from {} to {}, {synchronised} of them by a clock that followed a source, {early} of the kernel's from before it read its clock (1970)",
+        spec::time::rfc3339(run.0),
+        spec::time::rfc3339(run.1)
+    );
+    (vec![seen], problems)
+}
+
 /// Whole seconds since 1970 of a time in UTC (RFC 3339, 5.6), from 1970 on.
 fn seconds(text: &str) -> Option<u64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
     let (date, rest) = (text.get(..19)?, text.get(19..)?.strip_suffix('Z')?);
     let fraction = rest.strip_prefix('.').unwrap_or(rest);
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Days of the years before, of the months before, of the month: from March on, so that a leap day is the last of its year.
-    let shifted = year - u64::from(month <= 2);
-    let (era, of_era) = (shifted / 400, shifted % 400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    let time = days * 86_400 + number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
-    // Written back it has to be the same: what is no date is none.
-    (spec::time::rfc3339(time).get(..19)? == date).then_some(time)
+    let time: DateTime = format!("{date}Z").parse().ok()?;
+    Some(time.unix_duration().as_secs())
 }
 
 #[cfg(test)]
@@ -101,17 +124,55 @@ mod tests {
     }
 
     #[test]
+    fn only_the_kernel_before_it_read_its_clock_may_say_1970() {
+        let event = |component: &str, clock: &str, time: &str| -> Event {
+            let line = format!(
+                r#"{{"seq":3,"prev":"{}","clock":"{clock}","time":"{time}","host":"gw","component":"{component}","type":"audit.avc","subject":"kernel","outcome":"success","message":"m"}}"#,
+                "0".repeat(64)
+            );
+            serde_json::from_str(&line).unwrap()
+        };
+        let run = (1_769_860_800, 1_769_860_900);
+        let good = [
+            event("kernel", "unsynchronised", "1970-01-01T00:00:00.488Z"),
+            event("sshd", "synchronised", "2026-01-31T12:00:30Z"),
+        ];
+        let (seen, problems) = of_run(good.iter(), run);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(
+            seen,
+            [
+                "2 records from 2026-01-31T12:00:00Z to 2026-01-31T12:01:40Z, 1 of them by a clock that followed a source, \
+              1 of the kernel's from before it read its clock (1970)"
+            ]
+        );
+        for bad in [
+            event("sshd", "unsynchronised", "1970-01-01T00:00:00.488Z"),
+            event("kernel", "synchronised", "1970-01-01T00:00:00.488Z"),
+            event("kernel", "unsynchronised", "1970-01-01T00:01:00Z"),
+            event("kernel", "unsynchronised", "2026-01-31T12:01:46Z"),
+            event("kernel", "unsynchronised", "2026-01-31T11:59:54Z"),
+        ] {
+            let (_, problems) = of_run([&bad].into_iter(), run);
+            assert_eq!(problems.len(), 1, "{bad:?}");
+            assert!(problems[0].starts_with("record 3 has the time "), "{problems:?}");
+        }
+    }
+
+    #[test]
     fn a_kind_has_the_window_in_which_it_was_provoked() {
         let mut windows = Windows::default();
         windows.follows("at the start");
         windows.provoked("one", (100, 103));
         windows.follows("of one");
         windows.provoked("two", (110, 111));
+        windows.requested("asked", 120);
         let run = (50, 500);
         assert_eq!(windows.of("at the start", run), (50, 500));
         assert_eq!(windows.of("one", run), (100, 103));
         assert_eq!(windows.of("of one", run), (100, 500));
         assert_eq!(windows.of("two", run), (110, 111));
+        assert_eq!(windows.of("asked", run), (120, 500));
         assert_eq!(windows.of("at the end", run), (50, 500));
     }
 }
