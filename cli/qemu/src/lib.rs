@@ -21,6 +21,7 @@ pub mod qmp;
 pub mod selfcheck;
 pub mod tpm;
 mod tunnels;
+mod until;
 mod update;
 mod wires;
 
@@ -31,5 +32,6 @@ pub use tunnels::{
     Identities, Item, Throughput, Tree, WireguardKeys, enroll, measure as measure_throughput,
     prove as prove_tunnels,
 };
+pub use until::boot_until;
 pub use update::boot_with_updates;
 pub use wires::boot_on_wires;

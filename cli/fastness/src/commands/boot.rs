@@ -18,6 +18,7 @@ Examples:
   fastness boot out/qemu-aarch64
   fastness boot --device dev             the same device again: what it wrote is still there
   fastness boot --device dev --update new.update     it finds an update (`fastness bundle`)
+  fastness boot --device dev --until '\"check\":\"made\"'   and runs on until it says that
   fastness boot --network                also probe every port of every interface, tunnels and firewall
   fastness boot --events                 provoke the security events and look for them at a collector
   fastness boot --events --login maintenance=id_ed25519";
@@ -41,6 +42,10 @@ pub struct Arguments {
     /// An update that the device finds in its folder, once its self-checks have passed; may be given again
     #[arg(long, value_name = "FILE", requires = "device")]
     update: Vec<PathBuf>,
+    /// Once its self-checks have passed, let the device run on until its console has a line with this text (`*` any text, `^` in
+    /// front the line's start), at most ten minutes; may be given again, for each of them
+    #[arg(long, value_name = "TEXT", requires = "device", conflicts_with = "update", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    until: Vec<String>,
     /// Probe all ports of every interface, prove the tunnels, and put the firewall under stress
     #[arg(long)]
     network: bool,
@@ -96,8 +101,13 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         output.result(&traffic, |_| text(&boot) + &traffic_text(&traffic));
         return Ok(if boot.passed && traffic.passed { ExitStatus::Success } else { ExitStatus::Proof });
     }
-    let mut said = Vec::new();
+    let (mut said, mut missing) = (Vec::new(), Vec::new());
     let boot = match &arguments.device {
+        Some(device) if !arguments.until.is_empty() => {
+            let (boot, not_said) = stages::boot_until(&built, device, &arguments.until, &steps)?;
+            missing = not_said;
+            boot
+        }
         Some(device) => {
             let (boot, updates) = stages::boot_device(&built, device, &arguments.update, &steps)?;
             said = updates;
@@ -110,6 +120,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         let said: String = said.iter().map(|line| format!("update  {}\n", clean(line))).collect();
         text(&boot) + &said
     });
+    if let (true, Some(text)) = (boot.passed, missing.first()) {
+        let message = format!("no line of the console has `{}`", text.escape_debug());
+        return Err(Failure::error(ExitStatus::Proof, "never-said", message)
+            .note(format!("of {} that were waited for {} never came", arguments.until.len(), missing.len()))
+            .hint(format!("look at `{}`", boot.console_log)));
+    }
     if said.is_empty() && !arguments.update.is_empty() {
         let message = "the device said nothing of the update";
         return Err(Failure::error(ExitStatus::Proof, "no-update", message)

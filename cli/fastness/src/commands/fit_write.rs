@@ -186,7 +186,7 @@ fn laid_out<'d, T>(
     })
 }
 
-/// Opens the key, which takes a tenth of a second for scrypt or as long as somebody types, while images are hashed.
+/// Opens the key, which takes a tenth of a second for PBKDF2 or as long as somebody types, while images are hashed.
 /// What is wrong with the key is said first.
 fn beside<T: Send>(
     open: impl FnOnce() -> Outcome<Option<OneKey>>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use diag::{ExitStatus, Failure, Outcome};
 use qemu::attack::{Progress, library, select};
 use qemu::events::Login;
+use qemu::pattern::Pattern;
 use qemu::{AttackRun, run_attacks};
 use record::{
     AttackResult, BootRecord, EventClass, TrafficRecord, TrafficVerdict, read_json, write_json_atomic,
@@ -85,6 +86,24 @@ pub fn boot_device(
             updates => qemu::boot_with_updates(plan, image, folder, device, updates, BOOT_LIMIT)?,
         };
         Ok((booted, false))
+    })
+}
+
+/// [`boot_device`], which runs on until its console has a line for each pattern; also the patterns that none had.
+///
+/// # Errors
+/// As [`boot_device`].
+pub fn boot_until(
+    built: &Built,
+    device: &Path,
+    until: &[String],
+    steps: &Steps,
+) -> Outcome<(BootRecord, Vec<String>)> {
+    let log = device.join("console.log");
+    let patterns = Pattern::all(until.iter().map(String::as_str));
+    steps.step("boot", Some(&log), || {
+        let (plan, image, folder) = (&built.plan, &built.image, &built.folder);
+        Ok((qemu::boot_until(plan, image, folder, device, &patterns, BOOT_LIMIT)?, false))
     })
 }
 
