@@ -237,9 +237,9 @@ fn a_boot_rom_looks_where_the_disk_has_room() {
         (
             with_spl("rom: {format: stm32, address: 0, places: [{partition: a, room: 1KiB}]}").replace(
                 "algorithms: [\"sha256,rsa3072\"",
-                "algorithms: [\"sha256,rsa3072\", \"sha256,ecdsa256\"",
+                "algorithms: [\"sha256,rsa3072\", \"sha256,ecdsa256\", \"sha384,rsa3072\"",
             ),
-            "the SPL of the board `bench` verifies SHA-256 with RSA alone, and one key signs for SPL and U-Boot, found `sha256,ecdsa256`",
+            "the SPL of the board `bench` verifies SHA-256 with RSA, or ECDSA, and one key signs for SPL and U-Boot, found `sha384,rsa3072`",
         ),
         (with_spl("verifies: false"), "its boot ROM verifies SPL, and SPL nothing (`boot.spl.verifies`)"),
     ] {

@@ -184,6 +184,8 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
     if component.name == "uboot" {
         write(&objects.join("fastness.env"), &crate::uboot::environment(work.plan)?)?;
     }
+    // Boards with SPL select binman, which nothing here runs: without it U-Boot's build wants swig and Python's headers (its Makefile).
+    let without: &[&str] = if component.name == "uboot" { &["NO_PYTHON=1"] } else { &[] };
     let make = |arguments: &[&str]| -> Outcome<Call> {
         let epoch = work.plan.product.epoch;
         let map = format!("-ffile-prefix-map={}/= -ffile-prefix-map={}/=", tree.display(), objects.display());
@@ -196,6 +198,7 @@ fn build_in(work: &Work<'_>, component: Component, tree: &Path, part: &Path) -> 
             .arg(format!("CROSS_COMPILE={}", work.plan.board.cross_compile))
             .arg(format!("KCFLAGS={map}"))
             .arg(format!("-j{}", work.jobs))
+            .args(without)
             .args(arguments)
             .env("SOURCE_DATE_EPOCH", epoch.to_string())
             .env("KBUILD_BUILD_TIMESTAMP", format!("@{epoch}"))

@@ -60,6 +60,25 @@ fn a_board_of_an_output_folder_is_not_ignored() {
 }
 
 #[test]
+fn what_a_start_waits_for_is_of_a_device_that_lasts_and_has_a_text() {
+    let place = Place::new();
+    for (arguments, told) in [
+        (&["boot", "out/bench", "--until", "made"][..], "--device <DIR>"),
+        (&["boot", "out/bench", "--device", "dev", "--until", ""], "--until <TEXT>"),
+        (
+            &["boot", "out/bench", "--device", "dev", "--until", "made", "--update", "x"],
+            "cannot be used with",
+        ),
+        (&["boot", "out/bench", "--device", "dev", "--until", "made", "--network"], "cannot be used with"),
+    ] {
+        let run = place.run(arguments);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
+        assert!(run.err.contains(told), "{run:?}");
+    }
+    assert!(!place.path("dev").exists());
+}
+
+#[test]
 fn a_foreign_root_file_system_is_inspected_with_generic_checks() {
     let place = Place::new();
     for folder in ["etc", "usr/bin"] {

@@ -362,7 +362,10 @@ esac"#,
         "make-$last",
         r#"for a in "$@"; do case $a in O=*) O=${a#O=} ;; esac; [ "$before" != --directory ] || tree=$a; before=$a; done
 case $last in
-  u-boot-nodtb.bin) printf '%4096s' boot >"$O/u-boot-nodtb.bin" ;;
+  u-boot-nodtb.bin)
+    # As U-Boot's own does where a board selects binman.
+    case " $* " in *" NO_PYTHON=1 "*) ;; *) echo "error: command 'swig' failed: No such file or directory" >&2; exit 2 ;; esac
+    printf '%4096s' boot >"$O/u-boot-nodtb.bin" ;;
   Image) mkdir -p "$O/arch/arm64/boot"; printf '%65536s' kernel >"$O/arch/arm64/boot/Image"
     # As Linux' own build does beside each object.
     mkdir -p "$O/init"; echo "source_init/main.o := $(realpath "$tree")/init/main.c" >"$O/init/.main.o.cmd" ;;

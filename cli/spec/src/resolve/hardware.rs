@@ -40,9 +40,12 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
     }
     if model.boot.spl.as_ref().is_some_and(|spl| spl.verifies.0) {
         for algorithm in &model.algorithms {
-            if !algorithm.as_str().starts_with("sha256,rsa") {
+            // RSA by the layer `verified-boot`, which leaves the longer hashes out of SPL; ECDSA by the layer `ecdsa`, which has all.
+            let verified =
+                algorithm.as_str().starts_with("sha256,rsa") || algorithm.as_str().contains(",ecdsa");
+            if !verified {
                 let message = format!(
-                    "the SPL of the board `{}` verifies SHA-256 with RSA alone, and one key signs for SPL and U-Boot, found `{}`",
+                    "the SPL of the board `{}` verifies SHA-256 with RSA, or ECDSA, and one key signs for SPL and U-Boot, found `{}`",
                     board.name,
                     algorithm.as_str()
                 );
