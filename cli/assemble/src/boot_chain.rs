@@ -196,10 +196,14 @@ pub struct Trusted {
 /// The keys that the plan trusts beside the product's own.
 ///
 /// # Errors
-/// When one is no key, or is published and this is a release.
+/// When one is no key or not of its algorithm, stands there under two names, or is published and this is a release.
 pub fn trusted(plan: &Plan) -> Outcome<Vec<Trusted>> {
     let one = |trusted: &TrustedKeyPlan| {
-        let key = fit::key::PublicKey::from_pem(&trusted.public).map_err(|e| wrong_signing(&e))?;
+        let key = fit::key::PublicKey::from_pem(&trusted.public).map_err(|e| {
+            let message = format!("the key `{}` of `signing.also_trusts` cannot be used: {e}", trusted.key);
+            Failure::error(ExitStatus::Keys, "key-format", message)
+                .hint("expected RSA of 2048, 3072 or 4096 bits, or ECDSA on P-256 or P-384")
+        })?;
         let fingerprint = key.fingerprint().map_err(|e| wrong_signing(&e))?;
         let own = plan.signing.known_keys.get(&fingerprint).map(String::as_str);
         if plan.signing.release
@@ -211,9 +215,44 @@ pub fn trusted(plan: &Plan) -> Outcome<Vec<Trusted>> {
                 .hint("take it out of `signing.also_trusts`"));
         }
         let algorithm = Algorithm::parse(&trusted.algorithm).map_err(|e| wrong_signing(&e))?;
+        let wanted = trusted.algorithm.rsplit(',').next().unwrap_or_default();
+        if key.kind_name() != wanted {
+            let (name, found) = (&trusted.key, key.kind_name());
+            let message = format!(
+                "expected a key for `{}` as `{name}` of `signing.also_trusts`, found {found}",
+                trusted.algorithm
+            );
+            return Err(Failure::error(ExitStatus::Keys, "wrong-key", message)
+                .hint("say its `algorithm` there: without one it is that of the product"));
+        }
         Ok(Trusted { name: trusted.key.clone(), algorithm, key, fingerprint })
     };
-    plan.signing.also_trusts.iter().map(one).collect()
+    let all = plan.signing.also_trusts.iter().map(one).collect::<Outcome<Vec<_>>>()?;
+    for (at, trusted) in all.iter().enumerate() {
+        if let Some(first) = all[..at].iter().find(|other| other.fingerprint == trusted.fingerprint) {
+            return Err(same_key(&first.name, &trusted.name));
+        }
+    }
+    Ok(all)
+}
+
+/// One key under two names: whoever takes one of them away would believe it gone.
+fn same_key(first: &str, second: &str) -> Failure {
+    let message = format!("`{first}` and `{second}` are the same key");
+    Failure::error(ExitStatus::Keys, "same-key", message)
+        .hint("is the public half in `signing.also_trusts` the one that was meant? `fastness keys list` tells the fingerprints of a store")
+}
+
+/// Whether the keys of a plan can be what they are to be: `own` signs, the others are trusted beside it. Asked before anything is built.
+///
+/// # Errors
+/// Those of [`KeyRecord::fits`](crate::keys::KeyRecord::fits) and of [`trusted`].
+pub fn keys_fit(plan: &Plan, own: &crate::keys::KeyRecord) -> Outcome<()> {
+    own.fits(&plan.signing)?;
+    match trusted(plan)?.iter().find(|other| other.fingerprint == own.fingerprint) {
+        Some(other) => Err(same_key(&own.name, &other.name)),
+        None => Ok(()),
+    }
 }
 
 fn algorithm(plan: &Plan) -> Outcome<Algorithm> {

@@ -27,7 +27,7 @@ mod testing;
 pub mod verity;
 
 pub use assemble::assemble;
-pub use boot_chain::{kernel_fdt, signed_fit, uboot};
+pub use boot_chain::{kernel_fdt, keys_fit, signed_fit, trusted, uboot};
 pub use cache::up_to_date;
 pub use cmdline::command_line;
 pub use readback::readback;

@@ -11,6 +11,8 @@ use crate::sign::Message;
 
 /// Most bytes that a request may cover: a FIT's structure without its images.
 pub const MAX_REGION: usize = 1 << 20;
+/// Version of a request's shape.
+const SCHEMA_VERSION: u32 = 1;
 /// Bytes of a value that are shown.
 const SHOWN: usize = 64;
 
@@ -40,7 +42,7 @@ impl SigningRequest {
     /// When the key cannot be encoded.
     pub fn new(key_name: &str, key: &PublicKey, message: &Message<'_>) -> Result<Self, FitError> {
         Ok(Self {
-            schema_version: 1,
+            schema_version: SCHEMA_VERSION,
             key_name: key_name.to_owned(),
             key_fingerprint: key.fingerprint()?,
             algorithm: format!("{},{}", message.hash.name(), key.kind_name()),
@@ -57,11 +59,17 @@ impl SigningRequest {
         Ok(Algorithm::parse(&self.algorithm)?.hash)
     }
 
-    /// Whether the covered bytes are those of the request, and the key is the wanted one.
+    /// Whether the request is whole, the covered bytes are its own, and the key is the wanted one.
     ///
     /// # Errors
-    /// When they are not.
+    /// When they are not: of the key [`FitError::Key`], of all else [`FitError::Fit`].
     pub fn check(&self, region: &[u8], key: &PublicKey) -> Result<(), FitError> {
+        if self.schema_version != SCHEMA_VERSION {
+            return Err(FitError::Fit(format!(
+                "expected a request of version {SCHEMA_VERSION}, found {}: it is of another release",
+                self.schema_version
+            )));
+        }
         let found = hex(&self.hash()?.digest(&[region]));
         if found != self.digest {
             return Err(FitError::Fit(format!(
@@ -76,7 +84,22 @@ impl SigningRequest {
                 self.key_fingerprint
             )));
         }
-        Ok(())
+        let wanted = self.algorithm.rsplit(',').next().unwrap_or_default();
+        if wanted != key.kind_name() {
+            return Err(FitError::Key(format!(
+                "the request is for `{}`, the key is {}",
+                self.algorithm,
+                key.kind_name()
+            )));
+        }
+        match (self.padding, wanted.starts_with("rsa")) {
+            (None, true) => Err(FitError::Fit("the request names no padding, which RSA needs".to_owned())),
+            (Some(padding), false) => Err(FitError::Fit(format!(
+                "the request names the padding `{}`, which is RSA's",
+                padding.name()
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 

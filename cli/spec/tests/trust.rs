@@ -10,6 +10,8 @@ fn load(signing: &str) -> Result<Plan, diag::Failure> {
     std::fs::create_dir(folder.path().join("keys")).expect("made");
     std::fs::write(folder.path().join("keys/next.pub.pem"), PUBLIC).expect("written");
     std::fs::write(folder.path().join("keys/private.pem"), "-----BEGIN PRIVATE KEY-----\n").expect("written");
+    std::fs::write(folder.path().join("keys/ca.pem"), "-----BEGIN CERTIFICATE-----\n").expect("written");
+    std::fs::write(folder.path().join("keys/text.pem"), "hello\n").expect("written");
     let product = folder.path().join("product.yaml");
     std::fs::write(&product, format!("{EXAMPLE}\n{signing}\n")).expect("written");
     spec::load(&product, Some("qemu-aarch64"))
@@ -41,7 +43,9 @@ fn a_second_key_of_ecdsa_brings_what_verifies_it() {
 fn a_key_that_cannot_be_trusted_is_refused() {
     for (key, code, message) in [
         ("{key: next, public: keys/gone.pem}", "no-public-key", "at `keys/gone.pem`, found no such file"),
-        ("{key: next, public: keys/private.pem}", "no-public-key", "found another file"),
+        ("{key: next, public: keys/private.pem}", "no-public-key", "found a private key"),
+        ("{key: next, public: keys/ca.pem}", "no-public-key", "found a certificate"),
+        ("{key: next, public: keys/text.pem}", "no-public-key", "found another file"),
         (
             "{key: cell-gateway-dev, public: keys/next.pub.pem}",
             "duplicate-name",

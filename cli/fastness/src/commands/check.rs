@@ -68,7 +68,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         None => stages::backends_of(&arguments.product)?,
     };
     for (board, backend) in boards.iter().flat_map(|board| backends.iter().map(move |b| (board, *b))) {
-        match stages::plan(&arguments.product, Some(board), backend, None) {
+        // The keys that are trusted besides lie beside the product; its own is in a store that may be elsewhere.
+        let plan = stages::plan(&arguments.product, Some(board), backend, None)
+            .and_then(|plan| assemble::trusted(&plan).map(|_| plan));
+        match plan {
             Ok(plan) => plans.push(plan),
             Err(failure) => {
                 status = failure.status;

@@ -172,7 +172,15 @@ pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Out
     }
     let name = asked.key.as_deref().unwrap_or(&request.key_name);
     let public = store.public(name)?;
-    request.check(&region, &public.key).map_err(|e| wrong(&path, &e))?;
+    request.check(&region, &public.key).map_err(|e| match e {
+        fit::FitError::Key(why) => {
+            let message =
+                format!("`{}` cannot be answered with the key `{name}`: {why}", asked.request.display());
+            Failure::error(ExitStatus::Keys, "wrong-key", message)
+                .hint("name the key that is meant with `--key`, or another store with `--keys`")
+        }
+        other => wrong(&asked.request, &other),
+    })?;
     let covered = describe(&region).map_err(|e| wrong(&path, &e))?;
     let padding = request.padding.map(|padding| format!(" {}", padding.name())).unwrap_or_default();
     let head = format!("{}{padding} for `{}`", request.algorithm, request.key_name);
@@ -185,7 +193,7 @@ pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Out
         let hash: Hash = request.hash().map_err(|e| wrong(&asked.request, &e))?;
         let secret = asked.passphrase.read(store, name)?;
         let key = store.load_signing(name, &secret)?;
-        // Of RSA every request names one; ECDSA has none.
+        // Of RSA a request names one (`SigningRequest::check`); ECDSA has none.
         let padding = request.padding.unwrap_or(Padding::Pss);
         let message = Message { hash, padding, parts: &[&region] };
         let made = key.signer().sign(&message).map_err(|e| {

@@ -67,7 +67,7 @@ impl Passphrase {
 /// # Errors
 /// When the key is missing, or may not sign this plan.
 pub fn key_fits(plan: &Plan, options: &Options) -> Outcome<()> {
-    KeyStore::at(&options.keys).public(&plan.signing.key)?.record.fits(&plan.signing)
+    assemble::keys_fit(plan, &KeyStore::at(&options.keys).public(&plan.signing.key)?.record)
 }
 
 /// The plan's key, opened before anything is built when it is plain that an image is to be signed:

@@ -160,8 +160,29 @@ fn whoever_answers_sees_what_is_signed_and_signs_only_what_was_asked_of_that_key
     assert!(show.out.contains("  /images/kernel/hash-1 value = <"), "{show:?}");
 
     let other = place.run(&["fit", "answer", "requests/r.json", "--key", "mallory", "--keys", "vault"]);
-    assert_eq!(other.code, 3, "{other:?}");
+    assert_eq!(other.code, 8, "{other:?}");
+    assert!(
+        other.err.contains("error[wrong-key]: `requests/r.json` cannot be answered with the key `mallory`"),
+        "{other:?}"
+    );
     assert!(other.err.contains("is wanted, this one is"), "{other:?}");
+
+    // A request that was changed on the way.
+    let request = std::fs::read_to_string(place.path("requests/r.json")).unwrap();
+    for (from, to, code, told) in [
+        ("\"schema_version\": 1", "\"schema_version\": 99", 3, "expected a request of version 1, found 99"),
+        ("sha256,rsa2048", "sha256,rsa4096", 8, "the request is for `sha256,rsa4096`, the key is rsa2048"),
+        ("  \"padding\": \"pss\",\n", "", 3, "the request names no padding, which RSA needs"),
+    ] {
+        assert!(request.contains(from), "{request}");
+        std::fs::write(place.path("requests/r.json"), request.replace(from, to)).unwrap();
+        let run = place.run(&["fit", "answer", "requests/r.json", "--keys", "vault"]);
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.err.contains(told), "{run:?}");
+    }
+    std::fs::write(place.path("requests/r.json"), &request).unwrap();
+    let requests = || std::fs::read_dir(place.path("requests")).unwrap().flatten();
+    assert!(requests().all(|file| !file.file_name().to_string_lossy().ends_with(".sig")));
 
     let mut region = std::fs::read(place.path("requests/r.region")).unwrap();
     region[40] ^= 1;

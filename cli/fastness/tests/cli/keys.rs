@@ -132,3 +132,58 @@ fn a_release_with_a_key_that_the_product_knows_as_published_stops_before_any_wor
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.err.contains("standards/known-keys.yaml:1"), "{run:?}");
 }
+
+#[test]
+fn keys_that_are_trusted_besides_are_looked_at_before_anything_is_built() {
+    let place = Place::with_product();
+    for (name, arguments) in [
+        ("gw-dev", &[][..]),
+        ("small", &["--bits", "2048"]),
+        ("curve", &["--algorithm", "ecdsa-p256"]),
+    ] {
+        let made = place.run(&[&["keys", "new", name, "--keys", "store"][..], arguments].concat());
+        assert_eq!(made.code, 0, "{made:?}");
+        std::fs::copy(place.path(&format!("store/{name}.pub.pem")), place.path(&format!("{name}.pem")))
+            .unwrap();
+    }
+    std::fs::copy(place.path("small.pem"), place.path("again.pem")).unwrap();
+    let product = std::fs::read_to_string(place.path("product.yaml")).unwrap();
+    let with = |trusted: &str| {
+        let text = format!("{product}\nsigning: {{also_trusts: [{trusted}]}}\n");
+        std::fs::write(place.path("product.yaml"), text).unwrap();
+    };
+    let small = "{key: small, algorithm: \"sha256,rsa2048\", public: small.pem}";
+    with(small);
+    let right = place.run(&["check"]);
+    assert_eq!(right.code, 0, "{right:?}");
+    for (trusted, code, told) in [
+        (
+            "{key: small, public: small.pem}".to_owned(),
+            "wrong-key",
+            "expected a key for `sha256,rsa3072` as `small` of `signing.also_trusts`, found rsa2048",
+        ),
+        (
+            "{key: curve, algorithm: \"sha256,ecdsa384\", public: curve.pem}".to_owned(),
+            "wrong-key",
+            "found ecdsa256",
+        ),
+        (
+            format!("{small}, {{key: other, algorithm: \"sha256,rsa2048\", public: again.pem}}"),
+            "same-key",
+            "`small` and `other` are the same key",
+        ),
+    ] {
+        with(&trusted);
+        for verb in [&["check"][..], &["build", "--keys", "store"]] {
+            let run = place.run(verb);
+            assert_eq!((run.code, run.out.as_str()), (8, ""), "{run:?}");
+            assert!(run.err.contains(&format!("error[{code}]")) && run.err.contains(told), "{run:?}");
+            assert!(!place.path("out").exists(), "{run:?}");
+        }
+    }
+    // The product's own key once more: its store knows.
+    with("{key: twice, public: gw-dev.pem}");
+    let run = place.run(&["build", "--keys", "store"]);
+    assert_eq!(run.code, 8, "{run:?}");
+    assert!(run.err.contains("error[same-key]: `gw-dev` and `twice` are the same key"), "{run:?}");
+}

@@ -57,13 +57,19 @@ pub fn public_key(
 ) -> Outcome<Option<String>> {
     let path = file.as_str();
     let content = library.product_file(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let found = match content {
+    let from_private = format!("openssl pkey -in PRIVATE.pem -pubout -out {path}");
+    let (found, hint) = match content {
         Some(public) if public.trim_start().starts_with(PEM) => return Ok(Some(public)),
-        Some(_) => "another file",
-        None => "no such file",
+        Some(text) if text.contains("PRIVATE KEY-----") => {
+            ("a private key", format!("take it away from the product; {from_private}"))
+        }
+        Some(text) if text.contains("-----BEGIN CERTIFICATE-----") => {
+            ("a certificate", format!("openssl x509 -in CERTIFICATE.pem -noout -pubkey -out {path}"))
+        }
+        Some(_) => ("another file", from_private),
+        None => ("no such file", from_private),
     };
     let message = format!("expected a public key (PEM) at `{path}`, found {found}");
-    let hint = format!("openssl pkey -in PRIVATE.pem -pubout -out {path}");
     trouble.push(Diagnostic::error("no-public-key", message).at(file.at.location()).hint(hint));
     Ok(None)
 }
