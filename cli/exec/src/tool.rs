@@ -33,8 +33,8 @@ pub const TOOLS: &[Tool] = &[
         purpose: "compiles U-Boot and Linux for 32-bit Arm",
         package: "gcc-arm-linux-gnueabihf",
     },
-    Tool { program: "bc", purpose: "Linux's build", package: "bc" },
-    Tool { program: "bison", purpose: "Kconfig's parser", package: "bison" },
+    Tool { program: "bc", purpose: "computes in Linux's build", package: "bc" },
+    Tool { program: "bison", purpose: "makes Kconfig's parser", package: "bison" },
     Tool { program: "curl", purpose: "fetches a Buildroot release", package: "curl" },
     Tool {
         program: "debugfs",
@@ -42,14 +42,18 @@ pub const TOOLS: &[Tool] = &[
         package: "e2fsprogs",
     },
     Tool { program: "dpkg-deb", purpose: "unpacks packages", package: "dpkg" },
-    Tool { program: "dtc", purpose: "U-Boot's build", package: "device-tree-compiler" },
+    Tool {
+        program: "dtc",
+        purpose: "compiles device trees, in U-Boot's build and from an `.its`",
+        package: "device-tree-compiler",
+    },
     Tool {
         program: "e2fsck",
         purpose: "replays the journal of an emulated device's data partition",
         package: "e2fsprogs",
     },
-    Tool { program: "flex", purpose: "Kconfig's lexer", package: "flex" },
-    Tool { program: "gcc", purpose: "host programs of U-Boot and Linux", package: "gcc" },
+    Tool { program: "flex", purpose: "makes Kconfig's lexer", package: "flex" },
+    Tool { program: "gcc", purpose: "compiles host programs of U-Boot and Linux", package: "gcc" },
     Tool { program: "git", purpose: "tells commits and local changes of given trees", package: "git" },
     Tool { program: "make", purpose: "drives U-Boot's and Linux's build", package: "make" },
     Tool { program: "mke2fs", purpose: "makes the data partition", package: "e2fsprogs" },
@@ -68,8 +72,16 @@ pub const TOOLS: &[Tool] = &[
         purpose: "dumps the device tree, boots and attacks",
         package: "qemu-system-arm",
     },
-    Tool { program: "qemu-system-arm", purpose: "the same for 32-bit boards", package: "qemu-system-arm" },
-    Tool { program: "qemu-system-riscv64", purpose: "the same for RISC-V", package: "qemu-system-misc" },
+    Tool {
+        program: "qemu-system-arm",
+        purpose: "dumps the device tree, boots and attacks, of 32-bit boards",
+        package: "qemu-system-arm",
+    },
+    Tool {
+        program: "qemu-system-riscv64",
+        purpose: "dumps the device tree, boots and attacks, of RISC-V boards",
+        package: "qemu-system-misc",
+    },
     Tool {
         program: "riscv64-linux-gnu-gcc",
         purpose: "compiles U-Boot and Linux for RISC-V",
@@ -160,6 +172,15 @@ mod tests {
     #[test]
     fn tools_are_sorted_and_unique() {
         assert!(TOOLS.windows(2).all(|pair| pair[0].program < pair[1].program));
+    }
+
+    #[test]
+    fn a_purpose_says_what_the_tool_does() {
+        // Behind "it …", in the error of a tool that is missing.
+        for tool in TOOLS {
+            let verb = tool.purpose.split([' ', ',']).next().unwrap_or_default();
+            assert!(verb.ends_with('s') && !verb.ends_with("'s"), "{}: {}", tool.program, tool.purpose);
+        }
     }
 
     #[test]

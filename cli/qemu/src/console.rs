@@ -133,6 +133,11 @@ impl Console {
         state.lines.iter().chain(&state.partial).cloned().collect()
     }
 
+    /// The lines that are whole: what the device is still writing is none.
+    pub fn whole_lines(&self) -> Vec<ConsoleLine> {
+        self.shared.lock().lines.iter().cloned().collect()
+    }
+
     /// Ends the line and waits until its log is written.
     pub fn finish(&mut self) {
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
@@ -275,6 +280,19 @@ mod tests {
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(20)
+    }
+
+    #[test]
+    fn what_is_still_written_is_no_whole_line() {
+        let (mut guest, mut console, _folder) = console();
+        guest.write_all(b"{\"check\":\"made\",\"verdict\":\"pass\",\"by\"").unwrap();
+        assert!(matches!(console.wait_for(&Pattern::all(["made"]), soon()).unwrap(), Seen::Line { .. }));
+        assert_eq!((console.whole_lines().len(), console.lines().len()), (0, 1));
+        guest.write_all(b":\"root\"}\n").unwrap();
+        assert!(matches!(console.wait_for(&Pattern::all(["root"]), soon()).unwrap(), Seen::Line { .. }));
+        drop(guest);
+        assert_eq!(console.wait_for(&Pattern::all(["nothing"]), soon()).unwrap(), Seen::Closed);
+        assert_eq!(console.whole_lines()[0].text, "{\"check\":\"made\",\"verdict\":\"pass\",\"by\":\"root\"}");
     }
 
     #[test]

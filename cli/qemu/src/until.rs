@@ -35,7 +35,9 @@ pub fn boot_until(
             // A device that did not become ready is not waited for; a machine that has ended says nothing more.
             let slice = Instant::now() + Duration::from_millis(500);
             let closed = !whole || machine.console.wait_for(patterns, slice)? == Seen::Closed;
-            missing = missing_in(&machine.console.lines(), patterns);
+            // A line that is being written is not cut off.
+            let lines = if closed { machine.console.lines() } else { machine.console.whole_lines() };
+            missing = missing_in(&lines, patterns);
             if closed || missing.is_empty() || Instant::now() >= deadline {
                 return Ok(());
             }

@@ -51,6 +51,8 @@ fn a_real_board_resolves_and_its_root_of_trust_is_written_for_people() {
     let plan = board(&real()).unwrap_or_else(|failure| panic!("{failure}"));
     let text = &plan.outside["root-of-trust.txt"];
     let warning = text.find("WARNING: it cannot be undone").expect("the warning");
+    // The U-Boot of an image has no prompt, and whoever reads the steps has to know before the first of them.
+    assert!(text.contains("Steps on u-boot want a U-Boot with a prompt and these commands: the one that Fastness builds has neither."));
     let step = text.find("2. on u-boot: PERMANENT, CANNOT BE UNDONE: burns the hash\n   fuse prog 1 0 HASH");
     assert!(warning < step.expect("the step"), "{text}");
     for part in [

@@ -10,7 +10,7 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, CertificateType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
+use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 use diag::{ExitStatus, Failure, Outcome};
 use fit::FitError;
@@ -149,16 +149,21 @@ fn slot(library: &Pkcs11, uri: &TokenUri) -> Outcome<Slot> {
     let slots =
         library.get_slots_with_initialized_token().map_err(|e| refused(uri, "list its tokens", &e))?;
     let mut fitting = Vec::new();
-    let mut seen = Vec::new();
+    let (mut seen, mut names) = (Vec::new(), Vec::new());
+    let shown = |info: &TokenInfo| format!("`{}`", info.label().trim().escape_debug());
     for slot in slots {
         let Ok(info) = library.get_token_info(slot) else { continue };
         let fits = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found.trim());
-        if fits(&uri.token, info.label()) && fits(&uri.serial, info.serial_number()) {
+        let of_slot = uri.slot.is_none_or(|number| number == slot.id());
+        let of_maker = fits(&uri.manufacturer, info.manufacturer_id()) && fits(&uri.model, info.model());
+        if fits(&uri.token, info.label()) && fits(&uri.serial, info.serial_number()) && of_slot && of_maker {
             fitting.push(slot);
+            names.push(shown(&info));
         }
-        seen.push(format!("`{}`", info.label().trim().escape_debug()));
+        seen.push(shown(&info));
     }
     let wanted = uri.token.as_deref().or(uri.serial.as_deref()).unwrap_or("any");
+    let missing = if uri.token.is_none() { "token=" } else { "serial=" };
     match fitting.as_slice() {
         [one] => Ok(*one),
         [] => Err(failure(
@@ -169,8 +174,10 @@ fn slot(library: &Pkcs11, uri: &TokenUri) -> Outcome<Slot> {
             ),
         )
         .hint(format!("plug it in, or correct `token` in the key's URI; {CONFIGURATION}"))),
-        more => Err(failure("token", format!("{} tokens are called `{wanted}`", more.len()))
-            .hint("add `serial=` to the key's URI")),
+        more => {
+            let message = format!("{} tokens fit the key's URI: {}", more.len(), names.join(", "));
+            Err(failure("token", message).hint(format!("add `{missing}` to it")))
+        }
     }
 }
 

@@ -22,6 +22,12 @@ pub struct TokenUri {
     pub token: Option<String>,
     /// Path attribute `serial`.
     pub serial: Option<String>,
+    /// Path attribute `manufacturer` of the token.
+    pub manufacturer: Option<String>,
+    /// Path attribute `model` of the token.
+    pub model: Option<String>,
+    /// Path attribute `slot-id`: the slot's number, which another token may have tomorrow.
+    pub slot: Option<u64>,
     /// Path attribute `object`: the key's label.
     pub object: Option<String>,
     /// Path attribute `id`: the key's CKA_ID.
@@ -70,13 +76,19 @@ fn token(rest: &str) -> Outcome<TokenUri> {
         match name {
             "token" => uri.token = Some(text()?),
             "serial" => uri.serial = Some(text()?),
+            "manufacturer" => uri.manufacturer = Some(text()?),
+            "model" => uri.model = Some(text()?),
+            "slot-id" => {
+                let number = text()?.parse().map_err(|_| wrong(format!("expected a number in `{pair}`")))?;
+                uri.slot = Some(number);
+            }
             "object" => uri.object = Some(text()?),
             "id" => uri.id = Some(bytes),
             "module-path" => uri.module = PathBuf::from(text()?),
             "type" if value == "private" => {}
             _ => {
                 return Err(wrong(format!(
-                    "expected `token`, `serial`, `object`, `id`, `type=private` or `module-path`, found `{pair}`"
+                    "expected `token`, `serial`, `manufacturer`, `model`, `slot-id`, `object`, `id`, `type=private` or `module-path`, found `{pair}`"
                 )));
             }
         }
@@ -123,12 +135,17 @@ mod tests {
             KeyUri::parse("pkcs11:token=my%20token;object=gw;id=%01%ff;type=private?module-path=/lib/x.so");
         let expected = TokenUri {
             token: Some("my token".into()),
-            serial: None,
             object: Some("gw".into()),
             id: Some(vec![1, 255]),
             module: "/lib/x.so".into(),
+            ..TokenUri::default()
         };
         assert_eq!(uri.unwrap(), KeyUri::Token(expected));
+        // As p11tool prints it.
+        let whole = "pkcs11:model=SoftHSM%20v2;manufacturer=SoftHSM%20project;serial=5a;slot-id=7;id=%01?module-path=/lib/x.so";
+        let KeyUri::Token(uri) = KeyUri::parse(whole).unwrap() else { panic!("no token") };
+        let told = (uri.model.as_deref(), uri.manufacturer.as_deref(), uri.serial.as_deref(), uri.slot);
+        assert_eq!(told, (Some("SoftHSM v2"), Some("SoftHSM project"), Some("5a"), Some(7)));
     }
 
     #[test]
@@ -139,7 +156,8 @@ mod tests {
             ("pkcs11:object=gw", "has no `module-path`"),
             ("pkcs11:token=t?module-path=/x.so", "names no key"),
             ("pkcs11:object=%zz?module-path=/x.so", "is not percent-encoded"),
-            ("pkcs11:slot-id=3?module-path=/x.so", "found `slot-id=3`"),
+            ("pkcs11:slot-id=three;id=%01?module-path=/x.so", "expected a number in `slot-id=three`"),
+            ("pkcs11:library-version=3?module-path=/x.so", "found `library-version=3`"),
             ("pkcs11:object=gw?module-path=/x.so&pin-value=4711", "`pin-value` is not taken from a URI"),
         ];
         for (text, expected) in cases {

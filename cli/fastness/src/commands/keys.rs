@@ -51,7 +51,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t, conflicts_with = "evidence")]
         algorithm: NewAlgorithm,
         /// Size of an RSA key
-        #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"])]
+        #[arg(long, default_value = "3072", value_parser = ["2048", "3072", "4096"], conflicts_with = "evidence")]
         bits: String,
         /// May sign what leaves the house; asks for a passphrase
         #[arg(long)]

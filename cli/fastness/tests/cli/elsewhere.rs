@@ -417,6 +417,21 @@ fn a_token_signs_with_both_paddings_and_tells_what_is_wrong_with_it() {
         absent.err.contains("error[token-absent]: the token `other` is not there; found `fab`"),
         "{absent:?}"
     );
+    // As p11tool writes it, and with a number that no slot has.
+    let maker = uri.replace("token=fab", "model=SoftHSM%20v2;manufacturer=SoftHSM%20project;token=fab");
+    let of_maker = add("by-maker", &maker, "pin");
+    assert_eq!(of_maker.code, 0, "{of_maker:?}");
+    let slot = add("b", &uri.replace("token=fab", "token=fab;slot-id=1"), "pin");
+    assert!(slot.err.contains("error[token-absent]"), "{slot:?}");
+    shell(
+        &place,
+        "SOFTHSM2_CONF=$PWD/hsm.conf softhsm2-util --init-token --free --label spare --pin 471108 --so-pin 12345678",
+    );
+    let any = add("b", &uri.replace("token=fab;", ""), "pin");
+    assert!(
+        any.err.contains("2 tokens fit the key's URI: `") && any.err.contains("hint: add `token=` to it"),
+        "{any:?}"
+    );
     let nameless = add("b", &uri.replace("gateway", "nobody"), "pin");
     assert!(nameless.err.contains("the token has no private key `nobody`"), "{nameless:?}");
     let module = add("b", "pkcs11:token=fab;object=gateway?module-path=/nowhere.so", "pin");

@@ -136,11 +136,9 @@ fn a_release_with_a_key_that_the_product_knows_as_published_stops_before_any_wor
 #[test]
 fn keys_that_are_trusted_besides_are_looked_at_before_anything_is_built() {
     let place = Place::with_product();
-    for (name, arguments) in [
-        ("gw-dev", &[][..]),
-        ("small", &["--bits", "2048"]),
-        ("curve", &["--algorithm", "ecdsa-p256"]),
-    ] {
+    for (name, arguments) in
+        [("gw-dev", &[][..]), ("small", &["--bits", "2048"]), ("curve", &["--algorithm", "ecdsa-p256"])]
+    {
         let made = place.run(&[&["keys", "new", name, "--keys", "store"][..], arguments].concat());
         assert_eq!(made.code, 0, "{made:?}");
         std::fs::copy(place.path(&format!("store/{name}.pub.pem")), place.path(&format!("{name}.pem")))
@@ -186,4 +184,17 @@ fn keys_that_are_trusted_besides_are_looked_at_before_anything_is_built() {
     let run = place.run(&["build", "--keys", "store"]);
     assert_eq!(run.code, 8, "{run:?}");
     assert!(run.err.contains("error[same-key]: `gw-dev` and `twice` are the same key"), "{run:?}");
+}
+
+#[test]
+fn a_key_of_evidence_has_no_size_to_choose() {
+    let place = Place::new();
+    let run = place.run(&["keys", "new", "evi", "--evidence", "--bits", "4096", "--keys", "k"]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""), "{run:?}");
+    assert!(
+        run.err.contains("'--evidence' cannot be used with '--bits <BITS>'")
+            || run.err.contains("'--bits <BITS>' cannot be used with '--evidence'"),
+        "{run:?}"
+    );
+    assert!(!place.path("k").exists());
 }

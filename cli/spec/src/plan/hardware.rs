@@ -194,6 +194,14 @@ impl BoardFacts {
         if !trust.steps.is_empty() {
             out.push_str("\nSteps for a person:\n");
         }
+        if trust.steps.iter().any(|step| step.on == "u-boot") {
+            out.push_str(
+                "Steps on u-boot want a U-Boot with a prompt and these commands: the one that Fastness builds has neither. On a board that \
+                 is not closed yet start its maker's, or one of your own from the board's defconfig, from a card of its own. Where a step \
+                 wants the product's SPL in front of it, sign that U-Boot's FIT with the product's key (`fastness fit sign`), burn, and \
+                 destroy the card: whoever has it has a prompt on every such device.\n",
+            );
+        }
         for (number, step) in trust.steps.iter().enumerate() {
             let mark = if step.permanent { " PERMANENT, CANNOT BE UNDONE:" } else { "" };
             let _ =
