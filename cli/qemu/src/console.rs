@@ -292,7 +292,10 @@ mod tests {
         assert!(matches!(console.wait_for(&Pattern::all(["root"]), soon()).unwrap(), Seen::Line { .. }));
         drop(guest);
         assert_eq!(console.wait_for(&Pattern::all(["nothing"]), soon()).unwrap(), Seen::Closed);
-        assert_eq!(console.whole_lines()[0].text, "{\"check\":\"made\",\"verdict\":\"pass\",\"by\":\"root\"}");
+        assert_eq!(
+            console.whole_lines()[0].text,
+            "{\"check\":\"made\",\"verdict\":\"pass\",\"by\":\"root\"}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use secret::{NewFile, Secret, check_name, open_store, publish};
 
 use super::certificate;
+use super::elsewhere::refuse_no_program;
 use super::record::KeyRecord;
 use super::store::{KeyStore, cannot_make, kind_of};
 use super::token::TokenSigner;
@@ -31,10 +32,13 @@ impl KeyStore {
     /// Adds a key whose private half is elsewhere; that of a token is asked for its public half.
     ///
     /// # Errors
-    /// `key-uri`, `key-exists`, `certificate-expired`, `certificate-not-yet-valid`, `key-size`, `key-format`, `published-key` for a release, and those of a token, also of its certificate.
+    /// `key-uri`, `no-signer`, `key-exists`, `certificate-expired`, `certificate-not-yet-valid`, `key-size`, `key-format`, `published-key` for a release, and those of a token, also of its certificate.
     pub fn add(&self, asked: &AddKey<'_>) -> Outcome<KeyRecord> {
         check_name(asked.name)?;
         let uri = KeyUri::parse(asked.uri)?;
+        if let KeyUri::Program(program) = &uri {
+            refuse_no_program(program)?;
+        }
         let mut not_after = None;
         let key = match (&uri, asked.public_pem) {
             (KeyUri::Token(token), None) => {

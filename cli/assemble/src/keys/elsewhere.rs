@@ -1,9 +1,10 @@
 //! Signers whose private key is not in this process: a program, and a person who brings signatures.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
-use diag::{ExitStatus, Failure};
+use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, Tool};
 use fit::FitError;
 use fit::key::{KeyType, PublicKey, hex};
@@ -14,6 +15,22 @@ use fit::sign::{Message, Signer};
 const SIGNER: Tool = Tool { program: "signer", purpose: "signs a digest", package: "" };
 /// Characters of a digest in a file's name.
 const STEM: usize = 32;
+
+/// Whether there is a program at that path that this user may start.
+///
+/// # Errors
+/// `no-signer`.
+pub fn refuse_no_program(program: &Path) -> Outcome<()> {
+    let found = match fs::metadata(program) {
+        Ok(found) if found.is_file() && found.permissions().mode() & 0o111 != 0 => return Ok(()),
+        Ok(found) if found.is_file() => "a file that nobody may execute".to_owned(),
+        Ok(_) => "no file".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    let message = format!("expected a program that signs at `{}`, found {found}", program.display());
+    Err(Failure::error(ExitStatus::Keys, "no-signer", message)
+        .hint("correct the path behind `exec:`, or install the program; docs/keys.md says how it is called"))
+}
 
 /// A program that is given a digest and writes the raw signature to standard output.
 pub struct ProgramSigner {
@@ -46,10 +63,15 @@ impl Signer for ProgramSigner {
             .failing_as(ExitStatus::Keys);
         let signature = call.output().map_err(|failure| {
             let why = failure.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
-            let said = fs::read(&log).unwrap_or_default();
-            let said = String::from_utf8_lossy(&said).trim().lines().last().unwrap_or_default().to_owned();
-            let program = self.program.display();
-            FitError::Key(format!("`{program}` does not sign: {why}; it said: {}", said.escape_debug()))
+            let log = fs::read(&log).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            // The log begins with the command itself.
+            let said =
+                log.lines().filter(|line| !line.starts_with("$ ") && !line.trim().is_empty()).next_back();
+            let said = said.map_or("it said nothing".to_owned(), |said| {
+                format!("it said: {}", said.trim().escape_debug())
+            });
+            FitError::Key(format!("`{}` does not sign: {why}; {said}", self.program.display()))
         })?;
         self.key.accepted(message.hash, message.padding, &digest, &signature).ok_or_else(|| {
             FitError::Key(format!(
@@ -232,5 +254,25 @@ mod tests {
         assert!(text.contains("gave 3 bytes that are no signature by the key `gw`"), "{text}");
         let text = program(folder.path(), "echo 'token is locked' >&2; exit 3").sign(&message()).unwrap_err();
         assert!(text.to_string().contains("does not sign: "), "{text}");
+        assert!(text.to_string().ends_with("; it said: token is locked"), "{text}");
+        let text = program(folder.path(), "exit 3").sign(&message()).unwrap_err();
+        assert!(text.to_string().ends_with("; it said nothing"), "{text}");
+    }
+
+    #[test]
+    fn a_program_that_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = program(folder.path(), "exit 0").program;
+        refuse_no_program(&made).unwrap();
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o644)).unwrap();
+        for (path, found) in [
+            (made.as_path(), "found a file that nobody may execute"),
+            (folder.path(), "found no file"),
+            (Path::new("/nowhere/sign"), "found No such file or directory"),
+        ] {
+            let failure = refuse_no_program(path).unwrap_err();
+            assert_eq!((failure.status, &*failure.diagnostics[0].code), (ExitStatus::Keys, "no-signer"));
+            assert!(failure.to_string().contains(found), "{failure}");
+        }
     }
 }

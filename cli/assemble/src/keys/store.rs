@@ -15,7 +15,7 @@ use secret::{
 };
 use zeroize::Zeroizing;
 
-use super::elsewhere::{OfflineSigner, ProgramSigner};
+use super::elsewhere::{OfflineSigner, ProgramSigner, refuse_no_program};
 use super::evidence::{EvidenceKey, EvidencePublicKey};
 use super::record::{KeyKind, KeyRecord, NewKey};
 use super::signing::{PublicKey, SigningKey};
@@ -206,6 +206,9 @@ impl KeyStore {
         match record.kind {
             KeyKind::Rsa | KeyKind::Ecdsa => drop(self.public(name)?),
             KeyKind::Ed25519 => drop(self.evidence_public(name)?),
+        }
+        if let Some(Ok(KeyUri::Program(program))) = record.place.as_deref().map(KeyUri::parse) {
+            refuse_no_program(&program)?;
         }
         if record.place.is_none() {
             let path = self.path(name, "key.pem");

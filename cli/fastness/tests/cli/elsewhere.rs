@@ -342,6 +342,14 @@ printf %s \"$digest\" | xxd -r -p | openssl pkeyutl -sign -inkey '{}' -pkeyopt d
     std::fs::write(place.path("sign.sh"), "#!/bin/sh\necho the HSM is closed >&2\nexit 1\n").unwrap();
     let closed = fit(&place, &["sign", "u.itb", "-o", "t.itb"]);
     assert!(closed.err.contains("does not sign") && closed.err.contains("the HSM is closed"), "{closed:?}");
+
+    std::fs::remove_file(place.path("sign.sh")).unwrap();
+    let add = ["keys", "add", "other", "--uri", &uri, "--public", "other.pub.pem"];
+    for run in [place.run(&["keys", "check", "gw"]), place.run(&add)] {
+        assert_eq!((run.code, run.out.as_str()), (8, ""), "{run:?}");
+        assert!(run.err.contains("error[no-signer]: expected a program that signs at `"), "{run:?}");
+    }
+    assert!(!place.path(".local/share/fastness/keys/other.json").exists());
 }
 
 /// SoftHSM's library, wherever the distribution puts it.
