@@ -22,6 +22,9 @@ use super::signing::{PublicKey, SigningKey};
 use super::token::TokenSigner;
 use super::uri::KeyUri;
 
+/// End of the name of a key's list of answers.
+const ANSWERS: &str = "answered";
+
 /// A folder with keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
@@ -359,6 +362,33 @@ impl KeyStore {
             return Ok(());
         }
         Err(self.mismatch(&record.name, "its public key does not have the fingerprint of its record"))
+    }
+
+    /// When a request of that digest was last answered with the key, in seconds since 1970; nothing if never by this store.
+    ///
+    /// # Errors
+    /// When the store's list of answers is there and cannot be read.
+    pub fn answered(&self, name: &str, digest: &str) -> Outcome<Option<u64>> {
+        let of = |line: &str| line.split_once(' ').filter(|(known, _)| *known == digest)?.1.parse().ok();
+        Ok(self.answers(name)?.lines().rev().find_map(of))
+    }
+
+    /// Notes that a request was answered, beside the key.
+    ///
+    /// # Errors
+    /// When it cannot be written: then no answer leaves the machine.
+    pub fn note_answer(&self, name: &str, digest: &str, seconds: u64) -> Outcome<()> {
+        let list = self.answers(name)? + &format!("{digest} {seconds}\n");
+        ::record::write_atomic(&self.path(name, ANSWERS), list.as_bytes())
+    }
+
+    /// One line for each answer: the request's digest and the time, in seconds since 1970.
+    fn answers(&self, name: &str) -> Outcome<String> {
+        let path = self.path(name, ANSWERS);
+        match fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|e| Failure::io("read", &path, &e)),
+        }
     }
 
     fn path(&self, name: &str, suffix: &str) -> PathBuf {

@@ -4,6 +4,7 @@
 //! comes back is a signature, which is taken only if it is one of exactly these bytes.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use assemble::keys::{KeyRecord, KeyStore, KeyUri, OfflineSigner, stem};
 use diag::{ExitStatus, Failure, Outcome};
@@ -69,6 +70,9 @@ pub struct AnswerArguments {
     /// Only show what would be signed
     #[arg(long)]
     show: bool,
+    /// Sign a request that was answered before once more: its signature was lost
+    #[arg(long, conflicts_with = "show")]
+    again: bool,
     #[command(flatten)]
     passphrase: Passphrase,
 }
@@ -155,6 +159,23 @@ fn refuse_offline(record: &KeyRecord, store: &KeyStore) -> Outcome<()> {
     ))
 }
 
+/// A request that comes back may be somebody's who wants a second signature of what was withdrawn since.
+fn refuse_answered(
+    asked: &AnswerArguments,
+    request: &SigningRequest,
+    store: &KeyStore,
+    name: &str,
+) -> Outcome<()> {
+    let Some(seconds) = store.answered(name, &request.digest)? else { return Ok(()) };
+    let message = format!(
+        "`{}` was answered with the key `{name}` on {}",
+        asked.request.display(),
+        spec::time::rfc3339(seconds)
+    );
+    Err(Failure::error(ExitStatus::Keys, "answered-before", message)
+        .hint("nothing was signed; if the signature was lost, and this is still to be signed: `--again`"))
+}
+
 /// Shows what a request is about, and signs it.
 pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let text = read(&asked.request)?;
@@ -188,6 +209,9 @@ pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Out
     let mut signature = None;
     if !asked.show {
         refuse_offline(&public.record, store)?;
+        if !asked.again {
+            refuse_answered(asked, &request, store, name)?;
+        }
         // Before a passphrase is asked for: whoever signs sees what.
         output.note(shown.trim_end());
         let hash: Hash = request.hash().map_err(|e| wrong(&asked.request, &e))?;
@@ -199,6 +223,8 @@ pub fn answer(asked: &AnswerArguments, store: &KeyStore, output: &Output) -> Out
         let made = key.signer().sign(&message).map_err(|e| {
             Failure::error(ExitStatus::Keys, "signing", format!("the request cannot be signed: {e}"))
         })?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        store.note_answer(name, &request.digest, now)?;
         let file = asked.request.with_file_name(format!("{}.sig", stem(&request.digest)));
         stages::write_atomic(&file, &made)?;
         signature = Some(file);

@@ -196,6 +196,29 @@ fn whoever_answers_sees_what_is_signed_and_signs_only_what_was_asked_of_that_key
     let signed = place.run(&["fit", "answer", "requests/r.json", "--keys", "vault"]);
     assert_eq!(signed.code, 0, "{signed:?}");
     assert!(signed.err.contains("covering"), "seen before it is signed: {signed:?}");
+    // The same request once more, without the answer beside it: whoever has the key is told, and decides.
+    let answer = || {
+        std::fs::read_dir(place.path("requests"))
+            .unwrap()
+            .flatten()
+            .map(|file| file.path())
+            .find(|path| path.extension().is_some_and(|end| end == "sig"))
+    };
+    let first = std::fs::read(answer().unwrap()).unwrap();
+    std::fs::remove_file(answer().unwrap()).unwrap();
+    let replayed = place.run(&["fit", "answer", "requests/r.json", "--keys", "vault"]);
+    assert_eq!((replayed.code, replayed.out.as_str(), answer()), (8, "", None), "{replayed:?}");
+    assert!(
+        replayed
+            .err
+            .contains("error[answered-before]: `requests/r.json` was answered with the key `gw` on 20"),
+        "{replayed:?}"
+    );
+    let again = place.run(&["fit", "answer", "requests/r.json", "--keys", "vault", "--again"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(std::fs::read(answer().unwrap()).unwrap().len(), first.len());
+    let list = std::fs::read_to_string(place.path("vault/gw.answered")).unwrap();
+    assert_eq!(list.lines().count(), 2, "{list}");
     let attached = fit(&place, &["attach", "u.itb", "requests", "-o", "s.itb"]);
     assert_eq!(attached.code, 0, "{attached:?}");
     assert!(verify(&place, "s.itb", "gw").out.ends_with("the FIT verifies\n"));
