@@ -57,6 +57,8 @@ pub fn finished<'a>(
     }
     check_configurations(&tree, strictness)?;
     set_first(&mut tree.root, "timestamp", timestamp.to_be_bytes().to_vec());
+    // In the order in which `mkimage` fills them in, which a signature covers.
+    ["timestamp", "value"].iter().for_each(|name| tree.add_string(name));
     Ok(tree)
 }
 
