@@ -7,7 +7,7 @@
 mod described;
 mod signer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use crate::FitError;
@@ -94,7 +94,7 @@ pub fn sign_all(mut tree: Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) 
 pub fn sign_tree(tree: &mut Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) -> Result<(), FitError> {
     let names: Vec<String> = configurations(tree)?.children.iter().map(|node| node.name.clone()).collect();
     for name in &names {
-        let kinds: Vec<String> = references(tree, name)?.into_iter().map(|(property, _)| property).collect();
+        let kinds = kinds(tree, name)?;
         let Some(configuration) = tree.root.at_mut(&format!("/configurations/{name}")) else { continue };
         configuration.children.retain(|child| !child.name.starts_with("signature"));
         for (options, _) in signatures {
@@ -133,7 +133,8 @@ struct Wanted<'s> {
 }
 
 /// What a signature's node gets when it is signed, in `mkimage`'s order (`tools/image-host.c`, `fit_image_write_sig`).
-const MADE: &[&str] = &["value", "signer-name", "signer-version", "timestamp", "hashed-nodes", "hashed-strings"];
+const MADE: &[&str] =
+    &["value", "signer-name", "signer-version", "timestamp", "hashed-nodes", "hashed-strings"];
 
 /// Makes these signatures in their order; other signature nodes stay as they are.
 ///
@@ -153,17 +154,34 @@ fn sign_wanted(tree: &mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<(), FitErro
         prepare(tree, &one.configuration, one.options)?;
     }
     tree.strings = strings(tree)?;
-    let mut places = Vec::new();
-    for Wanted { configuration, options, signer } in wanted {
+    let mut covered = Vec::new();
+    for Wanted { configuration, options, .. } in wanted {
         let (listed, names_end) = (covered_paths(tree, configuration)?, tree.strings.len());
         MADE.iter().for_each(|name| tree.add_string(name));
         fill(tree, configuration, options, &listed, names_end)?;
-        places.push(Place { configuration, listed, names_end, options, signer: *signer, ranges: vec![] });
+        covered.push((listed, names_end));
+    }
+    let mut places: Vec<Place<'_>> = wanted
+        .iter()
+        .zip(&covered)
+        .map(|(Wanted { configuration, options, signer }, (_, names_end))| Place {
+            configuration,
+            names_end: *names_end,
+            options,
+            signer: *signer,
+            ranges: Vec::new(),
+        })
+        .collect();
+    let mut listing: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, (listed, _)) in covered.iter().enumerate() {
+        listed.iter().for_each(|path| listing.entry(path).or_default().push(index));
     }
     let pieces = tree.write_tracking(&mut |piece, path, range| {
-        for place in &mut places {
-            if is_covered(piece, path, &place.listed) {
-                place.ranges.push(range.clone());
+        for index in covering(piece, path, &listing, places.len()) {
+            let ranges = &mut places[index].ranges;
+            // A node that is listed as its parent is.
+            if ranges.last() != Some(&range) {
+                ranges.push(range.clone());
             }
         }
     })?;
@@ -187,7 +205,6 @@ fn sign_wanted(tree: &mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<(), FitErro
 /// A signature to be made, and what it covers in the blob.
 struct Place<'s> {
     configuration: &'s str,
-    listed: BTreeSet<String>,
     /// Size of the strings block that it covers in bytes.
     names_end: usize,
     options: &'s SignOptions,
@@ -244,8 +261,7 @@ fn signature_node<'t, 'a>(
 
 /// What a signature's node says before it is signed, and is covered as a description's would be.
 fn prepare(tree: &mut Tree<'_>, configuration: &str, options: &SignOptions) -> Result<(), FitError> {
-    let kinds: Vec<String> =
-        references(tree, configuration)?.into_iter().map(|(property, _)| property).collect();
+    let kinds = kinds(tree, configuration)?;
     let node = signature_node(tree, configuration, &options.node)?;
     for name in MADE {
         node.unset(name);
@@ -271,7 +287,8 @@ fn fill(
     covered: &BTreeSet<String>,
     names_end: usize,
 ) -> Result<(), FitError> {
-    let names_end = u32::try_from(names_end).map_err(|_| FitError::Fit("its names are too many".to_owned()))?;
+    let names_end =
+        u32::try_from(names_end).map_err(|_| FitError::Fit("its names are too many".to_owned()))?;
     let node = signature_node(tree, configuration, &options.node)?;
     node.set("value", vec![0; options.algorithm.key.signature_bytes()]);
     node.set_text("signer-name", "fastness");
@@ -297,6 +314,11 @@ fn references(tree: &Tree<'_>, configuration: &str) -> Result<Vec<(String, Vec<S
         return Err(FitError::Fit(format!("the configuration `{configuration}` refers to no image")));
     }
     Ok(out)
+}
+
+/// The properties by which the configuration refers to images.
+fn kinds(tree: &Tree<'_>, configuration: &str) -> Result<Vec<String>, FitError> {
+    Ok(references(tree, configuration)?.into_iter().map(|(property, _)| property).collect())
 }
 
 fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String>, FitError> {
@@ -336,21 +358,20 @@ fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String
     Ok(paths)
 }
 
-/// Whether a piece is hashed: nodes on the list with their properties, and the bare begin
-/// and end of a listed node's children.
-fn is_covered(piece: Piece, path: &str, listed: &BTreeSet<String>) -> bool {
-    let parent = |path: &str| match path.rfind('/') {
-        Some(0) if path.len() > 1 => "/".to_owned(),
-        Some(at) => path[..at].to_owned(),
-        None => String::new(),
+/// The signatures that hash a piece: nodes on their list with their properties, and the bare begin and end of a listed
+/// node's children.
+fn covering(piece: Piece, path: &str, listing: &HashMap<&str, Vec<usize>>, all: usize) -> Vec<usize> {
+    let above = match path.rfind('/') {
+        Some(0) if path.len() > 1 => "/",
+        Some(at) => &path[..at],
+        None => "",
     };
+    let listed = |path: &str| listing.get(path).into_iter().flatten().copied();
     match piece {
-        Piece::Finish => true,
-        Piece::Begin | Piece::End => listed.contains(path) || listed.contains(&parent(path)),
-        Piece::Property => {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            listed.contains(&parent(path)) && !UNCOVERED.contains(&name)
-        }
+        Piece::Finish => (0..all).collect(),
+        Piece::Begin | Piece::End => listed(path).chain(listed(above)).collect(),
+        Piece::Property if UNCOVERED.contains(&path.rsplit('/').next().unwrap_or_default()) => Vec::new(),
+        Piece::Property => listed(above).collect(),
     }
 }
 

@@ -166,7 +166,12 @@ fn the_ramdisk_that_mkimage_leaves_out_by_default_is_refused() {
 }
 
 /// `mkimage -F` signs a signed FIT anew: given one of ours, with its value blanked, it must find the same bytes as we do.
-fn resigned(blob: &[u8], options: &SignOptions, signer: &RsaSigner, theirs: &RsaPrivateKey) -> (Vec<u8>, Vec<u8>) {
+fn resigned(
+    blob: &[u8],
+    options: &SignOptions,
+    signer: &RsaSigner,
+    theirs: &RsaPrivateKey,
+) -> (Vec<u8>, Vec<u8>) {
     let path = "/configurations/conf/signature-1";
     let value =
         |blob: &[u8]| Tree::parse(blob).unwrap().root.at(path).unwrap().get("value").unwrap().to_vec();
@@ -208,7 +213,10 @@ fn the_same_description_gets_the_same_signature_bytes_as_from_mkimage() {
     // `dtc` and libfdt take the end of another name for a name: `value` is the end of `board-value`.
     let shared = one.replace("arch =", "board-value = <1>; arch =");
     let more = one.replace("configurations { default = \"conf\";", "configurations { default = \"conf\"; a { kernel = \"kernel\"; signature-b { algo = \"sha512,rsa2048\"; key-name-hint = \"dev\"; sign-images = \"kernel\"; }; }; b { kernel = \"kernel\"; fdt = \"fdt\"; signature-2 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; sign-images = \"kernel\", \"fdt\"; }; signature-1 { algo = \"sha384,rsa2048\"; key-name-hint = \"dev\"; sign-images = \"fdt\", \"kernel\"; }; };");
-    let alone = more.replace("hash-1 { algo = \"sha256\"; };", "hash-1 { algo = \"sha256\"; }; signature-1 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; };");
+    let alone = more.replace(
+        "hash-1 { algo = \"sha256\"; };",
+        "hash-1 { algo = \"sha256\"; }; signature-1 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; };",
+    );
     // No RAM disk, no `sign-images`: what `mkimage` covers by default.
     let default = its("sha256,rsa2048", "pkcs-1.5", "").replace("ramdisk = \"ramdisk\";", "");
     for (its, count) in [(one, 1), (shared, 1), (more, 4), (alone, 7), (default, 1)] {
@@ -224,7 +232,8 @@ fn the_same_description_gets_the_same_signature_bytes_as_from_mkimage() {
             .into_iter()
             .map(|one| {
                 let algorithm = one.algorithm.unwrap();
-                let options = SignOptions { algorithm, padding: one.padding, node: one.node, ..options(Padding::Pss) };
+                let options =
+                    SignOptions { algorithm, padding: one.padding, node: one.node, ..options(Padding::Pss) };
                 (one.part, options, &key as &dyn Signer)
             })
             .collect();

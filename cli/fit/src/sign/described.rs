@@ -78,6 +78,13 @@ pub fn sign_described(
         match part {
             Part::Image(name) => sign_image(tree, name, options, *signer)?,
             Part::Configuration(name) => {
+                let path = format!("/configurations/{name}");
+                if tree.root.at(&path).is_some_and(|node| node.child(&options.node).is_none()) {
+                    let kinds = super::kinds(tree, name)?;
+                    if let Some(node) = tree.root.at_mut(&path) {
+                        super::describe_signature(node, options, &kinds);
+                    }
+                }
                 wanted.push(Wanted { configuration: name.clone(), options, signer: *signer });
             }
         }
