@@ -99,7 +99,7 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
         configurations: vec![Configuration {
             name: CONFIGURATION.to_owned(),
             description: name.clone(),
-            compatible: Some(name.clone()),
+            compatible: Some(name.clone().into()),
             loads: ["kernel", "fdt"].map(|image| (image.to_owned(), vec![image.to_owned()])).to_vec(),
         }],
         default: CONFIGURATION.to_owned(),

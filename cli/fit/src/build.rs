@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::FitError;
 use crate::fdt::{Node, Tree};
 use crate::key::Hash;
+use crate::words::{ARCHES, COMPRESSIONS, KINDS, OSES, known};
 
 /// An image of a FIT.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,9 +43,40 @@ pub struct Configuration {
     /// One line for people.
     pub description: String,
     /// `compatible`, if any.
-    pub compatible: Option<String>,
+    pub compatible: Option<Compatible>,
     /// What it loads: property (`kernel`, `fdt`, `ramdisk`, `loadables`…) and image names.
     pub loads: Vec<(String, Vec<String>)>,
+}
+
+/// `compatible` of a configuration: one text, or several, the most specific one first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Compatible {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Compatible {
+    fn texts(&self) -> std::slice::Iter<'_, String> {
+        match self {
+            Self::One(text) => std::slice::from_ref(text).iter(),
+            Self::Several(texts) => texts.iter(),
+        }
+    }
+}
+
+impl From<&str> for Compatible {
+    fn from(text: &str) -> Self {
+        Self::One(text.to_owned())
+    }
+}
+
+impl From<String> for Compatible {
+    fn from(text: String) -> Self {
+        Self::One(text)
+    }
 }
 
 /// A FIT to be built.
@@ -162,7 +194,7 @@ pub fn build_with<'a>(spec: FitSpec<'a>, digests: &mut Digests<'a>) -> Result<Tr
         let mut node = Node::new(&configuration.name);
         node.set_text("description", &configuration.description);
         if let Some(compatible) = &configuration.compatible {
-            node.set_text("compatible", compatible);
+            node.set_texts("compatible", &compatible.texts().map(String::as_str).collect::<Vec<_>>());
         }
         for (property, names) in &configuration.loads {
             node.set_texts(property, &names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -198,48 +230,44 @@ fn image_node<'a>(image: Image<'a>, hash: Hash, digests: &mut Digests<'a>) -> No
     node
 }
 
-/// Whether a name is fit for a node that we write: no unit address, no longer than the
-/// specification allows (Devicetree Specification 0.4, 2.2.1).
+/// Longest name of an image, a configuration or a signature, in bytes: U-Boot looks at paths such as `/images/NAME/hash-1` in a
+/// buffer of 200 bytes (`boot/image-fit-sig.c`, `tools/image-host.c`).
+const MAX_NODE_NAME: usize = 160;
+
+/// What a name must be, for messages.
+pub(crate) const NODE_NAME: &str = "1 to 160 letters, digits, `,`, `.`, `_`, `+`, `-` (no `@`)";
+
+/// Whether a name is fit for a node that we write: the characters of the specification (Devicetree Specification 0.4, 2.2.1), and no
+/// unit address, which U-Boot refuses in a FIT. Its limit of 31 is none of `dtc`, libfdt or U-Boot.
 pub(crate) fn is_node_name(name: &str) -> bool {
-    (1..=31).contains(&name.len())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    (1..=MAX_NODE_NAME).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, ',' | '.' | '_' | '+' | '-'))
 }
 
-/// Spellings of U-Boot's `boot/image.c`; what it does not know it refuses only when it boots.
-const KINDS: &[&str] = &[
-    "kernel",
-    "kernel_noload",
-    "flat_dt",
-    "ramdisk",
-    "firmware",
-    "filesystem",
-    "fpga",
-    "script",
-    "standalone",
-    "tee",
-    "copro",
-];
-const ARCHES: &[&str] =
-    &["arm", "arm64", "riscv", "x86", "x86_64", "mips", "mips64", "ppc", "loongarch64", "sandbox"];
-const OSES: &[&str] = &["linux", "u-boot", "arm-trusted-firmware", "tee", "opensbi", "efi", "elf", "vxworks"];
-const COMPRESSIONS: &[&str] = &["none", "gzip", "bzip2", "lzma", "lzo", "lz4", "zstd"];
-
 fn check_image(image: &Image<'_>) -> Result<(), FitError> {
-    let known = |what: &str, found: &str, list: &[&str]| match list.contains(&found) {
-        true => Ok(()),
-        false => Err(FitError::Spec(format!(
-            "`{what}` of the image `{}` is `{}`: expected one of {}",
-            image.name,
-            found.escape_debug(),
-            list.join(", ")
-        ))),
-    };
-    known("type", &image.kind, KINDS)?;
-    known("arch", &image.arch, ARCHES)?;
-    known("compression", &image.compression, COMPRESSIONS)?;
-    image.os.as_deref().map_or(Ok(()), |os| known("os", os, OSES))?;
+    for (what, found, list) in [
+        ("type", Some(&image.kind), KINDS),
+        ("arch", Some(&image.arch), ARCHES),
+        ("compression", Some(&image.compression), COMPRESSIONS),
+        ("os", image.os.as_ref(), OSES),
+    ] {
+        found.map_or(Ok(()), |found| known(&image.name, what, found, list))?;
+    }
+    for text in [&image.name, &image.description] {
+        no_nul(text)?;
+    }
     match image.data.is_empty() {
         true => Err(FitError::Spec(format!("the image `{}` has no data", image.name))),
+        false => Ok(()),
+    }
+}
+
+/// A NUL would end the text for U-Boot and begin another one.
+fn no_nul(text: &str) -> Result<(), FitError> {
+    match text.contains('\0') {
+        true => {
+            Err(FitError::Spec(format!("`{}` holds a NUL: expected text without one", text.escape_debug())))
+        }
         false => Ok(()),
     }
 }
@@ -255,10 +283,7 @@ fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {
     for list in [&images, &configurations] {
         for (index, name) in list.iter().enumerate() {
             if !is_node_name(name) {
-                return wrong(format!(
-                    "`{}` is no node name: expected 1 to 31 letters, digits, `-`, `_`, `.` (no `@`)",
-                    name.escape_debug()
-                ));
+                return wrong(format!("`{}` is no node name: expected {NODE_NAME}", name.escape_debug()));
             }
             if list[..index].contains(name) {
                 return wrong(format!("the name `{name}` is there twice"));
@@ -267,6 +292,11 @@ fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {
     }
     for image in &spec.images {
         check_image(image)?;
+    }
+    no_nul(&spec.description)?;
+    for configuration in &spec.configurations {
+        no_nul(&configuration.description)?;
+        configuration.compatible.iter().flat_map(Compatible::texts).try_for_each(|text| no_nul(text))?;
     }
     if !configurations.contains(&spec.default.as_str()) {
         return wrong(format!("the default configuration `{}` is not there", spec.default));
@@ -287,7 +317,13 @@ fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {
             if configuration.loads[..index].iter().any(|(other, _)| other == property) {
                 return wrong(format!("the configuration `{}` names `{property}` twice", configuration.name));
             }
-            for name in names {
+            for (at, name) in names.iter().enumerate() {
+                if names[..at].contains(name) {
+                    return wrong(format!(
+                        "`{property}` of the configuration `{}` names the image `{name}` twice",
+                        configuration.name
+                    ));
+                }
                 if !images.contains(&name.as_str()) {
                     return wrong(format!(
                         "`{property}` of the configuration `{}` names the image `{name}`, which is not there",
@@ -366,6 +402,35 @@ mod tests {
         let mut unit = spec();
         unit.images[0].name = "kernel@1".into();
         assert!(build(unit).unwrap_err().to_string().contains("`kernel@1` is no node name"));
+        let mut long = spec();
+        long.images[0].name = "n".repeat(161);
+        assert!(build(long).unwrap_err().to_string().contains("expected 1 to 160 letters, digits"));
+        for (change, expected) in [
+            (
+                (|s| s.configurations[0].loads[1].1.push("fdt".into())) as fn(&mut FitSpec<'static>),
+                "`fdt` of the configuration `conf` names the image `fdt` twice",
+            ),
+            (|s| s.description.push('\0'), "`test\\0` holds a NUL"),
+            (|s| s.images[0].description.push('\0'), "`kernel\\0` holds a NUL"),
+            (
+                |s| {
+                    s.configurations[0].compatible = Some(Compatible::Several(vec!["a".into(), "b\0".into()]))
+                },
+                "`b\\0` holds a NUL",
+            ),
+            (|s| s.images[0].arch = "loongarch64".into(), "`arch` of the image `kernel` is `loongarch64`"),
+        ] {
+            let mut spec = spec();
+            change(&mut spec);
+            let text = build(spec).unwrap_err().to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+        let mut several = spec();
+        several.configurations[0].compatible = Some(Compatible::Several(vec!["a,b".into(), "a,c".into()]));
+        (several.images[0].kind, several.images[0].arch) = ("tfa-bl31".into(), "powerpc".into());
+        let tree = build(several).unwrap();
+        let configuration = tree.root.at("/configurations/conf").unwrap();
+        assert_eq!(configuration.texts("compatible").unwrap(), ["a,b", "a,c"]);
         let mut missing = spec();
         missing.configurations[0].loads[1].1[0] = "ghost".into();
         assert!(build(missing).unwrap_err().to_string().contains("names the image `ghost`"));
@@ -387,7 +452,7 @@ mod tests {
         for (text, expected) in [
             (with(|s| s.images[0].kind = "kernal".into()), "`type` of the image `kernel` is `kernal`"),
             (with(|s| s.images[0].arch = "arm46".into()), "`arch` of the image `kernel` is `arm46`"),
-            (with(|s| s.images[0].compression = "zip".into()), "expected one of none, gzip"),
+            (with(|s| s.images[0].compression = "zip".into()), "expected one of none, bzip2, gzip"),
             (with(|s| s.images[0].os = Some("dos".into())), "`os` of the image `kernel` is `dos`"),
             (with(|s| s.images[0].data = Cow::Borrowed(b"")), "the image `kernel` has no data"),
             (
@@ -396,7 +461,6 @@ mod tests {
             ),
             (with(|s| s.configurations[0].loads[1].0 = "kernel".into()), "names `kernel` twice"),
             (with(|s| s.configurations[0].loads[1].1.clear()), "loads nothing"),
-            (with(|s| s.images[0].name = "k".repeat(32)), "expected 1 to 31 letters"),
         ] {
             assert!(text.contains(expected), "{text}");
         }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::FitError;
-use crate::build::{Digests, ROLES, is_node_name};
+use crate::build::{Digests, NODE_NAME, ROLES, is_node_name};
 use crate::fdt::{Node, Tree};
 use crate::key::Hash;
 
@@ -55,8 +55,15 @@ pub fn finished<'a>(
     for image in &mut images.children {
         hash(image, strictness, digests)?;
     }
+    if strictness == Strictness::Protected && tree.root.get("description").is_none() {
+        return Err(FitError::Fit(
+            "its root has no `description`, without which U-Boot takes it for no FIT".to_owned(),
+        ));
+    }
     check_configurations(&tree, strictness)?;
     set_first(&mut tree.root, "timestamp", timestamp.to_be_bytes().to_vec());
+    // In the order in which `mkimage` fills them in, which a signature covers.
+    ["timestamp", "value"].iter().for_each(|name| tree.add_string(name));
     Ok(tree)
 }
 
@@ -65,10 +72,7 @@ fn hash<'a>(image: &mut Node<'a>, strictness: Strictness, digests: &mut Digests<
     let wrong = |message: String| Err(FitError::Fit(message));
     let name = image.name.clone();
     if !is_node_name(&name) {
-        return wrong(format!(
-            "`{}` is no name of an image: expected 1 to 31 letters, digits, `-`, `_`, `.` (no `@`)",
-            name.escape_debug()
-        ));
+        return wrong(format!("`{}` is no name of an image: expected {NODE_NAME}", name.escape_debug()));
     }
     let data = image.properties.iter().find(|(name, _)| name == "data").map(|(_, data)| data);
     let data: &'a [u8] = match data {
@@ -80,6 +84,9 @@ fn hash<'a>(image: &mut Node<'a>, strictness: Strictness, digests: &mut Digests<
             ));
         }
     };
+    if strict {
+        crate::words::check_image(image)?;
+    }
     let alone = image.children.iter().find(|child| child.name.starts_with("signature"));
     if let Some(signature) = alone.filter(|_| strict) {
         return wrong(format!(
@@ -141,10 +148,16 @@ pub(crate) fn referred<'n>(
 
 fn check_configurations(tree: &Tree<'_>, strictness: Strictness) -> Result<(), FitError> {
     let wrong = |message: String| Err(FitError::Fit(message));
-    // An SPL's FIT of loadables only is not described here: U-Boot loads configurations.
     let Some(configurations) = tree.root.child("configurations").filter(|node| !node.children.is_empty())
     else {
-        return wrong("it has no node `/configurations` with a configuration".to_owned());
+        // Scripts, and what a board's own code looks up by the image's name.
+        return match strictness {
+            Strictness::AsDescribed => Ok(()),
+            Strictness::Protected => wrong(
+                "it has no node `/configurations` with a configuration, so that no signature can cover its images"
+                    .to_owned(),
+            ),
+        };
     };
     if let Some(default) = configurations.text("default")
         && configurations.child(default).is_none()
@@ -154,7 +167,10 @@ fn check_configurations(tree: &Tree<'_>, strictness: Strictness) -> Result<(), F
     for configuration in &configurations.children {
         let name = &configuration.name;
         if !is_node_name(name) {
-            return wrong(format!("`{}` is no name of a configuration (no `@`)", name.escape_debug()));
+            return wrong(format!(
+                "`{}` is no name of a configuration: expected {NODE_NAME}",
+                name.escape_debug()
+            ));
         }
         let mut refers = false;
         for (role, _) in &configuration.properties {
@@ -164,13 +180,16 @@ fn check_configurations(tree: &Tree<'_>, strictness: Strictness) -> Result<(), F
                 continue;
             }
             refers = true;
-            for image in names {
+            for (index, image) in names.into_iter().enumerate() {
                 // By name, not by path: `kernel/hash-1` is no image.
-                if tree.root.child("images").is_none_or(|images| images.child(image).is_none()) {
+                let Some(image) = tree.root.child("images").and_then(|images| images.child(image)) else {
                     return wrong(format!(
                         "the configuration `{name}` refers to the image `{}`, which is not there",
                         image.escape_debug()
                     ));
+                };
+                if strictness == Strictness::Protected {
+                    crate::words::check_role(role, index, image)?;
                 }
             }
         }
@@ -199,6 +218,8 @@ mod tests {
         root.set_text("description", "x");
         let image = root.child_or_new("images").child_or_new("kernel");
         image.set("data", vec![1, 2, 3]);
+        image.set_text("type", "kernel");
+        image.set_text("os", "linux");
         image.child_or_new("hash-1").set_text("algo", "sha256");
         let configurations = root.child_or_new("configurations");
         configurations.set_text("default", "conf");
@@ -217,10 +238,30 @@ mod tests {
         assert_eq!(finish(&blob, 7).unwrap(), blob);
     }
 
+    fn ignore(_: bool) {}
+
+    fn kernel<'n>(root: &'n mut Node<'static>) -> &'n mut Node<'static> {
+        root.at_mut("/images/kernel").unwrap()
+    }
+
     #[test]
     fn what_protects_nothing_is_refused() {
         type Change = fn(&mut Node<'static>);
-        let cases: [(Change, &str); 10] = [
+        let cases: [(Change, &str); 15] = [
+            (|root| ignore(root.unset("description")), "its root has no `description`"),
+            (
+                |root| kernel(root).set_text("type", "kernal"),
+                "`type` of the image `kernel` is `kernal`: expected one of",
+            ),
+            (
+                |root| kernel(root).set_text("type", "flat_dt"),
+                "is a `flat_dt`, and its data are not a valid device tree",
+            ),
+            (
+                |root| ignore(kernel(root).unset("type")),
+                "is named as `kernel` and has no `type`: expected one of kernel,",
+            ),
+            (|root| kernel(root).set_text("os", "opensbi"), "is named as `kernel` and has the os `opensbi`"),
             (|root| root.children.clear(), "it has no node `/images` with images"),
             (
                 |root| root.at_mut("/images/kernel").unwrap().set("data", vec![]),

@@ -28,5 +28,6 @@ pub mod request;
 pub mod show;
 pub mod sign;
 pub mod verify;
+mod words;
 
 pub use error::FitError;

@@ -1,9 +1,12 @@
 //! A FIT or control FDT as text for people.
 
+use std::time::Duration;
+
+use rsa::pkcs8::der::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::FitError;
-use crate::fdt::{Node, Tree};
+use crate::fdt::{Blocks, Node, Tree};
 use crate::key::{Hash, hex};
 
 /// The tree, one line a node or property; large values as size and SHA-256.
@@ -13,8 +16,20 @@ use crate::key::{Hash, hex};
 pub fn show(blob: &[u8]) -> Result<String, FitError> {
     let tree = Tree::parse(blob)?;
     let mut out = String::new();
+    for (address, size) in &tree.reserved {
+        out.push_str(&format!("/memreserve/ {address:#x} {size:#x}\n"));
+    }
     node(&tree.root, 0, &mut out);
     Ok(out)
+}
+
+/// A tree as data for JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownTree {
+    /// Reserved memory: address and size in bytes.
+    pub reserved: Vec<(u64, u64)>,
+    /// The root.
+    pub root: ShownNode,
 }
 
 /// A node as data for JSON: the same values as [`show`] prints, large ones as size and hash.
@@ -49,9 +64,11 @@ pub enum ShownValue {
     Text(Vec<String>),
     /// One number of 32 bits.
     Cell(u32),
+    /// A time stamp, of UTC.
+    Time(String),
     /// Anything else, hexadecimal.
     Hex(String),
-    /// SHA-256 of a value of more than 512 bytes.
+    /// SHA-256 of a value of more than 512 bytes, or of a device tree.
     Sha256(String),
 }
 
@@ -59,15 +76,16 @@ pub enum ShownValue {
 ///
 /// # Errors
 /// When the blob is no device tree.
-pub fn shown_tree(blob: &[u8]) -> Result<ShownNode, FitError> {
-    Ok(shown_node(&Tree::parse(blob)?.root))
+pub fn shown_tree(blob: &[u8]) -> Result<ShownTree, FitError> {
+    let tree = Tree::parse(blob)?;
+    Ok(ShownTree { root: shown_node(&tree.root), reserved: tree.reserved })
 }
 
 fn shown_node(node: &Node<'_>) -> ShownNode {
     let property = |(name, value): &(String, std::borrow::Cow<'_, [u8]>)| ShownProperty {
         name: name.clone(),
         bytes: value.len(),
-        value: shown(value),
+        value: shown(name, value),
     };
     ShownNode {
         name: if node.name.is_empty() { "/".to_owned() } else { node.name.clone() },
@@ -81,36 +99,44 @@ fn node(current: &Node<'_>, depth: usize, out: &mut String) {
     let name = if current.name.is_empty() { "/" } else { &current.name };
     out.push_str(&format!("{indent}{}\n", name.escape_debug()));
     for (name, value) in &current.properties {
-        out.push_str(&format!("{indent}  {} = {}\n", name.escape_debug(), line(value)));
+        out.push_str(&format!("{indent}  {} = {}\n", name.escape_debug(), line(name, value)));
     }
     for child in &current.children {
         node(child, depth + 1, out);
     }
 }
 
-fn shown(value: &[u8]) -> ShownValue {
+fn shown(name: &str, value: &[u8]) -> ShownValue {
     if value.is_empty() {
         return ShownValue::Empty;
     }
-    if value.len() > 512 {
+    if value.len() > 512 || Blocks::open(value).is_ok() {
         return ShownValue::Sha256(hex(&Hash::Sha256.digest(&[value])));
     }
     if let Some(texts) = strings(value) {
         return ShownValue::Text(texts.into_iter().map(str::to_owned).collect());
     }
     match value.try_into() {
+        Ok(cell) if name == "timestamp" => ShownValue::Time(utc(u32::from_be_bytes(cell))),
         Ok(cell) => ShownValue::Cell(u32::from_be_bytes(cell)),
         Err(_) => ShownValue::Hex(hex(value)),
     }
 }
 
-fn line(value: &[u8]) -> String {
-    match shown(value) {
+/// Seconds since 1970 as a date, such as `1970-01-01T00:00:07Z`.
+fn utc(seconds: u32) -> String {
+    DateTime::from_unix_duration(Duration::from_secs(seconds.into()))
+        .map_or_else(|_| seconds.to_string(), |date| date.to_string())
+}
+
+fn line(name: &str, value: &[u8]) -> String {
+    match shown(name, value) {
         ShownValue::Empty => "(empty)".to_owned(),
         ShownValue::Text(texts) => {
             texts.iter().map(|text| format!("\"{}\"", text.escape_debug())).collect::<Vec<_>>().join(", ")
         }
         ShownValue::Cell(cell) => format!("<{cell:#010x}>"),
+        ShownValue::Time(date) => date,
         ShownValue::Hex(hex) => hex,
         ShownValue::Sha256(hash) => format!("{} bytes, sha256 {hash}", value.len()),
     }
@@ -134,13 +160,15 @@ mod tests {
         root.set_cell("timestamp", 16);
         root.set("data", vec![7u8; 600]);
         let blob = Tree { root, ..Tree::default() }.write().unwrap();
+        let tree = Tree::parse(&blob).unwrap();
+        let mut root = tree.root.clone();
+        // A small device tree is one, and no heap of digits.
+        root.set("small", Tree { root: Node::new(""), ..Tree::default() }.write().unwrap());
+        let blob = Tree { root, reserved: vec![(0x1000, 0x2000)], strings: Vec::new() }.write().unwrap();
         let text = show(&blob).unwrap();
-        assert!(
-            text.starts_with(
-                "/\n  description = \"a\"\n  timestamp = <0x00000010>\n  data = 600 bytes, sha256 "
-            ),
-            "{text}"
-        );
+        let expected = "/memreserve/ 0x1000 0x2000\n/\n  description = \"a\"\n  timestamp = 1970-01-01T00:00:16Z\n  data = 600 bytes, sha256 ";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.contains("  small = 72 bytes, sha256 "), "{text}");
     }
 
     #[test]
@@ -151,7 +179,7 @@ mod tests {
         let blob = Tree { root, ..Tree::default() }.write().unwrap();
         assert_eq!(
             serde_json::to_string(&shown_tree(&blob).unwrap()).unwrap(),
-            r#"{"name":"/","properties":[{"name":"description","bytes":2,"value":{"text":["a"]}}],"children":[{"name":"images","properties":[{"name":"n","bytes":4,"value":{"cell":16}}],"children":[]}]}"#
+            r#"{"reserved":[],"root":{"name":"/","properties":[{"name":"description","bytes":2,"value":{"text":["a"]}}],"children":[{"name":"images","properties":[{"name":"n","bytes":4,"value":{"cell":16}}],"children":[]}]}}"#
         );
         assert!(show(b"no tree").unwrap_err().to_string().contains("expected at least 40 bytes"));
     }

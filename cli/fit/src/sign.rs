@@ -2,12 +2,12 @@
 //!
 //! Covered are the root, the configuration, and every image it refers to with its hash
 //! nodes; never only a part of them. Source: U-Boot `tools/image-host.c`
-//! (`fit_config_process_sig`) and `boot/fdt_region.c`, read at v2025.01.
+//! (`fit_config_process_sig`, `fit_image_write_sig`) and `boot/fdt_region.c`, read at v2026.01.
 
 mod described;
 mod signer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use crate::FitError;
@@ -93,6 +93,14 @@ pub fn sign_all(mut tree: Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) 
 /// As [`sign_all`].
 pub fn sign_tree(tree: &mut Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]) -> Result<(), FitError> {
     let names: Vec<String> = configurations(tree)?.children.iter().map(|node| node.name.clone()).collect();
+    for name in &names {
+        let kinds = kinds(tree, name)?;
+        let Some(configuration) = tree.root.at_mut(&format!("/configurations/{name}")) else { continue };
+        configuration.children.retain(|child| !child.name.starts_with("signature"));
+        for (options, _) in signatures {
+            describe_signature(configuration, options, &kinds);
+        }
+    }
     let wanted: Vec<Wanted<'_>> = names
         .iter()
         .flat_map(|name| {
@@ -106,6 +114,17 @@ pub fn sign_tree(tree: &mut Tree<'_>, signatures: &[(&SignOptions, &dyn Signer)]
     sign_wanted(tree, &wanted)
 }
 
+/// Adds a signature's node that says everything that a description can.
+fn describe_signature(configuration: &mut Node<'_>, options: &SignOptions, kinds: &[String]) {
+    let node = configuration.child_or_new(&options.node);
+    node.set_text("algo", &options.algorithm.name());
+    node.set_text("key-name-hint", &options.key_name);
+    if options.algorithm.key.is_rsa() {
+        node.set_text("padding", options.padding.name());
+    }
+    node.set_texts("sign-images", &kinds.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
 /// A signature of a configuration that is to be made.
 struct Wanted<'s> {
     configuration: String,
@@ -113,7 +132,14 @@ struct Wanted<'s> {
     signer: &'s dyn Signer,
 }
 
-/// Makes these signatures and takes all others of configurations away.
+/// What a signature's node gets when it is signed, in `mkimage`'s order (`tools/image-host.c`, `fit_image_write_sig`).
+const MADE: &[&str] =
+    &["value", "signer-name", "signer-version", "timestamp", "hashed-nodes", "hashed-strings"];
+
+/// Makes these signatures in their order; other signature nodes stay as they are.
+///
+/// A signature covers the names of properties that there are before it is made: its own `value` and what else it gets come
+/// behind them, and the next one covers these, too. So does `mkimage`, and so the bytes are the same.
 fn sign_wanted(tree: &mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<(), FitError> {
     for (index, one) in wanted.iter().enumerate() {
         check_options(one.options, one.signer)?;
@@ -124,32 +150,42 @@ fn sign_wanted(tree: &mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<(), FitErro
             return Err(FitError::Spec(format!("two signatures share the node name `{}`", one.options.node)));
         }
     }
-    if let Some(configurations) = tree.root.child_mut("configurations") {
-        for configuration in &mut configurations.children {
-            configuration.children.retain(|child| !child.name.starts_with("signature"));
-        }
-    }
     for one in wanted {
         prepare(tree, &one.configuration, one.options)?;
     }
-    // The strings that a signature covers are all of them; their size is known once all
-    // names are in the tree, and it changes no other size.
-    let strings_bytes = strings_size(tree)?;
-    let mut places = Vec::new();
-    for Wanted { configuration, options, signer } in wanted {
-        let listed = covered_paths(tree, configuration)?;
-        let node = signature_node(tree, configuration, &options.node)?;
-        node.set("hashed-strings", [0u32.to_be_bytes(), strings_bytes.to_be_bytes()].concat());
-        places.push(Place { configuration, listed, options, signer: *signer, ranges: vec![] });
+    tree.strings = strings(tree)?;
+    let mut covered = Vec::new();
+    for Wanted { configuration, options, .. } in wanted {
+        let (listed, names_end) = (covered_paths(tree, configuration)?, tree.strings.len());
+        MADE.iter().for_each(|name| tree.add_string(name));
+        fill(tree, configuration, options, &listed, names_end)?;
+        covered.push((listed, names_end));
+    }
+    let mut places: Vec<Place<'_>> = wanted
+        .iter()
+        .zip(&covered)
+        .map(|(Wanted { configuration, options, signer }, (_, names_end))| Place {
+            configuration,
+            names_end: *names_end,
+            options,
+            signer: *signer,
+            ranges: Vec::new(),
+        })
+        .collect();
+    let mut listing: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, (listed, _)) in covered.iter().enumerate() {
+        listed.iter().for_each(|path| listing.entry(path).or_default().push(index));
     }
     let pieces = tree.write_tracking(&mut |piece, path, range| {
-        for place in &mut places {
-            if is_covered(piece, path, &place.listed) {
-                place.ranges.push(range.clone());
+        for index in covering(piece, path, &listing, places.len()) {
+            let ranges = &mut places[index].ranges;
+            // A node that is listed as its parent is.
+            if ranges.last() != Some(&range) {
+                ranges.push(range.clone());
             }
         }
     })?;
-    let strings_at = pieces.skeleton.len() - strings_bytes as usize;
+    let strings_at = pieces.strings_at;
     let made: Vec<_> = places.iter().map(|place| place.sign(&pieces.skeleton, strings_at)).collect();
     // What is covered stays in its order, whatever is changed behind a signature, such as where the data is.
     let strings = pieces.skeleton[strings_at..].to_vec();
@@ -169,7 +205,8 @@ fn sign_wanted(tree: &mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<(), FitErro
 /// A signature to be made, and what it covers in the blob.
 struct Place<'s> {
     configuration: &'s str,
-    listed: BTreeSet<String>,
+    /// Size of the strings block that it covers in bytes.
+    names_end: usize,
     options: &'s SignOptions,
     signer: &'s dyn Signer,
     ranges: Vec<Range<usize>>,
@@ -179,7 +216,7 @@ impl Place<'_> {
     fn sign(&self, blob: &[u8], strings_at: usize) -> Result<Vec<u8>, FitError> {
         let SignOptions { algorithm, padding, .. } = self.options;
         let mut parts: Vec<&[u8]> = self.ranges.iter().map(|range| &blob[range.clone()]).collect();
-        parts.push(&blob[strings_at..]);
+        parts.push(&blob[strings_at..strings_at + self.names_end]);
         let message = Message { hash: algorithm.hash, padding: *padding, parts: &parts };
         let signature = self.signer.sign(&message)?;
         let (found, expected) = (signature.len(), algorithm.key.signature_bytes());
@@ -222,25 +259,43 @@ fn signature_node<'t, 'a>(
         .ok_or_else(|| FitError::Fit(format!("it has no node `{path}`")))
 }
 
-/// Fills the signature node, with room for the value.
+/// What a signature's node says before it is signed, and is covered as a description's would be.
 fn prepare(tree: &mut Tree<'_>, configuration: &str, options: &SignOptions) -> Result<(), FitError> {
-    let kinds: Vec<String> =
-        references(tree, configuration)?.into_iter().map(|(property, _)| property).collect();
-    let hashed: Vec<String> = covered_paths(tree, configuration)?.into_iter().collect();
+    let kinds = kinds(tree, configuration)?;
     let node = signature_node(tree, configuration, &options.node)?;
-    node.properties.clear();
+    for name in MADE {
+        node.unset(name);
+    }
     node.set_text("algo", &options.algorithm.name());
     node.set_text("key-name-hint", &options.key_name);
-    if options.algorithm.key.is_rsa() {
+    // U-Boot takes a missing one for PKCS #1 v1.5.
+    let described = node.get("padding").is_some();
+    if options.algorithm.key.is_rsa() && (described || options.padding != Padding::Pkcs1v15) {
         node.set_text("padding", options.padding.name());
     }
-    node.set_texts("sign-images", &kinds.iter().map(String::as_str).collect::<Vec<_>>());
+    if node.get("sign-images").is_some() {
+        node.set_texts("sign-images", &kinds.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
+/// Fills the signature's node, with room for the value.
+fn fill(
+    tree: &mut Tree<'_>,
+    configuration: &str,
+    options: &SignOptions,
+    covered: &BTreeSet<String>,
+    names_end: usize,
+) -> Result<(), FitError> {
+    let names_end =
+        u32::try_from(names_end).map_err(|_| FitError::Fit("its names are too many".to_owned()))?;
+    let node = signature_node(tree, configuration, &options.node)?;
     node.set("value", vec![0; options.algorithm.key.signature_bytes()]);
     node.set_text("signer-name", "fastness");
     node.set_text("signer-version", env!("CARGO_PKG_VERSION"));
     node.set_cell("timestamp", options.timestamp);
-    node.set_texts("hashed-nodes", &hashed.iter().map(String::as_str).collect::<Vec<_>>());
-    node.set("hashed-strings", vec![0; 8]);
+    node.set_texts("hashed-nodes", &covered.iter().map(String::as_str).collect::<Vec<_>>());
+    node.set("hashed-strings", [0u32.to_be_bytes(), names_end.to_be_bytes()].concat());
     Ok(())
 }
 
@@ -259,6 +314,11 @@ fn references(tree: &Tree<'_>, configuration: &str) -> Result<Vec<(String, Vec<S
         return Err(FitError::Fit(format!("the configuration `{configuration}` refers to no image")));
     }
     Ok(out)
+}
+
+/// The properties by which the configuration refers to images.
+fn kinds(tree: &Tree<'_>, configuration: &str) -> Result<Vec<String>, FitError> {
+    Ok(references(tree, configuration)?.into_iter().map(|(property, _)| property).collect())
 }
 
 fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String>, FitError> {
@@ -298,30 +358,30 @@ fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String
     Ok(paths)
 }
 
-/// Whether a piece is hashed: nodes on the list with their properties, and the bare begin
-/// and end of a listed node's children.
-fn is_covered(piece: Piece, path: &str, listed: &BTreeSet<String>) -> bool {
-    let parent = |path: &str| match path.rfind('/') {
-        Some(0) if path.len() > 1 => "/".to_owned(),
-        Some(at) => path[..at].to_owned(),
-        None => String::new(),
+/// The signatures that hash a piece: nodes on their list with their properties, and the bare begin and end of a listed
+/// node's children.
+fn covering(piece: Piece, path: &str, listing: &HashMap<&str, Vec<usize>>, all: usize) -> Vec<usize> {
+    let above = match path.rfind('/') {
+        Some(0) if path.len() > 1 => "/",
+        Some(at) => &path[..at],
+        None => "",
     };
+    let listed = |path: &str| listing.get(path).into_iter().flatten().copied();
     match piece {
-        Piece::Finish => true,
-        Piece::Begin | Piece::End => listed.contains(path) || listed.contains(&parent(path)),
-        Piece::Property => {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            listed.contains(&parent(path)) && !UNCOVERED.contains(&name)
-        }
+        Piece::Finish => (0..all).collect(),
+        Piece::Begin | Piece::End => listed(path).chain(listed(above)).collect(),
+        Piece::Property if UNCOVERED.contains(&path.rsplit('/').next().unwrap_or_default()) => Vec::new(),
+        Piece::Property => listed(above).collect(),
     }
 }
 
-fn strings_size(tree: &Tree<'_>) -> Result<u32, FitError> {
+/// The strings block as it would be written.
+fn strings(tree: &Tree<'_>) -> Result<Vec<u8>, FitError> {
     // Without the data: only names matter.
     let mut bare = Tree { root: names_only(&tree.root), reserved: Vec::new(), strings: tree.strings.clone() };
     bare.root.name = String::new();
-    let blob = bare.write()?;
-    Ok(u32::from_be_bytes([blob[32], blob[33], blob[34], blob[35]]))
+    let pieces = bare.pieces()?;
+    Ok(pieces.skeleton[pieces.strings_at..].to_vec())
 }
 
 fn names_only(node: &Node<'_>) -> Node<'static> {

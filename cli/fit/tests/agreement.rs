@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{ignore, signed};
+use common::{ignore, signed, unsigned};
 use fit::external::{Placement, externalise};
 use fit::fdt::{Blocks, Node, Tree};
 use fit::key::{Hash, Padding};
+use fit::sign::sign;
 use fit::verify::{Problem, VerifyReport, verify_with_control};
 
 /// Why ours refuses what U-Boot takes: problem codes, each with its reason.
@@ -41,6 +42,10 @@ const STRICTER: &[(&str, &str)] = &[
     ("duplicate-property", "two properties of one name: readers differ on which counts"),
     ("hashed-nodes", "the list says something else; U-Boot before 2026.04 trusts it"),
     ("hashed-strings", "the list of covered names says something else"),
+    (
+        "image-type",
+        "an image of another type or os than its role's, in another configuration or behind the first one of several overlays",
+    ),
     (
         "missing-image",
         "an image that the configuration names is not there; U-Boot looks only for what it loads",
@@ -350,13 +355,86 @@ fn what_is_uncovered_hides_no_other_reason() {
 
 fn u_boot_takes(tool: &Path, folder: &Path, blob: &[u8]) -> bool {
     std::fs::write(folder.join("fit"), blob).unwrap();
-    let arguments = ["-f", "fit", "-k", "control"];
-    Command::new(tool).args(arguments).current_dir(folder).output().unwrap().status.success()
+    let takes = |more: &[&str]| {
+        let arguments = [&["-f", "fit", "-k", "control"], more].concat();
+        Command::new(tool).args(arguments).current_dir(folder).output().unwrap().status.success()
+    };
+    // Where there is no default, a board names the configuration.
+    let tree = Tree::parse(blob).ok();
+    let configurations = tree.as_ref().and_then(|tree| tree.root.child("configurations"));
+    match configurations.filter(|node| node.get("default").is_none() && !node.children.is_empty()) {
+        Some(node) => node.children.iter().all(|configuration| takes(&["-c", &configuration.name])),
+        None => takes(&[]),
+    }
 }
 
 #[test]
 fn ours_takes_nothing_that_u_boot_refuses() {
     agree(&[signed(Padding::Pkcs1v15), signed(Padding::Pss)], 0x05ee_df17, mutation);
+}
+
+/// A FIT with another word, property or reference than it should have, and signed as it is: what U-Boot refuses whoever signed it.
+fn changed_and_signed(numbers: &mut Numbers) -> (&'static str, Vec<u8>) {
+    const WORDS: [(&str, &[&str]); 4] = [
+        (
+            "type",
+            &[
+                "kernel",
+                "kernal",
+                "kernel_noload",
+                "flat_dt",
+                "ramdisk",
+                "firmware",
+                "tee",
+                "script",
+                "RAMDISK",
+                "",
+            ],
+        ),
+        (
+            "os",
+            &[
+                "linux", "u-boot", "tee", "plan9", "opensbi", "efi", "vxworks", "openrtos", "qnx", "Linux",
+                "x",
+            ],
+        ),
+        ("arch", &["arm64", "arm46", "riscv", "x86"]),
+        ("compression", &["none", "gzip", "zip", "lzma"]),
+    ];
+    const NAMES: [&str; 3] = ["kernel", "fdt", "ramdisk"];
+    let mut tree = unsigned();
+    let mut kind = "";
+    for _ in 0..=numbers.below(2) {
+        let (word, values) = WORDS[numbers.below(4)];
+        let image = tree.root.at_mut(&format!("/images/{}", NAMES[numbers.below(3)])).unwrap();
+        let other = NAMES[numbers.below(3)];
+        let role = NAMES[numbers.below(3)];
+        kind = match numbers.below(6) {
+            0 => {
+                image.unset(word);
+                "word removed"
+            }
+            1..=3 => {
+                image.set_text(word, values[numbers.below(values.len())]);
+                "word changed"
+            }
+            4 => {
+                let names: &[&str] = if numbers.below(3) == 0 { &[role, other] } else { &[other] };
+                tree.root.at_mut("/configurations/conf").unwrap().set_texts(role, names);
+                "role changed"
+            }
+            _ => {
+                tree.root.unset(["description", "timestamp", "#address-cells", "x"][numbers.below(4)]);
+                "header changed"
+            }
+        };
+    }
+    (kind, sign(tree, &common::options(Padding::Pkcs1v15), &common::signer()).unwrap())
+}
+
+#[test]
+fn ours_takes_nothing_that_was_signed_and_that_u_boot_refuses() {
+    agree(&[signed(Padding::Pkcs1v15)], 0x0516_ed17, |_, numbers| changed_and_signed(numbers));
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn tree() -> Tree<'static> {
     let configuration = |name: &str, kernel: &str| Configuration {
         name: name.into(),
         description: name.into(),
-        compatible: Some(format!("maker,{name}")),
+        compatible: Some(format!("maker,{name}").into()),
         loads: vec![("kernel".into(), vec![kernel.into()])],
     };
     let mut tree = build(FitSpec {

@@ -7,6 +7,7 @@ mod common;
 use common::{ignore, options, signed, signer, trusted, unsigned};
 use fit::FitError;
 use fit::control_fdt::KeyNode;
+use fit::external::Placement;
 use fit::fdt::{Node, Tree};
 use fit::key::{Hash, Padding, PublicKey};
 use fit::sign::{Message, Signer, sign};
@@ -239,13 +240,7 @@ fn an_added_image_under_another_role_is_refused() {
 }
 
 #[test]
-fn a_default_that_is_missing_not_there_or_doubled_is_refused() {
-    has(
-        &codes(|t| {
-            let _ = t.root.at_mut("/configurations").unwrap().unset("default");
-        }),
-        "bad-default",
-    );
+fn a_default_that_is_not_there_or_doubled_is_refused() {
     has(&codes(|t| t.root.at_mut("/configurations").unwrap().set_text("default", "evil")), "bad-default");
     has(
         &codes(|t| {
@@ -406,7 +401,9 @@ fn more_than_can_be_needed_is_refused_and_not_worked_through() {
     assert!(found.len() < 10);
     let found = codes(|t| {
         for index in 0..20_000 {
-            t.root.child_or_new("images").children.push(Node::new(&format!("i{index}")));
+            let mut configuration = Node::new(&format!("c{index}"));
+            configuration.child_or_new("signature-1");
+            t.root.child_or_new("configurations").children.push(configuration);
         }
     });
     assert_eq!(found, ["too-large"]);
@@ -424,8 +421,23 @@ fn overlapping_load_addresses_are_told() {
 
 #[test]
 fn what_no_signature_covers_is_named() {
-    let report = verify(&signed(Padding::Pss), &trusted(), false).unwrap();
+    let blob = signed(Padding::Pss);
+    let report = verify(&blob, &trusted(), false).unwrap();
     assert_eq!(report.outside, ["/configurations/default", "/configurations/conf/signature-1"]);
+    // What is in the file beside the nodes; zeros are alignment.
+    let mut tree = Tree::parse(&blob).unwrap();
+    tree.reserved = vec![(0x1000, 0x2000)];
+    let mut blob = fit::external::externalise(&tree.write().unwrap(), Placement::At(0x2000), 0x40).unwrap();
+    let end = blob.len();
+    blob.extend_from_slice(b"\0\0evil");
+    blob[0x1f00] = 1;
+    let report = verify(&blob, &trusted(), false).unwrap();
+    assert!(report.ok, "{report:?}");
+    let behind = format!("the file's bytes {:#x} to {:#x}", end + 2, end + 5);
+    assert_eq!(
+        report.outside[8..],
+        ["/memreserve/ 0x1000 0x2000", "the file's bytes 0x1f00 to 0x1f00", &behind]
+    );
     let back: fit::verify::VerifyReport =
         serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
     assert_eq!(back, report);

@@ -14,7 +14,7 @@ use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::external::{Placement, externalise};
 use fit::fdt::Tree;
 use fit::key::{Algorithm, Hash, KeyType, Padding};
-use fit::sign::{RsaSigner, Signer, sign};
+use fit::sign::{Part, RsaSigner, SignOptions, Signer, described, sign, sign_described};
 use fit::verify::{verify, verify_with_control};
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::EncodePrivateKey;
@@ -165,17 +165,22 @@ fn the_ramdisk_that_mkimage_leaves_out_by_default_is_refused() {
     assert!(report.uncovered.contains(&"/images/ramdisk".to_owned()), "{report:?}");
 }
 
-/// `mkimage -F` signs a FIT as it is: given one of ours, with its value blanked, it must find the same bytes.
-fn resigned_by_mkimage(blob: &[u8], key: &RsaPrivateKey) -> (Vec<u8>, Vec<u8>) {
+/// `mkimage -F` signs a signed FIT anew: given one of ours, with its value blanked, it must find the same bytes as we do.
+fn resigned(
+    blob: &[u8],
+    options: &SignOptions,
+    signer: &RsaSigner,
+    theirs: &RsaPrivateKey,
+) -> (Vec<u8>, Vec<u8>) {
     let path = "/configurations/conf/signature-1";
     let value =
         |blob: &[u8]| Tree::parse(blob).unwrap().root.at(path).unwrap().get("value").unwrap().to_vec();
-    let ours = value(blob);
+    let ours = value(&sign(Tree::parse(blob).unwrap(), options, signer).unwrap());
     let mut tree = Tree::parse(blob).unwrap();
     tree.root.at_mut(path).unwrap().set("value", vec![0; ours.len()]);
     let blank = tree.write().unwrap();
     assert_eq!(blank.len(), blob.len());
-    let folder = folder_with_key(key);
+    let folder = folder_with_key(theirs);
     std::fs::write(folder.path().join("x.itb"), blank).unwrap();
     run(folder.path(), "mkimage", &["-F", "-k", ".", "x.itb"]);
     (ours, value(&std::fs::read(folder.path().join("x.itb")).unwrap()))
@@ -190,10 +195,63 @@ fn the_same_input_gets_the_same_signature_bytes_as_from_mkimage() {
         let mut options = options(Padding::Pkcs1v15);
         options.algorithm.hash = hash;
         let blob = sign(unsigned(), &options, &signer()).unwrap();
-        let (ours, theirs) = resigned_by_mkimage(&blob, private_key());
+        let (ours, theirs) = resigned(&blob, &options, &signer(), private_key());
         assert_eq!(ours, theirs, "{hash:?}");
         // The comparison can fail: with another key the bytes differ.
-        assert_ne!(ours, resigned_by_mkimage(&blob, other_key()).1);
+        assert_ne!(ours, resigned(&blob, &options, &signer(), other_key()).1);
+    }
+}
+
+/// From one description, each in one go: the strings block grows with every signature, and the next one covers what it grew by.
+#[test]
+fn the_same_description_gets_the_same_signature_bytes_as_from_mkimage() {
+    if !have(&["mkimage", "dtc"]) {
+        return;
+    }
+    let folder = folder_with_key(private_key());
+    let one = its("sha256,rsa2048", "pkcs-1.5", ALL);
+    // `dtc` and libfdt take the end of another name for a name: `value` is the end of `board-value`.
+    let shared = one.replace("arch =", "board-value = <1>; arch =");
+    let more = one.replace("configurations { default = \"conf\";", "configurations { default = \"conf\"; a { kernel = \"kernel\"; signature-b { algo = \"sha512,rsa2048\"; key-name-hint = \"dev\"; sign-images = \"kernel\"; }; }; b { kernel = \"kernel\"; fdt = \"fdt\"; signature-2 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; sign-images = \"kernel\", \"fdt\"; }; signature-1 { algo = \"sha384,rsa2048\"; key-name-hint = \"dev\"; sign-images = \"fdt\", \"kernel\"; }; };");
+    let alone = more.replace(
+        "hash-1 { algo = \"sha256\"; };",
+        "hash-1 { algo = \"sha256\"; }; signature-1 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; };",
+    );
+    // No RAM disk, no `sign-images`: what `mkimage` covers by default.
+    let default = its("sha256,rsa2048", "pkcs-1.5", "").replace("ramdisk = \"ramdisk\";", "");
+    for (its, count) in [(one, 1), (shared, 1), (more, 4), (alone, 7), (default, 1)] {
+        let theirs = mkimage_signed(folder.path(), &its, &[]);
+        run(folder.path(), "dtc", &["-q", "-I", "dts", "-O", "dtb", "-o", "compiled", "x.its"]);
+        let compiled = std::fs::read(folder.path().join("compiled")).unwrap();
+        let unsigned = fit::its::finish_as(&compiled, 7, fit::its::Strictness::AsDescribed).unwrap();
+        // As it is, and after it was written.
+        let mut tree = Tree::parse(&unsigned).unwrap();
+        let key = signer();
+        let signatures: Vec<(Part, SignOptions, &dyn Signer)> = described(&tree)
+            .unwrap()
+            .into_iter()
+            .map(|one| {
+                let algorithm = one.algorithm.unwrap();
+                let options =
+                    SignOptions { algorithm, padding: one.padding, node: one.node, ..options(Padding::Pss) };
+                (one.part, options, &key as &dyn Signer)
+            })
+            .collect();
+        sign_described(&mut tree, &signatures).unwrap();
+        let ours = tree.write().unwrap();
+        let signatures = |blob: &[u8]| {
+            let mut out = Vec::new();
+            let tree = Tree::parse(blob).unwrap();
+            for part in tree.root.children.iter().flat_map(|above| &above.children) {
+                for node in part.children.iter().filter(|node| node.name.starts_with("signature")) {
+                    let get = |name| node.get(name).map(<[u8]>::to_vec);
+                    out.push((part.name.clone(), node.name.clone(), get("hashed-strings"), get("value")));
+                }
+            }
+            out
+        };
+        assert_eq!(signatures(&ours).len(), count);
+        assert_eq!(signatures(&ours), signatures(&theirs));
     }
 }
 
@@ -208,7 +266,7 @@ fn larger_keys_give_the_same_bytes_too() {
         options.algorithm.key = kind;
         let signer = RsaSigner::new(key.clone());
         let blob = sign(unsigned(), &options, &signer).unwrap();
-        let (ours, theirs) = resigned_by_mkimage(&blob, &key);
+        let (ours, theirs) = resigned(&blob, &options, &signer, &key);
         assert_eq!(ours, theirs, "{kind:?}");
         let control = insert_key(&empty(), "dev", options.algorithm, &signer.public_key()).unwrap();
         assert!(verify_with_control(&blob, &control).unwrap().ok);

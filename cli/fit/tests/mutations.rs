@@ -19,8 +19,13 @@ fn free_bytes(blob: &[u8]) -> Vec<bool> {
     free[..blocks.structure_start()].fill(true);
     // Behind the strings there is external data, and what fills up to its alignment.
     let word = |at: usize| u32::from_be_bytes(blob[at..at + 4].try_into().unwrap()) as usize;
-    free[word(12) + word(32)..].fill(true);
-    for image in &Tree::parse(blob).unwrap().root.child("images").unwrap().children {
+    // The names that came with the signature stand at the end of the strings, and it covers those before them.
+    let tree = Tree::parse(blob).unwrap();
+    let strings = tree.root.at("/configurations/conf/signature-1").unwrap().get("hashed-strings").unwrap();
+    let strings = u32::from_be_bytes(strings[4..].try_into().unwrap()) as usize;
+    assert!(strings < word(32));
+    free[word(12) + strings..].fill(true);
+    for image in &tree.root.child("images").unwrap().children {
         if let (Some(at), Some(size)) = (image.cell("data-offset"), image.cell("data-size")) {
             let at = blocks.total().next_multiple_of(4) + at as usize;
             free[at..at + size as usize].fill(false);

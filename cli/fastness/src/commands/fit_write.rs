@@ -321,7 +321,7 @@ fn from_parts<'p>(
         configurations: vec![Configuration {
             name: "conf".to_owned(),
             description: asked.name.clone(),
-            compatible: Some(asked.name.clone()),
+            compatible: Some(asked.name.clone().into()),
             loads,
         }],
         default: "conf".to_owned(),

@@ -217,6 +217,16 @@ impl Tree<'_> {
     pub fn borrowed(&self) -> Tree<'_> {
         Tree { root: self.root.borrowed(), reserved: self.reserved.clone(), strings: self.strings.clone() }
     }
+
+    /// Puts a name at the end of the strings, unless it stands there: as libfdt does when it adds a property.
+    pub(crate) fn add_string(&mut self, name: &str) {
+        if self.strings.last().is_some_and(|last| *last != 0) {
+            self.strings.push(0);
+        }
+        if write::find_string(&self.strings, name).is_none() {
+            self.strings.extend(name.bytes().chain([0]));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -119,6 +119,12 @@ impl<'a> Blocks<'a> {
         &self.blob[self.strings.0..self.strings.1]
     }
 
+    /// Where its parts are: header, reserved memory, structure and strings, in bytes from the tree's start.
+    pub(crate) fn used(&self) -> [(usize, usize); 4] {
+        let reserved = self.reserved().map_or(0, |ranges| (ranges.len() + 1) * 16);
+        [(0, HEADER_BYTES), (self.reserved, self.reserved + reserved), self.structure, self.strings]
+    }
+
     /// Where the structure block begins, in bytes from the tree's start.
     #[must_use]
     pub fn structure_start(&self) -> usize {

@@ -48,6 +48,7 @@ impl Tree<'_> {
         place(Piece::Finish, "", at..writer.at());
         let Writer { mut pieces, strings: names, .. } = writer;
         let strings = pieces.len();
+        pieces.strings_at = pieces.skeleton.len();
         pieces.skeleton.extend_from_slice(&names);
         // libfdt counts in `int`, and refuses a larger one (`fdt_check_header`): no U-Boot would read it.
         if i32::try_from(pieces.len()).is_err() {
@@ -83,12 +84,14 @@ pub struct Pieces<'t> {
     /// Where in the skeleton which data comes in, in order.
     gaps: Vec<(usize, Cow<'t, [u8]>)>,
     gap_bytes: usize,
+    /// Where in the skeleton the strings block begins.
+    pub(crate) strings_at: usize,
 }
 
 impl<'t> Pieces<'t> {
     /// A tree that is written already.
     pub(crate) fn of(skeleton: Vec<u8>) -> Self {
-        Self { skeleton, gaps: Vec::new(), gap_bytes: 0 }
+        Self { skeleton, gaps: Vec::new(), gap_bytes: 0, strings_at: 0 }
     }
 
     /// Adds data behind everything that is there, from this byte of the whole on.
@@ -233,21 +236,21 @@ impl<'t> Writer<'t> {
         if let Some(offset) = self.known.get(name) {
             return Ok(*offset);
         }
-        let wanted: Vec<u8> = name.bytes().chain([0]).collect();
-        // Only whole strings: a suffix of another one would save bytes and surprise readers.
-        let found = self
-            .strings
-            .windows(wanted.len())
-            .enumerate()
-            .find(|(at, window)| *window == wanted && (*at == 0 || self.strings[at - 1] == 0))
-            .map(|(at, _)| at);
+        let found = find_string(&self.strings, name);
         let at = found.unwrap_or_else(|| {
             let at = self.strings.len();
-            self.strings.extend_from_slice(&wanted);
+            self.strings.extend(name.bytes().chain([0]));
             at
         });
         let offset = u32::try_from(at).map_err(|_| bad("its strings are larger than 4 GiB"))?;
         self.known.insert(name.to_owned(), offset);
         Ok(offset)
     }
+}
+
+/// Where a name stands in a strings block, also as the end of another one: `dtc` and libfdt share it, and a signature covers
+/// the place that they take.
+pub(super) fn find_string(strings: &[u8], name: &str) -> Option<usize> {
+    let wanted: Vec<u8> = name.bytes().chain([0]).collect();
+    strings.windows(wanted.len()).position(|window| window == wanted)
 }

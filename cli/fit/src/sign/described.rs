@@ -8,7 +8,7 @@ use crate::FitError;
 use crate::fdt::Tree;
 use crate::key::{Algorithm, Padding};
 
-use super::{Message, SignOptions, Signer, Wanted, check_options, sign_wanted};
+use super::{MADE, Message, SignOptions, Signer, Wanted, check_options, sign_wanted};
 
 /// What a signature is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,12 +78,22 @@ pub fn sign_described(
         match part {
             Part::Image(name) => sign_image(tree, name, options, *signer)?,
             Part::Configuration(name) => {
+                let path = format!("/configurations/{name}");
+                if tree.root.at(&path).is_some_and(|node| node.child(&options.node).is_none()) {
+                    let kinds = super::kinds(tree, name)?;
+                    if let Some(node) = tree.root.at_mut(&path) {
+                        super::describe_signature(node, options, &kinds);
+                    }
+                }
                 wanted.push(Wanted { configuration: name.clone(), options, signer: *signer });
             }
         }
     }
     if wanted.is_empty() { Ok(()) } else { sign_wanted(tree, &wanted) }
 }
+
+/// What an image's signature gets when it is signed.
+const MADE_OF_IMAGES: &[&str] = MADE.split_at(4).0;
 
 fn sign_image(
     tree: &mut Tree<'_>,
@@ -105,6 +115,10 @@ fn sign_image(
     let node = image.child_or_new(&options.node);
     node.set_text("algo", &options.algorithm.name());
     node.set_text("key-name-hint", &options.key_name);
+    // The names in the order of `mkimage`, behind those that are there.
+    tree.strings = super::strings(tree)?;
+    MADE_OF_IMAGES.iter().for_each(|name| tree.add_string(name));
+    let Some(node) = tree.root.at_mut(&format!("/images/{name}/{}", options.node)) else { return Ok(()) };
     node.set("value", value);
     node.set_text("signer-name", "fastness");
     node.set_text("signer-version", env!("CARGO_PKG_VERSION"));

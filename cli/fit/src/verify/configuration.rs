@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::images::Images;
-use super::{ConfigurationReport, ImageReport, MAX_REFERENCES, Problem, problem, short};
+use super::{ConfigurationReport, ImageReport, MAX_COVERED, MAX_REFERENCES, Problem, problem, short};
 use crate::control_fdt::KeyNode;
 use crate::fdt::{Blocks, Node};
 
-/// `IMAGE_MAX_HASHED_NODES` of U-Boot: with more, it refuses the configuration.
-const MAX_COVERED: usize = 100;
 /// Properties by which U-Boot and SPL find images: nothing but names can be in them.
 const ROLES: [&str; 9] =
     ["kernel", "fdt", "ramdisk", "loadables", "firmware", "fpga", "script", "standalone", "setup"];
@@ -122,7 +120,9 @@ impl Check<'_, '_, '_> {
                 report.problems.push(problem("too-many-references", message));
                 break;
             }
-            names.into_iter().for_each(|image| self.reference(role, image, report, &mut covered));
+            for (index, image) in names.into_iter().enumerate() {
+                self.reference((role, index), image, report, &mut covered);
+            }
         }
         if report.images.is_empty() && report.problems.is_empty() {
             report
@@ -130,8 +130,10 @@ impl Check<'_, '_, '_> {
                 .push(problem("no-image", format!("the configuration `{name}` refers to no image")));
         }
         if covered.len() > MAX_COVERED {
-            let message =
-                format!("`{name}` needs {} covered nodes, U-Boot takes at most {MAX_COVERED}", covered.len());
+            let message = format!(
+                "`{name}` needs {} covered nodes (two of its own, and each image with its hashes), U-Boot takes at most {MAX_COVERED}",
+                covered.len()
+            );
             report.problems.push(problem("too-many-references", message));
         }
         covered
@@ -147,7 +149,7 @@ impl Check<'_, '_, '_> {
 
     fn reference(
         &self,
-        role: &str,
+        (role, index): (&str, usize),
         name: &str,
         report: &mut ConfigurationReport,
         covered: &mut BTreeSet<String>,
@@ -163,8 +165,9 @@ impl Check<'_, '_, '_> {
                 covered.insert(format!("{path}/{}", child.name));
             }
         }
-        covered.insert(path);
-        report.problems.extend(image.problems.iter().cloned());
+        let first = covered.insert(path);
+        report.problems.extend(image.problems.iter().filter(|_| first).cloned());
+        report.problems.extend(super::roles::unfit(role, index, image.node));
         if image.problems.is_empty() {
             report.images.push(ImageReport {
                 role: role.to_owned(),

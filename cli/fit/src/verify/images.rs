@@ -1,7 +1,6 @@
 //! The images of a FIT: where their data is, and whether it has the hashes that the tree says.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::{Problem, VerifyReport, problem, short};
 use crate::build::Digests;
@@ -29,8 +28,8 @@ struct Found<'t, 'a, 'd> {
     warnings: Vec<Problem>,
 }
 
-/// All images by name.
-pub(super) struct Images<'t, 'a>(BTreeMap<&'t str, Image<'t, 'a>>);
+/// All images by name, and where the data of those is whose data are outside of the tree.
+pub(super) struct Images<'t, 'a>(BTreeMap<&'t str, Image<'t, 'a>>, Vec<(usize, usize)>);
 
 impl<'t, 'a> Images<'t, 'a> {
     /// Finds each image's data and checks its hashes. `total` is the size of the tree in bytes.
@@ -42,7 +41,8 @@ impl<'t, 'a> Images<'t, 'a> {
         report: &mut VerifyReport,
     ) -> Self {
         let nodes = root.child("images").map(|images| images.children.as_slice()).unwrap_or_default();
-        let mut taken: Vec<(Range<usize>, &str)> = Vec::new();
+        // By where they begin: none of them meets another one.
+        let mut taken: BTreeMap<usize, (usize, &str)> = BTreeMap::new();
         let mut found: Vec<Found<'t, 'a, '_>> = Vec::new();
         for node in nodes {
             let mut image = Image { node, bytes: 0, hash: String::new(), problems: Vec::new() };
@@ -71,7 +71,12 @@ impl<'t, 'a> Images<'t, 'a> {
             // The first of a doubled name counts, as for libfdt; the doubled name is a problem of its own.
             out.entry(image.node.name.as_str()).or_insert(image);
         }
-        Self(out)
+        Self(out, taken.into_iter().map(|(start, (end, _))| (start, end)).collect())
+    }
+
+    /// Where external data is, in bytes of the file.
+    pub(super) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.1.iter().copied()
     }
 
     /// What is wrong with the data and the hashes of any of them.
@@ -90,7 +95,7 @@ fn data<'d, 'n: 'd>(
     blob: &'d [u8],
     total: usize,
     image: &'n Node<'_>,
-    taken: &mut Vec<(Range<usize>, &'n str)>,
+    taken: &mut BTreeMap<usize, (usize, &'n str)>,
 ) -> Result<&'d [u8], Problem> {
     let name = &image.name;
     let position = image.get("data-position");
@@ -128,14 +133,17 @@ fn data<'d, 'n: 'd>(
         let message = format!("the external data of the image `{name}` lies inside of the tree");
         return Err(problem("data-overlap", message));
     }
-    let meets = |other: &Range<usize>| range.start < other.end && other.start < range.end;
-    if let Some((_, other)) = taken.iter().find(|(other, _)| meets(other)) {
+    // The last one that begins before this one ends.
+    let before = taken.range(..range.end).next_back();
+    if let Some((_, (_, other))) = before.filter(|(_, (end, _))| range.start < *end) {
         return Err(problem(
             "data-overlap",
             format!("the external data of the images `{name}` and `{other}` overlap"),
         ));
     }
-    taken.push((range, name));
+    if !range.is_empty() {
+        taken.insert(range.start, (range.end, name));
+    }
     Ok(data)
 }
 

@@ -9,9 +9,11 @@
 //!
 //! Source: U-Boot `boot/image-fit-sig.c`, `boot/image-fit.c`, `boot/fdt_region.c`.
 
+mod beside;
 mod configuration;
 mod holds;
 mod images;
+mod roles;
 mod signature;
 mod structure;
 
@@ -26,10 +28,13 @@ use crate::build::Digests;
 use crate::control_fdt::{self, KeyNode};
 use crate::fdt::{Blocks, Node, Tree};
 
-/// Most tokens of a FIT that is verified (images with their data are a few dozen each).
-pub const MAX_FIT_TOKENS: usize = 1 << 14;
-/// Most images that one configuration may refer to.
-pub const MAX_REFERENCES: usize = 64;
+/// Most tokens that are looked at for all signatures together: each signature takes a walk over the tree. It is enough for a
+/// thousand configurations of a device tree each.
+pub const MAX_WALKED: usize = 1 << 26;
+/// `IMAGE_MAX_HASHED_NODES` of U-Boot: a configuration that needs more is refused by it.
+pub const MAX_COVERED: usize = 100;
+/// Most references to images in one configuration: U-Boot could not take as many images, see [`MAX_COVERED`].
+pub const MAX_REFERENCES: usize = MAX_COVERED;
 
 /// Something wrong, with a stable code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +83,9 @@ pub struct VerifyReport {
     /// Images, and nodes inside of images and configurations, that a signature should cover and none does, by
     /// path. Each is a problem, too.
     pub uncovered: Vec<String>,
-    /// What no FIT signature ever covers but is there, by path: the choice of the default
-    /// configuration, the signature nodes' own properties, the place of external data.
+    /// What no FIT signature ever covers but is there: by path the choice of the default
+    /// configuration, the signature nodes' own properties, the place of external data; reserved memory; and the bytes of the file
+    /// that are neither of the tree nor of an image.
     pub outside: Vec<String>,
     /// What is wrong with the FIT as a whole.
     pub problems: Vec<Problem>,
@@ -160,10 +166,13 @@ pub fn verify_knowing(
         tokens += 1;
         Ok(())
     })?;
-    if tokens > MAX_FIT_TOKENS {
+    let signatures = structure::signatures(&tree.root);
+    if tokens.saturating_mul(signatures) > MAX_WALKED {
         report.problems.push(problem(
             "too-large",
-            format!("the FIT has {tokens} tokens, more than the {MAX_FIT_TOKENS} that are looked at"),
+            format!(
+                "the FIT has {tokens} tokens and {signatures} signatures of configurations: expected a product of at most {MAX_WALKED}, as every signature is looked for in the whole tree"
+            ),
         ));
         return Ok(report);
     }
@@ -187,6 +196,7 @@ pub fn verify_knowing(
         report.configurations.push(result);
     }
     structure::uncovered(&tree.root, &covered, &mut report);
+    report.outside.extend(beside::beside(blob, &blocks, images.places()));
     let clean = report.all_problems().next().is_none();
     report.ok = clean;
     Ok(report)

@@ -14,6 +14,15 @@ pub(super) fn problems(root: &Node<'_>) -> Vec<Problem> {
         let (code, kind) = if node { ("duplicate-node", "node") } else { ("duplicate-property", "property") };
         out.push(problem(code, format!("`{path}` has the {kind} `{name}` twice")));
     }
+    // U-Boot (`fit_check_format`) looks only whether they are there.
+    for name in ["description", "timestamp"] {
+        if root.get(name).is_none() {
+            out.push(problem(
+                "no-header",
+                format!("the root has no `{name}`, without which U-Boot takes it for no FIT"),
+            ));
+        }
+    }
     unit_addresses(root, "/", &mut out);
     misplaced_data(root, 0, "/", &mut out);
     for child in &root.children {
@@ -38,9 +47,19 @@ pub(super) fn problems(root: &Node<'_>) -> Vec<Problem> {
             let message = format!("the default configuration `{}` is not there", short(name));
             out.push(problem("bad-default", message));
         }
-        None => out.push(problem("bad-default", "the FIT names no default configuration")),
+        // Each configuration is looked at: a board may choose by its name or by `compatible`.
+        None if configurations.get("default").is_none() => {}
+        None => out.push(problem("bad-default", "`default` of the configurations is no text")),
     }
     out
+}
+
+/// How many signatures of configurations there are.
+pub(super) fn signatures(root: &Node<'_>) -> usize {
+    let configurations =
+        root.child("configurations").map(|node| node.children.as_slice()).unwrap_or_default();
+    let nodes = configurations.iter().flat_map(|configuration| &configuration.children);
+    nodes.filter(|node| node.name.starts_with("signature")).count()
 }
 
 /// U-Boot's look-up takes `kernel@1` for `kernel` (libfdt ignores unit addresses): a way to swap nodes.
