@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if let Some(new) = &arguments.new {
         let comparison = compare::compare(&analysis, &one(new, &options, output)?);
         output.result(&comparison, |_| compare::text(&comparison));
-        let bad = |bound: LevelName| comparison.weaker.iter().any(|changed| changed.level >= bound.level());
+        let bad = |bound: LevelName| comparison.worst().is_some_and(|level| level >= bound.level());
         return Ok(if arguments.fail_on.is_some_and(bad) { ExitStatus::Check } else { ExitStatus::Success });
     }
     if let Some(file) = &arguments.html {

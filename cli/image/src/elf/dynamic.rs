@@ -1,8 +1,8 @@
 //! The dynamic section as the loader reads it: by program header and address, not by section name,
 //! because a file can lie in its section headers and still run.
 
-use object::elf;
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, Sym};
+use object::{Endian as _, elf};
 
 use super::{ELF, broken};
 use crate::{Error, Result};
@@ -73,6 +73,53 @@ impl Dynamic {
         }
         Ok(dynamic)
     }
+}
+
+/// The undefined names of the symbols that the dynamic section names, for files without section headers; `None` without one.
+/// How many there are is in `DT_HASH`; where only `DT_GNU_HASH` is there, they end at the names, which linkers put behind.
+pub(super) fn undefined<'a, E: FileHeader>(
+    endian: E::Endian,
+    segments: &[E::ProgramHeader],
+    data: &'a [u8],
+) -> Result<Option<Vec<&'a [u8]>>> {
+    let Some(segment) = segments.iter().find(|s| s.p_type(endian) == elf::PT_DYNAMIC) else {
+        return Ok(None);
+    };
+    let entries = segment.dynamic(endian, data).map_err(broken("PT_DYNAMIC"))?.unwrap_or(&[]);
+    let value = |wanted| {
+        let mut all = entries.iter().take_while(|entry| entry.tag(endian) != elf::DT_NULL);
+        all.find(|entry| entry.tag(endian) == wanted).map(|entry| entry.val(endian))
+    };
+    let (Some(table), Some(names), Some(bytes)) =
+        (value(elf::DT_SYMTAB), value(elf::DT_STRTAB), value(elf::DT_STRSZ))
+    else {
+        return Ok(None);
+    };
+    let one = size_of::<E::Sym>() as u64;
+    let counted = value(elf::DT_HASH).and_then(|at| {
+        let head = at_address::<E>(endian, segments, data, at, 8).ok()?;
+        let chain = <[u8; 4]>::try_from(&head[4..8]).ok()?;
+        let little = u32::from_le_bytes(chain);
+        let count = if endian.is_little_endian() { little } else { little.swap_bytes() };
+        Some(u64::from(count))
+    });
+    let Some(count) = counted.or_else(|| Some(names.checked_sub(table)? / one)) else { return Ok(None) };
+    let Some(size) = count.checked_mul(one).filter(|size| *size <= data.len() as u64) else {
+        return Err(Error::malformed(
+            ELF,
+            "DT_SYMTAB",
+            format!("{count} symbols are more than the file has"),
+        ));
+    };
+    let symbols = at_address::<E>(endian, segments, data, table, size)?;
+    let strings = at_address::<E>(endian, segments, data, names, bytes)?;
+    let count = usize::try_from(count).unwrap_or_default();
+    let Ok((symbols, _)) = object::pod::slice_from_bytes::<E::Sym>(symbols, count) else { return Ok(None) };
+    let name = |symbol: &E::Sym| {
+        let at = usize::try_from(symbol.st_name(endian)).ok()?;
+        strings.get(at..)
+    };
+    Ok(Some(symbols.iter().filter(|symbol| symbol.is_undefined(endian)).filter_map(name).collect()))
 }
 
 const DF_BIND_NOW: u32 = 0x8;

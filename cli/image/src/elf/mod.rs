@@ -198,7 +198,7 @@ fn facts_of<E: FileHeader<Endian = Endianness>>(bytes: &[u8], bits: u8) -> Resul
     let executable = |s: &E::ProgramHeader| s.p_flags(endian).0 & elf::PF_X.0 != 0;
     let program = matches!(kind, ElfType::Executable | ElfType::PieExecutable);
     let static_linked = program && interpreter.is_none() && dynamic.needed.is_empty();
-    let symbols = symbols::Imports::read::<E>(endian, &sections, bytes, static_linked)?;
+    let symbols = symbols::Imports::read::<E>(endian, segments, &sections, bytes, static_linked)?;
     Ok(Facts {
         bits,
         little_endian: endian == Endianness::Little,

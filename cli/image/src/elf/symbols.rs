@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use object::elf;
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym};
 
-use super::{Fortify, Known, broken, fortify, risky};
+use super::{Fortify, Known, broken, dynamic, fortify, risky};
 use crate::Result;
 
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ impl Imports {
     /// names say nothing about its own code: unknown.
     pub fn read<E: FileHeader>(
         endian: E::Endian,
+        segments: &[E::ProgramHeader],
         sections: &SectionTable<'_, E>,
         data: &[u8],
         static_linked: bool,
@@ -39,6 +40,14 @@ impl Imports {
         let has = |kind| sections.iter().any(|section| section.sh_type(endian) == kind);
         let kind = if has(elf::SHT_DYNSYM) { elf::SHT_DYNSYM } else { elf::SHT_SYMTAB };
         if !has(kind) {
+            // Tools such as sstrip take the section headers away; the loader needs none.
+            if let Some(names) = dynamic::undefined::<E>(endian, segments, data)? {
+                imports.known = true;
+                for name in names {
+                    let name = &name[..name.len().min(fortify::LONGEST)];
+                    imports.take(name.split(|byte| *byte == 0).next().unwrap_or(name));
+                }
+            }
             return Ok(imports);
         }
         let table = sections.symbols(endian, data, kind).map_err(broken("symbols"))?;

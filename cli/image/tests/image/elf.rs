@@ -107,7 +107,34 @@ fn a_file_without_section_headers_still_tells_what_the_loader_sees() {
     bytes[0x3c..0x40].fill(0);
     let found = facts(&bytes).unwrap();
     assert_eq!((found.relro, found.nx, &found.needed), (whole.relro, whole.nx, &whole.needed));
-    assert_eq!((found.canary, found.fortify), (Known::Unknown, Fortify::Unknown));
+    assert_eq!((found.canary, found.fortify), (whole.canary, whole.fortify));
+}
+
+/// As `sstrip` leaves a file: no section headers, and nothing that names them.
+fn without_sections(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes[0x28..0x30].fill(0);
+    bytes[0x3a..0x40].fill(0);
+    bytes
+}
+
+#[test]
+fn imports_are_read_without_section_headers() {
+    for hash in ["-Wl,--hash-style=gnu", "-Wl,--hash-style=sysv"] {
+        for flags in [HARD, SOFT] {
+            let Some((whole, bytes)) = compiled("gcc", &[flags, &[hash]].concat()) else { continue };
+            let cut = facts(&without_sections(bytes)).unwrap();
+            assert_eq!((cut.canary, cut.fortify), (whole.canary, whole.fortify), "{hash}");
+            assert_eq!((cut.risky, cut.fortified), (whole.risky, whole.fortified), "{hash}");
+            assert!(!cut.static_linked);
+        }
+    }
+    // A count that is a lie is an error.
+    let Some((_, bytes)) = compiled("gcc", HARD) else { return };
+    for cut in (64..bytes.len().min(4096)).step_by(37) {
+        let mut broken = without_sections(bytes.clone());
+        broken[cut..cut + 8].fill(0xff);
+        let _ = facts(&broken);
+    }
 }
 
 #[test]
