@@ -61,7 +61,7 @@ pub struct Chain {
     pub sealed_from: Option<u64>,
     /// Records that a collector got more than once.
     pub repeats: u64,
-    /// First and last number of what a collector never got.
+    /// First and last number of what a collector never got, its beginning among it.
     pub gaps: Vec<(u64, u64)>,
     /// Those of them that no later record of the device explains.
     pub unexplained: Vec<(u64, u64)>,
@@ -160,6 +160,8 @@ pub struct Verifier {
     key: Option<SealKey>,
     /// With a key: the first record that has to be sealed.
     seals_begin: u64,
+    /// The record that a collector's files begin with, as somebody says; 0: nobody does.
+    begins: u64,
     /// Hashes of the last records, the newest last: at a collector only.
     seen: Option<VecDeque<String>>,
     /// What the device says that it dropped before a collector had it.
@@ -194,6 +196,13 @@ impl Verifier {
     #[must_use]
     pub fn collected(self) -> Self {
         Self { seen: Some(VecDeque::new()), ..self }
+    }
+
+    /// The collector's files begin with this record, and whoever asks knows why. Otherwise what is before their first one is
+    /// missing, unless that one is known from elsewhere.
+    #[must_use]
+    pub fn begins(self, seq: u64) -> Self {
+        Self { begins: seq, ..self }
     }
 
     /// Reads the next file.
@@ -276,6 +285,11 @@ impl Verifier {
                     return Err(Wrong::Beginning);
                 }
                 self.chain.first = event.seq;
+                let known = self.anchor.as_ref().is_some_and(|anchor| anchor.seq == event.seq);
+                let begin = self.begins.max(1);
+                if self.seen.is_some() && !known && begin < event.seq {
+                    self.chain.gaps.push((begin, event.seq - 1));
+                }
             }
         }
         if let Some(key) = &mut self.key

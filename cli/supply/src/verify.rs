@@ -67,7 +67,11 @@ pub fn against(statement: &Value, folder: &Path) -> Outcome<Vec<Verified>> {
             out.push(Verified { file: (*name).to_owned(), state: State::NotSigned, why });
         }
     }
-    out.extend(contradictions(folder)?);
+    // What was signed by itself is told once.
+    let told: BTreeSet<String> =
+        out.iter().filter(|one| one.state != State::Same).map(|one| one.file.clone()).collect();
+    let more = contradictions(folder)?.into_iter();
+    out.extend(more.filter(|one| one.state == State::OtherImage || !told.contains(&one.file)));
     out.sort_by(|a, b| (&a.file, a.state).cmp(&(&b.file, b.state)));
     Ok(out)
 }
@@ -110,8 +114,8 @@ fn wrong(why: &str) -> Failure {
         .hint("it is not a statement that `fastness attest` writes")
 }
 
-/// Files that do not speak of the image that lies beside them. Also asked before signing: what contradicts
-/// itself is not signed.
+/// Files that are not those of their records, and files that do not speak of the image that lies beside them. Also asked
+/// before signing: what contradicts itself is not signed.
 ///
 /// # Errors
 /// When a record that must be there cannot be read.
@@ -119,7 +123,7 @@ pub fn contradictions(folder: &Path) -> Outcome<Vec<Verified>> {
     let plan: Plan = record::read_json(&folder.join("plan.json"))?;
     let image: ImageRecord = record::read_json(&folder.join("image.json"))?;
     let artefacts: Artefacts = record::read_json(&folder.join("artefacts.json"))?;
-    let mut out = Vec::new();
+    let mut out = changed(folder, &image, &artefacts)?;
     let mut expect = |file: &str, what: &str, expected: &str, found: &str| {
         if expected != found {
             let found = if found.is_empty() { "none" } else { found };
@@ -130,15 +134,31 @@ pub fn contradictions(folder: &Path) -> Outcome<Vec<Verified>> {
     let plan_hash = plan.sha256();
     expect("image.json", "the plan's SHA-256", &plan_hash, &image.plan_sha256);
     expect("artefacts.json", "the plan's SHA-256", &plan_hash, &artefacts.plan_sha256);
-    for file in image.files.values() {
-        let path = folder.join(&file.path);
-        let found = if path.is_file() { sha256_file(&path)?.0 } else { "missing".to_owned() };
-        let name = file.path.to_string_lossy();
-        expect("image.json", &format!("SHA-256 of `{name}`"), &found, &file.sha256);
-    }
     let disk = image.files.get(&Role::Disk).map(|file| file.sha256.clone()).unwrap_or_default();
     for (file, found) in disks(folder)? {
         expect(&file, "the disk's SHA-256", &disk, &found);
+    }
+    Ok(out)
+}
+
+/// The files that records name by another hash. Artefacts may have stayed with the maker: those that are there count.
+fn changed(folder: &Path, image: &ImageRecord, artefacts: &Artefacts) -> Outcome<Vec<Verified>> {
+    let named = |record, files| std::iter::repeat(record).zip(files);
+    let all =
+        named("image.json", image.files.values()).chain(named("artefacts.json", artefacts.files.values()));
+    let mut out = Vec::new();
+    for (record, file) in all {
+        let path = folder.join(&file.path);
+        let there = path.is_file();
+        let found = if there { sha256_file(&path)?.0 } else { "nothing".to_owned() };
+        if found == file.sha256 || (!there && record == "artefacts.json") {
+            continue;
+        }
+        out.push(Verified {
+            file: file.path.to_string_lossy().into_owned(),
+            state: if there { State::Changed } else { State::Missing },
+            why: format!("`{record}` names SHA-256 `{}`, found `{found}`", shown(&file.sha256)),
+        });
     }
     Ok(out)
 }

@@ -117,7 +117,9 @@ fn one(image: &Path, options: &Options, output: &Output) -> Outcome<Analysis> {
 /// What the result means to whoever asked for a bound.
 fn status(analysis: &Analysis, fail_on: Option<LevelName>) -> ExitStatus {
     let bad = |bound: LevelName| analysis.issues.iter().any(|issue| issue.level >= bound.level());
-    if fail_on.is_some_and(bad) { ExitStatus::Check } else { ExitStatus::Success }
+    // An image of which nothing could be read holds no bound.
+    let unread = fail_on.is_some() && analysis.word == "unknown";
+    if unread || fail_on.is_some_and(bad) { ExitStatus::Check } else { ExitStatus::Success }
 }
 
 fn text(file: &Path) -> Outcome<String> {

@@ -53,6 +53,9 @@ struct VerifyArguments {
     /// The files are what a collector got: records may come twice, and gaps are listed
     #[arg(long)]
     collected: bool,
+    /// The collector's files begin with this record, and not with record 1
+    #[arg(long, value_name = "NUMBER", requires = "collected", value_parser = clap::value_parser!(u64).range(1..))]
+    from: Option<u64>,
 }
 
 /// Runs the verb.
@@ -62,10 +65,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let mut verifier =
         Verifier::new(arguments.known.clone()).sealed(key).seals_begin(arguments.sealed_from.unwrap_or(0));
     if arguments.collected {
-        verifier = verifier.collected();
+        verifier = verifier.collected().begins(arguments.from.unwrap_or(0));
     }
     for path in &arguments.files {
-        let file = File::open(path).map_err(|e| Failure::io("read", path, &e))?;
+        let file = File::open(path)
+            .map_err(|e| Failure { status: ExitStatus::Input, ..Failure::io("read", path, &e) })?;
         verifier.read(&path.to_string_lossy(), BufReader::new(file)).map_err(failure)?;
     }
     let chain = verifier.finish().map_err(failure)?;

@@ -45,7 +45,7 @@ pub struct Arguments {
     /// Who makes these statements
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
-    /// Fail with exit code 6 when one of at least this severity is open
+    /// Fail with exit code 6 when one of at least this severity is open, or one of which nobody says how bad it is
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Least>,
     /// The date of the statements, in seconds since 1970
@@ -56,7 +56,7 @@ pub struct Arguments {
 /// From which severity on a vulnerability counts.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Least {
-    /// Every one, also where the database does not say how bad it is
+    /// Every one
     Any,
     Low,
     Medium,
@@ -123,7 +123,7 @@ fn name(path: &Path) -> String {
 }
 
 fn read(path: &Path) -> Outcome<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Failure::io("read", path, &e))
+    std::fs::read(path).map_err(|e| Failure { status: ExitStatus::Input, ..Failure::io("read", path, &e) })
 }
 
 fn text(found: &Vulnerabilities, unused: &[String], wrote: Option<&Path>) -> String {

@@ -75,6 +75,12 @@ fn what_is_not_understood_is_no_error_and_never_clean() {
             && run.out.contains("a UBI image; it begins with 55 42 49 23")
     );
     assert!(!run.out.contains("flash.bin: good"));
+    // Nothing could be judged: no bound is held.
+    for bound in ["high", "critical"] {
+        let run = place.run(&["analyze", "flash.bin", "--fail-on", bound]);
+        assert_eq!(run.code, 6, "{bound}: {run:?}");
+    }
+    assert_eq!(place.run(&["analyze", "flash.bin"]).code, 0);
 }
 
 #[test]

@@ -104,3 +104,28 @@ fn a_gap_at_a_collector_that_nothing_explains_fails() {
         "{run:?}"
     );
 }
+
+#[test]
+fn a_collector_s_file_that_begins_later_lacks_its_beginning() {
+    let all = records(1, "x");
+    let cut = place(&all[4..]);
+    let run = verify(&cut, &["--collected"]);
+    assert!(
+        run.code == 6 && run.out.contains("missing: 1 to 4; no record of the device says why"),
+        "{run:?}"
+    );
+    assert!(
+        run.out.contains("6 records, 5 to 10, chained without a break but for what is missing"),
+        "{run:?}"
+    );
+    // Whoever knows that it begins there says so, by its number or by what the last run printed of it.
+    let run = verify(&cut, &["--collected", "--from", "5"]);
+    assert!(run.code == 0 && !run.out.contains("missing"), "{run:?}");
+    let run = verify(&cut, &["--collected", "--from", "3"]);
+    assert!(run.code == 6 && run.out.contains("missing: 3 to 4"), "{run:?}");
+    let known = format!("5:{}", hex(&Sha256::digest(&all[4])));
+    assert_eq!(verify(&cut, &["--collected", "--known", &known]).code, 0);
+    let known = format!("10:{}", hex(&Sha256::digest(&all[9])));
+    assert_eq!(verify(&cut, &["--collected", "--known", &known]).code, 6);
+    assert_eq!(verify(&cut, &["--from", "5"]).code, 2);
+}

@@ -157,3 +157,21 @@ fn diff_shows_what_changed_and_can_fail() {
     assert!(lines["lines"].to_string().contains("9/minute"), "{lines}");
     assert_eq!(place.run(&["diff", "old.yaml", "product.yaml", "--same"]).code, 6);
 }
+
+#[test]
+fn requirements_and_attacks_are_explained() {
+    let place = Place::with_product();
+    let run = place.run(&["explain", "CR 1.1"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(
+        run.out.starts_with("requirement CR 1.1\n") && run.out.contains("acct.no-default-password"),
+        "{run:?}"
+    );
+    for name in ["kernel-byte-flipped", "attack.kernel-byte-flipped"] {
+        let run = place.run(&["explain", name]);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.out.starts_with("attack kernel-byte-flipped\n"), "{run:?}");
+    }
+    let run = place.run(&["explain", "CR 1.99"]);
+    assert!(run.code == 3 && run.err.contains("did you mean `CR 1.9`?"), "{run:?}");
+}

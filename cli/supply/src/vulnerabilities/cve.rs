@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Said, Severity, Speaks, before};
+use super::{Said, Severity, Speaks, before, cvss};
 use crate::{Component, Kind};
 
 /// How many files a reason names.
@@ -121,8 +121,11 @@ fn fixed_in(affected: &Value, version: &str) -> Option<String> {
 
 fn severity(record: &Value) -> Severity {
     let metrics = record.pointer("/containers/cna/metrics").and_then(Value::as_array).into_iter().flatten();
-    let words = metrics.flat_map(|metric| metric.as_object().into_iter().flat_map(|map| map.values()));
-    let word = words.filter_map(|cvss| cvss.get("baseSeverity")?.as_str()).next().unwrap_or_default();
+    let all = metrics.flat_map(|metric| metric.as_object().into_iter().flat_map(|map| map.values()));
+    let said = |key: &'static str| all.clone().filter_map(move |cvss| cvss.get(key)?.as_str());
+    let Some(word) = said("baseSeverity").next() else {
+        return said("vectorString").map(cvss::severity).max().unwrap_or(Severity::Unknown);
+    };
     match word {
         "CRITICAL" => Severity::Critical,
         "HIGH" => Severity::High,

@@ -61,12 +61,13 @@ fn entry_of(id: &str, entry: &Value, suite: &str) -> Option<Entry> {
     })
 }
 
-/// Urgencies of the tracker; `unimportant` is said of what no use of the package can reach.
+/// Urgencies of the tracker; `unimportant` is said of what no use of the package can reach. `end-of-life` says that nobody
+/// looks any more, and `not yet assigned` that nobody has looked: neither is a severity.
 fn severity(urgency: &str) -> Severity {
     match urgency.trim_end_matches('*') {
         "high" => Severity::High,
         "medium" => Severity::Medium,
-        "low" | "unimportant" | "end-of-life" => Severity::Low,
+        "low" | "unimportant" => Severity::Low,
         _ => Severity::Unknown,
     }
 }

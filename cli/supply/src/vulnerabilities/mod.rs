@@ -4,6 +4,7 @@
 //! statement of OpenVEX says not to affect the device is kept, with its reason, and no longer counted as open.
 
 mod cve;
+mod cvss;
 mod debian;
 mod osv;
 pub mod vex;
@@ -23,7 +24,7 @@ use crate::{Bill, Component, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// The database does not say.
+    /// The database does not say, and no vector of CVSS 3 does.
     Unknown,
     /// Low, or said to be of no importance.
     Low,
@@ -93,13 +94,13 @@ pub struct Vulnerabilities {
 }
 
 impl Vulnerabilities {
-    /// Number of those that count, of at least a severity.
+    /// Number of those that count, of at least a severity. One of which nobody says how bad it is counts for every bound.
     #[must_use]
     pub fn open(&self, least: Severity) -> usize {
         let counts = |found: &&Found| {
             let open = matches!(found.state, State::Affected | State::Undecided | State::UnderInvestigation);
-            // Of what is undecided nobody knows how bad it is for this version.
-            open && (found.severity >= least || found.state == State::Undecided)
+            let unknown = found.severity == Severity::Unknown || found.state == State::Undecided;
+            open && (found.severity >= least || unknown)
         };
         self.found.iter().filter(counts).count()
     }
@@ -210,7 +211,7 @@ fn open(database: &Database<'_>, suite: &str) -> Outcome<Box<dyn Speaks>> {
     if let Some(records) = cve::Records::read(&value) {
         return Ok(Box::new(records));
     }
-    match osv::Records::read(&value) {
+    match osv::Records::read(&value, suite) {
         Some(records) => Ok(Box::new(records)),
         None => {
             Err(wrong("it has neither packages with vulnerabilities nor records with `affected`".to_owned()))
@@ -259,7 +260,8 @@ mod tests {
             .collect();
         assert_eq!(of, ["CVE-2026-0001", "CVE-2026-0003"]);
         assert_eq!(found.found[0].fixed_in.as_deref(), Some("1.1-1"));
-        assert_eq!((found.open(Severity::High), found.open(Severity::Unknown)), (2, 4));
+        // Of the third nobody says how bad it is: it counts for every bound.
+        assert_eq!((found.open(Severity::High), found.open(Severity::Unknown)), (4, 4));
         // Neither generic components nor files are Debian's.
         assert_eq!(found.not_looked_at, ["u-boot", "audit"]);
     }
@@ -293,6 +295,68 @@ mod tests {
         let text = TRACKER.replace("\"1.1-1\"", "\"one two\"");
         let tracker = looked(&text).unwrap();
         assert!(tracker.found.iter().any(|one| one.id == "CVE-2026-0001" && one.state == State::Undecided));
+    }
+
+    /// What a record of OSV about one package is worth: the components that it is open for, and its severity.
+    fn osv(package: serde_json::Value, more: serde_json::Value) -> Vec<(String, Severity)> {
+        let mut bill = sample::bill();
+        let mut kernel = bill.components[0].clone();
+        (kernel.kind, kernel.name, kernel.purl) =
+            (Kind::Kernel, "linux".into(), "pkg:generic/linux@6.12.3".into());
+        (kernel.version, kernel.source) = ("6.12.3".into(), String::new());
+        bill.components.push(kernel);
+        let mut record = serde_json::json!({"id": "CVE-2026-7", "affected": [
+            {"package": package, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}]});
+        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let text = record.to_string();
+        let database = Database { name: "osv.json", bytes: text.as_bytes() };
+        let found = look_up(&bill, "trixie", &[database], None).unwrap().found;
+        found.into_iter().map(|one| (one.component, one.severity)).collect()
+    }
+
+    #[test]
+    fn a_record_of_osv_is_for_its_ecosystem_alone_and_none_when_it_was_withdrawn() {
+        let none = serde_json::json!({});
+        let of = |ecosystem: &str, name: &str| {
+            let found = osv(serde_json::json!({"ecosystem": ecosystem, "name": name}), none.clone());
+            found.into_iter().map(|(component, _)| component).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(of("Linux", "Kernel"), "linux 6.12.3");
+        for ecosystem in ["npm", "PyPI", "crates.io", "Debian:13", "Ubuntu:24.04:LTS", "Alpine:v3.20"] {
+            assert_eq!(of(ecosystem, "linux"), "", "{ecosystem}");
+        }
+        assert_eq!(of("npm", "audit"), "");
+        assert_eq!(of("OSS-Fuzz", "audit"), "audit 1.0-1");
+        let debian = "libstdc++6 1.0-1, libstdc--6 1.0-1";
+        for (ecosystem, found) in
+            [("Debian", debian), ("Debian:13", debian), ("Debian:12", ""), ("Debian:11", "")]
+        {
+            assert_eq!(of(ecosystem, "some-source"), found, "{ecosystem}");
+        }
+        let package = serde_json::json!({"ecosystem": "OSS-Fuzz", "name": "audit"});
+        assert!(osv(package, serde_json::json!({"withdrawn": "2026-01-01T00:00:00Z"})).is_empty());
+    }
+
+    #[test]
+    fn a_severity_is_computed_from_a_vector_and_counts_where_nobody_says_it() {
+        let of = |more: serde_json::Value| {
+            osv(serde_json::json!({"ecosystem": "OSS-Fuzz", "name": "audit"}), more)[0].1
+        };
+        let vector =
+            |kind: &str, score: &str| of(serde_json::json!({"severity": [{"type": kind, "score": score}]}));
+        // 10.0, 6.1 and 3.1.
+        assert_eq!(vector("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H"), Severity::Critical);
+        assert_eq!(vector("CVSS_V3", "CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N"), Severity::Medium);
+        assert_eq!(vector("CVSS_V3", "CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N"), Severity::Low);
+        assert_eq!(vector("CVSS_V3", "CVSS:3.1/AV:N"), Severity::Unknown);
+        assert_eq!(
+            vector("CVSS_V4", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H"),
+            Severity::Unknown
+        );
+        let text = TRACKER.replace("not yet assigned", "end-of-life");
+        let tracker = looked(&text).unwrap();
+        let third = tracker.found.iter().find(|one| one.id == "CVE-2026-0003").unwrap();
+        assert_eq!((third.severity, tracker.open(Severity::Critical)), (Severity::Unknown, 2));
     }
 
     #[test]

@@ -4,17 +4,31 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Said, Severity, Speaks, before, comparable};
-use crate::Component;
+use super::{Said, Severity, Speaks, before, comparable, cvss};
+use crate::{Component, Kind};
+
+/// Numbers of Debian's releases, as ecosystems name them (`Debian:13`).
+const RELEASES: [(&str, &str); 6] = [
+    ("buster", "10"),
+    ("bullseye", "11"),
+    ("bookworm", "12"),
+    ("trixie", "13"),
+    ("forky", "14"),
+    ("duke", "15"),
+];
+/// Ecosystems of which any source may be, by its name alone. Others are a language's or a distribution's own packages.
+const OF_SOURCES: [&str; 3] = ["", "GIT", "OSS-Fuzz"];
 
 /// Records by the name of the package that they speak of.
 pub struct Records {
     by_name: BTreeMap<String, Vec<Value>>,
+    /// The number of Debian's release that the product is made of; none: its suite is no known one.
+    release: Option<&'static str>,
 }
 
 impl Records {
-    /// Reads a record or a list; none when it is something else.
-    pub fn read(value: &Value) -> Option<Self> {
+    /// Reads a record or a list; none when it is something else. A record that was withdrawn speaks of nothing.
+    pub fn read(value: &Value, suite: &str) -> Option<Self> {
         let list = match value {
             Value::Array(list) if !list.is_empty() => list.clone(),
             Value::Object(_) => vec![value.clone()],
@@ -23,26 +37,33 @@ impl Records {
         let mut by_name: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for record in list {
             record.get("id").and_then(Value::as_str)?;
-            for affected in record.get("affected")?.as_array()? {
+            let affected = record.get("affected")?.as_array()?;
+            if record.get("withdrawn").is_some_and(|when| !when.is_null()) {
+                continue;
+            }
+            for affected in affected {
                 let name = affected.pointer("/package/name").and_then(Value::as_str).unwrap_or_default();
                 let mut one = record.clone();
                 one["affected"] = affected.clone();
                 by_name.entry(name.to_lowercase()).or_default().push(one);
             }
         }
-        Some(Self { by_name })
+        let release = RELEASES.iter().find(|(name, _)| *name == suite).map(|(_, number)| *number);
+        Some(Self { by_name, release })
     }
 }
 
 impl Speaks for Records {
     fn of(&self, component: &Component) -> Option<Vec<Said>> {
         let source = component.source.split_once(' ').map_or(component.source.as_str(), |(source, _)| source);
-        let names = [component.name.as_str(), source];
+        // The kernel has a name of its own there.
+        let own = if component.kind == Kind::Kernel { "kernel" } else { component.name.as_str() };
+        let names = [own, source];
         let records: Vec<&Value> = names
             .iter()
             .filter_map(|name| self.by_name.get(&name.to_lowercase()))
             .flatten()
-            .filter(|record| fits(record, component))
+            .filter(|record| self.fits(record, component))
             .collect();
         if records.is_empty() {
             return None;
@@ -53,10 +74,23 @@ impl Speaks for Records {
     }
 }
 
-/// Debian's records speak of Debian's packages, all others of what is no package of Debian's.
-fn fits(record: &Value, component: &Component) -> bool {
-    let ecosystem = record.pointer("/affected/package/ecosystem").and_then(Value::as_str).unwrap_or_default();
-    ecosystem.starts_with("Debian") == component.purl.starts_with("pkg:deb/debian/")
+impl Records {
+    /// Debian's records speak of Debian's packages of their release, those of `Linux` of the kernel, and what is of no
+    /// language's and no distribution's of other sources.
+    fn fits(&self, record: &Value, component: &Component) -> bool {
+        let ecosystem =
+            record.pointer("/affected/package/ecosystem").and_then(Value::as_str).unwrap_or_default();
+        let (base, release) = ecosystem.split_once(':').map_or((ecosystem, None), |(b, r)| (b, Some(r)));
+        if component.kind == Kind::Kernel {
+            return base == "Linux";
+        }
+        if component.purl.starts_with("pkg:deb/debian/") {
+            // Of a suite that is no release any record may be.
+            let same = |asked: &str| self.release.is_none_or(|own| own == asked);
+            return base == "Debian" && release.is_none_or(same);
+        }
+        OF_SOURCES.contains(&base)
+    }
 }
 
 /// Whether a version is affected. Source: the OSV schema, "Evaluation": a version that is listed, or one in a
@@ -140,7 +174,7 @@ fn id(record: &Value) -> String {
     if own.starts_with("CVE-") { own } else { cve.unwrap_or(own) }.to_owned()
 }
 
-/// The word of the record's database, where it has one.
+/// The word of the record's database, or else what its vector comes to.
 fn severity(record: &Value) -> Severity {
     let word = record
         .pointer("/database_specific/severity")
@@ -152,7 +186,12 @@ fn severity(record: &Value) -> Severity {
         "high" => Severity::High,
         "medium" | "moderate" => Severity::Medium,
         "low" => Severity::Low,
-        _ => Severity::Unknown,
+        _ => {
+            let lists = [record.get("severity"), record.pointer("/affected/severity")];
+            let all = lists.into_iter().flatten().filter_map(Value::as_array).flatten();
+            let vectors = all.filter_map(|one| one.get("score")?.as_str());
+            vectors.map(cvss::severity).max().unwrap_or(Severity::Unknown)
+        }
     }
 }
 
