@@ -110,6 +110,12 @@ impl Config {
         global.map(|setting| setting.value.as_str()).collect()
     }
 
+    /// The `Match` lines, each once.
+    #[must_use]
+    pub fn blocks(&self) -> BTreeSet<&str> {
+        self.settings.iter().filter_map(|setting| setting.inside.as_deref()).collect()
+    }
+
     /// Every keyword that is set anywhere, sorted.
     #[must_use]
     pub fn keywords(&self) -> BTreeSet<&str> {

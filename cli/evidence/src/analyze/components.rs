@@ -8,7 +8,7 @@ use crate::glob::part_matches;
 use crate::root::Root;
 
 /// Entries of all databases together.
-const MAX_COMPONENTS: usize = 50_000;
+pub const MAX_COMPONENTS: usize = 50_000;
 /// Characters of a version.
 const MAX_VERSION: usize = 48;
 
@@ -80,6 +80,8 @@ pub fn packages(root: &Root, label: &str) -> Vec<Component> {
         .extend(root.find("/var/lib/dpkg/status.d/*").into_iter().map(|(path, _)| (path.to_owned(), "dpkg")));
     for (path, by) in files {
         let Ok(Some(text)) = root.read_text(&path) else { continue };
+        // Somebody edited it elsewhere: lines that end with CR and LF.
+        let text = text.replace("\r\n", "\n");
         let at = format!("{label}{path}");
         if by == "apk" { apk(&text, &at, &mut all) } else { paragraphs(&text, by, &at, &mut all) }
     }
@@ -102,6 +104,19 @@ pub fn packages(root: &Root, label: &str) -> Vec<Component> {
     os_release(root, label, &mut all);
     all.truncate(MAX_COMPONENTS);
     all
+}
+
+/// The database of rpm, which no library that we have reads.
+pub fn unread_database(root: &Root) -> Option<&'static str> {
+    const PLACES: [&str; 6] = [
+        "/var/lib/rpm/rpmdb.sqlite",
+        "/var/lib/rpm/Packages",
+        "/var/lib/rpm/Packages.db",
+        "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+        "/usr/lib/sysimage/rpm/Packages",
+        "/usr/lib/sysimage/rpm/Packages.db",
+    ];
+    PLACES.into_iter().find(|path| root.resolve(path).is_some())
 }
 
 /// Paragraphs of `Field: value`, as dpkg and opkg keep them. Source: deb-control(5).
@@ -223,7 +238,7 @@ mod tests {
             .file(
                 "/usr/lib/opkg/status",
                 0o644,
-                "Package: o\nVersion: 3.1-r0\nStatus: install user installed\n",
+                "Package: o\r\nVersion: 3.1-r0\r\nStatus: install user installed\r\n\r\nPackage: p\r\nVersion: 2\r\n",
             )
             .file("/lib/apk/db/installed", 0o644, "C:Q1\nP:musl\nV:1.2.5-r0\no:musl\n\n")
             .file("/etc/image.manifest", 0o644, "base-files cortexa57 3.0.14\n# nothing\n")
@@ -247,6 +262,7 @@ mod tests {
             [
                 "dpkg a 1.0-1",
                 "opkg o 3.1-r0",
+                "opkg p 2",
                 "apk musl 1.2.5-r0",
                 "buildroot zlib 1.3.1",
                 "yocto base-files 3.0.14",
@@ -255,6 +271,9 @@ mod tests {
             ]
         );
         assert_eq!(all[0].source.as_deref(), Some("aa"));
+        assert_eq!(unread_database(&root), None);
+        let rpm = Tree::base().file("/var/lib/rpm/rpmdb.sqlite", 0o644, "x").root();
+        assert_eq!(unread_database(&rpm), Some("/var/lib/rpm/rpmdb.sqlite"));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use sha2::Digest as _;
+
+use super::accounts::MAX_ACCOUNTS;
 use super::model::Analysis;
 use super::tests::{analyzed, fit, gzip, rules, seen};
 use crate::open::disk_tests::gpt_disk;
@@ -55,6 +58,9 @@ fn legacy(payload: &[u8]) -> Vec<u8> {
     let mut image = vec![0; 64];
     image[..4].copy_from_slice(&[0x27, 0x05, 0x19, 0x56]);
     image[12..16].copy_from_slice(&(payload.len() as u32).to_be_bytes());
+    image[24..28].copy_from_slice(&image::disk::crc32(payload).to_be_bytes());
+    let sum = image::disk::crc32(&image);
+    image[4..8].copy_from_slice(&sum.to_be_bytes());
     image.extend(payload);
     image
 }
@@ -320,4 +326,98 @@ fn of_a_fit_with_too_many_images_the_first_left_out_is_named_and_no_other() {
     let limits = analysis.issues.iter().find(|issue| issue.rule == "limit").unwrap();
     assert_eq!(limits.places.len(), 1, "{:?}", limits.places);
     assert!(limits.places[0].seen.contains("more than 1000 parts; the first left out is `"));
+}
+
+#[test]
+fn what_is_more_than_is_looked_at_is_told() {
+    let accounts: String = (0..MAX_ACCOUNTS).map(|n| format!("u{n}:*:{n}:0::/:/bin/false\n")).collect();
+    let passwd = format!("{accounts}open::0:0::/:/bin/sh\n");
+    let secrets: String = (0..60).map(|n| format!("password = hunter{n}hunter{n}\n")).collect();
+    let keys = "ssh-ed25519 AAAA x\n".repeat(2001);
+    let unit = b"[Service]\nExecStart=/bin/true\n".to_vec();
+    let units: Vec<(String, Vec<u8>)> = (0..2001)
+        .map(|n| (format!("etc/systemd/system/multi-user.target.wants/u{n}.service"), unit.clone()))
+        .collect();
+    let mut files: Vec<(&str, &[u8])> = vec![
+        ("etc/passwd", passwd.as_bytes()),
+        ("etc/x.conf", secrets.as_bytes()),
+        ("root/.ssh/authorized_keys", keys.as_bytes()),
+        ("usr/bin/x", b"#!/bin/sh\n"),
+    ];
+    for (path, bytes) in &units {
+        files.push((path, bytes));
+    }
+    let links: Vec<(String, Vec<u8>)> =
+        (0..2001).map(|n| (format!("usr/lib/systemd/system/u{n}.service"), unit.clone())).collect();
+    for (path, bytes) in &links {
+        files.push((path, bytes));
+    }
+    let analysis = analyzed(&cpio(&files));
+    let told = seen(&analysis, "limit");
+    for place in ["/etc/passwd: ", "/etc/x.conf: ", "/root/.ssh/authorized_keys: ", "/etc/systemd/system: "] {
+        assert!(told.contains(place), "{place}: {told}");
+    }
+    assert_ne!(analysis.strength.iter().find(|area| area.area.word() == "reading").unwrap().word, "good");
+}
+
+/// A boot loader of which nothing says where it ends.
+fn boot_loader() -> Vec<u8> {
+    let mut loader = vec![0x5a; 100_000];
+    loader[5000..5036].copy_from_slice(b"U-Boot 2024.01 (Jan 01 2024)\0bootcmd");
+    loader
+}
+
+#[test]
+fn what_lies_behind_a_boot_loader_in_its_partition_is_opened() {
+    let Some(open) = squashfs(&OPEN) else { return };
+    for fill in [0, 0xff] {
+        let mut part = padded(boot_loader(), 256 << 10, fill);
+        part.extend(&open);
+        let analysis = analyzed(&gpt_disk(&[("boot", &part), ("rest", b"")]));
+        assert!(seen(&analysis, "account-empty-password").contains("/etc/shadow"), "{:?}", kinds(&analysis));
+        assert!(kinds(&analysis).contains(&"a boot loader (U-Boot)"));
+    }
+    // What nobody knows behind it is told.
+    let mut part = padded(boot_loader(), 256 << 10, 0xff);
+    part.extend((1..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8));
+    let analysis = analyzed(&gpt_disk(&[("boot", &part)]));
+    assert!(seen(&analysis, "not-understood").contains("from byte 262144"), "{:?}", kinds(&analysis));
+}
+
+#[test]
+fn padding_in_front_is_skipped_and_a_packed_payload_is_not_read() {
+    let Some(open) = squashfs(&OPEN) else { return };
+    for fill in [0, 0xff] {
+        let mut part = vec![fill; 96 << 10];
+        part.extend(&open);
+        assert!(seen(&analyzed(&part), "account-empty-password").contains("/etc/shadow"), "{fill}");
+    }
+    let mut image = legacy(&kernel());
+    assert!(!rules(&analyzed(&image)).contains(&"broken"));
+    image[31] = 3;
+    let analysis = analyzed(&image);
+    assert!(seen(&analysis, "broken").contains("the checksum of its header is not right"));
+    image[100] ^= 1;
+    assert!(seen(&analyzed(&image), "broken").contains("the checksum of its data is not right"));
+    assert!(!analysis.parts[0].read && seen(&analysis, "not-understood").contains("compression 3"));
+}
+
+#[test]
+fn a_fit_whose_hashes_are_wrong_is_broken() {
+    use fit::fdt::{Node, Tree};
+    for (value, right) in [(sha2::Sha256::digest(b"payload").to_vec(), true), (vec![7; 32], false)] {
+        let mut hash = Node::new("hash-1");
+        hash.set_text("algo", "sha256");
+        hash.set("value", value);
+        let mut image = Node::new("kernel-1");
+        image.set_text("compression", "none");
+        image.set("data", b"payload".to_vec());
+        image.children.push(hash);
+        let mut images = Node::new("images");
+        images.children.push(image);
+        let mut root = Node::new("");
+        root.children.extend([images, Node::new("configurations")]);
+        let analysis = analyzed(&Tree { root, ..Tree::default() }.write().unwrap());
+        assert_eq!(!rules(&analysis).contains(&"broken"), right, "{:?}", rules(&analysis));
+    }
 }

@@ -4,93 +4,14 @@ use std::collections::BTreeMap;
 
 use spec::known_keys::KnownKeys;
 
+use super::cmdline;
 use super::model::{BootLoader, Kernel};
 use super::open::{Blob, Pieces, Tree};
 use super::pieces;
 use super::rules::Found;
 use crate::kernel_rows::{Facts, Place, Rows};
-use crate::kinds::{kernel_parameter, kernel_words, sysctl};
+use crate::kinds::sysctl;
 use crate::root::Root;
-
-/// Parameters that switch a protection off or give a shell: the name, and the values that do (none: any).
-const DANGEROUS: [(&str, &[&str]); 18] = [
-    ("init", &["/bin/sh", "/bin/bash", "/bin/ash", "/sbin/sh"]),
-    ("rdinit", &["/bin/sh", "/bin/bash", "/bin/ash"]),
-    ("single", &[]),
-    ("rd.break", &[]),
-    ("systemd.debug_shell", &[]),
-    ("nokaslr", &[]),
-    ("mitigations", &["off"]),
-    ("nosmep", &[]),
-    ("nosmap", &[]),
-    ("nopti", &[]),
-    ("kpti", &["0", "off"]),
-    ("selinux", &["0"]),
-    ("apparmor", &["0"]),
-    ("audit", &["0"]),
-    ("iomem", &["relaxed"]),
-    ("module.sig_enforce", &["0"]),
-    ("arm64.nopauth", &[]),
-    ("arm64.nobti", &[]),
-];
-
-/// What one word of a command line is, if it is dangerous.
-fn dangerous(word: &str) -> bool {
-    let (name, value) = kernel_parameter(word);
-    let value = value.unwrap_or_default();
-    DANGEROUS
-        .iter()
-        .any(|(known, values)| *known == name && (values.is_empty() || values.contains(&value.as_str())))
-}
-
-/// Command lines that the image's parts name, with where.
-#[must_use]
-pub fn command_lines(pieces: &Pieces) -> Vec<(String, String)> {
-    let mut lines = Vec::new();
-    for tree in &pieces.device_trees {
-        let bytes = tree.read().unwrap_or_default();
-        let text = fit::fdt::Tree::parse(&bytes).ok().and_then(|tree| {
-            tree.root.at("/chosen").and_then(|node| node.text("bootargs")).map(str::to_owned)
-        });
-        lines.extend(text.map(|text| (tree.at.clone(), text)));
-    }
-    for (at, variables) in &pieces.environments {
-        let text = variables.iter().find_map(|variable| variable.strip_prefix("bootargs="));
-        lines.extend(text.map(|text| (at.clone(), text.to_owned())));
-    }
-    for tree in &pieces.trees {
-        for (path, start) in [
-            ("/boot/extlinux/extlinux.conf", "append "),
-            ("/extlinux/extlinux.conf", "append "),
-            ("/boot/cmdline.txt", ""),
-            ("/cmdline.txt", ""),
-            ("/etc/kernel/cmdline", ""),
-            ("/boot/grub/grub.cfg", "linux "),
-            ("/grub/grub.cfg", "linux "),
-            ("/boot/uEnv.txt", "bootargs="),
-            ("/uEnv.txt", "bootargs="),
-        ] {
-            let Ok(bytes) = tree.files.read(path, 1 << 20) else { continue };
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            for line in text.lines().map(str::trim) {
-                let low = line.get(..start.len()).unwrap_or_default().to_ascii_lowercase();
-                if low == start && !line.is_empty() && !line.starts_with('#') {
-                    lines.push((format!("{}:{path}", tree.at), line[start.len()..].trim().to_owned()));
-                }
-            }
-        }
-    }
-    lines
-}
-
-/// What is wrong with the command lines.
-pub fn judge_lines(lines: &[(String, String)], found: &mut Found) {
-    for (at, line) in lines {
-        for word in kernel_words(line).iter().filter(|word| dangerous(word)) {
-            found.add("cmdline-dangerous", at, format!("`{word}`"));
-        }
-    }
-}
 
 /// Every kernel with its configuration, from itself or from one of `files`.
 pub fn look(
@@ -158,6 +79,10 @@ fn one(
         found.add("kernel-unknown", at, "neither inside it nor in /boot");
         return kernel;
     };
+    if let Some(line) = cmdline::built_in(&text) {
+        cmdline::judge(&[(at.to_owned(), line.clone())], found);
+        kernel.cmdline = Some(line);
+    }
     if let Err(why) = rows(&mut kernel, &text, root, found) {
         found.add("kernel-unknown", at, why);
     }
@@ -375,16 +300,6 @@ fn delay(name: &str, keyed: bool, blob: &Blob, loader: &BootLoader, found: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dangerous_parameters_are_told_from_others() {
-        for word in ["init=/bin/sh", "single", "mitigations=off", "systemd.debug-shell=1", "selinux=0"] {
-            assert!(dangerous(word), "{word}");
-        }
-        for word in ["init=/sbin/init", "mitigations=auto,nosmt", "ro", "selinux=1", "quiet"] {
-            assert!(!dangerous(word), "{word}");
-        }
-    }
 
     #[test]
     fn a_configuration_is_held_against_the_rows_and_none_is_said() {

@@ -19,13 +19,15 @@ use super::rules::Found;
 /// How every PEM text begins.
 pub const BEGIN: &[u8] = b"-----BEGIN ";
 /// Bytes of one PEM text.
-const MAX_PEM: usize = 64 << 10;
+pub(super) const MAX_PEM: usize = 64 << 10;
 /// Keys of one file: a bundle of authorities has some 150.
-const MAX_KEYS: usize = 2000;
+pub const MAX_KEYS: usize = 2000;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
+const P192: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
@@ -52,12 +54,26 @@ pub struct KeyFound {
 }
 
 impl KeyFound {
-    fn of(kind: &str) -> Self {
+    pub(super) fn of(kind: &str) -> Self {
         Self { kind: kind.to_owned(), ..Self::default() }
     }
 
+    /// With the name of a curve or an algorithm that is too weak, where nothing else is known.
+    pub(super) fn or_curve(mut self, der: Option<&[u8]>) -> Self {
+        const WEAK: [(&[u8], &str); 2] = [
+            (&[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1], "p192"),
+            (&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1], "dsa"),
+        ];
+        if let Some(der) = der.filter(|_| self.algorithm.is_empty())
+            && let Some((_, name)) = WEAK.iter().find(|(oid, _)| find(der, oid).is_some())
+        {
+            self.algorithm = (*name).to_owned();
+        }
+        self
+    }
+
     /// With what the SubjectPublicKeyInfo says.
-    fn public(mut self, spki: Option<Vec<u8>>) -> Self {
+    pub(super) fn public(mut self, spki: Option<Vec<u8>>) -> Self {
         if let Some(der) = spki {
             self.algorithm = algorithm(&der);
             self.fingerprint = record::sha256_hex(&der);
@@ -85,11 +101,22 @@ pub fn pem(bytes: &[u8]) -> Vec<KeyFound> {
             body.iter().position(|byte| *byte == 0).unwrap_or(body.len())
         });
         found.extend(one(label, &body[..stop]));
-        if found.len() >= MAX_KEYS {
+        if found.len() > MAX_KEYS {
             break;
         }
     }
     found
+}
+
+/// What is said where a file has more keys than are kept.
+pub fn too_many() -> String {
+    format!("more than {MAX_KEYS} keys in it; the others are left out")
+}
+
+/// Whether a file holds keys that may log in, by its name.
+pub fn is_authorized(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name == "authorized_keys" || name == "authorized_keys2" || path.contains("/authorized_keys.d/")
 }
 
 /// The place of bytes in others.
@@ -105,14 +132,52 @@ pub(super) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     None
 }
 
+/// A text with the line ends that a source or a JSON text writes as `\n`.
+fn plain(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let [first, more @ ..] = rest {
+        match (first, more.first()) {
+            (b'\\', Some(b'n' | b'r')) => {
+                out.push(b'\n');
+                rest = &more[1..];
+            }
+            _ => {
+                out.push(*first);
+                rest = more;
+            }
+        }
+    }
+    out
+}
+
+/// A line without what stands around it in a source, a script or a comment: quotes, `#`, `*`, a backslash at its end.
+fn bare(line: &[u8]) -> &[u8] {
+    let quotes = |byte: &u8| matches!(byte, b'"' | b'\'');
+    let line = match (line.iter().position(quotes), line.iter().rposition(quotes)) {
+        (Some(first), Some(last)) if first < last => &line[first + 1..last],
+        (Some(first), Some(_)) if first * 2 < line.len() => &line[first + 1..],
+        (Some(first), Some(_)) => &line[..first],
+        _ => line,
+    };
+    let around = |byte: &u8| {
+        byte.is_ascii_whitespace() || matches!(byte, b'#' | b'*' | b'\\' | b',' | b';' | b'>' | b'|')
+    };
+    let start = line.iter().position(|byte| !around(byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !around(byte)).map_or(start, |last| last + 1);
+    &line[start..end]
+}
+
 /// One text by its label; `None` where nothing like a key follows, as in a program that looks for labels.
 fn one(label: &str, body: &[u8]) -> Option<KeyFound> {
-    let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+    let body = plain(body);
+    let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').map(bare).collect();
     let encrypted =
         lines.iter().take(4).any(|line| line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED"));
     let base64: Vec<u8> = lines
         .iter()
         .filter(|line| !line.contains(&b':'))
+        .flat_map(|line| line.split(u8::is_ascii_whitespace))
         .take_while(|line| line.iter().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b)))
         .flat_map(|line| line.iter().copied())
         .collect();
@@ -122,9 +187,15 @@ fn one(label: &str, body: &[u8]) -> Option<KeyFound> {
     let der = std::str::from_utf8(&base64).ok().and_then(|text| Base64::decode_vec(text).ok());
     let der = der.as_deref();
     match label {
-        "PRIVATE KEY" => Some(KeyFound::of("private key").public(der.and_then(of_pkcs8))),
+        "PRIVATE KEY" => Some(KeyFound::of("private key").public(der.and_then(of_pkcs8)).or_curve(der)),
         "RSA PRIVATE KEY" if !encrypted => Some(KeyFound::of("private key").public(der.and_then(of_pkcs1))),
-        "EC PRIVATE KEY" if !encrypted => Some(KeyFound::of("private key").public(der.and_then(of_sec1))),
+        "EC PRIVATE KEY" if !encrypted => {
+            Some(KeyFound::of("private key").public(der.and_then(of_sec1)).or_curve(der))
+        }
+        "DSA PRIVATE KEY" if !encrypted => {
+            Some(KeyFound { algorithm: "dsa".to_owned(), ..KeyFound::of("private key") })
+        }
+        label if label.starts_with("OpenVPN Static key") => Some(KeyFound::of("private key")),
         "OPENSSH PRIVATE KEY" => Some(openssh(der)),
         "ENCRYPTED PRIVATE KEY" => Some(KeyFound::of("encrypted private key")),
         label if label.ends_with("PRIVATE KEY") || label == "PGP PRIVATE KEY BLOCK" => {
@@ -136,7 +207,7 @@ fn one(label: &str, body: &[u8]) -> Option<KeyFound> {
     }
 }
 
-fn certificate(der: &[u8]) -> Option<KeyFound> {
+pub(super) fn certificate(der: &[u8]) -> Option<KeyFound> {
     use x509_cert::der::Decode as _;
     let certificate = Certificate::from_der(der).ok()?;
     let tbs = &certificate.tbs_certificate;
@@ -151,37 +222,37 @@ fn certificate(der: &[u8]) -> Option<KeyFound> {
     Some(found)
 }
 
-/// Files that are keys by their name and hold no PEM.
+/// Files that are keys by their name or as a whole, and hold no PEM.
 #[must_use]
 pub fn by_name(path: &str, bytes: &[u8]) -> Vec<KeyFound> {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let ends = |list: &[&str]| list.iter().any(|end| name.ends_with(end));
     if path.contains("/dropbear/") && name.ends_with("host_key") && bytes.starts_with(&[0, 0, 0]) {
         return vec![KeyFound::of("private key")];
     }
-    if name == "authorized_keys" || name == "authorized_keys2" || path.contains("/authorized_keys.d/") {
-        return authorized(&String::from_utf8_lossy(&bytes[..bytes.len().min(1 << 20)]));
+    if is_authorized(path) {
+        return authorized_lines(&String::from_utf8_lossy(bytes)).take(MAX_KEYS + 1).collect();
     }
-    if bytes.first() != Some(&0x30) || bytes.len() > MAX_PEM {
-        return Vec::new();
+    if name.ends_with(".pub") && bytes.len() <= MAX_PEM {
+        let keys = authorized_lines(std::str::from_utf8(bytes).unwrap_or_default()).take(MAX_KEYS + 1);
+        return keys.map(|key| KeyFound { kind: "public key".to_owned(), ..key }).collect();
     }
-    if ends(&[".der", ".crt", ".cer"]) {
-        return certificate(bytes).into_iter().collect();
+    if bytes.starts_with(b"PuTTY-User-Key-File-") {
+        let open = find(&bytes[..bytes.len().min(1000)], b"Encryption: none").is_some();
+        return vec![KeyFound::of(if open { "private key" } else { "encrypted private key" })];
     }
-    if ends(&[".p12", ".pfx"]) {
-        return vec![KeyFound::of("encrypted private key")];
-    }
-    if ends(&[".key", ".der", ".pk8"]) {
-        let spki = of_pkcs8(bytes).or_else(|| of_pkcs1(bytes)).or_else(|| of_sec1(bytes));
-        return spki.map(|der| KeyFound::of("private key").public(Some(der))).into_iter().collect();
-    }
-    Vec::new()
+    super::keys_der::whole(bytes).into_iter().collect()
+}
+
+/// The keys of such a file, and whether there are more.
+pub fn authorized(text: &str) -> (Vec<KeyFound>, bool) {
+    let mut lines = authorized_lines(text);
+    let keys = lines.by_ref().take(MAX_KEYS).collect();
+    (keys, lines.next().is_some())
 }
 
 /// Lines of `authorized_keys`; options may stand in front of the key.
-fn authorized(text: &str) -> Vec<KeyFound> {
-    let mut found = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')).take(MAX_KEYS) {
+fn authorized_lines(text: &str) -> impl Iterator<Item = KeyFound> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with('#')).filter_map(|line| {
         let start = ["ssh-", "ecdsa-", "sk-"]
             .iter()
             .filter_map(|kind| {
@@ -190,7 +261,7 @@ fn authorized(text: &str) -> Vec<KeyFound> {
                     .find(|at| *at == 0 || line.as_bytes()[at - 1] == b' ')
             })
             .min();
-        let Some(start) = start else { continue };
+        let start = start?;
         let mut key = KeyFound::of("authorized key");
         if let Ok(public) = ssh_key::PublicKey::from_openssh(&line[start..]) {
             key = key.public(of_ssh(public.key_data()));
@@ -199,9 +270,8 @@ fn authorized(text: &str) -> Vec<KeyFound> {
                 key.algorithm = public.algorithm().to_string();
             }
         }
-        found.push(key);
-    }
-    found
+        Some(key)
+    })
 }
 
 fn openssh(der: Option<&[u8]>) -> KeyFound {
@@ -248,12 +318,18 @@ fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
     spki(RSA, Any::encode_from(&Null).ok(), &key.to_der().ok()?)
 }
 
-fn of_pkcs1(der: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn of_pkcs1(der: &[u8]) -> Option<Vec<u8>> {
     let key = pkcs1::RsaPrivateKey::from_der(der).ok()?;
     rsa_spki(key.modulus.as_bytes(), key.public_exponent.as_bytes())
 }
 
-fn of_sec1(der: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn of_sec1(der: &[u8]) -> Option<Vec<u8>> {
+    // The readers of keys do not look at the curve that is named: one that is not theirs is none of them.
+    let has = |oid: &[u8]| find(der, oid).is_some();
+    let named = has(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1]) || has(&[0x2b, 0x81, 4, 0]);
+    if named && !has(P256.as_bytes()) && !has(P384.as_bytes()) {
+        return None;
+    }
     let p256 =
         p256::SecretKey::from_sec1_der(der).ok().and_then(|key| key.public_key().to_public_key_der().ok());
     let p384 =
@@ -261,7 +337,7 @@ fn of_sec1(der: &[u8]) -> Option<Vec<u8>> {
     p256.or_else(p384).map(|der| der.as_bytes().to_vec())
 }
 
-fn of_pkcs8(der: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn of_pkcs8(der: &[u8]) -> Option<Vec<u8>> {
     let info = rsa::pkcs8::PrivateKeyInfo::from_der(der).ok()?;
     match info.algorithm.oid {
         RSA => of_pkcs1(info.private_key),
@@ -293,10 +369,12 @@ fn algorithm(der: &[u8]) -> String {
             key.map(|key| format!("rsa{}", bits(key.modulus.as_bytes()))).unwrap_or_default()
         }
         ED25519 => "ed25519".to_owned(),
+        DSA => "dsa".to_owned(),
         EC => match curve() {
             Some(P256) => "p256".to_owned(),
             Some(P384) => "p384".to_owned(),
             Some(P521) => "p521".to_owned(),
+            Some(P192) => "p192".to_owned(),
             Some(other) => format!("ec {other}"),
             None => "ec".to_owned(),
         },
@@ -321,31 +399,44 @@ pub fn judge(
 ) -> Vec<Key> {
     let name = shown.rsplit('/').next().unwrap_or_default();
     let host_key = shown.contains("/etc/ssh/ssh_host_") || name.ends_with("host_key");
+    let mut seen_before = std::collections::BTreeMap::new();
     for key in keys {
         let what = if key.algorithm.is_empty() {
             key.kind.clone()
         } else {
             format!("{} {}", key.algorithm, key.kind)
         };
+        // The second key of a file is another finding than the first.
+        let again = seen_before.entry(format!("{what} {}", key.name)).or_insert(0_usize);
+        *again += 1;
+        let id = match key.fingerprint.get(..16) {
+            Some(id) => format!(" sha256:{id}…"),
+            None if *again > 1 && !in_program => format!(", number {again} in it"),
+            None => String::new(),
+        };
         let private = key.kind == "private key";
         if let Some(source) = known.source(&key.fingerprint) {
             let rule = if key.kind.ends_with("private key") { "known-private-key" } else { "known-key" };
             found.add(rule, shown, format!("{what}, published: {source}"));
         } else if private && host_key {
-            found.add("host-key", shown, &what);
+            found.add("host-key", shown, format!("{what}{id}"));
         } else if private && in_program {
-            found.add("private-key-in-program", shown, &what);
+            found.add("private-key-in-program", shown, format!("{what}{id}"));
         } else if private {
-            found.add("private-key", shown, &what);
+            found.add("private-key", shown, format!("{what}{id}"));
         }
         match key.kind.as_str() {
-            "encrypted private key" => found.add("private-key-encrypted", shown, &what),
-            "authorized key" => found.add("authorized-key", shown, format!("{what} {}", key.name)),
+            "encrypted private key" => found.add("private-key-encrypted", shown, format!("{what}{id}")),
+            "authorized key" => found.add("authorized-key", shown, format!("{what} {}{id}", key.name)),
             _ => {}
         }
         let length = key.algorithm.strip_prefix("rsa").and_then(|bits| bits.parse::<u32>().ok());
         // NIST SP 800-131A: RSA below 2048 bits is disallowed.
-        if length.is_some_and(|bits| bits < 2048) {
+        // FIPS 186-5 has no DSA any more, and no curve below 224 bits.
+        let weak = ["dsa", "ssh-dss", "p192"].contains(&key.algorithm.as_str());
+        // What a library tests itself with protects nothing.
+        let in_test = in_program && key.kind.ends_with("private key");
+        if !in_test && weak || length.is_some_and(|bits| bits < 2048) {
             found.add("weak-key", shown, &what);
         }
         if key.weak_signature {

@@ -86,3 +86,76 @@ fn keys_that_may_log_in_are_read_with_options_and_known_ones_are_told() {
     assert_eq!(by_name("/etc/dropbear/dropbear_rsa_host_key", &[0, 0, 0, 7])[0].kind, "private key");
     assert!(by_name("/etc/x.der", b"0\x82broken").is_empty());
 }
+
+#[test]
+fn a_text_is_found_however_a_source_writes_it() {
+    let key = text("PRIVATE KEY", p256_key().to_pkcs8_der().unwrap().as_bytes());
+    let lines = |before: &str, after: &str| -> String {
+        key.lines().map(|line| format!("{before}{line}{after}\n")).collect()
+    };
+    for form in [
+        key.clone(),
+        key.replace('\n', "\\n"),
+        format!("{{\"private_key\": \"{}\"}}", key.replace('\n', "\\n")),
+        lines("    \"", "\\n\""),
+        lines("\t\"", "\\n\" \\"),
+        lines("# ", ""),
+        lines("  ", ""),
+        lines("", "\r"),
+        key.replace('\n', " "),
+        key.replace("-----\n", "-----").replace('\n', ""),
+    ] {
+        let found = pem(form.as_bytes());
+        assert_eq!(found.len(), 1, "{form}");
+        assert_eq!((found[0].kind.as_str(), found[0].algorithm.as_str()), ("private key", "p256"), "{form}");
+    }
+    let label = |kind: &str| {
+        format!(
+            "-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n",
+            "d2043177a829cceb20fdea1ffa1d8387\n".repeat(16)
+        )
+    };
+    assert_eq!(pem(label("OpenVPN Static key V1").as_bytes())[0].kind, "private key");
+}
+
+#[test]
+fn a_file_that_is_a_key_is_one_whatever_it_is_called() {
+    let key = p256_key();
+    for der in [key.to_pkcs8_der().unwrap().as_bytes(), &key.to_sec1_der().unwrap()] {
+        let found = by_name("/etc/ssl/noext", der);
+        assert_eq!((found[0].kind.as_str(), found[0].algorithm.as_str()), ("private key", "p256"));
+        // With more behind it, it is something else.
+        assert!(by_name("/etc/ssl/noext", &[der, b"x"].concat()).is_empty());
+    }
+    // PKCS#12 by its outline: version 3, data, and a bag of keys as they are or under a password.
+    let container = |bag: u8| {
+        let mut body = vec![2, 1, 3, 0x30, 30, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+        body.extend([6, 11, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 10, 1, bag]);
+        let mut whole = vec![0x30, u8::try_from(body.len()).unwrap()];
+        whole.extend(body);
+        whole
+    };
+    assert_eq!(by_name("/etc/keystore", &container(1))[0].kind, "private key");
+    assert_eq!(by_name("/etc/x.p12", &container(2))[0].kind, "encrypted private key");
+    let putty = |how: &str| format!("PuTTY-User-Key-File-2: ssh-rsa\nEncryption: {how}\nComment: x\n");
+    assert_eq!(by_name("/etc/x.ppk", putty("none").as_bytes())[0].kind, "private key");
+    assert_eq!(by_name("/etc/x.ppk", putty("aes256-cbc").as_bytes())[0].kind, "encrypted private key");
+}
+
+#[test]
+fn algorithms_that_are_too_weak_are_told() {
+    let dsa = pem(text("DSA PRIVATE KEY", &[1; 100]).as_bytes());
+    assert_eq!(rules("/etc/x", &dsa, false), ["private-key", "weak-key"]);
+    assert_eq!(rules("/usr/lib/x.so", &dsa, true), ["private-key-in-program"]);
+    let mut p192 = vec![2, 1, 1, 4, 24];
+    p192.extend([7; 24]);
+    p192.extend([0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1]);
+    p192.splice(0..0, [0x30, u8::try_from(p192.len()).unwrap()]);
+    assert_eq!(rules("/etc/x", &by_name("/etc/x", &p192), false), ["private-key", "weak-key"]);
+    assert_eq!(
+        rules("/etc/x", &pem(text("EC PRIVATE KEY", &p192).as_bytes()), false),
+        ["private-key", "weak-key"]
+    );
+    let spki = spki(EC, Any::encode_from(&P192).ok(), &[4; 49]).unwrap();
+    assert_eq!(rules("/etc/x", &pem(text("PUBLIC KEY", &spki).as_bytes()), false), ["weak-key"]);
+}

@@ -6,16 +6,20 @@
 
 mod accounts;
 mod bounds;
+mod cmdline;
 pub mod compare;
 mod components;
 pub mod crypt;
 pub mod exposure;
 mod exposure_rows;
+mod guarded;
 #[cfg(test)]
 mod hostile_tests;
 pub mod html;
 mod kernels;
 mod keys;
+mod keys_der;
+mod known;
 pub mod model;
 mod nested;
 pub mod open;
@@ -30,6 +34,7 @@ mod scan;
 pub mod schema;
 mod secrets;
 mod services;
+mod ssh;
 pub mod strength;
 mod tails;
 pub mod terminal;
@@ -84,11 +89,11 @@ pub fn analyze(path: &Path, options: &Options) -> Outcome<Analysis> {
     let mut found = Found::default();
     let (mut pieces, sha256) = open::open(path, &mut found)?;
     // What lies behind a file system may hold further ones, and the command line that names a hash tree.
-    let mut lines = kernels::command_lines(&pieces);
+    let mut lines = cmdline::lines(&pieces);
     while !pieces.tails.is_empty() {
         exec::check_interrupt()?;
         tails::look(&mut pieces, &lines, &mut found);
-        lines = kernels::command_lines(&pieces);
+        lines = cmdline::lines(&pieces);
     }
     exec::check_interrupt()?;
     let internal = |why: String| Failure::error(ExitStatus::Internal, "analysis-data", why);
@@ -215,13 +220,47 @@ impl Work<'_> {
     /// What only a root has: accounts, packages, what it starts.
     fn root(&mut self, tree: &Tree, label: &str) -> Root {
         let root = crate::open::rootfs::shared(Arc::clone(&tree.files), String::new());
-        let rows = accounts::look(&root, label, &self.passwords, &mut self.budget, &mut self.found);
-        self.count(Area::Accounts, rows.len());
-        self.result.accounts.extend(rows);
-        self.result.components.extend(components::packages(&root, label));
-        privileges::unseen(&root, label, &mut self.found);
-        self.count(Area::Services, 1);
-        self.result.services.extend(services::look(&root, label, &mut self.found));
+        let mut judge =
+            accounts::Judge { list: &self.passwords, budget: &mut self.budget, found: &mut self.found };
+        let accounts = accounts::look(&root, label, &mut judge);
+        // Where passwords could not be read, the accounts that could be say nothing of the others.
+        self.count(Area::Accounts, if accounts.unread { 0 } else { accounts.rows.len() });
+        self.result.accounts.extend(accounts.rows);
+        let packages = components::packages(&root, label);
+        if packages.len() >= components::MAX_COMPONENTS {
+            let why = format!("more than {} packages; the others are left out", components::MAX_COMPONENTS);
+            self.found.add("limit", format!("{label}/var/lib"), why);
+        }
+        self.result.components.extend(packages);
+        if let Some(path) = components::unread_database(&root) {
+            self.found.add(
+                "not-understood",
+                format!("{label}{path}"),
+                "a database of rpm; its packages are not listed",
+            );
+        }
+        privileges::unseen(&root, &tree.files, label, &mut self.found);
+        guarded::look(&root, label, &mut self.found);
+        let (services, is_known) = services::look(&root, label, &mut self.found);
+        // Where nothing is known to start anything, nothing is known of what is started.
+        self.count(Area::Services, usize::from(is_known));
+        self.result.services.extend(services);
+        for (path, text) in ssh::authorized(&root) {
+            let shown = format!("{label}{path}");
+            let (keys, more) = keys::authorized(&text);
+            if more {
+                self.found.add("limit", &shown, keys::too_many());
+            }
+            let options = self.options;
+            self.result.keys.extend(keys::judge(
+                &shown,
+                &keys,
+                false,
+                &options.known_keys,
+                options.at,
+                &mut self.found,
+            ));
+        }
         let units = units::look(&root, label, &mut self.found);
         self.count(Area::Units, units.len());
         self.result.units.extend(units);
@@ -236,7 +275,7 @@ impl Work<'_> {
         configurations: Vec<(String, String)>,
         root: Option<&Root>,
     ) {
-        kernels::judge_lines(lines, &mut self.found);
+        cmdline::judge(lines, &mut self.found);
         self.result.kernels = kernels::look(pieces, configurations, root, lines, &mut self.found);
         self.count(Area::Kernel, self.result.kernels.len());
         for kernel in self.result.kernels.iter().filter(|kernel| !kernel.version.is_empty()) {
@@ -251,11 +290,17 @@ impl Work<'_> {
 
     fn finish(self, pieces: Pieces) -> Analysis {
         let mut result = self.result;
+        let certificates = result.keys.iter().filter(|key| key.not_after.is_some()).count();
+        let mut found = self.found;
+        if result.at.is_none() && certificates > 0 {
+            let seen = format!("{certificates} certificates; no `--at` and no SOURCE_DATE_EPOCH was given");
+            found.add("certificate-undated", &result.name, seen);
+        }
         result.parts = pieces.parts;
         result.components.extend(pieces.packages);
         result.components.sort();
         result.components.dedup();
-        result.issues = self.found.issues();
+        result.issues = found.issues();
         result.strength = strength::strength(&self.looked_at, &result.issues);
         result.word = strength::overall(&result.strength).to_owned();
         result

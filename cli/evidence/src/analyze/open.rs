@@ -205,24 +205,6 @@ fn output(folder: &Path, pieces: &mut Pieces, found: &mut Found) -> Outcome<Dige
     Ok(sha256)
 }
 
-/// Whether all of it is as storage to which nothing was written: zeros throughout, or ones.
-fn blank(source: &Source) -> bool {
-    const STEP: u64 = 1 << 20;
-    let mut first = None;
-    // Of more than this nobody waits to know.
-    source.len() <= 4 << 30
-        && (0..source.len().div_ceil(STEP)).all(|step| {
-            let at = step * STEP;
-            if exec::interrupted() {
-                return false;
-            }
-            let Ok(piece) = source.read_vec(at, STEP.min(source.len() - at)) else { return false };
-            let fill = *first.get_or_insert(piece[0]);
-            // Comparing with itself, moved by one, is a comparison of memory.
-            matches!(fill, 0 | 0xff) && piece[0] == fill && piece[1..] == piece[..piece.len() - 1]
-        })
-}
-
 impl Pieces {
     /// Counts bytes of the image, of which the bounds depend.
     fn holds(&mut self, bytes: u64) {
@@ -358,7 +340,7 @@ impl Pieces {
             }
             Ok(None) => {}
         }
-        self.unknown(at, source, found);
+        self.unknown(at, source, depth, found);
         None
     }
 
@@ -384,10 +366,19 @@ impl Pieces {
     }
 
     /// A piece that nothing recognises.
-    fn unknown(&mut self, at: &str, source: &Source, found: &mut Found) {
+    fn unknown(&mut self, at: &str, source: &Source, depth: usize, found: &mut Found) {
         let len = Some(source.len());
-        if source.is_empty() || blank(source) {
+        if source.is_empty() || tails::blank(source) {
             return self.part(at, len, "empty", true);
+        }
+        // What flash has in front of a piece is padding, too.
+        let next = tails::next(source, 0).filter(|next| (1..source.len()).contains(next));
+        if let Some(next) = next
+            && next >= 512
+            && let Ok(rest) = source.slice(next, source.len() - next)
+        {
+            self.part(at, Some(next), "empty", true);
+            return self.look(&format!("{at} / from byte {next}"), &rest, depth + 1, found);
         }
         self.part(at, len, "unknown", false);
         let head = source.read_vec(0, source.len().min(8)).unwrap_or_default();
@@ -453,13 +444,23 @@ impl Pieces {
             return;
         }
         let Ok(part) = source.slice(from, to - from) else { return };
-        if blank(&part) {
+        if tails::blank(&part) {
             return;
         }
         let inner = format!("{at} / bytes {from} to {to}");
-        if pieces::raw_boot_loader(self, &inner, &part, depth, found).is_none() {
-            self.part(&inner, Some(part.len()), "unknown, in no partition", false);
-            found.add("unknown-region", inner, format!("{} bytes that are not empty", part.len()));
+        match pieces::raw_boot_loader(self, &inner, &part, depth, found) {
+            Some(end) => {
+                let next = tails::next(&part, end).filter(|next| *next < part.len());
+                if let Some((next, rest)) =
+                    next.and_then(|next| Some((next, part.slice(next, part.len() - next).ok()?)))
+                {
+                    self.look(&format!("{inner} / from byte {next}"), &rest, depth + 1, found);
+                }
+            }
+            None => {
+                self.part(&inner, Some(part.len()), "unknown, in no partition", false);
+                found.add("unknown-region", inner, format!("{} bytes that are not empty", part.len()));
+            }
         }
     }
 

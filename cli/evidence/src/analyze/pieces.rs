@@ -96,7 +96,7 @@ pub fn device_tree(
     let mut ranges = Ranges::default();
     // In the tree or behind it: what neither covers is looked at, too.
     let mut outside = vec![(0, total)];
-    for (name, compression, place) in images {
+    for (name, compression, place, hashes) in images {
         let inner = format!("{at} / {name}");
         // Asked here, too: a device tree can have millions of nodes, each of which is held against all before it.
         if !pieces.may_go_on(&inner, depth, found) {
@@ -109,6 +109,9 @@ pub fn device_tree(
         });
         match opened {
             Ok((start, part)) => {
+                for algorithm in wrong(&part, &hashes) {
+                    found.add("broken", &inner, format!("its {algorithm} is not that of its `hash` node"));
+                }
                 if ranges.may_open(pieces, &inner, start, part.len(), found) {
                     image(pieces, &inner, &compression, &part, depth, found);
                 }
@@ -131,7 +134,9 @@ pub fn device_tree(
 }
 
 /// An image of a FIT: its name, compression and place.
-type FitImage = (String, String, Place);
+type FitImage = (String, String, Place, Vec<Hash>);
+/// What a FIT says of an image: the algorithm and its value.
+type Hash = (String, Vec<u8>);
 
 /// Each image of a FIT; `None` for another device tree.
 fn images(source: &Source, total: u64) -> Result<Option<Vec<FitImage>>, String> {
@@ -143,9 +148,31 @@ fn images(source: &Source, total: u64) -> Result<Option<Vec<FitImage>>, String> 
     let Some(images) = tree.root.child("images") else { return Ok(None) };
     let one = |image: &Node<'_>| {
         let compression = image.text("compression").unwrap_or("none").to_owned();
-        (image.name.clone(), compression, place(image, &bytes, total))
+        let hashes = image.children.iter().filter(|child| child.name.starts_with("hash")).take(4);
+        let hashes =
+            hashes.filter_map(|hash| Some((hash.text("algo")?.to_owned(), hash.get("value")?.to_vec())));
+        (image.name.clone(), compression, place(image, &bytes, total), hashes.collect())
     };
     Ok(Some(images.children.iter().map(one).collect()))
+}
+
+/// The algorithms whose value is not that of the bytes. Source: U-Boot, `doc/usage/fit/source_file_format.rst`; an algorithm
+/// that is not known here is left to who verifies the FIT.
+fn wrong(part: &Source, hashes: &[Hash]) -> Vec<String> {
+    use sha2::Digest as _;
+    if hashes.is_empty() || part.len() > MAX_BLOB {
+        return Vec::new();
+    }
+    let Ok(bytes) = part.read_vec(0, part.len()) else { return Vec::new() };
+    let of = |algorithm: &str| match algorithm {
+        "crc32" => Some(image::disk::crc32(&bytes).to_be_bytes().to_vec()),
+        "sha256" => Some(sha2::Sha256::digest(&bytes).to_vec()),
+        "sha384" => Some(sha2::Sha384::digest(&bytes).to_vec()),
+        "sha512" => Some(sha2::Sha512::digest(&bytes).to_vec()),
+        _ => None,
+    };
+    let differs = |(algorithm, value): &&Hash| of(algorithm).is_some_and(|own| own != *value);
+    hashes.iter().filter(differs).map(|(algorithm, _)| algorithm.clone()).collect()
 }
 
 /// The bytes of one image of a FIT, in the tree or behind it (`data-position`, `data-offset`).
@@ -230,15 +257,22 @@ pub fn raw_boot_loader(
     found: &mut Found,
 ) -> Option<u64> {
     let len = source.len().min(MAX_BLOB.min(64 << 20));
-    let Ok(bytes) = source.read_vec(0, len) else { return None };
+    let Ok(mut bytes) = source.read_vec(0, len) else { return None };
     let finder = |needle: &[u8]| {
         aho_corasick::AhoCorasick::new([needle]).ok().and_then(|a| a.find(&bytes[..])).is_some()
     };
-    if finder(b"Linux version ") && bytes.starts_with(b"\x7fELF") {
+    let is_kernel = finder(b"Linux version ") && bytes.starts_with(b"\x7fELF");
+    if is_kernel {
         pieces.part(at, Some(len), "a kernel", true);
         pieces.kernels.push(Blob { at: at.to_owned(), source: source.slice(0, len).ok()? });
         return Some(source.len());
     }
+    // What begins behind it is a piece of its own; the boot loader is in what is in front of that.
+    let end = tails::behind_boot_loader(&bytes);
+    bytes.truncate(end.unwrap_or(bytes.len()));
+    let finder = |needle: &[u8]| {
+        aho_corasick::AhoCorasick::new([needle]).ok().and_then(|a| a.find(&bytes[..])).is_some()
+    };
     if !finder(U_BOOT) || control_fdt::find_trees(&bytes).is_empty() && version(&bytes).is_none() {
         return None;
     }
@@ -247,7 +281,9 @@ pub fn raw_boot_loader(
         Tree::parse(tree).ok()?.root.child("images").map(|_| (start, size))
     });
     let fits: Vec<(usize, usize)> = fits.take(4).collect();
-    pieces.part(at, Some(source.len()), "a boot loader (U-Boot)", true);
+    let len = bytes.len() as u64;
+    let end = if end.is_some() { len } else { source.len() };
+    pieces.part(at, Some(end), "a boot loader (U-Boot)", true);
     // SPL keeps U-Boot proper in a FIT beside itself.
     for (start, size) in fits {
         if let Ok(part) = source.slice(start as u64, size as u64) {
@@ -255,7 +291,7 @@ pub fn raw_boot_loader(
         }
     }
     pieces.boot_loaders.push(Blob { at: at.to_owned(), source: source.slice(0, len).ok()? });
-    Some(source.len())
+    Some(end)
 }
 
 /// U-Boot's version, as `2025.01`.
@@ -286,7 +322,11 @@ fn legacy(
     let size =
         head.get(12..16).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map_or(0, u32::from_be_bytes);
     let size = u64::from(size);
-    pieces.part(at, Some(source.len()), "a legacy image of U-Boot (uImage, no signature)", true);
+    let read = matches!(head.get(31), Some(0..=2 | 6)) && source.slice(64, size).is_ok();
+    pieces.part(at, Some(source.len()), "a legacy image of U-Boot (uImage, no signature)", read);
+    for what in wrong_sums(head, source, size) {
+        found.add("broken", at, format!("the checksum of its {what} is not right"));
+    }
     match (head.get(31).copied(), source.slice(64, size)) {
         (Some(0..=2 | 6), Ok(part)) => pieces.look(&format!("{at} / payload"), &part, depth + 1, found),
         (Some(kind), Ok(_)) => found.add("not-understood", at, format!("compression {kind} is not read")),
@@ -297,6 +337,26 @@ fn legacy(
         (None, Ok(_)) => found.add("broken", at, "the header is cut short"),
     }
     64 + size
+}
+
+/// Which of the two checksums of a legacy image do not hold: of the header with that field as zeros, and of the data.
+fn wrong_sums(head: &[u8], source: &Source, size: u64) -> Vec<&'static str> {
+    let word = |at: usize| Some(u32::from_be_bytes(head.get(at..at + 4)?.try_into().ok()?));
+    let mut wrong = Vec::new();
+    if let Some(header) = head.get(..64) {
+        let mut header = header.to_vec();
+        header[4..8].fill(0);
+        if word(4) != Some(image::disk::crc32(&header)) {
+            wrong.push("header");
+        }
+    }
+    if size <= MAX_BLOB
+        && let Ok(bytes) = source.read_vec(64, size)
+        && word(24) != Some(image::disk::crc32(&bytes))
+    {
+        wrong.push("data");
+    }
+    wrong
 }
 
 /// The variables of a saved environment, and where they end: a checksum of four bytes, a flag of one where there are two copies, then

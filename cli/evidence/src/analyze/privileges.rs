@@ -1,6 +1,6 @@
 //! Files with rights of their own, and what everybody may change.
 
-use image::tree::{Entry, Kind};
+use image::tree::{Entry, FileTree, Kind, RootKind};
 
 use super::model::Privileged;
 use super::rules::Found;
@@ -114,8 +114,10 @@ fn writable(path: &str, shown: &str, entry: &Entry, found: &mut Found) {
 }
 
 /// What cannot be seen in this kind of input.
-pub fn unseen(root: &Root, label: &str, found: &mut Found) {
-    if !root.capabilities_known {
+pub fn unseen(root: &Root, files: &FileTree, label: &str, found: &mut Found) {
+    // A tar has extended attributes only where whoever made it asked for them.
+    let none = files.kind() == RootKind::Tar && files.entries().values().all(|entry| entry.xattrs.is_empty());
+    if !root.capabilities_known || none {
         found.add("capabilities-unknown", format!("{label}/"), "no extended attributes in it");
     }
 }

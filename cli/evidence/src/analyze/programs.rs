@@ -97,7 +97,8 @@ pub fn judge(shown: &str, entry: Option<&Entry>, program: &Program, found: &mut 
         found.add("elf-no-fortify", shown, what());
     }
     if program.canary == "unknown" {
-        found.add("elf-unknown", shown, what());
+        let why = if program.kind == "static program" { "" } else { ", its imports cannot be read" };
+        found.add("elf-unknown", shown, format!("{}{why}", what()));
     }
     let bad: Vec<&str> =
         program.rpath.iter().map(String::as_str).filter(|folder| unsafe_folder(folder)).collect();

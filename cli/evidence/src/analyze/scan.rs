@@ -47,6 +47,15 @@ pub enum Unread {
 }
 
 impl FileScan {
+    /// With no more keys than are kept, and saying so.
+    fn bounded(mut self) -> Self {
+        if self.keys.len() > keys::MAX_KEYS {
+            self.keys.truncate(keys::MAX_KEYS);
+            self.unread.get_or_insert_with(|| Unread::Limit(keys::too_many()));
+        }
+        self
+    }
+
     fn unread(path: &str, why: Unread) -> Self {
         Self { path: path.to_owned(), unread: Some(why), ..Self::default() }
     }
@@ -112,7 +121,7 @@ impl Scanner {
             if pem {
                 scan.keys = keys::pem(bytes);
             }
-            return scan;
+            return scan.bounded();
         }
         let text = !bytes[..bytes.len().min(8 << 10)].contains(&0);
         if text {
@@ -128,19 +137,15 @@ impl Scanner {
             if pem {
                 scan.keys = keys::pem(bytes);
             }
-            let (secrets, lines) = secrets::found(path, bytes, &places);
+            let (secrets, lines) = secrets::of_text(path, bytes, &places);
             scan.secrets = secrets;
-            let full = (places.len() == MAX_HITS).then_some(MAX_HITS);
-            scan.unread = lines.or(full).map(|lines| {
-                Unread::Limit(format!(
-                    "more than {lines} of its lines may hold a secret: no more were looked at"
-                ))
-            });
+            let full = (places.len() == MAX_HITS).then(|| secrets::too_many_lines(MAX_HITS));
+            scan.unread = lines.or(full).map(Unread::Limit);
         } else if keys::find(bytes, keys::BEGIN).is_some() {
             scan.keys = keys::pem(bytes);
         }
         scan.keys.extend(keys::by_name(path, bytes));
-        scan
+        scan.bounded()
     }
 
     /// Every file of a tree, as far as the budget goes: what comes first by its path is read.

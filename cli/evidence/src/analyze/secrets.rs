@@ -25,6 +25,9 @@ pub struct SecretRule {
     level: Level,
     title: String,
     advice: String,
+    /// Names of the files that it is for; none: any.
+    #[serde(default)]
+    files: Vec<String>,
     words: Vec<String>,
     pattern: String,
     unless: String,
@@ -108,15 +111,31 @@ pub struct SecretFound {
     pub shown: String,
 }
 
-/// The secrets on the lines of those places, and how many lines were looked at where there are more.
-pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, Option<usize>) {
+/// Whether every line of a file is to be tried.
+fn every_line(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    built_in().iter().any(|rule| rule.words.is_empty() && rule.files.iter().any(|file| file == name))
+}
+
+/// The secrets of a text; `places` are those of the words of the rules.
+pub fn of_text(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, Option<String>) {
+    if !every_line(path) {
+        return found(path, bytes, places);
+    }
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let starts: Vec<usize> = std::iter::once(0).chain(starts).filter(|at| *at < bytes.len()).collect();
+    found(path, bytes, &starts)
+}
+
+/// The secrets on the lines of those places, and what was left out.
+pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, Option<String>) {
     let mut found: Vec<SecretFound> = Vec::new();
     let most = MAX_LINES + bytes.len() / BYTES_A_LINE;
     let mut lines = 0;
     let mut done = 0;
     let (mut line_number, mut counted) = (1, 0);
     for place in places {
-        if *place < done || found.len() >= MAX_IN_FILE {
+        if *place < done {
             continue;
         }
         let start = bytes[..*place].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -128,17 +147,22 @@ pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, O
             continue;
         }
         if lines == most {
-            return (found, Some(most));
+            return (found, Some(too_many_lines(most)));
         }
         lines += 1;
         let line = String::from_utf8_lossy(&bytes[start..end]);
-        found.extend(on_line(path, &line).map(|(rule, shown)| SecretFound {
-            rule,
-            line: line_number,
-            shown,
-        }));
+        let Some((rule, shown)) = on_line(path, &line) else { continue };
+        if found.len() >= MAX_IN_FILE {
+            return (found, Some(format!("more than {MAX_IN_FILE} secrets in it; the others are left out")));
+        }
+        found.push(SecretFound { rule, line: line_number, shown });
     }
     (found, None)
+}
+
+/// What is said where only so many lines were looked at.
+pub fn too_many_lines(lines: usize) -> String {
+    format!("more than {lines} of its lines may hold a secret: no more were looked at")
 }
 
 fn on_line(path: &str, line: &str) -> Option<(String, String)> {
@@ -149,10 +173,24 @@ fn on_line(path: &str, line: &str) -> Option<(String, String)> {
     {
         return None;
     }
-    built_in().iter().zip(patterns()).find_map(|(rule, (pattern, unless))| {
-        let secret = pattern.captures(line)?.name("secret")?.as_str().to_owned();
-        (!unless.is_match(line)).then(|| (rule.id.clone(), shortened(&secret)))
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let applies = |rule: &SecretRule| rule.files.is_empty() || rule.files.iter().any(|name| name == file);
+    let mut rules = built_in().iter().zip(patterns()).filter(|(rule, _)| applies(rule));
+    rules.find_map(|(rule, (pattern, unless))| {
+        let secret = pattern.captures(line)?.name("secret")?;
+        let shown = || format!("{}{}", name(&line[..secret.start()]), shortened(secret.as_str()));
+        (!unless.is_match(line)).then(|| (rule.id.clone(), shown()))
     })
+}
+
+/// What the secret is called: the last word in front of it.
+fn name(before: &str) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let word = before.trim_end_matches(|c| !is_name(c));
+    let start =
+        word.rfind(|c| !is_name(c)).map_or(0, |at| at + word[at..].chars().next().map_or(1, char::len_utf8));
+    let word: String = word[start..].chars().take(40).collect();
+    if word.is_empty() { word } else { format!("`{word}`: ") }
 }
 
 /// Two characters and the length: enough to find it again, too little to use it.
@@ -183,7 +221,7 @@ mod tests {
                 assert!(hit(line), "{}: `{line}` is not found", rule.id);
                 let low = line.to_lowercase();
                 assert!(
-                    rule.words.iter().any(|word| low.contains(word)),
+                    !rule.files.is_empty() || rule.words.iter().any(|word| low.contains(word)),
                     "{}: `{line}` has none of `words`",
                     rule.id
                 );
@@ -208,6 +246,6 @@ mod tests {
         // Every line could be one: as many are tried as the file's size allows, and that there are more is said.
         let many = b"password\n".repeat(100_000);
         let places: Vec<usize> = (0..100_000).map(|line| 9 * line).collect();
-        assert_eq!(found("/etc/x", &many, &places), (vec![], Some(64 + 900_000 / 256)));
+        assert_eq!(found("/etc/x", &many, &places), (vec![], Some(too_many_lines(64 + 900_000 / 256))));
     }
 }

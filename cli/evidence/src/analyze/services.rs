@@ -1,78 +1,27 @@
 //! What is started and listens, and how it is configured. Read from units, inittab, inetd and start scripts; what a
 //! running device listens on is shown by running it only.
 
+use super::known::{known, named};
 use super::model::Service;
 use super::rules::Found;
+use super::ssh;
 use crate::facts::services::{inittab, listening, settings, started};
 use crate::kinds::console_login;
 use crate::root::Root;
-use crate::sshd::Config;
-use crate::starts::{Command, commands, on_terminal};
+use crate::starts::{Command, everything, is_shell, on_terminal};
 
-/// Programs that send passwords or commands in the clear, by their names.
-const CLEAR: [&str; 17] = [
-    "telnetd",
-    "in.telnetd",
-    "utelnetd",
-    "ftpd",
-    "in.ftpd",
-    "vsftpd",
-    "proftpd",
-    "pure-ftpd",
-    "uftpd",
-    "bftpd",
-    "tftpd",
-    "in.tftpd",
-    "rshd",
-    "in.rshd",
-    "in.rlogind",
-    "in.rexecd",
-    "xinetd-telnet",
-];
-/// Programs that listen on the network.
-const NETWORK: [&str; 27] = [
-    "sshd",
-    "dropbear",
-    "snmpd",
-    "mosquitto",
-    "lighttpd",
-    "nginx",
-    "httpd",
-    "uhttpd",
-    "apache2",
-    "dnsmasq",
-    "named",
-    "smbd",
-    "nmbd",
-    "rpcbind",
-    "rpc.mountd",
-    "rpc.nfsd",
-    "avahi-daemon",
-    "charon",
-    "charon-systemd",
-    "openvpn",
-    "hostapd",
-    "redis-server",
-    "mysqld",
-    "postgres",
-    "minidlnad",
-    "miniupnpd",
-    "iperf3",
-];
-/// Shells.
-const SHELLS: [&str; 5] = ["sh", "ash", "bash", "hush", "dash"];
-const SSHD: &str = "/etc/ssh/sshd_config";
-
-/// The services of a root.
-pub fn look(root: &Root, label: &str, found: &mut Found) -> Vec<Service> {
+/// The services of a root, and whether anything is known to start what it has.
+pub fn look(root: &Root, label: &str, found: &mut Found) -> (Vec<Service>, bool) {
     let mut services = Vec::new();
-    match commands(root) {
-        Ok(all) => {
-            for command in &all {
+    let mut is_known = false;
+    match everything(root) {
+        Ok(starts) => {
+            is_known = starts.known;
+            for command in &starts.commands {
                 one(root, label, command, &mut services, found);
             }
-            if all.iter().any(|command| command.name() == "sshd") {
-                sshd(root, label, found);
+            if let Some(why) = starts.limit {
+                found.add("limit", format!("{label}/etc"), why);
             }
         }
         Err(why) => found.add("broken", format!("{label}/etc"), format!("what is started: {why}")),
@@ -93,7 +42,7 @@ pub fn look(root: &Root, label: &str, found: &mut Found) -> Vec<Service> {
     consoles(root, label, found);
     services.sort();
     services.dedup();
-    services
+    (services, is_known)
 }
 
 fn one(root: &Root, label: &str, command: &Command, services: &mut Vec<Service>, found: &mut Found) {
@@ -109,24 +58,25 @@ fn one(root: &Root, label: &str, command: &Command, services: &mut Vec<Service>,
             })
         })
     };
-    let clear = CLEAR.contains(&name);
-    if clear || NETWORK.contains(&name) {
-        let how = command.words.join(" ");
-        services.push(Service { name: name.to_owned(), at: at.clone(), how: how.clone() });
-        if clear {
-            found.add("service-clear-text", &at, how);
-        } else {
-            found.add("service-network", &at, how);
-        }
+    let how = || command.words.join(" ");
+    let rule = if named(&known().clear_text, name) {
+        Some("service-clear-text")
+    } else if named(&known().debug, name) {
+        Some("service-debug")
+    } else if named(&known().network, name) || command.network && !is_shell(name) {
+        Some("service-network")
+    } else {
+        None
+    };
+    if let Some(rule) = rule {
+        services.push(Service { name: name.to_owned(), at: at.clone(), how: how() });
+        found.add(rule, &at, how());
+    }
+    if gives_shell(name, command) {
+        found.add("service-shell", &at, how());
     }
     match name {
-        "getty"
-            if short('n')
-                && command.words.iter().any(|word| {
-                    let program = word.rsplit('/').next().unwrap_or_default();
-                    word.contains('/') && SHELLS.contains(&program)
-                }) =>
-        {
+        "getty" if short('n') && command.words.iter().any(|word| word.contains('/') && is_shell(word)) => {
             found.add("shell-without-login", &at, command.words.join(" "));
         }
         "agetty" if has("--autologin") || has("-a") => {
@@ -139,51 +89,66 @@ fn one(root: &Root, label: &str, command: &Command, services: &mut Vec<Service>,
                 found.add("shell-without-login", &at, format!("{} has --autologin", command.words.join(" ")));
             }
         }
-        "dropbear" => dropbear(&at, short('s'), short('w') || short('g'), short('B'), found),
-        "snmpd" => snmp(root, label, found),
+        "sshd" => ssh::sshd(root, label, command, found),
+        "dropbear" => ssh::dropbear(&at, short('s'), short('w') || short('g'), short('B'), found),
+        "snmpd" => snmp(root, label, &command.words, found),
         "mosquitto" => mosquitto(root, label, &command.words, found),
         _ => {}
     }
 }
 
-/// Source: dropbear(8): `-s` no passwords, `-w` no root, `-g` no passwords for root, `-B` blank passwords.
-fn dropbear(at: &str, no_passwords: bool, no_root: bool, blank: bool, found: &mut Found) {
-    if blank {
-        found.add("ssh-empty-passwords", at, "dropbear -B");
-    }
-    if !no_passwords {
-        found.add("ssh-password", at, "dropbear without -s");
-        if !no_root {
-            found.add("ssh-root-login", at, "dropbear with neither -w, -g nor -s");
+/// Whether a command gives a shell to whoever reaches it on the network, without a login. Source: telnetd of BusyBox, utelnetd,
+/// nc(1), ncat(1), socat(1).
+fn gives_shell(name: &str, command: &Command) -> bool {
+    let words = &command.words[1..];
+    // The value of an option, as the next word or in the same.
+    let value = |option: &str| {
+        words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(option) {
+            Some("") => words.get(at + 1).map(String::as_str),
+            Some(rest) => Some(rest.trim_start_matches('=')),
+            None => None,
+        })
+    };
+    let shell_by = |option: &str| {
+        value(option).is_some_and(|value| is_shell(value.split(' ').next().unwrap_or_default()))
+    };
+    let letter = |letter: char| {
+        words
+            .iter()
+            .any(|word| word.starts_with('-') && !word.starts_with("--") && word[1..].contains(letter))
+    };
+    match name {
+        "telnetd" | "in.telnetd" | "utelnetd" => shell_by("-l"),
+        "nc" | "ncat" | "netcat" | "nc.traditional" => {
+            (letter('l') || words.iter().any(|word| word == "--listen"))
+                && (["-e", "-c", "--exec", "--sh-exec"].iter().any(|option| shell_by(option))
+                    || words.iter().any(|word| word.starts_with("-l") && word.ends_with('e'))
+                        && words.iter().any(|word| is_shell(word)))
+        }
+        "socat" => {
+            let all: Vec<String> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
+            let opens = all.iter().any(|word| word.split(':').next().unwrap_or_default().contains("LISTEN"));
+            let runs = words.iter().any(|word| {
+                let Some((kind, rest)) = word.split_once(':') else { return false };
+                let program = rest.split([',', ' ']).next().unwrap_or_default();
+                ["EXEC", "SYSTEM", "SHELL"].contains(&kind.to_ascii_uppercase().as_str()) && is_shell(program)
+            });
+            opens && runs
+        }
+        _ => {
+            command.network
+                && is_shell(name)
+                && words.iter().all(|word| word.starts_with('-') && word != "-c")
         }
     }
 }
 
-/// Source: sshd_config(5); what is not set has OpenSSH's default.
-fn sshd(root: &Root, label: &str, found: &mut Found) {
-    let at = format!("{label}{SSHD}");
-    let config = match Config::read(root, SSHD) {
-        Ok(config) => config.unwrap_or_default(),
-        Err(why) => return found.add("broken", at, why.to_string()),
-    };
-    // A `Match` block that opens what the global setting closes counts, too.
-    let any =
-        |keyword: &str, bad: &str| config.all(keyword).iter().any(|value| value.eq_ignore_ascii_case(bad));
-    let passwords = config.all("PasswordAuthentication").is_empty() || any("PasswordAuthentication", "yes");
-    if any("PermitEmptyPasswords", "yes") && passwords {
-        found.add("ssh-empty-passwords", &at, "PermitEmptyPasswords yes");
-    }
-    if any("PermitRootLogin", "yes") && passwords {
-        found.add("ssh-root-login", &at, "PermitRootLogin yes");
-    }
-    if passwords {
-        found.add("ssh-password", &at, "PasswordAuthentication yes (OpenSSH's default)");
-    }
-}
-
 /// Source: snmpd.conf(5).
-fn snmp(root: &Root, label: &str, found: &mut Found) {
-    for path in ["/etc/snmp/snmpd.conf", "/etc/snmpd.conf"] {
+fn snmp(root: &Root, label: &str, words: &[String], found: &mut Found) {
+    // snmpd(8): files of `-c`, between commas.
+    let named_files = words.iter().position(|word| word == "-c").and_then(|at| words.get(at + 1));
+    let own = named_files.map(String::as_str).unwrap_or_default().split(',').filter(|path| !path.is_empty());
+    for path in ["/etc/snmp/snmpd.conf", "/etc/snmpd.conf"].into_iter().chain(own) {
         let Ok(Some(text)) = root.read_text(path) else { continue };
         for line in text.lines().map(str::trim) {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -196,9 +161,7 @@ fn snmp(root: &Root, label: &str, found: &mut Found) {
                 ["com2sec" | "com2sec6", rest @ ..] => rest.last().copied(),
                 _ => None,
             };
-            if community
-                .is_some_and(|name| ["public", "private", "admin", "snmp", "community"].contains(&name))
-            {
+            if community.is_some_and(|name| named(&known().communities, name)) {
                 found.add("snmp-community", format!("{label}{path}"), line);
             }
         }
@@ -227,9 +190,9 @@ fn consoles(root: &Root, label: &str, found: &mut Found) {
         let words: Vec<&str> = process.split_whitespace().collect();
         let [program, arguments @ ..] = on_terminal(&words) else { continue };
         let program = program.trim_start_matches('-');
-        let shell = SHELLS.contains(&program.rsplit('/').next().unwrap_or_default());
+        let shell = is_shell(program);
         let alone = arguments.iter().all(|word| word.starts_with('-') && *word != "-c");
-        if ["respawn", "askfirst", "once"].contains(&action) && shell && alone {
+        if ["respawn", "askfirst", "askconsole", "once"].contains(&action) && shell && alone {
             found.add("shell-without-login", format!("{label}/etc/inittab"), &line);
         }
     }
@@ -247,98 +210,5 @@ fn consoles(root: &Root, label: &str, found: &mut Found) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Tree;
-
-    fn rules(tree: Tree) -> Vec<String> {
-        let mut found = Found::default();
-        look(&tree.root(), "", &mut found);
-        found.issues().into_iter().map(|issue| issue.rule).collect()
-    }
-
-    fn inittab(line: &str) -> Tree {
-        Tree::base().file("/etc/inittab", 0o644, format!("{line}\n"))
-    }
-
-    #[test]
-    fn a_login_on_the_console_is_no_finding_and_a_shell_is() {
-        assert!(rules(inittab("tty1::respawn:/sbin/getty -L tty1 115200 vt100")).is_empty());
-        assert!(rules(inittab("::sysinit:/bin/sh /etc/rc")).is_empty());
-        for line in [
-            "::askfirst:-/bin/sh",
-            "::respawn:/bin/ash",
-            "ttyS0::respawn:/sbin/getty -nl /bin/sh ttyS0 115200",
-            "ttyS0::respawn:/sbin/getty -n -l /bin/bash ttyS0 115200",
-            "1:2345:respawn:/sbin/agetty --autologin root tty1",
-            "S0:5:respawn:/usr/sbin/ttyrun ttyS0 /sbin/agetty --autologin root ttyS0",
-            "::respawn:/bin/cttyhack /bin/sh",
-            "::respawn:/bin/busybox ash",
-        ] {
-            assert_eq!(rules(inittab(line)), ["shell-without-login"], "{line}");
-        }
-    }
-
-    #[test]
-    fn a_login_by_itself_on_a_serial_console_of_openembedded_is_found() {
-        let script = |options: &str| {
-            inittab("S0:5:respawn:/usr/sbin/ttyrun ttyS0 /bin/start_getty 115200 ttyS0 vt102").file(
-                "/bin/start_getty",
-                0o755,
-                format!(
-                    "#!/bin/sh\n# --autologin\noptions=\"{options}\"\n/sbin/getty $options -L $1 $2 $3\n"
-                ),
-            )
-        };
-        assert!(rules(script("")).is_empty());
-        assert_eq!(rules(script("--autologin root ")), ["shell-without-login"]);
-        let unit = |options: &str| {
-            Tree::base()
-                .file("/usr/lib/systemd/system-generators/systemd-getty-generator", 0o755, "x")
-                .file("/usr/sbin/agetty", 0o755, "x")
-                .file(
-                    "/usr/lib/systemd/system/serial-getty@.service",
-                    0o644,
-                    format!("[Service]\nExecStart=-/sbin/agetty {options}--keep-baud %I $TERM\n"),
-                )
-        };
-        assert!(rules(unit("")).is_empty());
-        assert_eq!(rules(unit("--autologin root ")), ["shell-without-login"]);
-        let none = unit("--autologin root ").without("/usr/sbin/agetty");
-        assert!(rules(none).is_empty());
-    }
-
-    #[test]
-    fn clear_text_services_and_weak_settings_are_found() {
-        assert_eq!(rules(inittab("::respawn:/usr/sbin/telnetd -F")), ["service-clear-text"]);
-        assert_eq!(
-            rules(inittab("::respawn:/usr/sbin/dropbear -F")),
-            ["ssh-root-login", "ssh-password", "service-network"]
-        );
-        assert_eq!(rules(inittab("::respawn:/usr/sbin/dropbear -F -s")), ["service-network"]);
-        assert_eq!(
-            rules(inittab("::respawn:/usr/sbin/snmpd -f").file(
-                "/etc/snmp/snmpd.conf",
-                0o600,
-                "rocommunity public\n"
-            )),
-            ["snmp-community", "service-network"]
-        );
-        let broker = |text: &str| {
-            inittab("::respawn:/usr/sbin/mosquitto").file("/etc/mosquitto/mosquitto.conf", 0o600, text)
-        };
-        assert_eq!(rules(broker("allow_anonymous true\n")), ["mqtt-anonymous", "service-network"]);
-        assert_eq!(rules(broker("#allow_anonymous true\nallow_anonymous false\n")), ["service-network"]);
-    }
-
-    #[test]
-    fn sshd_is_judged_by_its_settings_and_defaults() {
-        let with = |text: &str| inittab("::respawn:/usr/sbin/sshd -D").file(SSHD, 0o600, text);
-        assert_eq!(rules(with("PasswordAuthentication no\nPermitRootLogin yes\n")), ["service-network"]);
-        assert_eq!(rules(with("")), ["ssh-password", "service-network"]);
-        assert_eq!(
-            rules(with("PermitRootLogin yes\nPermitEmptyPasswords yes\n")),
-            ["ssh-empty-passwords", "ssh-root-login", "ssh-password", "service-network"]
-        );
-    }
-}
+#[path = "services_tests.rs"]
+mod tests;

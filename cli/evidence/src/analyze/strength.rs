@@ -47,7 +47,8 @@ pub fn strength(looked_at: &BTreeMap<Area, usize>, issues: &[Issue]) -> Vec<Stre
         }
         let looked = looked_at.get(&area).copied().unwrap_or_default();
         let worst = own().map(|issue| issue.level).max();
-        let word = if looked == 0 && worst.is_none() { "unknown" } else { word(worst) };
+        // A note or two do not say that the rest was seen.
+        let word = if looked == 0 && worst <= Some(Level::Low) { "unknown" } else { word(worst) };
         Strength { area, word: word.to_owned(), looked_at: looked, of: unit(area).to_owned(), issues: counts }
     };
     Area::ALL.into_iter().map(of).collect()

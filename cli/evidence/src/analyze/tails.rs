@@ -24,6 +24,24 @@ pub struct Tail {
     pub depth: usize,
 }
 
+/// Whether all of it is as storage to which nothing was written: zeros throughout, or ones.
+#[must_use]
+pub fn blank(source: &Source) -> bool {
+    let mut first = None;
+    // Of more than this nobody waits to know.
+    source.len() <= 4 << 30
+        && (0..source.len().div_ceil(STEP)).all(|step| {
+            let at = step * STEP;
+            if exec::interrupted() {
+                return false;
+            }
+            let Ok(piece) = source.read_vec(at, STEP.min(source.len() - at)) else { return false };
+            let fill = *first.get_or_insert(piece[0]);
+            // Comparing with itself, moved by one, is a comparison of memory.
+            matches!(fill, 0 | 0xff) && piece[0] == fill && piece[1..] == piece[..piece.len() - 1]
+        })
+}
+
 /// The first byte from `from` on that is no padding (0x00 or 0xff).
 #[must_use]
 pub fn next(source: &Source, from: u64) -> Option<u64> {
@@ -44,6 +62,45 @@ fn start(source: &Source, from: u64, at: u64) -> u64 {
     let Some(start) = block.checked_sub(1024).filter(|start| *start >= from) else { return at };
     let magic = source.read_vec(start + EXT4_MAGIC, 2);
     if magic.is_ok_and(|magic| magic == [0x53, 0xef]) { start } else { at }
+}
+
+/// Padding in front of what is a piece of its own, behind a boot loader.
+const RUN: usize = 4 << 10;
+/// Where such a piece begins: flash is erased in blocks, and partitions begin at one.
+const BLOCK: usize = 64 << 10;
+/// How pieces begin that may follow a boot loader without padding, each longer than chance.
+const STRONG: [&[u8]; 6] =
+    [b"070701", b"070702", b"UBI#\x01", b"\xfd7zXZ\x00", b"\x27\x05\x19\x56", b"ANDROID!"];
+
+/// Where the first piece begins that lies behind a boot loader: at a block behind padding, or by what it begins with.
+/// SPL in front of U-Boot proper, its device trees and its FITs are one boot loader.
+#[must_use]
+pub fn behind_boot_loader(bytes: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"U-Boot ";
+    let finder = aho_corasick::AhoCorasick::new([NAME]).ok()?;
+    let first = finder.find(bytes)?.start();
+    let last = finder.find_iter(bytes).last().map_or(first, |hit| hit.start());
+    let is_squashfs =
+        |at: usize| bytes[at..].starts_with(b"hsqs") && bytes.get(at + 28..at + 30) == Some(&[4, 0]);
+    (1..bytes.len().div_ceil(512)).map(|block| block * 512).find(|at| {
+        let here = &bytes[*at..];
+        // Before its name there is no boot loader to end.
+        if *at <= first {
+            return false;
+        }
+        if is_squashfs(*at) || STRONG.iter().any(|magic| here.starts_with(magic)) {
+            return true;
+        }
+        let is_fit = here.starts_with(&[0xd0, 0x0d, 0xfe, 0xed]);
+        at % BLOCK == 0
+            && *at > last
+            && !is_fit
+            && !matches!(here[0], 0 | 0xff)
+            && here.len() >= 512
+            && *at >= RUN
+            && bytes[at - RUN..*at].iter().all(|byte| *byte == bytes[at - 1])
+            && matches!(bytes[at - 1], 0 | 0xff)
+    })
 }
 
 /// Looks at the bytes behind file systems; `lines` are the kernel command lines, of which one may name a hash tree.

@@ -22,7 +22,12 @@ pub fn look(root: &Root, label: &str, found: &mut Found) -> Vec<Unit> {
         }
     };
     let mut units = Vec::new();
-    for name in reached.iter().filter(|name| name.ends_with(".service")).take(MAX_UNITS) {
+    for (number, name) in reached.iter().filter(|name| name.ends_with(".service")).enumerate() {
+        if number >= MAX_UNITS {
+            let why = format!("more than {MAX_UNITS} services are started; `{name}` and more are left out");
+            found.add("limit", format!("{label}/etc/systemd/system"), why);
+            break;
+        }
         // An instance whose name only a running manager knows.
         if unit_file(root, name).is_none() || name.contains('%') {
             continue;

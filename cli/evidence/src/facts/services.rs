@@ -139,6 +139,10 @@ pub(crate) fn settings(
     {
         names.push(format!("{}{}", &unit[..=at], &unit[dot..]));
     }
+    // `foo-bar.service` also has those of `foo-.service.d` (systemd.unit(5)).
+    if let Some((stem, kind)) = unit.rsplit_once('.') {
+        names.extend(stem.match_indices('-').take(16).map(|(at, _)| format!("{}.{kind}", &stem[..=at])));
+    }
     names.extend(unit.rsplit('.').next().map(str::to_owned));
     let mut drop_ins: BTreeMap<String, String> = BTreeMap::new();
     for folder in FOLDERS {

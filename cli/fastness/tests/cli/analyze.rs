@@ -43,7 +43,10 @@ fn the_worst_comes_first_with_what_to_do() {
     let at = |text: &str| run.out.find(text).unwrap_or_else(|| panic!("no `{text}` in {}", run.out));
     assert!(at("critical[account-empty-password]") < at("high[service-clear-text]"));
     assert!(run.out.contains("hint: lock it"));
-    assert!(run.out.contains("/etc/app.conf: line 1: `Wq…`, 8 characters") && !run.out.contains("Wq83hsk2"));
+    assert!(
+        run.out.contains("/etc/app.conf: line 1: `deploy`: `Wq…`, 8 characters")
+            && !run.out.contains("Wq83hsk2")
+    );
 }
 
 #[test]
