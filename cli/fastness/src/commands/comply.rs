@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use evidence::comply::{Compliance, csv, html, oscal, terminal};
+use evidence::requirements::Planned;
 use exec::FolderLock;
 use record::read_json;
 
@@ -73,8 +74,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let product = &built.plan.product;
     let component = arguments.component.as_ref().unwrap_or(&product.component_type);
     let level = arguments.level.unwrap_or(product.security_level);
-    let pending = evidence::report::pending(Some(&built.plan), report.boot.as_ref());
-    let compliance = Compliance::new(&report, component, level, &pending)?;
+    let planned = Planned::of(Some(&built.plan), report.boot.as_ref());
+    let compliance = Compliance::new(&report, component, level, &planned)?;
     let one = arguments.show.as_ref().map(|id| {
         compliance
             .requirements
