@@ -91,6 +91,8 @@ pub fn render(compliance: &Compliance) -> String {
 }
 
 fn levels(compliance: &Compliance) -> String {
+    let other = compliance.of_other_images.iter().map(|name| crate::report::of_other_image(name));
+    let other: String = other.map(|said| format!("<p><b>{}</b></p>\n", prose(&said))).collect();
     let heads: String = ALL.iter().map(|status| format!("<th class=n>{}</th>", status.words())).collect();
     let rows: String = compliance
         .levels
@@ -107,7 +109,7 @@ fn levels(compliance: &Compliance) -> String {
         })
         .collect();
     format!(
-        "<p class=lead>Every level from the same evidence. {MET}</p>\
+        "{other}<p class=lead>Every level from the same evidence. {MET}</p>\
          <table><thead><tr><th>level</th><th class=n>selected</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     )
 }

@@ -130,6 +130,9 @@ pub struct Compliance {
     pub foundations: Vec<(u8, String)>,
     /// Every requirement of the catalogue, in its order.
     pub requirements: Vec<Requirement>,
+    /// Records of the folder that are of another image, and so were not looked at; set by who reads the folder.
+    #[serde(default)]
+    pub of_other_images: Vec<String>,
 }
 
 const DISCLAIMER: &str = "Evidence about one image, not a statement of conformity: a product and its process get certified. \
@@ -181,6 +184,7 @@ impl Compliance {
             levels: levels.collect(),
             foundations: catalogue.foundations().map(|(fr, title)| (fr, title.to_owned())).collect(),
             requirements,
+            of_other_images: Vec::new(),
         })
     }
 

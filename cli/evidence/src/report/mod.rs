@@ -206,6 +206,13 @@ impl Report {
         })
     }
 
+    /// Says which records of the folder are of another image: they show nothing about this one.
+    pub fn pass_over(&mut self, records: &[String]) {
+        let mut said: Vec<String> = records.iter().map(|name| of_other_image(name)).collect();
+        said.append(&mut self.not_shown);
+        self.not_shown = said;
+    }
+
     /// Number of checks with that verdict, attacks not counted.
     #[must_use]
     pub fn count_checks(&self, verdict: Verdict) -> usize {
@@ -223,6 +230,12 @@ impl Report {
         let of = |verdict: Verdict| self.findings.iter().filter(move |finding| finding.verdict == verdict);
         of(Verdict::Fail).chain(of(Verdict::CouldNotRun))
     }
+}
+
+/// What is said of a record that is of another image.
+#[must_use]
+pub fn of_other_image(name: &str) -> String {
+    format!("`{name}` is of another image, and shows nothing about this one: make it again")
 }
 
 /// A boot of another image shows nothing about this one.
