@@ -124,7 +124,7 @@ fn layers() -> &'static BTreeMap<String, String> {
             let Ok(Some(source)) = library.read(Area::Layers, &format!("{layer}/layer.yaml")) else {
                 continue;
             };
-            let Ok(value) = crate::yaml::load(&source.text()) else { continue };
+            let Ok(value) = crate::yaml::load(source.text()) else { continue };
             let lists = ["checks", "selfcheck"].into_iter().filter_map(|list| value[list].as_array());
             for id in lists.flatten().filter_map(|check| check["id"].as_str()) {
                 checks.insert(id.to_owned(), layer.clone());
