@@ -109,6 +109,20 @@ choice! {
     }
 }
 
+choice! {
+    /// What a plan gives at an entry point, more or less of it.
+    pub enum Bound {
+        /// A conduit's peers: everybody is no bound.
+        Peers = "peers",
+        /// New connections of a conduit.
+        Rate = "rate",
+        /// Connections of a conduit that may be open at a time.
+        Connections = "connections",
+        /// A person's groups: the system's own are no bound.
+        Groups = "groups",
+    }
+}
+
 model! {
     /// Which entry points of a kind are meant: every list that is there must have the entry point's word.
     pub struct Match {
@@ -166,6 +180,9 @@ model! {
         /// Attacks, probes of traffic and checks of the running device that prove it, as findings name them. They
         /// are not asked of a plan; one that fails fails the control.
         proofs: Vec<Spanned<CheckId>> = Vec::new(),
+        /// What the plan gives, on which it depends: it does not count where that is no bound, and is lost where
+        /// a later plan gives more.
+        bounds: Vec<Bound> = Vec::new(),
         /// Entry points that it is for; without it every one of the threat's.
         matches: Option<Match> = None,
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Compliance, Requirement};
 use crate::report::html::escape::{e, prose};
 use crate::report::html::parts::{badge, listed, status_class};
-use crate::requirements::Status;
+use crate::requirements::{MET, Status};
 
 const ALL: [Status; 5] =
     [Status::AutomatedMet, Status::Partial, Status::NotMet, Status::Manual, Status::NoEvidence];
@@ -91,6 +91,8 @@ pub fn render(compliance: &Compliance) -> String {
 }
 
 fn levels(compliance: &Compliance) -> String {
+    let other = compliance.of_other_images.iter().map(|name| crate::report::of_other_image(name));
+    let other: String = other.map(|said| format!("<p><b>{}</b></p>\n", prose(&said))).collect();
     let heads: String = ALL.iter().map(|status| format!("<th class=n>{}</th>", status.words())).collect();
     let rows: String = compliance
         .levels
@@ -107,7 +109,7 @@ fn levels(compliance: &Compliance) -> String {
         })
         .collect();
     format!(
-        "<p class=lead>Every level from the same evidence. “Met” means: every check that the catalogue lists passed, and nothing is left to the application, the hardware or a person.</p>\
+        "{other}<p class=lead>Every level from the same evidence. {MET}</p>\
          <table><thead><tr><th>level</th><th class=n>selected</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     )
 }

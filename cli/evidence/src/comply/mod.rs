@@ -17,7 +17,7 @@ use record::{Finding, Stage, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::report::Report;
-use crate::requirements::{Catalogue, Claim, Item, Row, Status};
+use crate::requirements::{Catalogue, Claim, Item, Planned, Row, Status};
 
 /// A finding that serves a requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,9 @@ pub struct Compliance {
     pub foundations: Vec<(u8, String)>,
     /// Every requirement of the catalogue, in its order.
     pub requirements: Vec<Requirement>,
+    /// Records of the folder that are of another image, and so were not looked at; set by who reads the folder.
+    #[serde(default)]
+    pub of_other_images: Vec<String>,
 }
 
 const DISCLAIMER: &str = "Evidence about one image, not a statement of conformity: a product and its process get certified. \
@@ -138,19 +141,12 @@ const DISCLAIMER: &str = "Evidence about one image, not a statement of conformit
 impl Compliance {
     /// What a report shows for a component type and a level.
     ///
-    /// `pending` are checks that were planned and not run, with the requirements they serve.
-    ///
     /// # Errors
     /// When the built-in catalogue is not valid.
-    pub fn new(
-        report: &Report,
-        component_type: &str,
-        level: u8,
-        pending: &[(String, Vec<String>)],
-    ) -> Outcome<Self> {
+    pub fn new(report: &Report, component_type: &str, level: u8, planned: &Planned) -> Outcome<Self> {
         let catalogue =
             Catalogue::built_in().map_err(|why| Failure::error(ExitStatus::Internal, "catalogue", why))?;
-        let of = |item: &Item, parent: &Item| catalogue.row(item, parent.fr, &report.findings, pending);
+        let of = |item: &Item, parent: &Item| catalogue.row(item, parent.fr, &report.findings, planned);
         let requirements = catalogue
             .all()
             .map(|(item, parent)| {
@@ -188,6 +184,7 @@ impl Compliance {
             levels: levels.collect(),
             foundations: catalogue.foundations().map(|(fr, title)| (fr, title.to_owned())).collect(),
             requirements,
+            of_other_images: Vec::new(),
         })
     }
 
@@ -362,7 +359,7 @@ mod tests {
 
     pub(crate) fn made(level: u8) -> Compliance {
         let report = Report::new(sample::input()).unwrap();
-        Compliance::new(&report, "NDR", level, &[]).unwrap()
+        Compliance::new(&report, "NDR", level, &Planned::default()).unwrap()
     }
 
     #[test]
@@ -397,7 +394,7 @@ mod tests {
         input.findings[0].requirements = vec!["CR 3.4".to_owned()];
         let check = input.findings[0].check.clone();
         let report = Report::new(input).unwrap();
-        let found = Compliance::new(&report, "NDR", 2, &[]).unwrap();
+        let found = Compliance::new(&report, "NDR", 2, &Planned::default()).unwrap();
         let item = found.requirements.iter().find(|item| item.id == "CR 3.4").unwrap();
         assert_eq!((item.status, found.exit_status()), (Some(Status::NotMet), ExitStatus::Check));
         assert!(item.advice[0].starts_with(&format!("mend `{check}` (")), "{:?}", item.advice);

@@ -32,6 +32,10 @@ pub fn render(compliance: &Compliance, all: bool) -> String {
         "{}\n{}, {}, target level {}\n",
         compliance.device, compliance.standard, compliance.component_type, compliance.level
     );
+    for name in &compliance.of_other_images {
+        let said = crate::report::of_other_image(name);
+        let _ = writeln!(out, "{}\n", wrapped(&said, WIDTH).join("\n"));
+    }
     let _ = writeln!(out, "level  selected  not met  no evidence  in part  manual  met");
     for level in &compliance.levels {
         let of = |status: Status| level.by_status.get(&status).copied().unwrap_or_default();

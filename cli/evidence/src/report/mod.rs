@@ -27,7 +27,7 @@ use spec::plan::{NetworkFacts, Plan};
 use words::{headline, not_shown};
 
 use crate::authority::{exit_status, findings_of_attacks, findings_of_boot};
-use crate::requirements::{Catalogue, Matrix};
+use crate::requirements::{Catalogue, Matrix, Planned};
 use crate::threats::ThreatReport;
 use crate::traffic::findings_of_traffic;
 
@@ -159,12 +159,12 @@ impl Report {
         stale(&mut findings, Stage::Boot, &disk_sha256, of_boot);
         let of_traffic = traffic.as_ref().map(|traffic| traffic.disk_sha256.as_str());
         stale(&mut findings, Stage::Traffic, &disk_sha256, of_traffic);
-        let pending = pending(plan.as_ref(), boot.as_ref());
+        let planned = Planned::of(plan.as_ref(), boot.as_ref());
         let matrix = match &plan {
             Some(plan) => Some(
                 Catalogue::built_in()
                     .map_err(|why| Failure::error(ExitStatus::Internal, "catalogue", why))?
-                    .matrix(&plan.product.component_type, plan.product.security_level, &findings, &pending),
+                    .matrix(&plan.product.component_type, plan.product.security_level, &findings, &planned),
             ),
             None => None,
         };
@@ -180,7 +180,7 @@ impl Report {
             boot.as_ref(),
             traffic.as_ref(),
             &attacks,
-            &pending,
+            &planned.not_run,
             matrix.as_ref(),
         );
         Ok(Self {
@@ -206,6 +206,13 @@ impl Report {
         })
     }
 
+    /// Says which records of the folder are of another image: they show nothing about this one.
+    pub fn pass_over(&mut self, records: &[String]) {
+        let mut said: Vec<String> = records.iter().map(|name| of_other_image(name)).collect();
+        said.append(&mut self.not_shown);
+        self.not_shown = said;
+    }
+
     /// Number of checks with that verdict, attacks not counted.
     #[must_use]
     pub fn count_checks(&self, verdict: Verdict) -> usize {
@@ -225,6 +232,12 @@ impl Report {
     }
 }
 
+/// What is said of a record that is of another image.
+#[must_use]
+pub fn of_other_image(name: &str) -> String {
+    format!("`{name}` is of another image, and shows nothing about this one: make it again")
+}
+
 /// A boot of another image shows nothing about this one.
 fn stale(findings: &mut [Finding], stage: Stage, disk_sha256: &str, booted: Option<&str>) {
     if disk_sha256.is_empty() || booted.is_none_or(|booted| booted == disk_sha256) {
@@ -234,17 +247,6 @@ fn stale(findings: &mut [Finding], stage: Stage, disk_sha256: &str, booted: Opti
         finding.verdict = Verdict::CouldNotRun;
         finding.seen = "it was recorded with another disk image; boot this one".to_owned();
     }
-}
-
-/// Checks of the running device that were planned and not run, with the requirements they serve.
-#[must_use]
-pub fn pending(plan: Option<&Plan>, boot: Option<&BootRecord>) -> Vec<(String, Vec<String>)> {
-    let Some(plan) = plan.filter(|_| boot.is_none()) else { return Vec::new() };
-    plan.checks
-        .iter()
-        .filter(|(_, asked)| asked.value.kind == "selfcheck")
-        .map(|(id, asked)| (id.clone(), asked.value.requirements.clone()))
-        .collect()
 }
 
 fn device(plan: Option<&Plan>, image: Option<&ImageRecord>) -> Device {

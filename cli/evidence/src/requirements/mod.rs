@@ -1,11 +1,12 @@
 //! The catalogue of requirements, and what the findings show of it.
 //!
 //! The catalogue is data (`standards/requirements.yaml`), compiled in. Its own rule decides the
-//! wording: a requirement is met only when its claim is `full`, every static check that it lists
-//! passed, and nothing that serves it failed, was waived or did not run. What a person or the
+//! wording: a requirement is met only when its claim is `full`, every check that it lists was looked
+//! at and passed, and nothing that serves it failed, was waived or did not run. What a person or the
 //! hardware has to provide is never counted as met. Nothing here proves conformity.
 
 mod catalogue;
+mod planned;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,13 @@ use record::{Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::{Catalogue, Item};
+pub use planned::Planned;
+
+/// What "met" says, as every page tells it.
+pub const MET: &str = "“Met” means: an image can show all of it, every check that the catalogue lists for it was looked at in \
+     this run and passed, and nothing that serves it failed, was waived or waits for an operator. A listed check that has nothing to \
+     look at in this product is named with the reason. What no image can show is listed with each, and stays for its maker and \
+     operator to show.";
 
 /// How much an image can show of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,13 +126,7 @@ impl Catalogue {
         (finding.verdict == Verdict::NotApplicable).then_some(finding.seen.as_str())
     }
 
-    pub(crate) fn row(
-        &self,
-        item: &Item,
-        fr: u8,
-        findings: &[Finding],
-        pending: &[(String, Vec<String>)],
-    ) -> Row {
+    pub(crate) fn row(&self, item: &Item, fr: u8, findings: &[Finding], planned: &Planned) -> Row {
         let listed = || item.evidence.checks.iter().chain(&item.evidence.runtime);
         // A check serves what its layer says, and what lists it or what it shows a part of.
         let serves = |check: &str, requirements: &[String]| {
@@ -139,7 +141,8 @@ impl Catalogue {
                 finding.verdict != Verdict::NotApplicable && serves(&finding.check, &finding.requirements)
             })
             .collect();
-        let unrun: Vec<&str> = pending
+        let unrun: Vec<&str> = planned
+            .not_run
             .iter()
             .filter(|(id, requirements)| serves(id, requirements))
             .map(|(id, _)| id.as_str())
@@ -147,8 +150,9 @@ impl Catalogue {
         let held = |id: &str| findings.iter().any(|f| f.check == id && f.verdict == Verdict::Pass);
         let passed =
             |id: &str| held(id) || self.shown_by.get(id).is_some_and(|ids| ids.iter().all(|id| held(id)));
-        let missing: Vec<String> = listed().filter(|id| !passed(id)).cloned().collect();
-        let statics_missing = item.evidence.checks.iter().any(|id| !passed(id));
+        let nothing = |id: &String| planned.nothing_for(self, id).map(|why| format!("{id} ({why})"));
+        let missing: Vec<String> =
+            listed().filter(|id| !passed(id) && nothing(id).is_none()).cloned().collect();
         let with = |verdict: Verdict| serving.iter().filter(|f| f.verdict == verdict).count();
         let bad = with(Verdict::Fail) + with(Verdict::CouldNotRun);
         let good = with(Verdict::Pass);
@@ -182,19 +186,16 @@ impl Catalogue {
             if !unrun.is_empty() {
                 remains.push(format!("not run: {}", unrun.join(", ")));
             }
-            if statics_missing {
-                remains.push(format!("{} listed checks not looked at", missing.len()));
-            }
-            if remains.is_empty() {
-                // What the catalogue would also have looked at on the running device is always named.
-                let open = if missing.is_empty() {
-                    String::new()
-                } else {
-                    format!("; not looked at on the device: {}", missing.join(", "))
-                };
-                (Status::AutomatedMet, format!("shown by {}{open}", in_short(&names)))
+            remains.extend(planned.open(self, &missing, findings));
+            let silent: Vec<String> = listed().filter(|id| !passed(id)).filter_map(nothing).collect();
+            let silent = match silent.as_slice() {
+                [] => String::new(),
+                ids => format!("; has nothing to look at here: {}", ids.join(", ")),
+            };
+            if remains.is_empty() && missing.is_empty() {
+                (Status::AutomatedMet, format!("{}{silent}", in_short(&names)))
             } else {
-                (Status::Partial, format!("shown in part by {good} passed; {}", remains.join("; ")))
+                (Status::Partial, format!("{good} passed; {}{silent}", remains.join("; ")))
             }
         };
         Row {
@@ -210,15 +211,14 @@ impl Catalogue {
         }
     }
 
-    /// What the findings show. `pending` are checks that were planned and not run, such as the
-    /// device's own before a boot, with the requirements they serve.
+    /// What the findings show, and what of the plan was not run, such as the device's own checks before a boot.
     #[must_use]
     pub fn matrix(
         &self,
         component_type: &str,
         security_level: u8,
         findings: &[Finding],
-        pending: &[(String, Vec<String>)],
+        planned: &Planned,
     ) -> Matrix {
         let mut rows = Vec::new();
         for item in &self.requirements {
@@ -229,7 +229,7 @@ impl Catalogue {
                 if selected.sl.contains(&security_level)
                     && self.condition_not_given(selected, findings).is_none()
                 {
-                    rows.push(self.row(selected, item.fr, findings, pending));
+                    rows.push(self.row(selected, item.fr, findings, planned));
                 }
             }
         }
@@ -285,8 +285,9 @@ requirements:
 - {id: CR 3.5, title: c, fr: 3, component_types: [EDR], sl: [1], evidence: {}, claim: none}
 ";
 
-    fn status(findings: &[Finding], pending: &[(String, Vec<String>)]) -> (Status, String) {
-        let matrix = Catalogue::read(SMALL).unwrap().matrix("EDR", 1, findings, pending);
+    fn status(findings: &[Finding], not_run: &[(String, Vec<String>)]) -> (Status, String) {
+        let planned = Planned { not_run: not_run.to_vec(), ..Planned::default() };
+        let matrix = Catalogue::read(SMALL).unwrap().matrix("EDR", 1, findings, &planned);
         (matrix.rows[0].status, matrix.rows[0].why.clone())
     }
 
@@ -295,7 +296,11 @@ requirements:
         // The numbers are the catalogue's own `counts`.
         let catalogue = Catalogue::built_in().unwrap();
         for (kind, level, count) in [("SAR", 1, 34), ("EDR", 2, 61), ("HDR", 3, 78), ("NDR", 4, 92)] {
-            assert_eq!(catalogue.matrix(kind, level, &[], &[]).rows.len(), count, "{kind} {level}");
+            assert_eq!(
+                catalogue.matrix(kind, level, &[], &Planned::default()).rows.len(),
+                count,
+                "{kind} {level}"
+            );
         }
         assert!(catalogue.knows("CR 1.1 RE(1)") && !catalogue.knows("CR 99.1"));
     }
@@ -306,10 +311,7 @@ requirements:
         let two = finding("x.two", "CR 3.4", Verdict::Pass);
         assert_eq!(status(&[], &[]).0, Status::NoEvidence);
         assert_eq!(status(std::slice::from_ref(&one), &[]).0, Status::Partial);
-        assert_eq!(
-            status(&[one.clone(), two.clone()], &[]),
-            (Status::AutomatedMet, "shown by x.one, x.two".into())
-        );
+        assert_eq!(status(&[one.clone(), two.clone()], &[]), (Status::AutomatedMet, "x.one, x.two".into()));
         let pending = [("x.boot".to_owned(), vec!["CR 3.4".to_owned()])];
         let (met, why) = status(&[one.clone(), two.clone()], &pending);
         assert_eq!(met, Status::Partial);
@@ -333,18 +335,37 @@ requirements:
 - {id: NDR 3.14, title: a, fr: 3, component_types: [NDR], sl: [1], evidence: {static: [x.one], runtime: [boot.tamper]}, claim: full}
 ";
         let row = |findings: &[Finding]| {
-            Catalogue::read(text).unwrap().matrix("NDR", 1, findings, &[]).rows.remove(0)
+            let planned = Planned::default();
+            Catalogue::read(text).unwrap().matrix("NDR", 1, findings, &planned).rows.remove(0)
         };
         let other = |check: &str, verdict| finding(check, "CR 9.9", verdict);
         let (one, a) = (other("x.one", Verdict::Pass), other("attack.a", Verdict::Pass));
         let shown = row(&[one.clone(), a.clone()]);
-        assert_eq!(
-            (shown.status, shown.not_looked_at),
-            (Status::AutomatedMet, vec!["boot.tamper".to_owned()])
-        );
+        assert_eq!((shown.status, shown.not_looked_at), (Status::Partial, vec!["boot.tamper".to_owned()]));
+        assert_eq!(shown.why, "2 passed; not looked at (`fastness attack` would): boot.tamper");
         let shown = row(&[one.clone(), a.clone(), other("attack.b", Verdict::Pass)]);
         assert_eq!((shown.status, shown.not_looked_at.len()), (Status::AutomatedMet, 0));
         assert_eq!(row(&[one, a, other("attack.b", Verdict::Fail)]).status, Status::NotMet);
+    }
+
+    #[test]
+    fn a_version_alone_is_no_support_for_updates() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let identity = finding("inv.identity", "CR 7.8", Verdict::Pass);
+        for kind in ["EDR", "HDR", "NDR"] {
+            let matrix = catalogue.matrix(kind, 2, std::slice::from_ref(&identity), &Planned::default());
+            let row = matrix.rows.iter().find(|row| row.id == format!("{kind} 3.10")).unwrap();
+            assert_eq!((row.status, row.checks.len()), (Status::NoEvidence, 0), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_notice_that_nobody_may_edit_on_a_device_without_a_human_interface_is_not_all_of_it() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let banner = finding("banner.pre-auth", "CR 1.12", Verdict::Pass);
+        let matrix = catalogue.matrix("NDR", 2, &[banner], &Planned::default());
+        let row = matrix.rows.iter().find(|row| row.id == "CR 1.12").unwrap();
+        assert_eq!(row.status, Status::Partial, "{}", row.why);
     }
 
     #[test]
@@ -355,7 +376,9 @@ foundational_requirements: [{fr: 1, title: access}]
 requirements:
 - {id: CR 1.14, title: a, fr: 1, component_types: [EDR], sl: [1], condition: keys are shared, condition_check: id.keys, evidence: {static: [id.keys]}, claim: partial}
 ";
-        let rows = |findings: &[Finding]| Catalogue::read(text).unwrap().matrix("EDR", 1, findings, &[]).rows;
+        let rows = |findings: &[Finding]| {
+            Catalogue::read(text).unwrap().matrix("EDR", 1, findings, &Planned::default()).rows
+        };
         let found = |check: &str, verdict| [finding(check, "CR 1.14", verdict)];
         assert!(rows(&found("id.keys", Verdict::NotApplicable)).is_empty());
         // What nobody looked at, or another check found, leaves it in.
@@ -370,7 +393,7 @@ requirements:
     #[test]
     fn manual_never_counts_as_met() {
         let findings = [finding("x", "CR 3.5", Verdict::Pass), finding("y", "CR 9.9", Verdict::Pass)];
-        let matrix = Catalogue::read(SMALL).unwrap().matrix("EDR", 1, &findings, &[]);
+        let matrix = Catalogue::read(SMALL).unwrap().matrix("EDR", 1, &findings, &Planned::default());
         assert_eq!(matrix.rows[1].status, Status::Manual);
         assert_eq!(matrix.count(Status::AutomatedMet), 0);
         assert_eq!(matrix.unknown, ["CR 9.9"]);

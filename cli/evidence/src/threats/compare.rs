@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use diag::ExitStatus;
 use serde::Serialize;
 
-use super::{Status, ThreatReport, ThreatState};
+use super::{Entry, Status, ThreatReport, ThreatState, bounds};
 
 /// What became of a threat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -65,6 +65,8 @@ pub struct ThreatComparison {
     pub after: String,
     /// Whether no threat lost a control, and no new one is open.
     pub holds: bool,
+    /// The target level, where it is lower than before: `2 -> 1`.
+    pub lowered: Option<String>,
     /// Threats that changed, the worst first.
     pub changed: Vec<Changed>,
 }
@@ -78,8 +80,16 @@ impl ThreatComparison {
         };
         let (old, new) = (by_key(before), by_key(after));
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let mut changed: Vec<Changed> =
-            keys.into_iter().filter_map(|key| change(key, old.get(key), new.get(key))).collect();
+        let entry = |report: &'_ ThreatReport, threat: &ThreatState| -> Option<Entry> {
+            report.entries.iter().find(|one| one.kind == threat.at && one.name == threat.entry).cloned()
+        };
+        let entries = |key: &String| Some((entry(before, old.get(key)?)?, entry(after, new.get(key)?)?));
+        let mut changed: Vec<Changed> = keys
+            .into_iter()
+            .filter_map(|key| change(key, old.get(key), new.get(key), entries(key).as_ref()))
+            .collect();
+        let levels = (before.security_level, after.security_level);
+        let lowered = (levels.1 < levels.0).then(|| format!("{} -> {}", levels.0, levels.1));
         changed.sort_by(|a, b| (a.change, &a.threat).cmp(&(b.change, &b.threat)));
         let is_worse = |one: &Changed| match one.change {
             Change::Lost => true,
@@ -90,7 +100,8 @@ impl ThreatComparison {
             schema_version: 1,
             before: before.device.clone(),
             after: after.device.clone(),
-            holds: !changed.iter().any(is_worse),
+            holds: lowered.is_none() && !changed.iter().any(is_worse),
+            lowered,
             changed,
         }
     }
@@ -104,10 +115,13 @@ impl ThreatComparison {
     /// The comparison for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
-        if self.changed.is_empty() {
+        if self.changed.is_empty() && self.lowered.is_none() {
             return format!("{} and {}: no threat lost or gained a control\n", self.before, self.after);
         }
         let mut out = format!("{} -> {}\n", self.before, self.after);
+        if let Some(levels) = &self.lowered {
+            let _ = writeln!(out, "\nlowered: security level {levels}");
+        }
         for kind in Change::ALL {
             let of: Vec<&Changed> = self.changed.iter().filter(|one| one.change == kind).collect();
             if of.is_empty() {
@@ -130,7 +144,12 @@ impl ThreatComparison {
     }
 }
 
-fn change(key: &str, before: Option<&ThreatState>, after: Option<&ThreatState>) -> Option<Changed> {
+fn change(
+    key: &str,
+    before: Option<&ThreatState>,
+    after: Option<&ThreatState>,
+    entries: Option<&(Entry, Entry)>,
+) -> Option<Changed> {
     let made = |of: &ThreatState, change: Change, lost: Vec<String>| Changed {
         threat: key.to_owned(),
         title: of.title.clone(),
@@ -145,7 +164,7 @@ fn change(key: &str, before: Option<&ThreatState>, after: Option<&ThreatState>) 
         (None, Some(after)) => Some(made(after, Change::New, Vec::new())),
         (Some(before), None) => Some(made(before, Change::Gone, Vec::new())),
         (Some(old), Some(new)) => {
-            let lost = lost(old, new);
+            let lost = lost(old, new, entries);
             if !lost.is_empty() || new.status < old.status {
                 Some(made(new, Change::Lost, lost))
             } else if new.status > old.status {
@@ -157,18 +176,22 @@ fn change(key: &str, before: Option<&ThreatState>, after: Option<&ThreatState>) 
     }
 }
 
-/// Controls that counted and no longer do; those that lessened, too.
-fn lost(old: &ThreatState, new: &ThreatState) -> Vec<String> {
+/// Controls that counted and no longer do, or that bound less than before; those that lessened, too.
+fn lost(old: &ThreatState, new: &ThreatState, entries: Option<&(Entry, Entry)>) -> Vec<String> {
     let counted = old.controls.iter().chain(&old.lessened_by).filter(|control| control.counts);
     let gone = counted.filter_map(|control| {
         let mut now = new.controls.iter().chain(&new.lessened_by);
         let now = now.find(|one| one.title == control.title);
         match now {
-            Some(now) if now.counts => None,
+            Some(now) if now.counts => {
+                let more = |bound: &String| entries.and_then(|(old, new)| bounds::widened(bound, old, new));
+                let more: Vec<String> = now.bounds.iter().filter_map(more).collect();
+                (!more.is_empty()).then(|| format!("{}: {}", control.title, more.join(", ")))
+            }
             Some(now) => {
                 let why = now.checks.iter().chain(&now.proofs).filter(|check| !check.state.counts());
-                let why: Vec<String> =
-                    why.map(|check| format!("`{}` is {}", check.check, check.state.words())).collect();
+                let why = why.map(|check| format!("`{}` is {}", check.check, check.state.words()));
+                let why: Vec<String> = why.chain(now.exceeded.iter().cloned()).collect();
                 Some(format!("{}: {}", control.title, why.join(", ")))
             }
             None => Some(format!("{}: it is no longer there", control.title)),

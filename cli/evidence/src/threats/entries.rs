@@ -10,6 +10,8 @@ use spec::plan::{AcceptedRisk, Flow, Plan};
 use spec::protocol::Protocols;
 use spec::threats::{EntryKind, Match, Threat};
 
+use super::bounds;
+
 /// A place where somebody gets at the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -21,7 +23,7 @@ pub struct Entry {
     pub title: String,
     /// Zone of whoever is there; none: whoever has the device in his hands, or builds it.
     pub zone: Option<String>,
-    /// What a threat's `matches` looks at.
+    /// What a threat's `matches` and a control's `bounds` look at.
     pub attributes: BTreeMap<String, String>,
     /// Who took the risk of this conduit, and why: the product's `accepted_risk`.
     pub accepted: Option<Accepted>,
@@ -116,7 +118,8 @@ fn of_the_device(plan: &Plan) -> Vec<Entry> {
             1 => "a person with one key".to_owned(),
             keys => format!("a person with {keys} keys"),
         };
-        entries.push(entry(EntryKind::Login, name, title, None));
+        let groups = bounds::of_user(&user.value);
+        entries.push(entry(EntryKind::Login, name, title, None).with("groups", &groups));
     }
     entries
 }
@@ -144,6 +147,7 @@ fn of_flow(plan: &Plan, protocols: &Protocols, flow: &Flow) -> Entry {
         .with("security", security)
         .with("transport", &flow.transport)
         .with("path", path);
+    let made = bounds::of_flow(flow).iter().fold(made, |made, (bound, given)| made.with(bound, given));
     let made = match tunnel {
         Some(tunnel) => {
             let name = flow.tunnel.as_deref().unwrap_or_default();

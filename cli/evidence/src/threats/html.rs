@@ -227,7 +227,8 @@ fn control_part(control: &ControlState) -> String {
         (true, false) => "<span class=\"v no-evidence\">planned</span>",
         (false, _) => "<span class=\"v not-met\">missing</span>",
     };
-    format!("<li>{mark} {}{checks}</li>", prose(&control.title))
+    let exceeded: String = control.exceeded.iter().map(|why| format!("<br>{}", prose(why))).collect();
+    format!("<li>{mark} {}{checks}{exceeded}</li>", prose(&control.title))
 }
 
 fn assets(report: &ThreatReport) -> String {

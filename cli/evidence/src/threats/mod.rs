@@ -1,9 +1,11 @@
 //! The threat model of a product: entry points of its plan, threats at each, the controls that answer them.
 //!
 //! A control counts only when the plan has every one of its checks; where findings of a run are given, only when those
-//! checks passed and nothing that would prove it failed. What is not answered is open, unless the product says why it
-//! lives with it. Nothing here looks at an image, and no residual risk is computed: words of the catalogue are shown.
+//! checks passed and nothing that would prove it failed, and only where what the plan gives is a bound ([`bounds`]).
+//! What is not answered is open, unless the product says why it lives with it. Nothing here looks at an image, and no
+//! residual risk is computed: words of the catalogue are shown.
 
+mod bounds;
 pub mod compare;
 mod entries;
 pub mod html;
@@ -22,6 +24,7 @@ use spec::plan::Plan;
 use spec::protocol::Protocols;
 use spec::threats::{Control, Risk, Threat, Threats};
 
+pub use bounds::is_everybody;
 pub use entries::{Accepted, Entry};
 pub use taken::check;
 
@@ -88,7 +91,7 @@ pub struct CheckState {
 pub struct ControlState {
     /// What it does.
     pub title: String,
-    /// Whether it counts: each check is in the plan, and none of it failed.
+    /// Whether it counts: each check is in the plan, none of it failed, and what the plan gives is a bound.
     pub counts: bool,
     /// Whether each check and each proof of it passed.
     pub proven: bool,
@@ -96,6 +99,10 @@ pub struct ControlState {
     pub checks: Vec<CheckState>,
     /// Attacks, probes and checks of the running device; only where findings were looked at.
     pub proofs: Vec<CheckState>,
+    /// What of the entry point it depends on: `peers`, `rate`, `connections`, `groups`.
+    pub bounds: Vec<String>,
+    /// Why what the plan gives there is no bound.
+    pub exceeded: Vec<String>,
 }
 
 /// What became of a threat.
@@ -204,6 +211,8 @@ pub struct ThreatReport {
     pub device: String,
     /// SHA-256 of the plan.
     pub plan_sha256: String,
+    /// The product's target level.
+    pub security_level: u8,
     /// Whether findings of a run were looked at.
     pub looked_at_findings: bool,
     /// Number of threats by status.
@@ -273,6 +282,7 @@ impl ThreatReport {
             generator: concat!("fastness ", env!("CARGO_PKG_VERSION")).to_owned(),
             device: format!("{} {} on {}", product.name, product.version, plan.board.name),
             plan_sha256: plan.sha256(),
+            security_level: product.security_level,
             looked_at_findings: findings.is_some(),
             totals,
             assets: assets.collect(),
@@ -302,7 +312,10 @@ impl Judge<'_> {
         let lessened_by: Vec<_> = of(&threat.lessened_by).into_iter().filter(|c| c.counts).collect();
         let counting = controls.iter().filter(|control| control.counts).count();
         let answered = !controls.is_empty() && counting == controls.len();
-        let accepted = self.accepted(id, entry, threat.controls.is_empty());
+        let taken = self.accepted(id, entry, threat.controls.is_empty());
+        let waived = self.waived(&controls).filter(|_| taken.is_none());
+        let by_waiver = waived.is_some();
+        let accepted = taken.or(waived);
         let (status, why) = if answered {
             (Status::Answered, "every control counts".to_owned())
         } else if let Some(accepted) = &accepted {
@@ -323,6 +336,8 @@ impl Judge<'_> {
             Status::Part | Status::Open if !controls.is_empty() => {
                 (threat.risk, "a control is missing".to_owned())
             }
+            // What a check would have shown is not shown, for the reason that waived it.
+            Status::Accepted if by_waiver => (worse(threat.risk, threat.residual.risk), why.clone()),
             _ => (worse(threat.risk, threat.residual.risk), threat.residual.reason.0.clone()),
         };
         ThreatState {
@@ -351,14 +366,50 @@ impl Judge<'_> {
         let proofs = control.proofs.iter().filter(|_| self.findings.is_some());
         let proofs: Vec<CheckState> = proofs.map(|id| self.proof(id.as_str())).collect();
         let failed = proofs.iter().any(|proof| proof.state == Shown::Failed);
+        let bounds: Vec<String> = control.bounds.iter().map(|bound| bound.as_str().to_owned()).collect();
+        let exceeded: Vec<String> =
+            bounds.iter().filter_map(|bound| bounds::exceeded(bound, entry)).collect();
         ControlState {
             title: control.title.as_str().to_owned(),
-            counts: !failed && checks.iter().all(|check| check.state.counts()),
+            counts: !failed && exceeded.is_empty() && checks.iter().all(|check| check.state.counts()),
             proven: checks.iter().all(|check| check.state == Shown::Passed)
                 && proofs.iter().all(|proof| matches!(proof.state, Shown::Passed | Shown::NotApplicable)),
             checks,
             proofs,
+            bounds,
+            exceeded,
         }
+    }
+
+    /// The reason of the waivers, where nothing but checks that the plan waives keeps the controls from counting.
+    fn waived(&self, controls: &[ControlState]) -> Option<Accepted> {
+        let mut reasons = Vec::new();
+        for control in controls.iter().filter(|control| !control.counts) {
+            let failed = control.proofs.iter().any(|proof| proof.state == Shown::Failed);
+            let missing = control.checks.iter().filter(|check| !check.state.counts());
+            for check in missing {
+                let reason = self.reason(&check.check).filter(|_| check.state == Shown::Waived)?;
+                reasons.push(format!("`{}` is waived: {reason}", check.check));
+            }
+            if failed || !control.exceeded.is_empty() {
+                return None;
+            }
+        }
+        reasons.sort();
+        reasons.dedup();
+        (!reasons.is_empty())
+            .then(|| Accepted { reason: reasons.join("; "), by: "waivers of the plan".to_owned() })
+    }
+
+    /// Why a check is waived: in the words of its finding, or of the plan.
+    fn reason(&self, id: &str) -> Option<String> {
+        let mut found = self.findings.into_iter().flatten();
+        let found = found.find(|finding| finding.check == id && finding.verdict == Verdict::Waived);
+        let planned = self.plan.waivers.get(id).and_then(|asked| asked.origins.first());
+        found
+            .and_then(|finding| finding.waiver.clone())
+            .or_else(|| planned.map(|origin| origin.reason.clone()))
+            .filter(|reason| !reason.is_empty())
     }
 
     /// The checks that an id of the catalogue means: itself, or those that a layer made once for each interface,
@@ -439,6 +490,7 @@ fn missing(controls: &[ControlState]) -> String {
         let what: Vec<String> = checks
             .chain(proofs)
             .map(|check| format!("`{}` is {}", check.check, check.state.words()))
+            .chain(control.exceeded.iter().cloned())
             .collect();
         format!("{}: {}", control.title, what.join(", "))
     });

@@ -1,7 +1,7 @@
 //! JSON Schemas of [`super::ThreatReport`] and [`super::compare::ThreatComparison`].
 
 use serde_json::{Map, Value, json};
-use spec::threats::{EntryKind, Need, Risk, Stride};
+use spec::threats::{Bound, EntryKind, Need, Risk, Stride};
 
 fn object(all: &[(&str, Value)]) -> Value {
     let properties: Map<String, Value> =
@@ -50,6 +50,8 @@ pub fn report() -> Value {
         ("proven", truth()),
         ("checks", list(check.clone())),
         ("proofs", list(check)),
+        ("bounds", list(words(Bound::WORDS))),
+        ("exceeded", list(text())),
     ]);
     let threat = object(&[
         ("id", text()),
@@ -92,6 +94,7 @@ pub fn report() -> Value {
         ("generator", text()),
         ("device", text()),
         ("plan_sha256", text()),
+        ("security_level", json!({"type": "integer", "minimum": 1, "maximum": 4})),
         ("looked_at_findings", truth()),
         ("totals", totals),
         ("assets", list(asset)),
@@ -121,6 +124,7 @@ pub fn comparison() -> Value {
         ("before", text()),
         ("after", text()),
         ("holds", json!({"type": "boolean"})),
+        ("lowered", or_null(text())),
         ("changed", list(changed)),
     ]);
     whole("Fastness comparison of two threat models", schema)

@@ -189,7 +189,20 @@ fn only_a_run_proves_and_a_failure_of_it_takes_the_control_away() {
     let report = model(&plan, Some(&findings));
     let root = threat(&report, "program.to-root:program");
     assert_eq!((root.status, root.proven), (Status::Answered, false));
-    assert!(threat(&report, "program.unseen:program").why.contains("`audit.immutable` is waived"));
+    let unseen = threat(&report, "program.unseen:program");
+    assert_eq!(unseen.status, Status::Open);
+    assert!(unseen.why.contains("`audit.immutable` is waived"));
+    // A waiver has a reason: the product lives with what the check would have shown, for that reason.
+    findings[at].waiver = Some("The collector keeps them".to_owned());
+    let report = model(&plan, Some(&findings));
+    let unseen = threat(&report, "program.unseen:program");
+    assert_eq!((unseen.status, report.exit_status()), (Status::Accepted, ExitStatus::Success));
+    assert!(unseen.remaining_why.contains("`audit.immutable` is waived: The collector keeps them"));
+    // What failed beside it is no waiver's matter.
+    let other = findings.iter().position(|finding| finding.check == "audit.coverage").unwrap();
+    findings[other].verdict = Verdict::Fail;
+    let report = model(&plan, Some(&findings));
+    assert_eq!(threat(&report, "program.unseen:program").status, Status::Open);
 }
 
 #[test]

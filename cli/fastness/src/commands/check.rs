@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use diag::{Diagnostic, ExitStatus, Failure, Outcome};
+use evidence::threats::is_everybody;
 use serde::Serialize;
 use spec::plan::Plan;
 
@@ -36,6 +37,8 @@ struct Checked {
     product: String,
     version: String,
     boards: Vec<BoardCheck>,
+    /// What is allowed, and hardly meant.
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -90,9 +93,23 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         product: first.product.name.clone(),
         version: first.product.version.clone(),
         boards: plans.iter().map(board_check).collect(),
+        warnings: warnings(first),
     };
     output.result(&checked, |_| text(&checked));
     Ok(ExitStatus::Success)
+}
+
+/// Conduits to the device from everybody: which zone is trusted no plan says.
+fn warnings(plan: &Plan) -> Vec<String> {
+    let open = plan.network.flows.iter().filter_map(|flow| {
+        let mut peers = flow.peers_v4.iter().chain(&flow.peers_v6);
+        let everybody = peers.find(|peer| flow.direction == "in" && is_everybody(peer))?;
+        Some(format!(
+            "the conduit `{}` lets everybody in (`{everybody}`): name the peers that need it",
+            flow.name
+        ))
+    });
+    open.collect()
 }
 
 fn board_check(plan: &Plan) -> BoardCheck {
@@ -129,6 +146,9 @@ fn text(checked: &Checked) -> String {
             board.checks,
             board.waivers
         ));
+    }
+    for warning in &checked.warnings {
+        out.push_str(&format!("warning: {warning}\n"));
     }
     out
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use evidence::comply::{Compliance, csv, html, oscal, terminal};
+use evidence::requirements::Planned;
 use exec::FolderLock;
 use record::read_json;
 
@@ -63,6 +64,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let folder = places::board_folder(&arguments.path, arguments.board.as_deref(), arguments.out.as_deref())?;
     let built = Built::open(&folder)?;
     let _lock = FolderLock::take(&folder)?;
+    stages::image_holds(&built)?;
     let findings = folder.join("findings.json");
     let findings = if findings.is_file() {
         read_json(&findings)?
@@ -73,8 +75,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let product = &built.plan.product;
     let component = arguments.component.as_ref().unwrap_or(&product.component_type);
     let level = arguments.level.unwrap_or(product.security_level);
-    let pending = evidence::report::pending(Some(&built.plan), report.boot.as_ref());
-    let compliance = Compliance::new(&report, component, level, &pending)?;
+    let planned = Planned::of(Some(&built.plan), report.boot.as_ref());
+    let mut compliance = Compliance::new(&report, component, level, &planned)?;
+    compliance.of_other_images = stages::of_other_images(&built)?;
     let one = arguments.show.as_ref().map(|id| {
         compliance
             .requirements

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use assemble::keys::KeyStore;
 use diag::{ExitStatus, Failure, Outcome};
-use evidence::report::terminal;
+use evidence::report::{of_other_image, terminal};
 use exec::FolderLock;
 use record::read_json;
 
@@ -58,6 +58,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         store.evidence_public(name)?;
     }
     let _lock = FolderLock::take(&folder)?;
+    stages::image_holds(&built)?;
     let findings = folder.join("findings.json");
     let findings = if findings.is_file() {
         read_json(&findings)?
@@ -65,6 +66,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         stages::inspect(&built, &Steps::new(*output))?
     };
     let report = stages::report(&built, findings)?;
+    let of_other_images = stages::of_other_images(&built)?;
     stages::write_report(&report, &folder)?;
     if let Some(name) = &arguments.sign {
         let secret = arguments.passphrase.read(&store, name)?;
@@ -77,7 +79,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         let _ = std::fs::remove_file(folder.join("report.json.sig"));
     }
     output.result(&report, |colour| {
-        format!("{}\nreport  {}\n", terminal::render(&report, colour), folder.join("report.html").display())
+        let other = of_other_images.iter().map(|name| of_other_image(name) + "\n").collect::<String>();
+        let page = folder.join("report.html");
+        format!("{}\n{other}report  {}\n", terminal::render(&report, colour), page.display())
     });
     Ok(report.status)
 }

@@ -78,6 +78,7 @@ fn open(path: &Path, board: Option<&str>, output: &Output) -> Outcome<Opened> {
         let folder = places::board_folder(path, board, None)?;
         let built = Built::open(&folder)?;
         let _lock = FolderLock::take(&folder)?;
+        stages::image_holds(&built)?;
         let findings = folder.join("findings.json");
         let findings = if findings.is_file() {
             read_json(&findings)?

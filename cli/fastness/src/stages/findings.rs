@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use diag::{Failure, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use evidence::report::{Report, ReportInput, html, junit, sarif};
 use record::{Finding, read_json, sha256_hex, write_json_atomic};
 use spec::library::Library;
 
-use super::{known_attacks, known_boot, known_traffic, threats, write_atomic};
+use super::{known_attacks, known_boot, known_traffic, of_other_images, threats, write_atomic};
 use crate::places::Built;
 use crate::progress::Steps;
 
@@ -47,6 +47,43 @@ pub fn known_findings(built: &Built) -> Option<Vec<Finding>> {
     read_json(&built.folder.join("findings.json")).ok()
 }
 
+/// Files of an image up to this size are always hashed: that takes less than half a second.
+const ALWAYS_HASHED: u64 = 256 << 20;
+
+/// Whether the image's files are those of its record, of which findings and other records speak. A large file is hashed
+/// where it was written after the record.
+///
+/// # Errors
+/// `other-image`: one of them is another, or missing.
+pub fn image_holds(built: &Built) -> Outcome<()> {
+    let written = |path: &Path| fs::metadata(path).and_then(|meta| Ok((meta.len(), meta.modified()?)));
+    let record = written(&built.folder.join("image.json")).ok();
+    for file in built.image.files.values() {
+        let path = built.folder.join(&file.path);
+        let wrong = |why: String| {
+            let name = file.path.display();
+            let message = format!(
+                "`{name}` is not the file that the build left, of which findings and records speak: {why}"
+            );
+            Err(Failure::error(ExitStatus::Check, "other-image", message).hint(
+                "`fastness inspect` looks at the file that is there; `fastness build` makes the image again",
+            ))
+        };
+        let Ok((bytes, changed)) = written(&path) else { return wrong("it is not there".to_owned()) };
+        if bytes != file.bytes {
+            return wrong(format!("expected {} bytes, found {bytes}", file.bytes));
+        }
+        if bytes > ALWAYS_HASHED && record.is_some_and(|(_, record)| changed <= record) {
+            continue;
+        }
+        let found = record::sha256_file(&path)?.0;
+        if found != file.sha256 {
+            return wrong(format!("expected SHA-256 `{}`, found `{found}`", file.sha256));
+        }
+    }
+    Ok(())
+}
+
 /// Hash of image record, plan and program; none when the program cannot read itself.
 fn inspection_key(built: &Built) -> Option<String> {
     let program = record::sha256_file(&std::env::current_exe().ok()?).ok()?.0;
@@ -68,6 +105,7 @@ pub fn report(built: &Built, findings: Vec<Finding>) -> Outcome<Report> {
         traffic: known_traffic(built)?,
         attacks: known_attacks(built)?,
     })?;
+    report.pass_over(&of_other_images(built)?);
     let library = Library::built_in(built.product_folder.as_deref());
     report.threats = Some(threats(&library, &built.plan, Some(&report.findings))?);
     Ok(report)

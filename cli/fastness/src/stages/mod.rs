@@ -29,10 +29,10 @@ use spec::protocol::Protocols;
 use spec::threats::Threats;
 
 pub use ::record::write_atomic;
-pub use findings::{inspect, known_findings, report, write_bill, write_report};
+pub use findings::{image_holds, inspect, known_findings, report, write_bill, write_report};
 pub use proof::{
     attack, attacks, boot, boot_device, boot_events, boot_network, boot_until, known_attacks, known_boot,
-    known_traffic, throughput,
+    known_traffic, of_other_images, throughput,
 };
 pub use sign::{Passphrase, image_is_current, key_fits, open_key_early, sign};
 

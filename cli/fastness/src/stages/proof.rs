@@ -375,6 +375,26 @@ pub fn known_attacks(built: &Built) -> Outcome<Vec<AttackResult>> {
     read_json(&path)
 }
 
+/// The records of the folder that are of another image.
+///
+/// # Errors
+/// When one is there and is no such record.
+pub fn of_other_images(built: &Built) -> Outcome<Vec<String>> {
+    let there = |name: &str| built.folder.join(name).is_file();
+    let mut others = Vec::new();
+    if there("boot.json") && known_boot(built)?.is_none() {
+        others.push("boot.json".to_owned());
+    }
+    if there("traffic.json") && known_traffic(built)?.is_none() {
+        others.push("traffic.json".to_owned());
+    }
+    let marked = fs::read_to_string(mark(built)).unwrap_or_default();
+    if there("attacks.json") && marked.trim() != disk_sha256(&built.image) {
+        others.push("attacks.json".to_owned());
+    }
+    Ok(others)
+}
+
 /// The file that says which disk image `attacks.json` is of.
 fn mark(built: &Built) -> PathBuf {
     built.folder.join("attacks/disk.sha256")

@@ -100,6 +100,95 @@ fn a_changed_disk_or_statement_does_not_hold() {
 }
 
 #[test]
+fn the_file_that_was_changed_is_the_one_that_is_named() {
+    let Some(world) = attested() else { return };
+    for name in ["image/u-boot.config", "image/linux.config", "artefacts/linux.config"] {
+        let path = world.out(name);
+        let old = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "# changed\n").unwrap();
+        let run = world.run(&["verify-evidence", "--key", "evidence"]);
+        assert_eq!(run.code, 6, "{name}: {run:?}");
+        assert!(run.out.contains(&format!("CHANGED     {name}\n")), "{name}: {run:?}");
+        assert!(
+            !run.out.contains("image.json\n            ") && run.out.contains("  1 of "),
+            "{name}: {run:?}"
+        );
+        fs::write(&path, old).unwrap();
+    }
+    assert_eq!(world.run(&["verify-evidence", "--key", "evidence"]).code, 0);
+}
+
+#[test]
+fn met_is_only_what_every_listed_check_looked_at() {
+    let Some(world) = World::built() else { return };
+    let out = world.out("");
+    let page = world.place.path("comply.html");
+    let run = world.run(&["comply", out.to_str().unwrap(), "--json", "--html", page.to_str().unwrap()]);
+    let all = run.json();
+    let of = |id: &str| {
+        let all = all["requirements"].as_array().unwrap();
+        all.iter().find(|one| one["id"] == id).unwrap_or_else(|| panic!("no {id}")).clone()
+    };
+    for one in all["requirements"].as_array().unwrap() {
+        let (id, why) = (&one["id"], one["why"].as_str().unwrap());
+        if one["status"] == "automated-met" {
+            assert_eq!(one["not_shown"].as_array().unwrap().len(), 0, "{id}: {why}");
+        }
+        assert!(!why.starts_with("shown"), "{id}: {why}");
+    }
+    let why = of("CR 2.10")["why"].as_str().unwrap().to_owned();
+    assert_eq!(of("CR 2.10")["status"], "partial");
+    assert!(why.contains("this program has no such check: audit.daemon-killed, audit.full-disk"), "{why}");
+    // A version is no support for updates, and a notice on a verified root is edited by nobody.
+    assert_eq!(of("NDR 3.10")["status"], "no-evidence", "{}", of("NDR 3.10"));
+    assert_eq!(
+        (of("CR 1.12")["claim"].as_str(), of("CR 2.9 RE(1)")["claim"].as_str()),
+        (Some("partial"), Some("partial"))
+    );
+    let page = fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains("every check that the catalogue lists for it was looked at in this run and passed")
+    );
+    assert!(!page.contains("nothing is left to"));
+}
+
+#[test]
+fn a_report_is_not_of_a_disk_that_was_changed_since() {
+    let Some(world) = World::built() else { return };
+    let disk = world.out("image/disk.img");
+    let mut bytes = fs::read(&disk).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::remove_file(&disk).unwrap();
+    fs::write(&disk, bytes).unwrap();
+    for verb in ["comply", "report", "threats"] {
+        let out = world.out("");
+        let run = world.run(&[verb, out.to_str().unwrap()]);
+        assert_eq!(run.code, 6, "{verb}: {run:?}");
+        assert!(
+            run.err.contains("error[other-image]: `image/disk.img` is not the file that the build left"),
+            "{verb}: {run:?}"
+        );
+    }
+}
+
+#[test]
+fn a_record_of_another_image_is_told_and_not_passed_over() {
+    let Some(world) = World::built() else { return };
+    fs::write(world.out("attacks.json"), "[]").unwrap();
+    fs::create_dir_all(world.out("attacks")).unwrap();
+    fs::write(world.out("attacks/disk.sha256"), "00".repeat(32)).unwrap();
+    let out = world.out("");
+    for verb in ["comply", "report"] {
+        let run = world.run(&[verb, out.to_str().unwrap()]);
+        assert!(run.out.contains("`attacks.json` is of another image"), "{verb}: {run:?}");
+    }
+    let run = world.run(&["vulns", out.to_str().unwrap(), "--database", "none.json"]);
+    assert_eq!(run.code, 3, "{run:?}");
+}
+
+#[test]
 fn without_image_key_or_signature_each_says_so() {
     let place = Place::with_product();
     let run = place.run(&["attest", "--key", "evidence"]);

@@ -21,3 +21,31 @@ fn a_threat_that_lost_its_control_is_named_and_fails() {
     let run = place.run(&["threats", "--against", "none.yaml"]);
     assert!(run.code == 3 && run.err.contains("none.yaml"), "{run:?}");
 }
+
+#[test]
+fn what_a_plan_gives_more_of_is_a_control_that_is_lost() {
+    let example = crate::support::top().join("examples/cell-gateway/product.yaml");
+    let text = std::fs::read_to_string(example).unwrap();
+    let place = Place::new();
+    std::fs::write(place.path("released.yaml"), &text).unwrap();
+    for (from, to, said) in [
+        ("peers: [198.51.100.0/28]", "peers: [0.0.0.0/0]", "service.exhausted:service-ssh"),
+        ("peers: [198.51.100.0/28]", "peers: [198.51.100.0/27]", "service.exhausted:service-ssh"),
+        ("    rate: 6/minute\n", "", "service.exhausted:service-ssh"),
+        ("groups: [ssh-operators]", "groups: [ssh-operators, adm, disk]", "login.root:maintenance"),
+        ("security_level: 2", "security_level: 1", "security level 2 -> 1"),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        std::fs::write(place.path("product.yaml"), changed).unwrap();
+        let run = place.run(&["threats", "--against", "released.yaml"]);
+        assert_eq!(run.code, 6, "{to}: {run:?}");
+        assert!(run.out.contains(said), "{to}: {run:?}");
+        let run = place.run(&["threats", "released.yaml", "--against", "product.yaml"]);
+        assert_eq!(run.code, 0, "{to}: {run:?}");
+    }
+    std::fs::write(place.path("product.yaml"), text.replacen("[198.51.100.0/28]", "[0.0.0.0/0]", 1)).unwrap();
+    let run = place.run(&["check"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("warning") && run.out.contains("service-ssh"), "{run:?}");
+}

@@ -9,7 +9,7 @@ use super::escape::{e, hash, prose};
 use super::pictures;
 use crate::authority::short_id;
 use crate::report::{Report, verdict_words};
-use crate::requirements::Status;
+use crate::requirements::{MET, Status};
 
 /// Milliseconds as seconds with one digit.
 pub fn seconds(ms: u64) -> String {
@@ -106,8 +106,7 @@ pub fn requirements(report: &Report) -> String {
         }
     }
     format!(
-        "<p class=lead>{}, component type {}, security level {}. “Met” means: every check that the catalogue lists passed, \
-         and nothing is left to the application, the hardware or a person.</p>\n\
+        "<p class=lead>{}, component type {}, security level {}. {MET}</p>\n\
          <div class=stack aria-hidden=true>{stack}</div><ul class=legend>{legend}</ul>\n{groups}",
         e(&matrix.standard),
         e(&matrix.component_type),

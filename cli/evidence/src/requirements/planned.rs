@@ -1,0 +1,165 @@
+//! What a plan has of the catalogue's checks, and so what would look at one that nobody looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use record::{BootRecord, Finding, Verdict};
+use spec::library::{Area, Library};
+use spec::plan::Plan;
+
+use super::Catalogue;
+
+/// What of a plan bears on checks that did not run.
+#[derive(Clone, Debug, Default)]
+pub struct Planned {
+    /// Checks of the running device that did not run, with the requirements they serve.
+    pub not_run: Vec<(String, Vec<String>)>,
+    /// Checks of the plan, and whether the running device itself makes them.
+    pub(super) checks: BTreeMap<String, bool>,
+    /// Findings that have nothing to look at in this product, and why.
+    pub(super) nothing: BTreeMap<String, String>,
+    /// Whether the product has a collector, without which nobody looks at events from outside.
+    pub(super) collector: bool,
+    /// Whether it has a tunnel.
+    pub(super) tunnels: bool,
+}
+
+impl Planned {
+    /// Of a plan, with its boot where there was one.
+    #[must_use]
+    pub fn of(plan: Option<&Plan>, boot: Option<&BootRecord>) -> Self {
+        let Some(plan) = plan else { return Self::default() };
+        let own = plan.checks.iter().filter(|(_, asked)| asked.value.kind == "selfcheck");
+        let not_run = own.filter(|_| boot.is_none());
+        let not_run = not_run.map(|(id, asked)| (id.clone(), asked.value.requirements.clone())).collect();
+        let checks = plan.checks.iter().map(|(id, asked)| (id.clone(), asked.value.kind == "selfcheck"));
+        let network = &plan.network;
+        let in_clear = network.flows.iter().any(|flow| flow.accepted_risk.is_some());
+        let mut nothing = BTreeMap::new();
+        if network.tunnels.is_empty() && network.frames.is_empty() && !in_clear {
+            let why = "the product has no tunnel, and no conduit that would need one".to_owned();
+            nothing.insert("traffic.tunnels".to_owned(), why);
+        }
+        Self {
+            not_run,
+            checks: checks.collect(),
+            nothing,
+            collector: network.collector.is_some(),
+            tunnels: !network.tunnels.is_empty(),
+        }
+    }
+
+    /// Why a listed check has nothing to look at in this product; none: it has, or would have.
+    pub(super) fn nothing_for(&self, catalogue: &Catalogue, id: &str) -> Option<&str> {
+        let proofs = catalogue.shown_by.get(id)?;
+        let why = |proof: &String| self.nothing.get(proof).map(String::as_str);
+        let all = !proofs.is_empty() && proofs.iter().all(|proof| why(proof).is_some());
+        proofs.first().filter(|_| all).and_then(why)
+    }
+
+    /// What nobody looked at of the listed checks: by what would look, or why nothing can.
+    pub(super) fn open(
+        &self,
+        catalogue: &Catalogue,
+        missing: &[String],
+        findings: &[Finding],
+    ) -> Vec<String> {
+        let mut groups: Vec<(String, BTreeSet<&str>)> = Vec::new();
+        for id in missing {
+            let own = std::slice::from_ref(id);
+            for proof in catalogue.shown_by.get(id).map_or(own, Vec::as_slice) {
+                let Some(group) = self.group(proof, findings) else { continue };
+                match groups.iter_mut().find(|(known, _)| *known == group) {
+                    Some((_, ids)) => _ = ids.insert(id),
+                    None => groups.push((group, BTreeSet::from([id.as_str()]))),
+                }
+            }
+        }
+        let words = |(group, ids): (String, BTreeSet<&str>)| {
+            format!("{group}: {}", ids.into_iter().collect::<Vec<_>>().join(", "))
+        };
+        groups.into_iter().map(words).collect()
+    }
+
+    /// Why a finding is not there; none where it is, or where it is told as not run.
+    fn group(&self, id: &str, findings: &[Finding]) -> Option<String> {
+        let mut of = findings.iter().filter(|finding| finding.check == id).peekable();
+        if of.peek().is_some() {
+            let silent = of.all(|finding| finding.verdict == Verdict::NotApplicable);
+            return silent.then(|| "looked at, and says nothing about this image".to_owned());
+        }
+        if self.not_run.iter().any(|(not_run, _)| not_run == id) {
+            return None;
+        }
+        let verb = match (self.checks.get(id), id.split('.').next()) {
+            (Some(true), _) => "fastness boot",
+            (Some(false), _) => "fastness inspect",
+            (None, Some("attack")) => "fastness attack",
+            (None, _) if id == "traffic.events" && !self.collector => {
+                return Some("the product has no collector that could be asked".to_owned());
+            }
+            (None, _) if id == "traffic.tunnels" && !self.tunnels => {
+                return Some("the product has no tunnel that could be tried".to_owned());
+            }
+            (None, Some("traffic")) if id == "traffic.events" => "fastness boot --events",
+            (None, Some("traffic")) => "fastness boot --network",
+            _ => {
+                return Some(match layers().get(id) {
+                    Some(layer) => format!("the product does not have the layer `{layer}`"),
+                    None => "this program has no such check".to_owned(),
+                });
+            }
+        };
+        Some(format!("not looked at (`{verb}` would)"))
+    }
+}
+
+/// The shipped layer that brings a check, by its id.
+fn layers() -> &'static BTreeMap<String, String> {
+    static LAYERS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    LAYERS.get_or_init(|| {
+        let library = Library::built_in(None);
+        let mut checks = BTreeMap::new();
+        for layer in library.names(Area::Layers).unwrap_or_default() {
+            let Ok(Some(source)) = library.read(Area::Layers, &format!("{layer}/layer.yaml")) else {
+                continue;
+            };
+            let Ok(value) = crate::yaml::load(source.text()) else { continue };
+            let lists = ["checks", "selfcheck"].into_iter().filter_map(|list| value[list].as_array());
+            for id in lists.flatten().filter_map(|check| check["id"].as_str()) {
+                checks.insert(id.to_owned(), layer.clone());
+            }
+        }
+        checks
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_layers_say_which_brings_a_check() {
+        assert_eq!(layers()["rec.factory-reset"], "factory-reset");
+        assert_eq!(layers()["self.audit"], "audit");
+        assert!(!layers().contains_key("audit.full-disk"));
+    }
+
+    #[test]
+    fn a_conduit_in_clear_leaves_what_a_tunnel_would_show_open() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let mut plan = crate::report::sample::plan();
+        plan.network.tunnels.clear();
+        plan.network.frames.clear();
+        let said = |plan: &Plan| {
+            Planned::of(Some(plan), None).nothing_for(&catalogue, "net.ot-refused-outside").map(str::to_owned)
+        };
+        assert!(said(&plan).unwrap().contains("has no tunnel"));
+        let flow = spec::plan::Flow {
+            accepted_risk: Some(spec::plan::AcceptedRisk { reason: "a".into(), by: "b".into() }),
+            ..Default::default()
+        };
+        plan.network.flows.push(flow);
+        assert_eq!(said(&plan), None);
+    }
+}
