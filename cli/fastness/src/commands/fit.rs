@@ -27,6 +27,12 @@ Examples:
   fastness fit verify fit.itb --control u-boot.bin
   fastness fit show fit.itb";
 
+const SHOW: &str = "\
+Examples:
+  fastness fit show fit.itb
+  fastness fit show u-boot.dtb
+  fastness fit show fit.itb --json";
+
 const ELSEWHERE: &str = "\
 Examples:
   fastness keys add gateway --uri offline: --public gateway.pub.pem
@@ -69,7 +75,7 @@ enum Verb {
     #[command(after_help = EXAMPLE)]
     Verify(VerifyArguments),
     /// Show a FIT or another device tree
-    #[command(after_help = EXAMPLE)]
+    #[command(after_help = SHOW)]
     Show {
         /// FIT, control FDT or other device tree
         file: PathBuf,
@@ -88,7 +94,7 @@ struct VerifyArguments {
     #[arg(long, value_name = "NAME")]
     key: Option<String>,
     /// The algorithm that the key is for; otherwise the usual one of the key, such as `sha256,rsa3072`
-    #[arg(long, value_name = "ALGORITHM")]
+    #[arg(long, value_name = "ALGORITHM", conflicts_with = "control")]
     algorithm: Option<String>,
 }
 
@@ -104,9 +110,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         Verb::Trust(asked) => trust(asked, &store()?, output),
         Verb::Verify(asked) => verify_file(asked, store, output),
         Verb::Show { file } => {
-            let text = fit::show::show(&read(file)?).map_err(|e| wrong(file, &e))?;
-            let lines: Vec<&str> = text.lines().collect();
-            output.result(&lines, |_| clean(&text));
+            let blob = read(file)?;
+            let text = fit::show::show(&blob).map_err(|e| wrong(file, &e))?;
+            let tree = fit::show::shown_tree(&blob).map_err(|e| wrong(file, &e))?;
+            output.result(&tree, |_| clean(&text));
             Ok(ExitStatus::Success)
         }
     }

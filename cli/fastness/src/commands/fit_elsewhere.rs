@@ -99,7 +99,10 @@ fn signer(with: &SignWith, store: &KeyStore, folder: &Path, asks: bool) -> Outco
 }
 
 /// A signature covers the images' hashes, and a request shows only these: the data has to be what they say on both ways.
-fn refuse_other_data(file: &Path, blob: &[u8]) -> Outcome<()> {
+///
+/// # Errors
+/// When it is not.
+pub fn refuse_other_data(file: &Path, blob: &[u8]) -> Outcome<()> {
     let problems = fit::verify::data_problems(blob).map_err(|e| wrong(file, &e))?;
     let Some(problem) = problems.first() else { return Ok(()) };
     let message = format!("`{}`: {}", file.display(), problem.message);

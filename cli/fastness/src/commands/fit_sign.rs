@@ -10,9 +10,11 @@ use fit::control_fdt::KeyNode;
 use fit::external::internalised;
 use fit::fdt::Tree;
 use fit::key::{Algorithm, Padding, PublicKey};
-use fit::sign::SignOptions;
+use fit::sign::{Part, SignOptions, Signer, sign_described};
+use fit::verify::Problem;
 
-use super::fit_described::sign_as_described;
+use super::fit_described::{planned, sign_as_described};
+use super::fit_elsewhere::refuse_other_data;
 use super::fit_file::{read, write, wrong};
 use super::fit_write::{Outside, usage};
 use crate::output::Output;
@@ -26,7 +28,7 @@ pub struct Signature {
     pub algorithm: Option<String>,
     /// `pss` or `pkcs-1.5`; of RSA only, there otherwise `pss`
     #[arg(long)]
-    padding: Option<String>,
+    pub padding: Option<String>,
     /// Time stamp, in seconds since 1970
     #[arg(
         long,
@@ -115,7 +117,9 @@ impl Trusted {
     pub fn holds(&self, file: &Path, signed: &[u8], known: &Digests<'_>) -> Outcome<()> {
         let keys = std::slice::from_ref(&self.0);
         let report = fit::verify::verify_knowing(signed, keys, false, known).map_err(|e| wrong(file, &e))?;
-        match report.all_problems().next() {
+        // What no signature covers follows from what is wrong with the signatures.
+        let follows = |problem: &&Problem| problem.code.starts_with("uncovered");
+        match report.all_problems().find(|p| !follows(p)).or_else(|| report.all_problems().next()) {
             Some(problem) => Err(unproved(&problem.message)),
             None => Ok(()),
         }
@@ -128,10 +132,16 @@ pub fn unproved(what: &str) -> Failure {
         .hint("nothing was written; the FIT has what U-Boot would refuse")
 }
 
+/// Why what was signed does not verify: where the data of the file is not what its hashes say, no signature can hold.
+pub fn cause(file: &Path, blob: &[u8], failure: Failure) -> Failure {
+    refuse_other_data(file, blob).err().unwrap_or(failure)
+}
+
 /// The one key that signs everything, opened.
 pub struct OneKey {
     key: SigningKey,
     options: SignOptions,
+    how: Signature,
     pub trusted: Trusted,
 }
 
@@ -144,7 +154,24 @@ impl OneKey {
         let public = store.public(name)?.key;
         let options = how.options(name, &public)?;
         let key = store.load_signing(name, &passphrase.read(store, name)?)?;
-        Ok(Self { key, trusted: Trusted::new(&options, public), options })
+        Ok(Self { key, trusted: Trusted::new(&options, public), options, how: how.clone() })
+    }
+
+    /// Signs what a description wants signed by this key, and what describes nothing.
+    ///
+    /// # Errors
+    /// When what is described contradicts what was asked for, and as [`signing_failure`] says it.
+    pub fn sign_planned(
+        &self,
+        file: &Path,
+        tree: &mut Tree<'_>,
+    ) -> Outcome<Vec<(Part, SignOptions, &dyn Signer)>> {
+        let planned =
+            planned(file, tree, &self.options.key_name, &self.how, &self.key.signer().public_key())?;
+        let signatures: Vec<_> =
+            planned.into_iter().map(|(part, options)| (part, options, self.key.signer())).collect();
+        sign_described(tree, &signatures).map_err(|e| signing_failure(file, e))?;
+        Ok(signatures)
     }
 
     /// Signs every configuration of the tree.
@@ -167,7 +194,11 @@ pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome
     let key = OneKey::open(name, &asked.how, &asked.passphrase, store)?;
     key.sign(&asked.file, &mut tree)?;
     let pieces = asked.outside.pieces(&tree)?;
-    let holds = |signed: &[u8]| key.trusted.holds(&asked.file, signed, &Digests::default());
+    let holds = |signed: &[u8]| {
+        key.trusted
+            .holds(&asked.file, signed, &Digests::default())
+            .map_err(|failure| cause(&asked.file, &blob, failure))
+    };
     write(&asked.output, &pieces, holds, output)
 }
 

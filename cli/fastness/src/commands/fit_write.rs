@@ -12,6 +12,7 @@ use fit::fdt::{Pieces, Tree};
 use fit::its::Strictness;
 use fit::key::Hash;
 
+use super::fit_described::prove;
 use super::fit_file::{Bytes, Part, read, told, wrong};
 use super::fit_list::{List, load, outputs};
 use super::fit_sign::{OneKey, Signature};
@@ -25,7 +26,7 @@ pub struct Outside {
     #[arg(long, value_name = "POSITION", num_args = 0..=1, require_equals = true, value_parser = position)]
     external: Option<Option<u32>>,
     /// Alignment of data outside of the tree, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 4, requires = "external")]
+    #[arg(long, value_name = "BYTES", default_value_t = 4, value_parser = position, requires = "external")]
     align: u32,
 }
 
@@ -47,11 +48,11 @@ impl Outside {
 #[derive(Debug, clap::Args)]
 pub struct BuildArguments {
     /// An image tree source that describes everything, as `mkimage -f` takes it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "kernel", "fdt", "ramdisk", "load", "fdt_load"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["list", "kernel", "fdt", "ramdisk", "load", "fdt_load", "arch", "name", "hash"])]
     its: Option<PathBuf>,
-    /// A list of images and configurations in JSON: several device trees, overlays, a TEE, what SPL loads (docs/fit.md)
+    /// A list of images and configurations in JSON: several device trees, overlays, a TEE, what SPL loads (docs/fit.md).
     /// May be given again: each becomes a FIT in the folder `--output`, and what they share is read, hashed and unlocked once
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fdt", "ramdisk", "load", "fdt_load"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kernel", "fdt", "ramdisk", "load", "fdt_load", "arch", "name", "hash", "include", "unprotected"])]
     list: Vec<PathBuf>,
     /// Folder in which the description's files are looked for, too; may be given again
     #[arg(long, value_name = "DIR", requires = "its")]
@@ -74,7 +75,7 @@ pub struct BuildArguments {
     #[arg(long, value_name = "ADDRESS", value_parser = address, required_unless_present_any = ["its", "list"])]
     load: Option<u64>,
     /// Address that the device tree is put at
-    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address, requires = "fdt")]
     fdt_load: Option<u64>,
     /// Architecture, as U-Boot spells it
     #[arg(long, default_value = "arm64")]
@@ -126,9 +127,14 @@ pub fn build(
     keys: impl Fn() -> Outcome<KeyStore>,
     output: &Output,
 ) -> Outcome<ExitStatus> {
-    if asked.key.is_none() && asked.how.algorithm.is_some() {
+    let of_a_key = [
+        ("--algorithm", asked.how.algorithm.is_some()),
+        ("--padding", asked.how.padding.is_some()),
+        ("--passphrase-…", asked.passphrase.source().is_some()),
+    ];
+    if let Some((option, _)) = of_a_key.iter().find(|(_, given)| *given && asked.key.is_none()) {
         let message =
-            "`--algorithm` is of a signature, and no key is named: add `--key NAME`, or leave it out";
+            format!("`{option}` is of a signature, and no key is named: add `--key NAME`, or leave it out");
         return Err(Failure::error(ExitStatus::Usage, "no-key", message));
     }
     let open = || {
@@ -145,7 +151,7 @@ pub fn build(
                 .map_err(|e| wrong(source, &e))?;
             Ok((tree, digests))
         })?;
-        let bytes = finish(tree, source, Part::new(&asked.output)?, key.as_ref(), asked, &digests)?;
+        let bytes = finish_described(tree, source, key.as_ref(), asked, &digests)?;
         return Ok(told(&asked.output, bytes, output));
     }
     if !asked.list.is_empty() {
@@ -160,7 +166,7 @@ pub fn build(
         .into_iter()
         .chain(asked.fdt.iter().map(|file| (file, "fdt", "flat_dt", asked.fdt_load)))
         .chain(asked.ramdisk.iter().map(|file| (file, "ramdisk", "ramdisk", None)))
-        .map(|(file, name, kind, load)| Ok((file, name, kind, load, read(file)?)))
+        .map(|(file, name, kind, load)| Ok((file, name, kind, load, content(file)?)))
         .collect::<Outcome<Vec<_>>>()?;
     let mut digests = Digests::default();
     let blank = from_parts(asked, &parts, &mut Digests::blank())?;
@@ -247,6 +253,22 @@ fn finish(
     part.store(&pieces, |blob| key.map_or(Ok(()), |key| key.trusted.holds(&asked.output, blob, known)))
 }
 
+/// As [`finish`], with the signatures that the description wants.
+fn finish_described(
+    mut tree: Tree<'_>,
+    source: &Path,
+    key: Option<&OneKey>,
+    asked: &BuildArguments,
+    known: &Digests<'_>,
+) -> Outcome<usize> {
+    let signatures = key.map(|key| key.sign_planned(source, &mut tree)).transpose()?;
+    let pieces = asked.outside.pieces(&tree)?;
+    Part::new(&asked.output)?.store(&pieces, |blob| {
+        let whole = !asked.unprotected;
+        signatures.map_or(Ok(()), |signatures| prove(&asked.output, blob, &signatures, whole, known))
+    })
+}
+
 /// A description, compiled by `dtc` as `mkimage` does it.
 fn compiled_by_dtc(source: &Path, asked: &BuildArguments) -> Outcome<Bytes> {
     let text = read(source)?;
@@ -283,6 +305,16 @@ fn without_log_path(failure: Failure, source: &Path, log: &Path) -> Failure {
     Failure::error(ExitStatus::Input, "no-its", format!("`{}` cannot be compiled", source.display()))
         .note(format!("dtc says: {}", said.join("\n")))
         .hint("paths in `/incbin/` count from the folder of the source")
+}
+
+/// The content of a file that must have some.
+fn content(file: &Path) -> Outcome<Bytes> {
+    let bytes = read(file)?;
+    if bytes.is_empty() {
+        let message = format!("`{}` is empty: expected an image", file.display());
+        return Err(Failure::error(ExitStatus::Input, "empty-file", message));
+    }
+    Ok(bytes)
 }
 
 /// A file, its name in the FIT, its kind, its address and its content.

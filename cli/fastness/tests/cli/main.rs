@@ -19,6 +19,7 @@ mod facts;
 mod fit;
 mod fit_large;
 mod fit_more;
+mod fit_options;
 mod help;
 mod identities;
 mod image;
