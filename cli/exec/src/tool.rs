@@ -97,8 +97,12 @@ pub const TOOLS: &[Tool] = &[
     },
     Tool { program: "swtpm", purpose: "is the TPM of a virtual machine", package: "swtpm" },
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
-    Tool { program: "unshare", purpose: "private network namespace for checks", package: "util-linux" },
-    Tool { program: "xxd", purpose: "U-Boot's default environment", package: "xxd" },
+    Tool {
+        program: "unshare",
+        purpose: "makes a private network namespace for checks",
+        package: "util-linux",
+    },
+    Tool { program: "xxd", purpose: "writes U-Boot's default environment", package: "xxd" },
 ];
 
 /// The tool of that name.
