@@ -66,8 +66,7 @@ impl Signer for ProgramSigner {
             let log = fs::read(&log).unwrap_or_default();
             let log = String::from_utf8_lossy(&log);
             // The log begins with the command itself.
-            let said =
-                log.lines().filter(|line| !line.starts_with("$ ") && !line.trim().is_empty()).next_back();
+            let said = log.lines().rfind(|line| !line.starts_with("$ ") && !line.trim().is_empty());
             let said = said.map_or("it said nothing".to_owned(), |said| {
                 format!("it said: {}", said.trim().escape_debug())
             });
