@@ -24,7 +24,7 @@ use crate::{Bill, Component, Kind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// The database does not say, and no vector of CVSS 3 does.
+    /// The database does not say, and no vector of CVSS does.
     Unknown,
     /// Low, or said to be of no importance.
     Low,
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(vector("CVSS_V3", "CVSS:3.1/AV:N"), Severity::Unknown);
         assert_eq!(
             vector("CVSS_V4", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H"),
-            Severity::Unknown
+            Severity::Critical
         );
         let text = TRACKER.replace("not yet assigned", "end-of-life");
         let tracker = looked(&text).unwrap();
