@@ -4,12 +4,13 @@
 //! validity, a promise of those who run the key: it is kept when the key is added and each time it signs. It protects nobody
 //! from who may set the clock.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use diag::{ExitStatus, Failure, Outcome};
 use fit::key::PublicKey;
+use spec::time::rfc3339;
 use x509_cert::Certificate;
-use x509_cert::der::{DateTime, Decode as _, Encode as _};
+use x509_cert::der::{Decode as _, Encode as _};
 
 use super::record::KeyRecord;
 
@@ -83,12 +84,12 @@ impl Certified {
     /// `certificate-expired`, `certificate-not-yet-valid`.
     pub fn ends_when_holding(&self, now: u64) -> Outcome<u64> {
         if now < self.from {
-            let message = format!("the certificate is not valid before {}", date(self.from));
+            let message = format!("the certificate is not valid before {}", rfc3339(self.from));
             return Err(Failure::error(ExitStatus::Keys, "certificate-not-yet-valid", message)
                 .hint("use the key from then on; where the clock is wrong, set it"));
         }
         if now > self.to {
-            return Err(expired(&format!("the certificate ended on {}", date(self.to)))
+            return Err(expired(&format!("the certificate ended on {}", rfc3339(self.to)))
                 .hint("have the key certified anew, or use another"));
         }
         Ok(self.to)
@@ -114,12 +115,6 @@ fn expired(message: &str) -> Failure {
     Failure::error(ExitStatus::Keys, "certificate-expired", message)
 }
 
-/// A time as people read it (RFC 3339).
-fn date(seconds: u64) -> String {
-    DateTime::from_unix_duration(Duration::from_secs(seconds))
-        .map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
-}
-
 impl KeyRecord {
     /// Refuses a key whose certificate has ended.
     ///
@@ -128,7 +123,7 @@ impl KeyRecord {
     pub fn refuse_ended(&self) -> Outcome<()> {
         match self.not_after {
             Some(end) if now()? > end => {
-                let message = format!("the certificate of the key `{}` ended on {}", self.name, date(end));
+                let message = format!("the certificate of the key `{}` ended on {}", self.name, rfc3339(end));
                 Err(expired(&message).hint(
                     "nothing is signed with it any more: have the key certified anew and add it under another name, or take another (docs/keys.md)",
                 ))
@@ -140,6 +135,6 @@ impl KeyRecord {
     /// When its certificate ends, as people read it; nothing where there is none.
     #[must_use]
     pub fn ends(&self) -> Option<String> {
-        self.not_after.map(date)
+        self.not_after.map(rfc3339)
     }
 }
