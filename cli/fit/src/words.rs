@@ -1,4 +1,4 @@
-//! The words for images that U-Boot knows, and which it takes in which role; for what is built here.
+//! The words for images that U-Boot knows, and which it takes in which role.
 //!
 //! What it does not know it refuses only when it boots. Source: U-Boot 2026.01 `boot/image.c`, `boot/image-fit.c`
 //! (`fit_image_load`).
@@ -140,30 +140,64 @@ pub(crate) fn check_image(image: &Node<'_>) -> Result<(), FitError> {
     Ok(())
 }
 
-/// Refuses an image in a role that U-Boot does not start it in. `index` is its place in the property.
-pub(crate) fn check_role(role: &str, index: usize, image: &Node<'_>) -> Result<(), FitError> {
-    let own: &[&str] = match role {
-        "kernel" if index == 0 => &["kernel", "kernel_noload", "firmware", "tee", "tfa-bl31"],
-        "ramdisk" if index == 0 => &["ramdisk", "firmware", "tee", "tfa-bl31"],
-        "fdt" => &["flat_dt", "firmware", "tee", "tfa-bl31"],
-        _ => return Ok(()),
+/// `os` of what `bootm` takes as a kernel or RAM disk; `elf` where U-Boot has `BOOTM_ELF`.
+const STARTED: &[&str] = &["linux", "u-boot", "tee", "openrtos", "efi", "vxworks", "elf"];
+/// `type` that it takes in every role.
+const ANY_ROLE: &[&str] = &["firmware", "tee", "tfa-bl31"];
+
+/// Why U-Boot does not take an image in a role.
+pub(crate) struct Unfit {
+    /// The property that is wrong.
+    pub property: &'static str,
+    /// What it has there, as a text; nothing where it has no such property.
+    pub found: Option<String>,
+    /// What U-Boot takes there.
+    pub expected: &'static [&'static str],
+}
+
+/// What of the image does not suit the role in which a configuration names it: U-Boot looks at `type` and `os` after it found the
+/// signature good, so that what is signed by mistake does not start. `index` is the image's place in the property: of kernels and
+/// RAM disks U-Boot takes the first.
+pub(crate) fn unfit(role: &str, index: usize, image: &Node<'_>) -> Option<Unfit> {
+    let own: &'static [&'static str] = match role {
+        "kernel" if index == 0 => &["kernel", "kernel_noload"],
+        "ramdisk" if index == 0 => &["ramdisk"],
+        "fdt" => &["flat_dt"],
+        _ => return None,
     };
-    let check = |what: &str, list: &[&str]| {
-        let found = image.text(what);
-        match found.is_some_and(|found| list.iter().any(|word| word.eq_ignore_ascii_case(found))) {
-            true => Ok(()),
-            false => Err(FitError::Spec(format!(
-                "the image `{}` is named as `{role}` and has {}: expected one of {}",
-                image.name,
-                found
-                    .map_or(format!("no `{what}`"), |found| format!("the {what} `{}`", found.escape_debug())),
-                list.join(", ")
-            ))),
-        }
+    // A text as U-Boot reads it: to the first NUL.
+    let word = |value: &[u8]| {
+        String::from_utf8_lossy(value.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
     };
-    check("type", own)?;
-    match role {
-        "fdt" => Ok(()),
-        _ => check("os", &["linux", "u-boot", "tee", "openrtos", "efi", "vxworks", "elf"]),
+    let of = |property| image.get(property).map(word);
+    let among = |found: &Option<String>, list: &[&str]| {
+        found.as_ref().is_some_and(|found| list.iter().any(|word| word.eq_ignore_ascii_case(found)))
+    };
+    let kind = of("type");
+    if !among(&kind, own) && !among(&kind, ANY_ROLE) {
+        return Some(Unfit { property: "type", found: kind, expected: own });
     }
+    let os = of("os");
+    (role != "fdt" && !among(&os, STARTED)).then_some(Unfit { property: "os", found: os, expected: STARTED })
+}
+
+impl Unfit {
+    /// What the image has there.
+    pub fn found(&self, shown: impl Fn(&str) -> String) -> String {
+        match &self.found {
+            Some(found) => format!("the {} `{}`", self.property, shown(found)),
+            None => format!("no `{}`", self.property),
+        }
+    }
+}
+
+/// Refuses an image in a role that U-Boot does not start it in.
+pub(crate) fn check_role(role: &str, index: usize, image: &Node<'_>) -> Result<(), FitError> {
+    let Some(unfit) = unfit(role, index, image) else { return Ok(()) };
+    Err(FitError::Spec(format!(
+        "the image `{}` is named as `{role}` and has {}: expected one of {}",
+        image.name,
+        unfit.found(|found| found.escape_debug().to_string()),
+        unfit.expected.join(", ")
+    )))
 }

@@ -136,7 +136,8 @@ impl<'d> Part<'d> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Nobody else's name.
         let made = tempfile::Builder::new().prefix(".fit-").permissions(permissions()).tempfile_in(folder);
-        let file = made.map_err(|e| Failure::io("write", path, &without_name(&e)))?;
+        // Its kind alone: `tempfile` adds the name of its own file, which says nothing to anybody.
+        let file = made.map_err(|e| Failure::io("write", path, &e.kind().into()))?;
         Ok(Self { path: path.to_owned(), file, there: Vec::new() })
     }
 
@@ -173,12 +174,6 @@ impl<'d> Part<'d> {
         let Self { path, file, .. } = self;
         file.persist(&path).map(|_| fit.len()).map_err(|e| Failure::io("write", &path, &e.error))
     }
-}
-
-/// The error alone: `tempfile` adds the name of its own file, which says nothing to anybody.
-fn without_name(error: &std::io::Error) -> std::io::Error {
-    let text = error.to_string();
-    std::io::Error::new(error.kind(), text.split(" at path ").next().unwrap_or_default())
 }
 
 /// As `open` gives them to a new file: the umask takes its part.
