@@ -236,6 +236,9 @@ impl Catalogue {
                 );
             }
         }
+        for (id, _) in self.shown_by.iter().filter(|(_, findings)| findings.is_empty()) {
+            problems.push(format!("`{id}` is said to be shown by findings, and none is named"));
+        }
         for id in self.shown_by.keys() {
             if stages.get(id.as_str()) != Some(&"runtime") {
                 problems.push(format!("`{id}` is said to be shown by findings, and is no run-time check"));
@@ -317,6 +320,10 @@ requirements:
         }
         let mut wrong = catalogue(good);
         wrong.shown_by.insert("x.one".to_owned(), vec![]);
-        assert!(wrong.problems()[0].contains("is no run-time check"));
+        let problems = wrong.problems().join("; ");
+        assert!(
+            problems.contains("is no run-time check") && problems.contains("none is named"),
+            "{problems}"
+        );
     }
 }
