@@ -155,12 +155,35 @@ fn holds_hashes(path: &str) -> bool {
 /// Hashes in other files: copies that are forgotten, and files of web servers.
 fn other_files(root: &Root, label: &str, judge: &mut Judge<'_>) {
     let (most, lines, files) = MAX_OTHER;
-    let is_file =
-        |node: &crate::root::Node| matches!(node.kind, crate::root::NodeKind::File(bytes) if bytes <= most);
-    let paths = root.nodes().filter(|(path, node)| is_file(node) && holds_hashes(path));
-    for (path, _) in paths.take(files) {
+    let size = |node: &crate::root::Node| match node.kind {
+        crate::root::NodeKind::File(bytes) => Some(bytes),
+        _ => None,
+    };
+    let all = root.nodes().filter_map(|(path, node)| Some((path, size(node)?)));
+    for (number, (path, bytes)) in all.filter(|(path, _)| holds_hashes(path)).enumerate() {
+        let shown = || format!("{label}{path}");
+        if number == files {
+            judge.found.add(
+                "limit",
+                shown(),
+                format!("more than {files} files of hashes; the others are left out"),
+            );
+            break;
+        }
+        if bytes > most {
+            judge.found.add("limit", shown(), format!("it has {bytes} bytes, more than {most}"));
+            continue;
+        }
         let Ok(Some(text)) = root.read_text(path) else { continue };
-        for line in text.lines().take(lines) {
+        for (number, line) in text.lines().enumerate() {
+            if number == lines {
+                judge.found.add(
+                    "limit",
+                    shown(),
+                    format!("more than {lines} lines; the others are left out"),
+                );
+                break;
+            }
             let Some((name, rest)) = line.split_once(':') else { continue };
             let text = first(rest);
             let hash = Hash::read(text);
@@ -173,11 +196,7 @@ fn other_files(root: &Root, label: &str, judge: &mut Judge<'_>) {
             let (kind, own) = (hash.kind(), own_words(name));
             let tried = crypt::try_all(&hash, own.iter().chain(judge.list), judge.budget);
             let known = if tried == Tried::Found { ", in the short list" } else { "" };
-            judge.found.add(
-                "account-other-file",
-                format!("{label}{path}"),
-                format!("`{name}` ({kind}{known})"),
-            );
+            judge.found.add("account-other-file", shown(), format!("`{name}` ({kind}{known})"));
         }
     }
 }
@@ -313,6 +332,9 @@ mod tests {
             let (rules, _) = of(&Tree::base().file(path, 0o600, WEAK).root());
             assert_eq!(rules, ["account-other-file"], "{path}");
         }
+        let many = "root:*:1::::::\n".repeat(MAX_OTHER.1) + WEAK;
+        let (rules, _) = of(&Tree::base().file("/etc/shadow-", 0o600, many).root());
+        assert_eq!(rules, ["limit"]);
         let (rules, _) = of(&Tree::base().file("/etc/shadow-", 0o600, "root:*:1::::::\na::1:::\n").root());
         assert!(rules.is_empty());
         let (rules, _) = of(&Tree::base().file("/etc/passwd-", 0o600, ROOT).root());

@@ -1,5 +1,6 @@
 //! Command lines of the kernel: where an image keeps them, and words that switch a protection off or give a shell.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use crate::starts::is_shell;
 
 /// Bytes of a file of a boot loader's settings.
 const MAX_SETTINGS: u64 = 1 << 20;
-/// Bytes of a line.
+/// Bytes of a line: no kernel takes a longer one (`COMMAND_LINE_SIZE`).
 const MAX_LINE: usize = 4096;
 /// Lines that one place gives.
 const MAX_LINES: usize = 64;
@@ -80,7 +81,7 @@ pub fn lines(pieces: &Pieces) -> Vec<(String, String)> {
             let Some(starts) = keywords(path) else { continue };
             let Ok(bytes) = tree.files.read(path, MAX_SETTINGS) else { continue };
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            let found = text.lines().filter_map(|line| of_line(line, starts)).take(MAX_LINES);
+            let found = text.lines().filter_map(|line| of_line(line, starts)).take(MAX_LINES + 1);
             lines.extend(found.map(|line| (format!("{}:{path}", tree.at), line.to_owned())));
         }
     }
@@ -148,7 +149,7 @@ fn of_boot_loader(bytes: &[u8]) -> Vec<String> {
         let stop = rest.iter().position(|byte| matches!(byte, 0 | b';' | b'\n')).unwrap_or(rest.len());
         String::from_utf8_lossy(&rest[..stop]).into_owned()
     };
-    let found = finder.find_iter(bytes).take(MAX_LINES).map(|hit| text(hit.end()));
+    let found = finder.find_iter(bytes).take(MAX_LINES + 1).map(|hit| text(hit.end()));
     found.filter(|line| line.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')).collect()
 }
 
@@ -173,7 +174,14 @@ pub fn built_in(configuration: &str) -> Option<String> {
 
 /// What is wrong with the command lines.
 pub fn judge(lines: &[(String, String)], found: &mut Found) {
+    let mut of_place: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, line) in lines {
+        let number = of_place.entry(at).or_default();
+        *number += 1;
+        if *number > MAX_LINES {
+            found.add("limit", at, format!("more than {MAX_LINES} command lines; the others are left out"));
+            continue;
+        }
         for word in kernel_words(line).iter().filter(|word| dangerous(word)) {
             found.add("cmdline-dangerous", at, format!("`{word}`"));
         }
@@ -219,6 +227,17 @@ mod tests {
         ] {
             assert!(!dangerous(word), "{word}");
         }
+    }
+
+    #[test]
+    fn of_too_many_lines_is_said_that_there_are_more() {
+        let of = |count: usize| {
+            let mut found = Found::default();
+            judge(&vec![("x:/boot/grub/grub.cfg".to_owned(), "quiet".to_owned()); count], &mut found);
+            found.issues().into_iter().map(|issue| issue.rule).collect::<Vec<_>>()
+        };
+        assert!(of(MAX_LINES).is_empty());
+        assert_eq!(of(MAX_LINES + 1), ["limit"]);
     }
 
     #[test]

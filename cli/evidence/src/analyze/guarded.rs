@@ -1,5 +1,6 @@
 //! Files that decide who gets which rights: whoever may change one of them has the device.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -35,27 +36,22 @@ fn among(list: &[String], path: &str) -> bool {
 
 /// What is wrong with the owners and modes of a root, and with what sudo allows.
 pub fn look(root: &Root, label: &str, found: &mut Found) {
-    for (path, node) in root.nodes() {
-        // Nearly every path is in none of these.
-        let begins = [
-            "/etc/",
-            "/dev/",
-            "/root/",
-            "/var/spool/",
-            "/usr/lib/",
-            "/lib/",
-            "/init",
-            "/linuxrc",
-            "/sbin/init",
-        ];
-        if begins.iter().any(|start| path.starts_with(start)) {
-            one(root, label, path, node, found);
-        }
+    // Nearly every path begins as none of the table's does.
+    let paths = paths();
+    let all = paths.guarded.iter().chain(&paths.starts).chain(&paths.devices);
+    let begins: BTreeSet<&str> = all.map(|pattern| pattern.split('*').next().unwrap_or_default()).collect();
+    for (path, node) in root.nodes().filter(|(path, _)| begins.iter().any(|start| path.starts_with(start))) {
+        one(root, label, path, node, found);
     }
     let more = root.list("/etc/sudoers.d").into_iter().map(|name| format!("/etc/sudoers.d/{name}"));
     for path in std::iter::once("/etc/sudoers".to_owned()).chain(more) {
         let Ok(Some(text)) = root.read_text(&path) else { continue };
-        for line in text.replace("\\\n", " ").lines().map(str::trim).take(MAX_LINES) {
+        let text = text.replace("\\\n", " ");
+        if text.lines().nth(MAX_LINES).is_some() {
+            let why = format!("more than {MAX_LINES} lines; the others are left out");
+            found.add("limit", format!("{label}{path}"), why);
+        }
+        for line in text.lines().take(MAX_LINES).map(str::trim) {
             if everything_without_password(line) {
                 found.add("sudo-no-password", format!("{label}{path}"), line);
             }
@@ -119,6 +115,23 @@ mod tests {
         let owned =
             Tree::base().file("/etc/rc.local", 0o755, "x").change("/etc/rc.local", |node| node.uid = 1000);
         assert_eq!(rules_of(owned), ["start-script-owner"]);
+    }
+
+    #[test]
+    fn the_tables_paths_are_looked_at_wherever_they_begin() {
+        for pattern in paths().guarded.iter().chain(&paths().starts) {
+            let path = pattern.replace("**", "a").replace('*', "a");
+            let tree = Tree::base().file(&path, 0o666, "x");
+            assert_eq!(rules_of(tree), ["world-writable-critical"], "{pattern}");
+        }
+    }
+
+    #[test]
+    fn of_a_file_of_sudo_that_is_too_long_is_said_that_it_is() {
+        let lines = |count: usize| "a ALL=(ALL) ALL\n".repeat(count) + "b ALL=(ALL) NOPASSWD: ALL\n";
+        let of = |count| rules_of(Tree::base().file("/etc/sudoers", 0o440, lines(count)));
+        assert_eq!(of(MAX_LINES - 1), ["sudo-no-password"]);
+        assert_eq!(of(MAX_LINES), ["limit"]);
     }
 
     #[test]

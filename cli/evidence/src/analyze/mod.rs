@@ -245,7 +245,7 @@ impl Work<'_> {
         // Where nothing is known to start anything, nothing is known of what is started.
         self.count(Area::Services, usize::from(is_known));
         self.result.services.extend(services);
-        for (path, text) in ssh::authorized(&root) {
+        for (path, text) in ssh::authorized(&root, label, &mut self.found) {
             let shown = format!("{label}{path}");
             let (keys, more) = keys::authorized(&text);
             if more {

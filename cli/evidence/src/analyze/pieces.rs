@@ -258,11 +258,10 @@ pub fn raw_boot_loader(
 ) -> Option<u64> {
     let len = source.len().min(MAX_BLOB.min(64 << 20));
     let Ok(mut bytes) = source.read_vec(0, len) else { return None };
-    let finder = |needle: &[u8]| {
-        aho_corasick::AhoCorasick::new([needle]).ok().and_then(|a| a.find(&bytes[..])).is_some()
+    let holds = |bytes: &[u8], needle: &[u8]| {
+        aho_corasick::AhoCorasick::new([needle]).ok().and_then(|finder| finder.find(bytes)).is_some()
     };
-    let is_kernel = finder(b"Linux version ") && bytes.starts_with(b"\x7fELF");
-    if is_kernel {
+    if holds(&bytes, b"Linux version ") && bytes.starts_with(b"\x7fELF") {
         pieces.part(at, Some(len), "a kernel", true);
         pieces.kernels.push(Blob { at: at.to_owned(), source: source.slice(0, len).ok()? });
         return Some(source.len());
@@ -270,10 +269,7 @@ pub fn raw_boot_loader(
     // What begins behind it is a piece of its own; the boot loader is in what is in front of that.
     let end = tails::behind_boot_loader(&bytes);
     bytes.truncate(end.unwrap_or(bytes.len()));
-    let finder = |needle: &[u8]| {
-        aho_corasick::AhoCorasick::new([needle]).ok().and_then(|a| a.find(&bytes[..])).is_some()
-    };
-    if !finder(U_BOOT) || control_fdt::find_trees(&bytes).is_empty() && version(&bytes).is_none() {
+    if !holds(&bytes, U_BOOT) || control_fdt::find_trees(&bytes).is_empty() && version(&bytes).is_none() {
         return None;
     }
     let fits = control_fdt::find_trees(&bytes).into_iter().filter_map(|(start, size)| {

@@ -131,11 +131,17 @@ fn scope(get: &dyn Fn(&str) -> Option<String>, name: &str) -> Vec<(&'static str,
 
 /// Keys that may log in by files that `AuthorizedKeysFile` names and whose own names do not say what they are: path
 /// and content. Source: sshd_config(5), `AuthorizedKeysFile`: `%h` is the home, `%u` the account.
-pub fn authorized(root: &Root) -> Vec<(String, String)> {
+pub fn authorized(root: &Root, label: &str, found: &mut Found) -> Vec<(String, String)> {
     const ACCOUNTS: usize = 200;
     let Ok(Some(config)) = Config::read(root, SSHD) else { return Vec::new() };
     let passwd = root.read_text("/etc/passwd").ok().flatten().unwrap_or_default();
     let mut paths = std::collections::BTreeSet::new();
+    let own = !config.values("AuthorizedKeysFile").is_empty();
+    if own && passwd.lines().nth(ACCOUNTS).is_some() {
+        let why =
+            format!("`AuthorizedKeysFile` is followed for {ACCOUNTS} accounts; the others are left out");
+        found.add("limit", format!("{label}/etc/passwd"), why);
+    }
     for setting in config.values("AuthorizedKeysFile") {
         for pattern in setting.value.split_whitespace().take(16) {
             for line in passwd.lines().take(ACCOUNTS) {

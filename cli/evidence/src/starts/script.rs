@@ -18,7 +18,7 @@ const VARIABLE_LIMIT: usize = 64 << 10;
 /// Bytes of a script that is followed.
 const SCRIPT_LIMIT: u64 = 1 << 20;
 /// Scripts that are followed.
-const SCRIPTS: usize = 2000;
+const MAX_SCRIPTS: usize = 2000;
 /// Bytes that all lines together may expand to.
 const EXPANDED: usize = 32 << 20;
 
@@ -35,7 +35,7 @@ struct Wrapper {
     skip: usize,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     #[serde(rename = "schema_version")]
@@ -51,14 +51,7 @@ fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let text = include_str!("../../../../standards/analysis/starts.yaml");
-        let read = crate::yaml::load(text).ok().and_then(|value| serde_json::from_value(value).ok());
-        read.unwrap_or(Table {
-            _schema_version: 1,
-            shells: Vec::new(),
-            words: Vec::new(),
-            interpreters: Vec::new(),
-            wrappers: Vec::new(),
-        })
+        crate::yaml::load(text).ok().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
     })
 }
 
@@ -107,9 +100,9 @@ impl<'a> Walk<'a> {
         if size > SCRIPT_LIMIT || !self.seen.insert(real) {
             return Ok(size <= SCRIPT_LIMIT);
         }
-        if self.seen.len() > SCRIPTS {
+        if self.seen.len() > MAX_SCRIPTS {
             self.limit.get_or_insert(format!(
-                "more than {SCRIPTS} scripts are started; `{path}` and more are left out"
+                "more than {MAX_SCRIPTS} scripts are started; `{path}` and more are left out"
             ));
             return Ok(true);
         }
