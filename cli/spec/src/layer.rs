@@ -65,6 +65,8 @@ model! {
         list: Flag = Flag(false),
         /// The only values allowed.
         choices: Vec<Raw> = Vec::new(),
+        /// The smallest value that works, of a type that templates see as a number.
+        least: Option<Raw> = None,
         /// Default; a parameter without one must be given.
         default: Option<Raw> = None,
         /// What it does.

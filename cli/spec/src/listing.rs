@@ -66,6 +66,8 @@ pub struct ParameterSummary {
     pub default: Option<Value>,
     /// The only values allowed, if not every value of the type is.
     pub choices: Vec<Value>,
+    /// The smallest value that works, if any does not.
+    pub least: Option<Value>,
     /// What it does.
     pub description: String,
 }
@@ -133,6 +135,7 @@ pub fn layers(library: &Library) -> Outcome<Vec<LayerSummary>> {
                 ),
                 default: parameter.default.as_ref().map(crate::decode::Raw::to_json),
                 choices: parameter.choices.iter().map(crate::decode::Raw::to_json).collect(),
+                least: parameter.least.as_ref().map(crate::decode::Raw::to_json),
                 description: parameter.description.0.clone(),
             })
             .collect(),

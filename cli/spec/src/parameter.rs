@@ -107,10 +107,19 @@ pub fn value(parameter: &Parameter, node: &Node, decoder: &mut Decoder) -> Optio
 
 fn chosen(parameter: &Parameter, node: &Node, decoder: &mut Decoder) -> Option<Value> {
     let read = scalar(parameter.r#type, node, decoder)?;
+    let mut quiet = Decoder::new(std::sync::Arc::clone(&decoder.source));
+    if let Some(least) = &parameter.least {
+        let bound = scalar(parameter.r#type, &least.0, &mut quiet).and_then(|value| value.as_u64());
+        // A bound that is no number bounds nothing: the layer is wrong, and so is every value of it.
+        if read.as_u64().is_none_or(|number| bound.is_none_or(|bound| number < bound)) {
+            let message = format!("expected at least {}, found {}", plain(&least.to_json()), node.describe());
+            decoder.report(node.span, Diagnostic::error("below-the-least", message));
+            return None;
+        }
+    }
     if parameter.choices.is_empty() {
         return Some(read);
     }
-    let mut quiet = Decoder::new(std::sync::Arc::clone(&decoder.source));
     let allowed: Vec<Value> =
         parameter.choices.iter().filter_map(|c| scalar(parameter.r#type, &c.0, &mut quiet)).collect();
     if allowed.contains(&read) {

@@ -78,7 +78,7 @@ fn files_see_everything_that_was_asked() {
 fn parameters_are_typed_and_defaults_apply() {
     let plan = good();
     let extra = plan.layers.iter().find(|layer| layer.name == "extra").expect("the layer");
-    let expected = json!({"port": 8080, "colour": "red", "peers": ["10.0.0.0/8"]});
+    let expected = json!({"port": 8080, "colour": "red", "count": 3, "peers": ["10.0.0.0/8"]});
     assert_eq!(serde_json::Value::from(extra.parameters.clone()), expected);
     let order: Vec<&str> = plan.layers.iter().map(|layer| layer.name.as_str()).collect();
     assert_eq!((order[0], order.len()), ("base", 10));
@@ -303,7 +303,8 @@ fn the_listing_documents_parameters() {
     let layers = spec::layers(&common::library(Path::new("/nonexistent"))).unwrap_or_else(|f| panic!("{f}"));
     let extra = layers.iter().find(|layer| layer.name == "extra").expect("the layer");
     assert!(!extra.default && extra.parameters[0].default.is_none());
-    assert_eq!(extra.parameters[2].r#type, "list of prefix");
+    let of = |name: &str| extra.parameters.iter().find(|one| one.name == name).expect("a parameter");
+    assert_eq!((of("peers").r#type.as_str(), of("count").least.clone()), ("list of prefix", Some(json!(2))));
     let boards = spec::boards(&common::library(Path::new("/nonexistent"))).unwrap_or_else(|f| panic!("{f}"));
     assert_eq!((boards.len(), boards[0].qemu), (1, true));
 }

@@ -266,6 +266,7 @@ fn parameters_of_layers() {
         "expected one of `red`, `green`, found `grene`",
         "did you mean `green`?",
     );
+    says("port: 8080", "port: 8080, count: 1", "below-the-least", "expected at least 2, found `1`", "");
     says(
         "port: 8080",
         "port: 8080, color: red",
