@@ -467,8 +467,13 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
             "auditd",
             "Audit daemon is low on disk space for logging",
         ),
+        line(
+            r#""_SYSTEMD_UNIT":"fastness-audit-space.service""#,
+            "audit-space",
+            "the audit log is 80 % full (4 of 5 files); when the next one is, the oldest go: the last record of the oldest is of 2026-01-31T12:00:00Z",
+        ),
     ];
-    let Some(records) = by_journal(&entries, 18) else { return };
+    let Some(records) = by_journal(&entries, 19) else { return };
     let facts: Vec<_> = records
         .iter()
         .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
@@ -494,6 +499,7 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         ("kernel", "integrity.verity", "kernel", Success),
         ("kernel", "kernel.lockdown", "kernel", Failure),
         ("auditd", "audit.storage", "auditd.service", Unknown),
+        ("audit-space", "audit.nearly-full", "root", Unknown),
     ];
     assert_eq!(facts, expected);
 }

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use record::{
-    EventClass, Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
+    EventClass, FULL_AUDIT_LOG, Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict,
+    TunnelClass, Verdict,
 };
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
@@ -87,10 +88,19 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
     }
     if !traffic.events.is_empty() {
         let title = "Security events that are provoked are recorded with five facts, and come to the collector as they were written";
-        let parts = traffic.events.iter().map(event_part).collect();
+        let (full, kinds): (Vec<_>, Vec<_>) =
+            traffic.events.iter().partition(|class| class.kind.starts_with(FULL_AUDIT_LOG));
+        let parts = kinds.into_iter().map(event_part).collect();
         let expected = "each kind has a record on the device and at the collector".to_owned();
         let found = finding("traffic.events", title, parts, traffic);
         findings.push(Finding { layer: "events".to_owned(), expected, ..found });
+        if !full.is_empty() {
+            let title = "A full audit log is told before its oldest records go, and stops nothing";
+            let parts = full.into_iter().map(event_part).collect();
+            let found = finding("traffic.audit-full", title, parts, traffic);
+            let expected = "told on the device and at the collector; services and recording go on".to_owned();
+            findings.push(Finding { layer: "audit".to_owned(), expected, ..found });
+        }
     }
     findings
 }
@@ -242,6 +252,16 @@ mod tests {
         // A proof of the events alone says nothing of the wires.
         traffic.interfaces.clear();
         assert_eq!(findings_of_traffic(&traffic).len(), 1);
+        // What a full audit log shows is a finding of its own, for a requirement of its own.
+        let full = format!("{FULL_AUDIT_LOG}: it is told");
+        traffic.events.push(class(&full, TrafficVerdict::NotShown, "too large"));
+        assert_eq!(of(&traffic, "traffic.events").parts.len(), 1);
+        assert_eq!(of(&traffic, "traffic.audit-full").verdict, Verdict::NotApplicable);
+        traffic.events[1].verdict = TrafficVerdict::Pass;
+        assert_eq!(of(&traffic, "traffic.audit-full").verdict, Verdict::Pass);
+        traffic.events[1].verdict = TrafficVerdict::Fail;
+        assert_eq!(of(&traffic, "traffic.audit-full").verdict, Verdict::Fail);
+        traffic.events.pop();
         traffic.events.push(class("a login", TrafficVerdict::Fail, "the device has no record"));
         let found = of(&traffic, "traffic.events");
         assert_eq!(found.verdict, Verdict::Fail);

@@ -80,6 +80,9 @@ pub struct FirewallClass {
     pub problems: Vec<String>,
 }
 
+/// How the kinds of a full audit log begin: they are a finding of their own.
+pub const FULL_AUDIT_LOG: &str = "the audit log is full";
+
 /// One kind of security event that was provoked, or one property of the records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventClass {

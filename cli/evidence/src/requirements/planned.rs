@@ -9,6 +9,9 @@ use spec::plan::Plan;
 
 use super::Catalogue;
 
+/// What the proof of the events shows.
+const OF_EVENTS: [&str; 2] = ["traffic.events", "traffic.audit-full"];
+
 /// What of a plan bears on checks that did not run.
 #[derive(Clone, Debug, Default)]
 pub struct Planned {
@@ -95,13 +98,13 @@ impl Planned {
             (Some(true), _) => "fastness boot",
             (Some(false), _) => "fastness inspect",
             (None, Some("attack")) => "fastness attack",
-            (None, _) if id == "traffic.events" && !self.collector => {
+            (None, _) if OF_EVENTS.contains(&id) && !self.collector => {
                 return Some("the product has no collector that could be asked".to_owned());
             }
             (None, _) if id == "traffic.tunnels" && !self.tunnels => {
                 return Some("the product has no tunnel that could be tried".to_owned());
             }
-            (None, Some("traffic")) if id == "traffic.events" => "fastness boot --events",
+            (None, Some("traffic")) if OF_EVENTS.contains(&id) => "fastness boot --events",
             (None, Some("traffic")) => "fastness boot --network",
             _ => {
                 return Some(match layers().get(id) {
@@ -142,7 +145,7 @@ mod tests {
     fn the_shipped_layers_say_which_brings_a_check() {
         assert_eq!(layers()["rec.factory-reset"], "factory-reset");
         assert_eq!(layers()["self.audit"], "audit");
-        assert!(!layers().contains_key("audit.full-disk"));
+        assert!(!layers().contains_key("audit.daemon-killed"));
     }
 
     #[test]

@@ -114,7 +114,12 @@ pub(crate) const AWAY: &[Kind] = kinds! {
     "the collector is away, or is another", "" => "log.forwarding" "event-forward" "" Failure "cannot be reached";
 };
 
-/// What a full log shows.
+/// What a full audit log shows.
+pub(crate) const AUDIT_FULL: &[Kind] = kinds! {
+    "the audit log is full: that is told before its oldest records go", "" => "audit.nearly-full" "audit-space" "root" Unknown "the oldest go";
+};
+
+/// What a full log of events shows.
 pub(crate) const FULL: &[Kind] = kinds! {
     "the log is nearly full", "" => "log.nearly-full" "event-log" "root" Unknown "";
     "the oldest records go", "" => "log.dropped" "event-log" "root" Failure "";
@@ -288,7 +293,9 @@ mod tests {
     #[test]
     fn the_bench_asks_for_no_program_that_an_image_may_lack() {
         let bench = super::super::BENCH;
-        let all = [KINDS, CALLED, UPDATE, BACKUP, RESET, LOGIN, AWAY, FULL, AFTER].into_iter().flatten();
+        let all = [KINDS, CALLED, UPDATE, BACKUP, RESET, LOGIN, AWAY, AUDIT_FULL, FULL, AFTER]
+            .into_iter()
+            .flatten();
         let mut words = all
             .map(|kind| kind.command)
             .chain([bench])
@@ -298,9 +305,18 @@ mod tests {
         assert!(bench.contains("User=%i") && bench.contains("systemctl start \"bench-as@$1\""));
     }
 
+    /// The report tells the full audit log from the other kinds by their names.
+    #[test]
+    fn kinds_of_the_full_audit_log_begin_with_its_name() {
+        assert!(AUDIT_FULL.iter().all(|kind| kind.name.starts_with(record::FULL_AUDIT_LOG)));
+        let others = [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, FULL, AFTER];
+        assert!(!others.into_iter().flatten().any(|kind| kind.name.starts_with(record::FULL_AUDIT_LOG)));
+    }
+
     #[test]
     fn every_kind_has_its_own_name() {
-        let all = [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, FULL, AFTER].concat_names();
+        let all =
+            [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, AUDIT_FULL, FULL, AFTER].concat_names();
         let names: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(names.len(), all.len());
         assert!(names.len() >= 25, "{}", names.len());
@@ -310,7 +326,7 @@ mod tests {
         fn concat_names(&self) -> Vec<&'static str>;
     }
 
-    impl Names for [&'static [Kind]; 10] {
+    impl Names for [&'static [Kind]; 11] {
         fn concat_names(&self) -> Vec<&'static str> {
             self.iter().flat_map(|kinds| kinds.iter().map(|kind| kind.name)).collect()
         }

@@ -8,6 +8,7 @@
 mod calls;
 mod chain;
 mod cost;
+mod full;
 mod kinds;
 mod restart;
 mod session;
@@ -31,8 +32,7 @@ use crate::tunnels::{Tree, provision};
 use chain::{collected, numbers, sealed, whole};
 use cost::{RESTS, SERVICES, bounded, costs};
 use kinds::{
-    AFTER, AWAY, BACKUP, CALLED, FULL, KINDS, Kind, LOGIN, NOT_SHOWN, RESET, Records, SUDO, UPDATE, judge,
-    read,
+    AFTER, AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, RESET, Records, SUDO, UPDATE, judge, read,
 };
 use restart::{Blocks, MOST_AGAIN, again, read_anew};
 use session::{Bench, Collector, Ports, networks};
@@ -40,8 +40,6 @@ use time::{Window, Windows};
 
 const BENCH: &str = include_str!("bench.sh");
 const MINUTE: Duration = Duration::from_secs(60);
-/// A full log is provoked when its bound is at most this, in bytes: the device is emulated.
-const FILLED: u64 = 512 << 10;
 /// How long the device is left alone while its cost is measured.
 const REST: Duration = Duration::from_secs(60);
 
@@ -212,6 +210,7 @@ impl Proof<'_> {
         self.cost()?;
         self.away(identities)?;
         self.judge_all(AWAY, account);
+        self.full_audit(account)?;
         self.full(identities, account)?;
         self.restart(identities, account)?;
         self.chains(identities);
@@ -367,46 +366,6 @@ impl Proof<'_> {
             Err(why) => (vec![], vec![why]),
         };
         self.verdict("records wait while the collector is away", seen, problems);
-        Ok(())
-    }
-
-    /// Beyond the bound: what goes is told, and nothing else is missing.
-    fn full(&mut self, identities: &EventIdentities, account: (&str, u32)) -> Outcome<()> {
-        let number = |name: &str| parameter(self.plan, "events", name).parse::<u64>().unwrap_or(u64::MAX);
-        let bound = number("log_size").saturating_mul(number("logs").saturating_add(1));
-        if bound > FILLED {
-            let why =
-                format!("the records may grow to {bound} bytes; an emulated device is filled up to {FILLED}");
-            for kind in FULL {
-                self.class(kind.name, TrafficVerdict::NotShown, Vec::new(), vec![why.clone()]);
-            }
-            return Ok(());
-        }
-        self.collector.stop();
-        // Each writes one record of some 700 bytes, without a process of its own.
-        let count = bound / 600 + 50;
-        for _ in 0..count.div_ceil(50) {
-            let command =
-                "i=0; while [ $i -lt 50 ]; do : >/var/lib/fastness/bench; i=$((i + 1)); done; sleep 5";
-            self.bench.ask(command, MINUTE * 3)?;
-        }
-        self.quiet()?;
-        self.look()?;
-        self.collector.start(&identities.collector)?;
-        self.settle()?;
-        self.judge_all(FULL, account);
-        let (path, _) = self.collector.records();
-        let (seen, problems) = match collected(&path, &identities.seal) {
-            Ok(chain) if chain.unexplained.is_empty() => {
-                (vec![format!("missing: {}, as the device says", numbers(&chain.gaps))], vec![])
-            }
-            Ok(chain) => (
-                vec![],
-                vec![format!("missing, and the device does not say so: {}", numbers(&chain.unexplained))],
-            ),
-            Err(why) => (vec![], vec![why]),
-        };
-        self.verdict("what the collector lacks is what the device says", seen, problems);
         Ok(())
     }
 
