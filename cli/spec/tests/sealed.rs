@@ -43,7 +43,8 @@ fn without_it_nothing_is_measured_and_the_partition_is_plain() {
     }
     assert!(!plan.packages.contains_key("cryptsetup-bin"));
     let json = serde_json::to_string(&plan).expect("json");
-    assert!(json.contains("PARTLABEL=data /var") && !json.contains("fastness-data.service"), "plain");
+    assert!(json.contains("PARTLABEL=data /var") && !json.contains("/fastness-data.service"), "plain");
+    assert!(!plan.units.contains_key("fastness-data.service"));
 }
 
 #[test]
