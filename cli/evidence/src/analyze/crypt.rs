@@ -15,6 +15,8 @@ pub enum Hash {
     Locked,
     /// Poul-Henning Kamp's MD5.
     Md5 {
+        /// `$1$`, or `$apr1$` of a web server's accounts.
+        mark: &'static str,
         /// At most eight bytes.
         salt: String,
         /// What stands behind the salt.
@@ -47,7 +49,11 @@ impl Hash {
         }
         let parts: Vec<&str> = text.split('$').collect();
         match parts.as_slice() {
-            ["", "1", salt, sum] => Self::Md5 { salt: cut(salt, 8), sum: (*sum).to_owned() },
+            ["", mark @ ("1" | "apr1"), salt, sum] => Self::Md5 {
+                mark: if *mark == "1" { "$1$" } else { "$apr1$" },
+                salt: cut(salt, 8),
+                sum: (*sum).to_owned(),
+            },
             ["", kind @ ("5" | "6"), rest @ ..] => {
                 let bits = if *kind == "5" { 256 } else { 512 };
                 match rest {
@@ -74,6 +80,7 @@ impl Hash {
             ["", "2" | "2a" | "2b" | "2x" | "2y", ..] => Self::Other("bcrypt"),
             ["", "md5", ..] => Self::Other("sunmd5"),
             ["", "3", ..] => Self::Other("nthash"),
+            [apache] if apache.starts_with("{SHA}") => Self::Other("sha1"),
             [des] if des.len() == 13 && des.bytes().all(of_des) => Self::Other("des"),
             // A name of one word that is no hash lets nobody in: `x` without /etc/shadow, `NP`.
             [word] if word.len() < 13 => Self::Locked,
@@ -97,7 +104,7 @@ impl Hash {
     /// Whether millions of words a second can be tried.
     #[must_use]
     pub fn is_weak(&self) -> bool {
-        matches!(self, Self::Md5 { .. } | Self::Other("des" | "nthash" | "sunmd5"))
+        matches!(self, Self::Md5 { .. } | Self::Other("des" | "nthash" | "sha1" | "sunmd5"))
     }
 }
 
@@ -150,7 +157,7 @@ pub fn try_all<'a>(hash: &Hash, words: impl Iterator<Item = &'a String>, budget:
         };
         budget.rounds = left;
         let fits = match hash {
-            Hash::Md5 { salt, sum } => md5crypt(word.as_bytes(), salt.as_bytes()) == *sum,
+            Hash::Md5 { mark, salt, sum } => md5crypt(word.as_bytes(), mark, salt.as_bytes()) == *sum,
             Hash::Sha { bits, rounds, salt, sum } => {
                 sha(*bits, *rounds, word.as_bytes(), salt.as_bytes()).is_some_and(|made| made == *sum)
             }
@@ -171,8 +178,8 @@ fn sha(bits: u16, rounds: usize, word: &[u8], salt: &[u8]) -> Option<String> {
     }
 }
 
-/// md5crypt without its mark and salt.
-fn md5crypt(word: &[u8], salt: &[u8]) -> String {
+/// md5crypt without its mark and salt. Apache's differs in the mark alone.
+fn md5crypt(word: &[u8], mark: &str, salt: &[u8]) -> String {
     let mut alternate = Md5::new();
     for part in [word, salt, word] {
         alternate.update(part);
@@ -180,7 +187,7 @@ fn md5crypt(word: &[u8], salt: &[u8]) -> String {
     let alternate = alternate.finalize();
     let mut sum = Md5::new();
     sum.update(word);
-    sum.update(b"$1$");
+    sum.update(mark);
     sum.update(salt);
     for at in (0..word.len()).step_by(16) {
         sum.update(&alternate[..(word.len() - at).min(16)]);
@@ -243,6 +250,7 @@ mod tests {
     fn hashes_are_those_of_another_program() {
         for (hash, word) in [
             ("$1$abcdefgh$rV6RhG4no19bGJfmub3Ui1", "root"),
+            ("$apr1$abcdefgh$DQK1ausoOJ8GxwcG15SPN/", "root"),
             ("$5$abcdefgh$eKmO8qqatxyseBbtE4o3nrolLfuFP7p82NOMAwOerUC", "admin"),
             (
                 "$6$abcdefgh$Bf4etXkaBZZ3jXFtIeMhYVkd7Z.ABQTZyAmjHksPg2zwa0LmDT3eUG2Fwybzj9V7kialzOx.zZ5h5Q7LzGqwg.",
@@ -268,11 +276,14 @@ mod tests {
             ("$y$j9T$salt$hash", "yescrypt"),
             ("$2b$12$saltandhash", "bcrypt"),
             ("ab01FAX.bQRSU", "des"),
+            ("{SHA}3Hbp8MAAbo+RngxRXGbbujmC94U=", "sha1"),
+            ("$apr1$abcdefgh$DQK1ausoOJ8GxwcG15SPN/", "md5crypt"),
             ("$9$what", "unknown"),
             ("$6$rounds=x$salt$sum", "unknown"),
         ] {
             assert_eq!(Hash::read(field).kind(), kind, "{field}");
         }
+        assert!(Hash::read("{SHA}3Hbp8MAAbo+RngxRXGbbujmC94U=").is_weak());
         assert!(Hash::read("ab01FAX.bQRSU").is_weak() && !Hash::read("$y$j9T$s$h").is_weak());
     }
 

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use super::model::{Area, Level};
 use super::rules::{self, Found, Rule};
 
-/// Bytes of a line that is looked at; longer ones are data.
+/// Bytes of a line that is looked at as a whole.
 const MAX_LINE: usize = 1000;
+/// Bytes of a longer one that are looked at before a word; behind it are the others up to [`MAX_LINE`].
+const BEFORE: usize = 100;
 /// Secrets of one file.
 const MAX_IN_FILE: usize = 50;
 
@@ -140,18 +142,29 @@ pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, O
         }
         let start = bytes[..*place].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let end = bytes[*place..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| place + at);
-        done = end + 1;
+        // A longer line, as a web page's program has, is looked at where a word of a rule stands; the next word on it has its own look.
+        let long = end - start > MAX_LINE;
+        done = if long { place + 1 } else { end + 1 };
         line_number += bytes[counted..start].iter().filter(|byte| **byte == b'\n').count();
         counted = start;
-        if end - start > MAX_LINE {
-            continue;
-        }
+        let (from, to) = if long {
+            (place.saturating_sub(BEFORE).max(start), (place + MAX_LINE - BEFORE).min(end))
+        } else {
+            (start, end)
+        };
         if lines == most {
             return (found, Some(too_many_lines(most)));
         }
         lines += 1;
-        let line = String::from_utf8_lossy(&bytes[start..end]);
+        let line = String::from_utf8_lossy(&bytes[from..to]);
         let Some((rule, shown)) = on_line(path, &line) else { continue };
+        // Looks at one line overlap.
+        if found
+            .last()
+            .is_some_and(|last| (last.line, &last.rule, &last.shown) == (line_number, &rule, &shown))
+        {
+            continue;
+        }
         if found.len() >= MAX_IN_FILE {
             return (found, Some(format!("more than {MAX_IN_FILE} secrets in it; the others are left out")));
         }
@@ -243,6 +256,15 @@ mod tests {
         assert!(!format!("{all:?}").contains("hunter2"));
         assert!(found("/usr/share/doc/x", text, &places).0.is_empty());
         assert!(found("/etc/x", &vec![b'p'; 5000], &[0]).0.is_empty());
+        // On a line of a web page's program each is found once, however long it is.
+        let padding = "a:1,".repeat(1000);
+        let text =
+            format!("x\n{padding}\"password\":\"hunter2hunter2\",{padding}\"api_key\":\"0a1b2c3d4e5f\"\n");
+        let places: Vec<usize> = ["pass", "hunter", "api_key"].map(|word| text.find(word).unwrap()).to_vec();
+        let (all, more) = found("/www/app.js", text.as_bytes(), &places);
+        assert_eq!(more, None);
+        let seen: Vec<(usize, &str)> = all.iter().map(|one| (one.line, one.shown.as_str())).collect();
+        assert_eq!(seen, [(2, "`password`: `hu…`, 14 characters"), (2, "`api_key`: `0a…`, 12 characters")]);
         // Every line could be one: as many are tried as the file's size allows, and that there are more is said.
         let many = b"password\n".repeat(100_000);
         let places: Vec<usize> = (0..100_000).map(|line| 9 * line).collect();

@@ -196,6 +196,22 @@ fn consoles(root: &Root, label: &str, found: &mut Found) {
             found.add("shell-without-login", format!("{label}/etc/inittab"), &line);
         }
     }
+    let init = ["/sbin/init", "/init"].into_iter().find_map(|path| root.resolve(path));
+    if root.entry("/etc/inittab").is_none() && init.is_some_and(|(real, _)| is_busybox(&real)) {
+        let why = "not there: BusyBox's init then gives a shell on the console, and on tty2 to tty4";
+        found.add("shell-without-login", format!("{label}/etc/inittab"), why);
+    }
+    // The whole start of a small system, or what an initial RAM disk ends in.
+    let text = root.read_text("/init").ok().flatten().filter(|text| text.starts_with("#!"));
+    for (number, line) in (1..).zip(text.iter().flat_map(|text| text.lines())) {
+        if ends_in_shell(line) {
+            found.add(
+                "shell-without-login",
+                format!("{label}/init"),
+                format!("line {number}: {}", line.trim()),
+            );
+        }
+    }
     // No link pulls it in: a generator does, on each console.
     const SERIAL: &str = "serial-getty@.service";
     if console_login::generated(root) {
@@ -207,6 +223,33 @@ fn consoles(root: &Root, label: &str, found: &mut Found) {
     for unit in started(root).iter().filter(|unit| unit.as_str() == "debug-shell.service") {
         found.add("shell-without-login", format!("{label}{unit}"), "started: a root shell on tty9");
     }
+}
+
+fn is_busybox(real: &str) -> bool {
+    real.rsplit('/').next().is_some_and(|name| name.starts_with("busybox"))
+}
+
+/// Whether a line of a start script is a shell that reads the terminal: one without a script.
+fn ends_in_shell(line: &str) -> bool {
+    // Also the first line, which names the shell that reads the script.
+    if line.trim_start().starts_with('#') {
+        return false;
+    }
+    let words: Vec<&str> = line
+        .split_whitespace()
+        .skip_while(|word| *word == "exec" || word.split_once('=').is_some_and(|(name, _)| is_name(name)))
+        .collect();
+    let [program, arguments @ ..] = on_terminal(&words) else { return false };
+    // Redirections are no arguments; whatever is behind the command is another one.
+    let own = arguments.iter().take_while(|word| !word.starts_with([';', '|', '&', '}', ')', '#']));
+    is_shell(program.trim_end_matches([';', '}']))
+        && own.into_iter().all(|word| {
+            (word.starts_with('-') && *word != "-c") || word.contains(['<', '>']) || word.starts_with("/dev/")
+        })
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]

@@ -33,6 +33,46 @@ fn a_login_on_the_console_is_no_finding_and_a_shell_is() {
 }
 
 #[test]
+fn busybox_without_an_inittab_gives_a_shell() {
+    let busybox = || Tree::base().file("/bin/busybox", 0o755, "x").link("/sbin/init", "/bin/busybox");
+    assert_eq!(rules(busybox()), ["shell-without-login"]);
+    assert!(rules(busybox().file("/etc/inittab", 0o644, "::sysinit:/etc/rc\n")).is_empty());
+    let other = Tree::base().file("/lib/other/init", 0o755, "x").link("/sbin/init", "/lib/other/init");
+    assert!(rules(other).is_empty());
+}
+
+#[test]
+fn a_start_script_that_ends_in_a_shell_is_found() {
+    let of = |line: &str| {
+        let text = format!("#!/bin/sh\nmount -t proc proc /proc\n{line}\n");
+        rules(Tree::base().file("/init", 0o755, text))
+    };
+    for line in [
+        "exec sh",
+        "exec /bin/sh -i </dev/console >/dev/console 2>&1",
+        "\tPS1='(initramfs) ' sh -i < /dev/console",
+        "setsid cttyhack sh",
+        "exec setsid /bin/cttyhack /bin/ash -l",
+        "/bin/busybox sh",
+    ] {
+        assert_eq!(of(line), ["shell-without-login"], "{line}");
+    }
+    for line in [
+        "exec /sbin/init",
+        "sh /etc/rc",
+        "exec sh /etc/rc",
+        "sh -c 'mount -a'",
+        "# exec sh",
+        "echo exec sh",
+        "sh -e \"$1\"",
+    ] {
+        assert!(of(line).is_empty(), "{line}");
+    }
+    // A program is no script, whatever bytes it has.
+    assert!(rules(Tree::base().file("/init", 0o755, "\x7fELF\nexec sh\n")).is_empty());
+}
+
+#[test]
 fn a_login_by_itself_on_a_serial_console_of_openembedded_is_found() {
     let script = |options: &str| {
         inittab("S0:5:respawn:/usr/sbin/ttyrun ttyS0 /bin/start_getty 115200 ttyS0 vt102").file(

@@ -29,7 +29,8 @@ pub struct Arguments {
     /// The new image, with --diff
     #[arg(requires = "diff")]
     new: Option<PathBuf>,
-    /// Compare two images: IMAGE is the old one. Exit code 6 with --fail-on when something of that level is new
+    /// Compare two images: IMAGE is the old one. Exit code 6 with --fail-on when something of that level is new, or is not seen
+    /// any more where the new image could not be read
     #[arg(long, requires = "new", conflicts_with_all = ["html", "sarif", "all"])]
     diff: bool,
     /// Write the result as one HTML page
