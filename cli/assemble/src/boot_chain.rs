@@ -102,7 +102,7 @@ pub fn signed_fit(plan: &Plan, kernel: &[u8], fdt: &[u8], key: &SigningKey) -> O
             compatible: Some(name.clone().into()),
             loads: ["kernel", "fdt"].map(|image| (image.to_owned(), vec![image.to_owned()])).to_vec(),
         }],
-        default: CONFIGURATION.to_owned(),
+        default: Some(CONFIGURATION.to_owned()),
     })
     .map_err(|e| wrong_signing(&e))?;
     if let Some(version) = plan.signing.rollback_version {

@@ -65,7 +65,7 @@ pub fn uboot_fit(plan: &Plan, facts: &SplFacts, started: &Started<'_>, key: &Sig
             compatible: None,
             loads: roles.into_iter().map(|(role, image)| (role.to_owned(), vec![image.to_owned()])).collect(),
         }],
-        default: CONFIGURATION.to_owned(),
+        default: Some(CONFIGURATION.to_owned()),
     })
     .map_err(|e| wrong_signing(&e))?;
     fit::sign::sign(tree, &options, key.signer()).map_err(|e| wrong_signing(&e))

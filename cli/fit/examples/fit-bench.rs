@@ -90,7 +90,7 @@ fn here(at: &Path, signer: &RsaSigner) -> Result<(), Box<dyn Error>> {
             compatible: None,
             loads: ["kernel", "fdt"].map(|role| (role.to_owned(), vec![role.to_owned()])).to_vec(),
         }],
-        default: "conf".into(),
+        default: Some("conf".into()),
     })?;
     let options = SignOptions {
         key_name: "dev".into(),

@@ -93,8 +93,8 @@ pub struct FitSpec<'a> {
     pub images: Vec<Image<'a>>,
     /// Configurations.
     pub configurations: Vec<Configuration>,
-    /// Name of the default configuration.
-    pub default: String,
+    /// Name of the default configuration, which may be left out: the one to start is named, or found by `compatible`.
+    pub default: Option<String>,
 }
 
 /// Digests of contents that several images share, or that are looked at again: each is computed once.
@@ -189,7 +189,9 @@ pub fn build_with<'a>(spec: FitSpec<'a>, digests: &mut Digests<'a>) -> Result<Tr
         images.children.push(image_node(image, spec.hash, digests));
     }
     let mut configurations = Node::new("configurations");
-    configurations.set_text("default", &spec.default);
+    if let Some(default) = &spec.default {
+        configurations.set_text("default", default);
+    }
     for configuration in &spec.configurations {
         let mut node = Node::new(&configuration.name);
         node.set_text("description", &configuration.description);
@@ -298,8 +300,9 @@ fn check(spec: &FitSpec<'_>) -> Result<(), FitError> {
         no_nul(&configuration.description)?;
         configuration.compatible.iter().flat_map(Compatible::texts).try_for_each(|text| no_nul(text))?;
     }
-    if !configurations.contains(&spec.default.as_str()) {
-        return wrong(format!("the default configuration `{}` is not there", spec.default));
+    if let Some(default) = spec.default.as_ref().filter(|default| !configurations.contains(&default.as_str()))
+    {
+        return wrong(format!("the default configuration `{default}` is not there"));
     }
     for configuration in &spec.configurations {
         if configuration.loads.iter().any(|(_, names)| names.is_empty()) || configuration.loads.is_empty() {
@@ -366,7 +369,7 @@ mod tests {
                 compatible: None,
                 loads: vec![("kernel".into(), vec!["kernel".into()]), ("fdt".into(), vec!["fdt".into()])],
             }],
-            default: "conf".into(),
+            default: Some("conf".into()),
         }
     }
 
@@ -435,8 +438,12 @@ mod tests {
         missing.configurations[0].loads[1].1[0] = "ghost".into();
         assert!(build(missing).unwrap_err().to_string().contains("names the image `ghost`"));
         let mut default = spec();
-        default.default = "other".into();
+        default.default = Some("other".into());
         assert!(build(default).unwrap_err().to_string().contains("default configuration `other`"));
+        let mut none = spec();
+        none.default = None;
+        let tree = build(none).unwrap();
+        assert_eq!(tree.root.child("configurations").unwrap().text("default"), None);
         let mut twice = spec();
         twice.images[1].name = "kernel".into();
         assert!(build(twice).unwrap_err().to_string().contains("`kernel` is there twice"));

@@ -28,7 +28,7 @@ fn tree() -> Tree<'static> {
         hash: Hash::Sha256,
         images: vec![image("k1", "kernel", b"one"), image("k2", "kernel", b"two")],
         configurations: vec![configuration("first", "k1"), configuration("second", "k2")],
-        default: "first".into(),
+        default: Some("first".into()),
     })
     .unwrap();
     for (path, key) in

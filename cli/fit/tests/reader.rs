@@ -85,7 +85,7 @@ fn large_data_that_is_not_copied_gives_the_same_bytes() {
             compatible: None,
             loads: ["kernel", "fdt", "ramdisk"].map(|role| (role.to_owned(), vec![role.to_owned()])).to_vec(),
         }],
-        default: "conf".into(),
+        default: Some("conf".into()),
     })
     .unwrap();
     let options = options(Padding::Pkcs1v15);

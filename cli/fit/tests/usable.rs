@@ -136,7 +136,7 @@ fn many(count: usize, each: bool) -> Tree<'static> {
         hash: Hash::Sha256,
         images,
         configurations,
-        default,
+        default: Some(default),
     })
     .unwrap()
 }

@@ -94,7 +94,7 @@ fn unsigned(fdt: &[u8]) -> Tree<'static> {
                 .map(|(role, name)| (role.to_owned(), vec![name.to_owned()]))
                 .to_vec(),
         }],
-        default: "conf".into(),
+        default: Some("conf".into()),
     })
     .unwrap()
 }

@@ -61,7 +61,10 @@ pub struct TrustArguments {
 
 /// Puts a public key into a control FDT.
 pub fn trust(asked: &TrustArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
-    let public = store.public(&asked.key)?.key;
+    let key = store.public(&asked.key)?;
+    // What may not sign any more is not to be believed any longer.
+    key.record.refuse_ended()?;
+    let public = key.key;
     let algorithm = algorithm(asked.algorithm.as_deref(), &public)?;
     let required = match asked.required {
         For::Configurations => Required::Configurations,

@@ -216,7 +216,7 @@ mod tests {
             hash: Hash::Sha256,
             images: vec![image],
             configurations: vec![configuration],
-            default: "conf".to_owned(),
+            default: Some("conf".to_owned()),
         };
         build_with(spec, digests).unwrap()
     }

@@ -29,8 +29,8 @@ pub struct List {
     hash: String,
     images: Vec<Listed>,
     configurations: Vec<Configuration>,
-    /// Name of the default configuration.
-    default: String,
+    /// Name of the default configuration. Without one U-Boot starts what it is told to, or what fits the board by `compatible`.
+    default: Option<String>,
 }
 
 /// An image of the list; addresses as text, such as `0x40400000`.

@@ -356,7 +356,7 @@ fn from_parts<'p>(
             compatible: Some(asked.name.clone().into()),
             loads,
         }],
-        default: "conf".to_owned(),
+        default: Some("conf".to_owned()),
     };
     fit::build::build_with(spec, digests).map_err(|e| usage(&e))
 }

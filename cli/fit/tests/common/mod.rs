@@ -82,7 +82,7 @@ pub fn unsigned() -> Tree<'static> {
                 .map(|(role, name)| (role.to_owned(), vec![name.to_owned()]))
                 .to_vec(),
         }],
-        default: "conf".into(),
+        default: Some("conf".into()),
     })
     .unwrap()
 }

@@ -119,7 +119,7 @@ fn signed(called: &Called, pieces: Vec<Piece<'_>>, loads: &[(&str, &str)]) -> Ve
             compatible: Some("test".into()),
             loads: loads.iter().map(|(role, name)| ((*role).to_owned(), vec![(*name).to_owned()])).collect(),
         }],
-        default: called.conf.into(),
+        default: Some(called.conf.into()),
     })
     .unwrap();
     for hash in tree.root.child_or_new("images").children.iter_mut().flat_map(|image| &mut image.children) {
