@@ -51,14 +51,15 @@ pub struct BuildOptions {
     pub yocto: yocto::Machine,
 }
 
-/// Writes the backend's own form of the plan into `folder` (replaced as a whole).
+/// Writes the backend's own form of the plan into `folder` (replaced as a whole); `lock` is the product's, which need not
+/// be there.
 ///
 /// # Errors
-/// When the folder cannot be written.
-pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
+/// When the folder cannot be written, or the lock is none.
+pub fn generate(plan: &Plan, folder: &Path, lock: &Path) -> Outcome<()> {
     match plan.backend.as_str() {
         "buildroot" => buildroot::generate(plan, folder),
-        "yocto" => yocto::generate(plan, folder),
+        "yocto" => yocto::generate(plan, folder, lock),
         _ => debian::generate(plan, folder),
     }
 }

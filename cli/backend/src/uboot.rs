@@ -51,24 +51,43 @@ pub(crate) fn check_version(name: &str, patch: &Asked<PatchPlan>, version: &str)
     }
     let who = patch.origins.first().map(|origin| origin.who.clone()).unwrap_or_default();
     let message = format!(
-        "the patch `{name}` of {who} is for U-Boot {}, and this is {version}",
-        patch.value.versions.join(" and ")
+        "the patch `{name}` of {who} is for U-Boot {}, and this is {}",
+        patch.value.versions.join(" and "),
+        version.trim_end_matches('%')
     );
-    Err(Failure::error(ExitStatus::Input, "uboot-patch", message)
-        .hint("choose a series with such a U-Boot, or do without what needs the patch"))
+    let mut failure = Failure::error(ExitStatus::Input, "uboot-patch", message);
+    for origin in &patch.origins {
+        failure = failure.note(format!(
+            "asked for by {} at {}:{}: {}",
+            origin.who, origin.file, origin.line, origin.reason
+        ));
+    }
+    Err(failure.hint("choose a series with such a U-Boot, or do without what needs the patch"))
 }
 
 #[cfg(test)]
 mod tests {
+    use spec::plan::Origin;
+
     use super::*;
 
     #[test]
     fn a_patch_for_another_version_is_refused() {
         let value = PatchPlan { text: String::new(), versions: vec!["2025.01".into(), "2026.01".into()] };
-        let patch = Asked { value, origins: vec![] };
+        let origin = Origin {
+            who: "layer x".into(),
+            file: "layers/x/layer.yaml".into(),
+            line: 7,
+            reason: "a reason".into(),
+        };
+        let patch = Asked { value, origins: vec![origin] };
         check_version("x.patch", &patch, "2025.01").unwrap();
         check_version("x.patch", &patch, "2026.01%").unwrap();
         let text = check_version("x.patch", &patch, "2024.01%").unwrap_err().to_string();
-        assert!(text.contains("is for U-Boot 2025.01 and 2026.01, and this is 2024.01%"), "{text}");
+        assert!(
+            text.contains("of layer x is for U-Boot 2025.01 and 2026.01, and this is 2024.01\n"),
+            "{text}"
+        );
+        assert!(text.contains("asked for by layer x at layers/x/layer.yaml:7: a reason"), "{text}");
     }
 }

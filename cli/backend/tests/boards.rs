@@ -20,7 +20,7 @@ fn plan(board: &str, backend: Backend) -> Plan {
 
 fn generated(plan: &Plan) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    backend::generate(plan, &folder.path().join("generated"))
+    backend::generate(plan, &folder.path().join("generated"), Path::new("no.lock"))
         .unwrap_or_else(|failure| panic!("{}: {failure}", plan.board.name));
     folder
 }

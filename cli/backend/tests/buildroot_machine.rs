@@ -52,7 +52,7 @@ fn symbols_of_this_machine_follow_the_plans() {
     let local = fake.path("local.config");
     // Without a last line end: it must not spoil anything.
     fs::write(&local, "BR2_CCACHE=y").expect("written");
-    generate(&fake.plan, &fake.path("generated")).expect("generated");
+    generate(&fake.plan, &fake.path("generated"), &fake.path("fastness.lock")).expect("generated");
     let log = fake.path("log");
     let check = |symbols: &Path| {
         let machine = Machine { symbols: Some(symbols.to_owned()), ..Machine::default() };

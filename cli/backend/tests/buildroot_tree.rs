@@ -232,7 +232,7 @@ fn every_file_of_the_plan_is_in_the_overlay_as_it_is() {
 fn a_tree_on_the_disk_is_the_tree() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = plan();
-    backend::generate(&plan, folder.path()).expect("generated");
+    backend::generate(&plan, folder.path(), Path::new("no.lock")).expect("generated");
     assert_eq!(&read(folder.path()), tree().nodes());
 }
 

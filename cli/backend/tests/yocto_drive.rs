@@ -13,6 +13,7 @@ use fake::{
 };
 
 const BITBAKE: &str = include_str!("fake/bitbake.py");
+const TINFOIL: &str = include_str!("fake/tinfoil.py");
 
 struct Yocto {
     folder: PathBuf,
@@ -27,7 +28,9 @@ impl Yocto {
         let mut fake = Self::below(folder.path());
         fake._temporary = Some(folder);
         fake.write("src/bitbake/bin/bitbake", BITBAKE);
-        fake.write("src/bitbake/lib/bb/__init__.py", "import x\n__version__ = \"2.18.0\"\n");
+        fake.write("src/bitbake/lib/bb/__init__.py", "import sys\n__version__ = \"2.18.0\"\n");
+        fake.write("src/bitbake/lib/bb/tinfoil.py", TINFOIL);
+        fake.write("src/bitbake/lib/bb/data.py", "from bb.tinfoil import emit_var\n");
         fake.write("src/openembedded-core/meta/conf/layer.conf", "LAYERSERIES_CORENAMES = \"wrynose\"\n");
         for layer in &fake.plan.yocto.as_ref().expect("a plan for Yocto").layers {
             fake.write(
@@ -184,6 +187,40 @@ fn an_override_of_another_layer_is_named_before_anything_is_built() {
 }
 
 #[test]
+fn what_we_set_and_another_layer_undoes_is_named_with_its_recipe() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Yocto::new();
+    fake.write("src/mode", "undone");
+    let failure = fake.refused();
+    let messages: Vec<&str> = failure.diagnostics.iter().map(|d| d.message.as_str()).collect();
+    assert_eq!(failure.status, ExitStatus::Build);
+    assert_eq!(messages.len(), 3, "{failure}");
+    assert!(
+        messages[0].starts_with("`SECURITY_CFLAGS` of the recipe `systemd` lacks `-fstack-protector-strong`"),
+        "{failure}"
+    );
+    assert!(messages[2].starts_with("`PACKAGECONFIG` of the recipe `systemd` lacks `seccomp`"), "{failure}");
+    assert!(failure.to_string().contains(":remove /srv/meta-evil/y.bbappend:2"), "{failure}");
+    fake.write("src/mode", "spdx");
+    let text = fake.refused().to_string();
+    assert!(
+        text.contains("`INHERIT` lacks `create-spdx`") && text.contains("/srv/meta-evil/conf/layer.conf:8"),
+        "{text}"
+    );
+    fake.write("src/mode", "unknown");
+    let failure = fake.refused();
+    assert_eq!(
+        (failure.status, failure.diagnostics[0].code.as_str()),
+        (ExitStatus::Build, "missing-recipe"),
+        "{failure}"
+    );
+    // Nothing was built.
+    assert!(!fake.calls().contains("virtual/kernel"), "{}", fake.calls());
+}
+
+#[test]
 fn failures_of_bitbake_are_told_with_recipe_task_and_log_and_the_build_goes_on_afterwards() {
     if !qemu_is_there() {
         return;
@@ -290,6 +327,52 @@ fn the_lock_and_the_product_hold_checkouts_to_their_commits() {
     assert!(
         failure.to_string().contains(&format!("expected the commit {first}, which the product pins")),
         "{failure}"
+    );
+}
+
+#[test]
+fn a_checkout_whose_commit_cannot_be_told_is_not_what_the_lock_pins() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Yocto::new();
+    let core = fake.path("src/openembedded-core");
+    let first = commit(&core);
+    fake.built();
+    fs::remove_dir_all(core.join(".git")).expect("removed");
+    let failure = fake.refused();
+    assert_eq!((failure.status, failure.diagnostics[0].code.as_str()), (ExitStatus::Input, "other-commit"));
+    let text = failure.to_string();
+    assert!(text.contains(&format!("expected the commit {first}")), "{text}");
+    assert!(text.contains("found none that can be told: it is no repository of git"), "{text}");
+    // Taken anew it has no pin, and others keep theirs.
+    let mut options = fake.options();
+    options.update_lock = true;
+    fake.ended(&options).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(!fs::read_to_string(fake.path("fastness.lock")).expect("a lock").contains(&first));
+    fake.built();
+}
+
+#[test]
+fn a_recipe_that_nobody_added_to_git_is_a_local_change() {
+    if !qemu_is_there() {
+        return;
+    }
+    let fake = Yocto::new();
+    let core = commit(&fake.path("src/openembedded-core"));
+    let others = commit(&fake.path("src/meta-openembedded"));
+    let told = |artefacts: &Artefacts| {
+        ["openembedded-core", "meta-openembedded"].map(|name| artefacts.provenance[name].clone())
+    };
+    // What no build reads is none: notes, another layer beside those that are used.
+    fake.write("src/openembedded-core/notes.txt", "\n");
+    fake.write("src/meta-openembedded/meta-gnome/recipes-x/x_1.bb", "\n");
+    assert_eq!(told(&fake.built()), [core.clone(), others.clone()]);
+    fake.write("src/openembedded-core/meta/recipes-x/x_1.bb", "\n");
+    fake.write("src/meta-openembedded/meta-oe/recipes-x/x_1.bbappend", "\n");
+    assert_eq!(
+        told(&fake.built()),
+        [format!("{core} with local changes"), format!("{others} with local changes")]
     );
 }
 

@@ -62,6 +62,22 @@ impl Root {
 }
 
 #[test]
+fn the_list_of_packages_is_put_aside_by_the_task_that_writes_it_and_times_are_given_last() {
+    let class = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(CLASS)).expect("the class");
+    let value = |variable: &str| {
+        let line = class.lines().find(|line| line.starts_with(&format!("{variable}:append = ")));
+        line.and_then(|line| line.split('"').nth(1)).map(str::to_owned)
+    };
+    // IMAGE_NAME has the time of one run of BitBake: another run does not find what do_rootfs named by it.
+    assert_eq!(value("ROOTFS_POSTPROCESS_COMMAND").as_deref(), Some(" cell_gateway_licences;"));
+    assert_eq!(value("IMAGE_POSTPROCESS_COMMAND"), None);
+    assert_eq!(
+        value("IMAGE_PREPROCESS_COMMAND").as_deref(),
+        Some(" cell_gateway_finish; reproducible_final_image_task;")
+    );
+}
+
+#[test]
 fn what_was_kept_aside_takes_the_place_of_another_packages_file_and_of_its_link() {
     let root = Root::new();
     root.write("etc/hosts", "of netbase\n");

@@ -3,16 +3,16 @@
 //! `FASTNESS_UPDATE_GOLDEN=1 cargo test -p backend --test yocto_tree` writes the committed ones anew;
 //! look at `git diff` before it is committed.
 
+mod plans;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use backend::yocto::{Node, Tree, tree_of, tree_of_boards};
-use spec::Choice;
-use spec::library::Library;
+use plans::{load, load_edited, plan, plan_for, text};
 use spec::plan::{FilePlan, Plan};
-use spec::product::Backend;
 
 const CASES: [(&str, &str, &str); 6] = [
     ("cell-gateway", "qemu-aarch64", "wrynose"),
@@ -22,39 +22,6 @@ const CASES: [(&str, &str, &str); 6] = [
     ("feeder-terminal", "qemu-aarch64", "wrynose"),
     ("cell-gateway", "qemu-aarch64", "scarthgap"),
 ];
-
-fn load(example: &str, board: &str, more: &str) -> diag::Outcome<Plan> {
-    load_edited(example, board, more, &[])
-}
-
-/// The example with lines behind some of its lines.
-fn load_edited(example: &str, board: &str, more: &str, behind: &[(&str, &str)]) -> diag::Outcome<Plan> {
-    let example =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{example}/product.yaml"));
-    let text = fs::read_to_string(&example).expect("the example");
-    let listed = "\nboards: [qemu-aarch64]\n";
-    assert!(text.contains(listed), "the example lists other boards");
-    let mut text = text.replace(listed, &format!("\nboards: [{board}]\n{more}"));
-    for (line, lines) in behind {
-        assert!(text.contains(line), "the example has no `{line}`");
-        text = text.replace(line, &format!("{line}{lines}"));
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let product = folder.path().join("product.yaml");
-    fs::write(&product, text).expect("written");
-    let library = Library::built_in(product.parent());
-    let choice = Choice { backend: Some(Backend::Yocto), series: None };
-    spec::load_as(&library, &product, None, choice)
-}
-
-fn plan_for(example: &str, board: &str, series: &str) -> Plan {
-    load(example, board, &format!("yocto: {{series: {series}}}\n"))
-        .unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-fn plan() -> Plan {
-    plan_for("cell-gateway", "qemu-aarch64", "wrynose")
-}
 
 /// What this backend decides of the tree: the plan's files are compared with the plan itself.
 fn decided(plan: &Plan) -> Tree {
@@ -88,13 +55,6 @@ fn read(folder: &Path) -> BTreeMap<String, Node> {
         }
     }
     nodes
-}
-
-fn text(tree: &Tree, path: &str) -> String {
-    match tree.nodes().get(path) {
-        Some(Node::File(text)) => text.clone(),
-        other => panic!("`{path}` is {other:?}"),
-    }
 }
 
 #[test]
@@ -220,7 +180,7 @@ fn no_text_names_a_key_and_the_folder_is_what_was_planned() {
         assert!(text.is_empty() || text.ends_with('\n'), "`{path}`");
     }
     let folder = tempfile::tempdir().expect("a folder");
-    backend::generate(&plan, folder.path()).expect("generated");
+    backend::generate(&plan, folder.path(), Path::new("no.lock")).expect("generated");
     assert_eq!(&read(folder.path()), tree_of(&plan).expect("a tree").nodes());
 }
 
@@ -402,7 +362,9 @@ fn the_pages_name_the_maintainer_and_his_address() {
     assert!(wrong.to_string().contains("expected a maintainer with an address, found `nobody`"), "{wrong}");
     let who = "The team <team@example.org>";
     let plan = load("cell-gateway", "qemu-aarch64", &format!("yocto: {{maintainer: \"{who}\"}}\n"));
-    let tree = tree_of(&plan.expect("a plan")).expect("a tree");
+    let plan = plan.expect("a plan");
+    assert_eq!(backend::yocto::warnings(&plan), Vec::<String>::new());
+    let tree = tree_of(&plan).expect("a tree");
     for layer in ["distro", "bsp"] {
         // What yocto-check-layer looks for.
         let page = text(&tree, &format!("meta-cell-gateway-{layer}/README.md"));
@@ -410,6 +372,11 @@ fn the_pages_name_the_maintainer_and_his_address() {
         assert!(!page.contains("README"), "{page}");
         assert!(text(&tree, &format!("meta-cell-gateway-{layer}/SECURITY.md")).contains(who));
     }
+    // Nobody is made up: that an address is missing is said.
+    let said = backend::yocto::warnings(&load("cell-gateway", "qemu-aarch64", "").expect("a plan"));
+    let [said] = said.as_slice() else { panic!("{said:?}") };
+    assert!(said.contains("`yocto-check-layer` fails a README without an address"), "{said}");
+    assert!(said.contains("`yocto: {maintainer: "), "{said}");
 }
 
 #[test]
@@ -466,7 +433,8 @@ fn a_patch_says_how_it_stands_upstream() {
         "signing: {algorithm: \"sha256,ecdsa256\", key: x}\nyocto: {series: scarthgap}\n",
     );
     let refused = tree_of(&older.expect("a plan")).expect_err("refused").to_string();
-    assert!(refused.contains("is for U-Boot 2025.01 and 2026.01, and this is 2024.01%"), "{refused}");
+    assert!(refused.contains("is for U-Boot 2025.01 and 2026.01, and this is 2024.01\n"), "{refused}");
+    assert!(refused.contains("asked for by layer ecdsa at "), "{refused}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use crate::decode::{Map, Spanned, choice, model};
 use crate::layer::RemoveAsk;
 use crate::types::{
-    BitbakeValue, BitbakeVariable, Commit, FileUrl, KconfigSymbol, KconfigValue, LocalPath, Name,
+    BitbakeValue, BitbakeVariable, Commit, FileUrl, Flag, KconfigSymbol, KconfigValue, LocalPath, Name,
     PackageName, Reason, Release, Text, WaiverTarget, Word,
 };
 
@@ -20,6 +20,9 @@ model! {
         variable: Spanned<BitbakeVariable>,
         /// Its value.
         value: BitbakeValue,
+        /// Whether it is taste, not hardening: a team's own distro that requires the include does not get it, and it is
+        /// not read back.
+        taste: Flag = Flag(false),
         /// Why.
         reason: Spanned<Reason>,
     }
@@ -34,6 +37,8 @@ model! {
         variable: BitbakeVariable,
         /// Its value.
         value: BitbakeValue,
+        /// Series whose recipe does not know it: there it is not set.
+        not_in: Vec<Name> = Vec::new(),
         /// Why.
         reason: Spanned<Reason>,
     }
@@ -185,6 +190,8 @@ model! {
         uboot: BitbakeValue,
         /// Where files of `SRC_URI` are unpacked.
         unpack: Unpack,
+        /// `BB_SIGNATURE_HANDLER` that asks a server of hash equivalence, where the release's default does not.
+        signature_handler: Option<Word> = None,
         /// Configuration files that the distro requires, where the release does not by itself.
         includes: Vec<Word> = Vec::new(),
         /// The class that makes and signs a FIT in a recipe of its own; none: the release has it in the kernel's recipe.

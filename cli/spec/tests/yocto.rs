@@ -127,3 +127,108 @@ fn a_board_that_says_nothing_to_yocto_is_told_what_it_lacks() {
     assert!(problem.message.contains("the board `qemu-aarch64` cannot be built with Yocto"), "{problem:?}");
     assert!(problem.hint.expect("a hint").contains("boards/qemu-aarch64/board.yaml"));
 }
+
+/// A package's file that sets a variable of the distro.
+fn of_distro(package: &str, variable: &str, value: &str) -> String {
+    format!(
+        "install: [{package}]\nsettings:\n  - {{variable: \"{variable}\", value: \"{value}\", reason: \"so much of it\"}}\n"
+    )
+}
+
+#[test]
+fn two_that_want_one_variable_of_the_distro_otherwise_are_both_named() {
+    let one = of_distro("frob", "FROB_MODE", "strict");
+    let problem = refused(load(Some(&one), &of_distro("twiddle", "FROB_MODE", "lax"), ""), "conflict");
+    assert!(
+        problem.message.contains(
+            "layer one and layer two disagree about the variable of the distro `FROB_MODE`: `strict` and `lax`"
+        ),
+        "{problem:?}"
+    );
+    let at = problem.location.expect("a place");
+    assert!(at.file.ends_with("yocto/packages/twiddle.yaml") && at.line == 3, "{at:?}");
+    let other = problem.notes[0].location.as_ref().expect("the other place");
+    assert!(other.file.ends_with("yocto/packages/frob.yaml") && other.line == 3, "{other:?}");
+    // The base is asked first.
+    let own = of_distro("frob", "INIT_MANAGER", "sysvinit");
+    let problem = refused(load(Some(&own), "install: [twiddle]\n", ""), "conflict");
+    assert!(
+        problem.message.contains("backend yocto and layer one disagree about the variable of the distro `INIT_MANAGER`: `systemd` and `sysvinit`"),
+        "{problem:?}"
+    );
+}
+
+#[test]
+fn a_setting_that_is_said_twice_is_there_once_and_what_is_appended_adds_up() {
+    let said = |one: &str, two: &str, variable: &str| -> Vec<String> {
+        let plan = load(Some(one), two, "").unwrap_or_else(|failure| panic!("{failure}"));
+        let settings = plan.yocto.expect("a plan for Yocto").settings.into_iter();
+        settings.filter(|s| s.variable == variable).map(|s| s.value).collect()
+    };
+    let (one, two) = (of_distro("frob", "FROB", "x"), of_distro("twiddle", "FROB", "x"));
+    assert_eq!(said(&one, &two, "FROB"), ["x"]);
+    let (one, two) = (of_distro("frob", "FROB:append", " x"), of_distro("twiddle", "FROB:append", " y"));
+    assert_eq!(said(&one, &two, "FROB:append"), [" x", " y"]);
+}
+
+/// A product of this name.
+fn named(name: &str) -> Outcome<Plan> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    std::fs::write(&product, spec::scaffold(name)).expect("written");
+    let choice = Choice { backend: Some(Backend::Yocto), series: None };
+    spec::load_as(&Library::built_in(Some(folder.path())), &product, None, choice)
+}
+
+#[test]
+fn a_name_that_bitbake_takes_for_something_else_is_refused() {
+    for name in [
+        "linux",
+        "linux-gnu",
+        "aarch64",
+        "arm",
+        "riscv64",
+        "x86-64",
+        "qemuall",
+        "qemux86-64",
+        "armv8a",
+        "nodistro",
+        "poky",
+        "forcevariable",
+        "class-target",
+        "task-compile",
+        "pn-busybox",
+        "libc-glibc",
+        "toolchain-gcc",
+        "layer-core",
+    ] {
+        let problem = refused(named(name), "reserved-name");
+        assert!(
+            problem.message.contains(&format!("the name `{name}` is an override of BitBake's own")),
+            "{problem:?}"
+        );
+        assert!(problem.location.expect("a place").file.ends_with("product.yaml"));
+        assert!(problem.hint.expect("a hint").contains("another name"));
+    }
+    for name in ["append", "remove", "snow-remover", "x-prepended-y", "remover"] {
+        let problem = refused(named(name), "reserved-name");
+        assert!(
+            problem.message.contains("expected no part that begins with `append`, `prepend` or `remove`"),
+            "{name}: {problem:?}"
+        );
+        assert!(problem.message.contains(&format!("found `{name}`")), "{problem:?}");
+    }
+    for name in ["my-device", "linux-box", "preremover", "tasks", "arm-rest", "pnp"] {
+        named(name).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+    }
+}
+
+#[test]
+fn what_a_refused_layer_would_have_needed_is_not_told_again() {
+    let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/sealed-logger/product.yaml");
+    let choice = Choice { backend: Some(Backend::Yocto), series: None };
+    let failure =
+        spec::load_as(&Library::built_in(product.parent()), &product, None, choice).expect_err("refused");
+    let codes: Vec<&str> = failure.diagnostics.iter().map(|d| d.code.as_str()).collect();
+    assert_eq!(codes, ["no-sealed-storage"], "{failure}");
+}

@@ -1,6 +1,6 @@
 //! Runs BitBake in a build folder of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +22,9 @@ const LOCALE: &str = "en_US.UTF-8";
 
 /// Where BitBake keeps what it has read of code, below a build folder. Source: BitBake `lib/bb/codeparser.py`.
 const CODE_CACHE: &str = "cache/bb_codeparser.dat";
+
+/// What prints variables of recipes.
+const VARIABLES: &str = include_str!("files/variables.py");
 
 /// A build folder with its configuration.
 pub struct Build<'a> {
@@ -118,6 +121,52 @@ impl Build<'_> {
         Ok(variables::parse(&text))
     }
 
+    /// Variables of recipes, with their history: each recipe with the names that are asked of it. One run of BitBake for
+    /// all of them, since each run reads the layers' configuration anew.
+    ///
+    /// # Errors
+    /// When a layer cannot be parsed, or a recipe is not there.
+    pub fn variables_of_recipes(
+        &self,
+        asked: &BTreeMap<String, BTreeSet<String>>,
+        progress: &dyn Progress,
+    ) -> Outcome<BTreeMap<String, BTreeMap<String, variables::Variable>>> {
+        if asked.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let folder = self.folder.join("fastness");
+        let mut tree = Tree::default();
+        tree.file("variables.py", VARIABLES);
+        // What the image's variables were printed to stays: only our own file is brought there.
+        tree.bring_to(&folder.join("script"))?;
+        let printed = folder.join("recipes.txt");
+        self.fresh(&printed)?;
+        let library = self.checkouts.bitbake.ancestors().nth(2).unwrap_or(&self.folder).join("lib");
+        let mut arguments = vec![library.to_string_lossy().into_owned()];
+        for (recipe, names) in asked {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            arguments.push(format!("{recipe}={}", names.join(",")));
+        }
+        self.run_program(&folder.join("script/variables.py"), &arguments, &printed, progress)?;
+        let text = fs::read_to_string(&printed).map_err(|e| Failure::io("read", &printed, &e))?;
+        let mut found = BTreeMap::new();
+        for part in format!("\n{text}").split("\n=== ").skip(1) {
+            let (recipe, rest) = part.split_once('\n').unwrap_or((part, ""));
+            found.insert(recipe.to_owned(), variables::parse(rest));
+        }
+        let absent: Vec<&str> =
+            asked.keys().filter(|recipe| !found.contains_key(*recipe)).map(String::as_str).collect();
+        if !absent.is_empty() {
+            return Err(Failure::error(
+                ExitStatus::Build,
+                "no-variable",
+                format!("expected BitBake to print variables of `{}`, found none", absent.join("`, `")),
+            )
+            .hint(format!("what it said is in `{}`", printed.display())));
+        }
+        Ok(found)
+    }
+
     /// Builds the image, the kernel and the boot loader.
     ///
     /// # Errors
@@ -136,6 +185,17 @@ impl Build<'_> {
     }
 
     fn run(&self, arguments: &[String], log: &Path, progress: &dyn Progress) -> Outcome<()> {
+        self.run_program(&self.checkouts.bitbake, arguments, log, progress)
+    }
+
+    /// Runs BitBake, or a program of Python that uses it.
+    fn run_program(
+        &self,
+        program: &Path,
+        arguments: &[String],
+        log: &Path,
+        progress: &dyn Progress,
+    ) -> Outcome<()> {
         let mut path = vec![self.checkouts.core.join("scripts")];
         path.extend(self.checkouts.bitbake.parent().map(Path::to_owned));
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
@@ -143,7 +203,7 @@ impl Build<'_> {
             Failure::error(ExitStatus::Input, "unusable-path", format!("a folder cannot be in PATH: {e}"))
         })?;
         let call = Call::new(tool("python3")?)
-            .arg(&self.checkouts.bitbake)
+            .arg(program)
             .args(arguments)
             .folder(&self.folder)
             .env("PATH", path)

@@ -15,7 +15,7 @@ use spec::plan::Plan;
 use super::bitbake::Build;
 use super::checkouts::{self, Checkouts};
 use super::hand_over::{Parts, hand_over};
-use super::{Names, facts, generate, variables};
+use super::{Names, facts, generate, read_back, variables};
 use crate::device_tree::device_tree;
 use crate::{BuildOptions, Cache, Progress, key_of, step};
 
@@ -49,7 +49,7 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     let work = work_folder(plan, options, &cache, folder)?;
     let _lock = FolderLock::take(&work)?;
     let layers = work.join("layers");
-    generate(plan, &layers)?;
+    generate(plan, &layers, &options.lock)?;
     let build =
         Build { folder: work.join("build"), checkouts: &checkouts, names: &names, log: log("bitbake") };
     build.configure(facts, &layers, &cache, options)?;
@@ -58,7 +58,8 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     // A layer that weakens what was asked is told before an hour of building.
     let found = step(progress, "read BitBake's variables", Some(&build.log), || {
         let found = build.variables(progress)?;
-        variables::expected(facts, &found)?;
+        let of_recipes = build.variables_of_recipes(&read_back::asked(facts), progress)?;
+        read_back::hold(facts, &found, &of_recipes)?;
         Ok((found, false))
     })?;
     let deploy = PathBuf::from(value(&found, "DEPLOY_DIR_IMAGE")?);
@@ -81,8 +82,10 @@ fn nothing_given() -> Failure {
         "no-checkouts",
         "the backend `yocto` needs BitBake and layers: neither checkouts nor finished images are given",
     )
-    .hint("`fastness generate --backend yocto`, then `kas checkout` on the `kas.yml` in the folder that it names; give the folder with the checkouts, `--yocto DIR`")
-    .hint("or build with BitBake yourself and give its folder of images, `--yocto-deploy DIR`")
+    .hint(
+        "`fastness generate --backend yocto`, then `kas checkout kas.yml` in the folder that it names, which makes the checkouts: give that folder, `--yocto DIR`; \
+         or build with BitBake yourself and give its folder of images, `--yocto-deploy DIR`",
+    )
 }
 
 fn value(found: &BTreeMap<String, variables::Variable>, name: &str) -> Outcome<String> {

@@ -51,7 +51,7 @@ impl Checkouts {
                 wrong.push(missing(source, &path));
                 continue;
             }
-            let found = commit(&path, log)?;
+            let found = commit(&path, &used(facts, &source.name), log)?;
             if let Some((commit, _)) = &found {
                 commits.insert(source.name.clone(), commit.clone());
             }
@@ -79,11 +79,16 @@ impl Checkouts {
         let mut content = Lock::read(lock)?;
         let known = content.yocto.entry(facts.series.clone()).or_default();
         if !update {
-            let other = known.iter().filter_map(|(name, pinned)| {
-                let found = self.commits.get(name).filter(|found| *found != pinned)?;
+            // A product that needs fewer repositories than before is not held to the others.
+            let needed = |name: &String| facts.sources.iter().any(|source| source.name == *name);
+            let other = known.iter().filter(|(name, _)| needed(name)).filter_map(|(name, pinned)| {
+                let found = self.commits.get(name);
+                if found == Some(pinned) {
+                    return None;
+                }
                 let at = self.bitbake.ancestors().nth(3).unwrap_or(&self.bitbake).join(name);
-                let found = (found.clone(), false);
-                let diagnostic = elsewhere(&at, pinned, Some(&found), &format!("`{}`", lock.display()));
+                let found = found.map(|found| (found.clone(), false));
+                let diagnostic = elsewhere(&at, pinned, found.as_ref(), &format!("`{}`", lock.display()));
                 Some(diagnostic.hint(format!(
                     "`git -C {} checkout {pinned}`, or take the new one with `--update-lock`",
                     at.display()
@@ -95,8 +100,10 @@ impl Checkouts {
             }
         }
         let mut now = self.commits.clone();
-        // A product that needs fewer repositories than before keeps the pins of the others.
-        for (name, pinned) in known.iter() {
+        // A product that needs fewer repositories than before keeps the pins of the others; what is taken anew and has no
+        // commit that could be told has no pin.
+        let unknown = |name: &String| update && facts.sources.iter().any(|source| source.name == *name);
+        for (name, pinned) in known.iter().filter(|(name, _)| !unknown(name)) {
             now.entry(name.clone()).or_insert_with(|| pinned.clone());
         }
         if *known != now {
@@ -138,7 +145,7 @@ fn missing(source: &YoctoSourceFacts, path: &Path) -> Diagnostic {
 }
 
 fn elsewhere(path: &Path, pinned: &str, found: Option<&(String, bool)>, who: &str) -> Diagnostic {
-    let found = found.map_or("no repository of git", |(commit, _)| commit);
+    let found = found.map_or("none that can be told: it is no repository of git", |(commit, _)| commit);
     Diagnostic::error(
         "other-commit",
         format!("`{}`: expected the commit {pinned}, which {who} pins, found {found}", path.display()),
@@ -154,8 +161,21 @@ fn words(found: Option<&(String, bool)>) -> String {
     }
 }
 
-/// The commit of a checkout and whether something in it was changed; none if it is not one of git's own.
-fn commit(path: &Path, log: &Path) -> Outcome<Option<(String, bool)>> {
+/// The folders of a repository that a build reads.
+fn used(facts: &YoctoFacts, source: &str) -> Vec<String> {
+    match source {
+        BITBAKE => vec!["bin".to_owned(), "lib".to_owned()],
+        CORE => vec!["meta".to_owned(), "scripts".to_owned()],
+        _ => {
+            let of = facts.layers.iter().filter(|layer| layer.source == source);
+            of.map(|layer| layer.name.clone()).collect()
+        }
+    }
+}
+
+/// The commit of a checkout and whether something in it was changed, or added to the folders that are used; none if it
+/// is not one of git's own.
+fn commit(path: &Path, used: &[String], log: &Path) -> Outcome<Option<(String, bool)>> {
     if !path.join(".git").exists() {
         return Ok(None);
     }
@@ -167,7 +187,11 @@ fn commit(path: &Path, log: &Path) -> Outcome<Option<(String, bool)>> {
     };
     let head = git(&["rev-parse", "HEAD"])?.trim().to_owned();
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    Ok(Some((head, !changed.trim().is_empty())))
+    // A layer of BitBake's is a folder: a recipe that nobody added to git is built as well as any other.
+    let mut added = vec!["status", "--porcelain", "--untracked-files=normal", "--"];
+    added.extend(used.iter().map(String::as_str));
+    let added = if used.is_empty() { String::new() } else { git(&added)? };
+    Ok(Some((head, !changed.trim().is_empty() || !added.trim().is_empty())))
 }
 
 fn layers(facts: &YoctoFacts, folder: &Path, wrong: &mut Vec<Diagnostic>) -> Vec<PathBuf> {

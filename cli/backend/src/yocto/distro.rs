@@ -22,8 +22,10 @@ pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
         format!(
             "# A distro of your own may require the same file and go on from it.\n\
              require conf/distro/include/{distro}.inc\n\n\
-             DISTRO = \"{distro}\"\nDISTRO_NAME = \"{distro}\"\nDISTRO_VERSION = {}\n",
-            quoted(&plan.product.version)?
+             DISTRO = \"{distro}\"\nDISTRO_NAME = \"{distro}\"\nDISTRO_VERSION = {}\n\n\
+             # Taste: what is here and not in the include hardens nothing, and a distro of your own may do without.\n{}",
+            quoted(&plan.product.version)?,
+            settings(facts, true)?
         ),
     );
     tree.file(format!("{top}/conf/distro/include/{distro}.inc"), include(facts, distro)?);
@@ -54,13 +56,20 @@ fn include(facts: &YoctoFacts, distro: &str) -> Outcome<String> {
     for file in &facts.includes {
         out.push_str(&format!("require {file}\n\n"));
     }
-    for setting in &facts.settings {
-        out.push_str(&format!("# {}\n{} = {}\n", setting.reason, setting.variable, quoted(&setting.value)?));
-    }
+    out.push_str(&settings(facts, false)?);
     out.push_str(&format!(
         "# numbers of the plan's accounts\nUSERADD_UID_TABLES = \"files/{distro}-passwd\"\n\
          USERADD_GID_TABLES = \"files/{distro}-group\"\n"
     ));
+    Ok(out)
+}
+
+/// Variables of the distro: those that are taste, or those that are not.
+fn settings(facts: &YoctoFacts, taste: bool) -> Outcome<String> {
+    let mut out = String::new();
+    for setting in facts.settings.iter().filter(|setting| setting.taste == taste) {
+        out.push_str(&format!("# {}\n{} = {}\n", setting.reason, setting.variable, quoted(&setting.value)?));
+    }
     Ok(out)
 }
 
@@ -76,6 +85,9 @@ pub(super) fn site(facts: &YoctoFacts) -> String {
     }
     if let Some(server) = &facts.hash_server {
         out.push_str(&format!("BB_HASHSERVE ?= \"auto\"\nBB_HASHSERVE_UPSTREAM ?= \"{server}\"\n"));
+        if let Some(handler) = &facts.signature_handler {
+            out.push_str(&format!("BB_SIGNATURE_HANDLER ?= \"{handler}\"\n"));
+        }
     }
     out
 }

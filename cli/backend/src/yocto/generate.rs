@@ -7,16 +7,49 @@ use spec::plan::{Plan, YoctoFacts};
 
 use super::signing::Signing;
 use super::{LICENSE, Names, Tree, bsp, distro, facts, image, recipes, together};
+use crate::lock::Lock;
 
 const README: &str = include_str!("files/README.md");
 const SECURITY: &str = include_str!("files/SECURITY.md");
 
-/// Brings `folder` to the layers of the plan; unchanged files keep their time stamps.
+/// Brings `folder` to the layers of the plan; unchanged files keep their time stamps. Commits that the product does not
+/// pin are those of the lock.
 ///
 /// # Errors
-/// As [`tree_of`], or when the folder cannot be written.
-pub fn generate(plan: &Plan, folder: &Path) -> Outcome<()> {
-    tree_of(plan)?.bring_to(folder)
+/// As [`tree_of`], when the lock is none, or when the folder cannot be written.
+pub fn generate(plan: &Plan, folder: &Path, lock: &Path) -> Outcome<()> {
+    tree_of(&pinned(plan, lock)?)?.bring_to(folder)
+}
+
+/// The plan with the commits of the lock where the product pins none: whoever builds by the kas file builds what
+/// `fastness build` did.
+///
+/// # Errors
+/// When the file is there and is no lock.
+pub fn pinned(plan: &Plan, lock: &Path) -> Outcome<Plan> {
+    let mut plan = plan.clone();
+    let Some(facts) = &mut plan.yocto else { return Ok(plan) };
+    let content = Lock::read(lock)?;
+    if let Some(known) = content.yocto.get(&facts.series) {
+        for source in facts.sources.iter_mut().filter(|source| source.commit.is_none()) {
+            source.commit = known.get(&source.name).cloned();
+        }
+    }
+    Ok(plan)
+}
+
+/// What a person should know of layers that are nonetheless written.
+#[must_use]
+pub fn warnings(plan: &Plan) -> Vec<String> {
+    let Some(facts) = &plan.yocto else { return Vec::new() };
+    if facts.maintainer.is_some() {
+        return Vec::new();
+    }
+    vec![format!(
+        "the layers of `{}` name nobody who keeps them, and `yocto-check-layer` fails a README without an address: \
+         name one in the product, `yocto: {{maintainer: \"The team <team@example.org>\"}}`",
+        plan.product.name
+    )]
 }
 
 /// The layers of the plan.
@@ -140,12 +173,14 @@ pub(super) fn kas_of_boards(plans: &[Plan]) -> Outcome<String> {
         _ => together::targets(plans, &all).iter().map(|t| format!("\"{t}\"")).collect::<Vec<_>>().join(", "),
     };
     let mut out = format!(
-        "# kas build kas.yml. The image is unsigned: `fastness build` signs it.\n\
+        "# kas build kas.yml, in this folder. The image is unsigned: `fastness build` signs it.\n\
          header:\n  version: 14\nmachine: {}\ndistro: {}\ntarget: [{targets}]\nrepos:\n",
         names.machine, names.distro,
     );
+    // Without a path kas takes the top of the work tree of git that this file lies in, which is the product's.
+    // Relative ones begin at KAS_WORK_DIR, which is the folder where kas is called unless it is set.
     out.push_str(&format!(
-        "  {}:\n    layers:\n      meta-{}:\n      meta-{}:\n",
+        "  {}:\n    path: .\n    layers:\n      meta-{}:\n      meta-{}:\n",
         names.distro, names.distro_layer, names.bsp_layer
     ));
     for source in &facts.sources {

@@ -54,7 +54,8 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
     });
     // What BitBake says of its own steps is not what went wrong.
     let task_lines: Vec<&str> = task_text.lines().filter(|line| !line.starts_with("DEBUG: ")).collect();
-    let (code, what, hint) = cause(&lines, &task_lines);
+    let decide = deciding(&lines, failed.is_some());
+    let (code, what, hint) = cause(&decide.into_iter().chain(serious(&task_lines)).collect::<Vec<_>>());
     let go_on = "run the same command again to go on where it stopped";
     let hint = hint.map_or_else(|| go_on.to_owned(), |hint| format!("{hint}; then {go_on}"));
     let status = if code == "missing-tool" || code == "disk-full" || code == "root-refused" {
@@ -79,6 +80,37 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
     Failure::new(status, first)
 }
 
+/// The lines that say why: of a failed task BitBake's errors alone, since other tasks go on meanwhile; otherwise all but
+/// warnings and notes. What follows a warning or an error without a word of its own belongs to it.
+fn deciding<'a>(lines: &[&'a str], of_a_task: bool) -> Vec<&'a str> {
+    let mut counts = !of_a_task;
+    let mut found = Vec::new();
+    for line in lines {
+        if line.starts_with("NOTE: ") || line.starts_with("DEBUG: ") {
+            counts = !of_a_task;
+            continue;
+        }
+        if line.starts_with("WARNING: ") {
+            counts = false;
+        } else if line.starts_with("ERROR: ") {
+            counts = true;
+        }
+        if counts {
+            found.push(*line);
+        }
+    }
+    serious(&found).collect()
+}
+
+/// Lines that are no warning or note of the task whose log BitBake shows behind `| `.
+fn serious<'a>(lines: &[&'a str]) -> impl Iterator<Item = &'a str> {
+    let mild = |line: &str| {
+        let line = line.strip_prefix("| ").unwrap_or(line);
+        ["NOTE: ", "WARNING: ", "DEBUG: "].iter().any(|word| line.starts_with(word))
+    };
+    lines.iter().copied().filter(move |line| !mild(line))
+}
+
 /// What is shown besides a task's log: symbols that were lost, or BitBake's own errors.
 fn lines_told(lines: &[&str], task: &[&str], of_a_task: bool) -> Vec<String> {
     let lost = task.iter().filter(|line| line.contains("was asked to be"));
@@ -96,11 +128,12 @@ fn lines_told(lines: &[&str], task: &[&str], of_a_task: bool) -> Vec<String> {
 /// Code, words and way out of a failure that has a name. Sources: BitBake `lib/bb/fetch2`,
 /// `lib/bb/monitordisk.py`, `lib/bb/cooker.py`; OE-Core `sanity.bbclass`,
 /// `features_check.bbclass`, `base.bbclass`.
-fn cause(lines: &[&str], task: &[&str]) -> (&'static str, &'static str, Option<&'static str>) {
-    let has = |text: &str| lines.iter().chain(task).any(|line| line.contains(text));
+fn cause(lines: &[&str]) -> (&'static str, &'static str, Option<&'static str>) {
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
     const KNOWN: [(&[&str], &str, &str, &str); 15] = [
         (
-            &["No space left on device", "The free space of", "disk space monitor action"],
+            // That the monitor warned is no halt: a build with little space may fail of anything else.
+            &["No space left on device", "since the disk space monitor action is"],
             "disk-full",
             ": there is no space left",
             "free some, or give another folder with `--cache`",
@@ -325,6 +358,71 @@ mod tests {
         assert!(text.contains("BitBake says: gw was skipped: missing required distro feature 'x'"), "{text}");
         let text = told("ERROR: Nothing PROVIDES 'frob'\n").to_string();
         assert!(text.contains("BitBake says: Nothing PROVIDES 'frob'"), "{text}");
+    }
+
+    #[test]
+    fn what_only_warns_is_no_cause() {
+        let task = "ERROR: Task (/srv/zlib_1.3.1.bb:do_compile) failed with exit code '1'\n";
+        let parse = "ERROR: ParseError at /srv/x.bb:1: unparsed line\n";
+        for (warning, code) in [
+            // The monitor warns long before it halts.
+            ("WARNING: The free space of /srv/tmp (/dev/sda1) is running low (0.987GB left)\n", "disk-full"),
+            (
+                "WARNING: curl-8.1-r0 do_fetch: Fetcher failure for URL, trying the next one\nChecksum mismatch!\n",
+                "hash-mismatch",
+            ),
+            (
+                "NOTE: frob was skipped: conflicting distro feature 'x11' (in DISTRO_FEATURES)\n",
+                "distro-conflict",
+            ),
+            ("WARNING: Nothing PROVIDES 'frob'\n", "missing-recipe"),
+        ] {
+            for (failed, expected) in [(task, "recipe-failed"), (parse, "parse-failed")] {
+                let found = told(&format!("{warning}{failed}"));
+                assert_eq!(found.diagnostics[0].code, expected, "{warning}");
+                let found = told(&format!("{failed}{warning}"));
+                assert_eq!(found.diagnostics[0].code, expected, "{warning}");
+                // As an error the same words are a cause.
+                let error = warning.replacen("WARNING: ", "ERROR: ", 1).replacen("NOTE: ", "ERROR: ", 1);
+                if code != "disk-full" {
+                    let found = told(&format!("{error}{task}"));
+                    assert_eq!(found.diagnostics[0].code, code, "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_tasks_lines_do_not_decide_why_one_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log.do_compile.1");
+        let said = |own: &str, other: &str| {
+            fs::write(&log, own).unwrap();
+            let failure = told(&format!(
+                "{other}ERROR: zlib-1.3.1-r0 do_compile: ExecutionError\nERROR: Logfile of failure stored in: {}\n\
+                 ERROR: Task (/srv/zlib_1.3.1.bb:do_compile) failed with exit code '1'\n",
+                log.display()
+            ));
+            failure.diagnostics[0].code.clone()
+        };
+        let full = "cc: error: No space left on device\n";
+        assert_eq!(said(full, ""), "disk-full");
+        assert_eq!(said("cc: error: x.c\n", full), "recipe-failed");
+        assert_eq!(said("WARNING: Checksum mismatch of a mirror\ncc: error: x.c\n", ""), "recipe-failed");
+    }
+
+    #[test]
+    fn the_disk_monitor_counts_when_it_halts() {
+        for words in [
+            "ERROR: Immediately halt since the disk space monitor action is \"HALT\"!",
+            "ERROR: No new tasks can be executed since the disk space monitor action is \"STOPTASKS\"!",
+        ] {
+            let failure = told(&format!("{words}\n"));
+            assert_eq!(
+                (failure.diagnostics[0].code.as_str(), failure.status),
+                ("disk-full", ExitStatus::Environment)
+            );
+        }
     }
 
     #[test]

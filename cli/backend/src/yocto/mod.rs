@@ -14,6 +14,7 @@ mod hand_over;
 mod image;
 mod log;
 mod machine;
+mod read_back;
 mod recipes;
 mod signing;
 mod together;
@@ -24,7 +25,7 @@ use spec::plan::{Plan, YoctoFacts};
 
 pub use crate::buildroot::{Node, Tree};
 pub use build::build;
-pub use generate::{generate, tree_of, tree_of_boards};
+pub use generate::{generate, pinned, tree_of, tree_of_boards, warnings};
 pub use machine::Machine;
 
 /// Under which terms the recipes and what they install stand. `CLOSED` is going away: OE-Core (`oe.license`, 6.1) asks for
@@ -43,6 +44,11 @@ fn facts(plan: &Plan) -> Outcome<&YoctoFacts> {
         )
         .hint("resolve it with `--backend yocto`, or set `backend: yocto` in the product")
     })
+}
+
+/// A version as BitBake takes it: a hyphen would end it.
+fn pv(plan: &Plan) -> String {
+    plan.product.version.replace('-', "+")
 }
 
 /// The names under which BitBake knows a plan.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use diag::{ExitStatus, Failure, Outcome};
 use spec::plan::{FilePlan, Plan, UnitState, YoctoFacts};
 
-use super::{Names, Tree, quoted};
+use super::{Names, Tree, pv, quoted};
 use crate::buildroot::overlay;
 
 /// Folder of a recipe's files, laid out as in the image.
@@ -235,11 +235,6 @@ fn root_of(path: &str) -> String {
         Some(rest) => format!("/{}", rest.split('/').next().unwrap_or_default()),
         None => spelled.split('/').next().unwrap_or_default().to_owned(),
     }
-}
-
-/// A hyphen would end a version.
-fn pv(plan: &Plan) -> String {
-    plan.product.version.replace('-', "+")
 }
 
 /// The recipe that makes groups and users. Nobody has a password: useradd(8) leaves it locked.

@@ -9,7 +9,7 @@ use diag::Outcome;
 use spec::guid::guid;
 use spec::plan::{Plan, QemuFacts, YoctoFacts};
 
-use super::{Names, Tree, quoted};
+use super::{Names, Tree, pv, quoted};
 
 const KEY: &str = include_str!("files/key.bbclass");
 const FIT: &str = include_str!("files/fit.bbclass");
@@ -96,7 +96,7 @@ impl<'a> Signing<'a> {
             names.license_lines()
         );
         tree.file(
-            format!("{top}/recipes-bsp/signed/{machine}-fit_{}.bb", product.version),
+            format!("{top}/recipes-bsp/signed/{machine}-fit_{}.bb", pv(plan)),
             format!(
                 "# nooelint: oelint.var.mandatoryvar.HOMEPAGE\nSUMMARY = \"Kernel, device tree and the root's hash of {name} for {board}, signed\"\n\
                  DESCRIPTION = \"The FIT that U-Boot of this machine verifies, and the root with its hash tree\"\n{head}\n\
@@ -122,7 +122,7 @@ impl<'a> Signing<'a> {
             machine.push_str(",dumpdtb=${B}/board.dtb");
         }
         tree.file(
-            format!("{top}/recipes-bsp/signed/{machine}-devicetree_{}.bb", product.version),
+            format!("{top}/recipes-bsp/signed/{machine}-devicetree_{}.bb", pv(plan)),
             format!(
                 "# nooelint: oelint.var.mandatoryvar.HOMEPAGE,oelint.var.mandatoryvar.SRC_URI\nSUMMARY = \"The device tree of {board} as QEMU has it\"\n\
                  DESCRIPTION = \"What U-Boot and the kernel of this machine are given: QEMU's own tree for exactly its options\"\n{head}\

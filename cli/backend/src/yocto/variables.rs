@@ -1,12 +1,8 @@
 //! BitBake's variables, read back with their history: `bitbake -e`.
 //!
-//! A layer of somebody else may override what the distro set. What must hold is compared before
-//! anything is built, and the file and line that overrode it are named.
+//! A layer of somebody else may override what the distro set: what must hold is compared in [`super::read_back`].
 
 use std::collections::BTreeMap;
-
-use diag::{Diagnostic, ExitStatus, Failure, Outcome};
-use spec::plan::YoctoFacts;
 
 /// One variable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,61 +66,8 @@ fn operation(comment: &str) -> Option<String> {
         .then(|| text.to_owned())
 }
 
-/// Whether everything that must hold in the image's variables does.
-///
-/// # Errors
-/// One diagnostic for each that does not, with the operations that made it so.
-pub fn expected(facts: &YoctoFacts, found: &BTreeMap<String, Variable>) -> Outcome<()> {
-    let nothing = Variable::default();
-    let mut wrong = Vec::new();
-    for expect in &facts.expect {
-        let variable = found.get(&expect.variable).unwrap_or(&nothing);
-        let lacking = expect.contains.as_ref().filter(|text| !variable.value.contains(text.as_str()));
-        let unwanted = expect
-            .lacks
-            .as_ref()
-            .filter(|word| variable.value.split_whitespace().any(|found| found == *word));
-        let message = match (lacking, unwanted) {
-            (Some(text), _) => {
-                format!(
-                    "`{}` lacks `{text}` ({}), its value is `{}`",
-                    expect.variable,
-                    expect.reason,
-                    short(variable)
-                )
-            }
-            (None, Some(word)) => {
-                format!(
-                    "`{}` has the word `{word}`, expected it without ({})",
-                    expect.variable, expect.reason
-                )
-            }
-            (None, None) => continue,
-        };
-        let mut diagnostic = Diagnostic::error("weakened-variable", message);
-        for operation in &variable.history {
-            diagnostic = diagnostic.note(format!("set by BitBake's history: {operation}"), None);
-        }
-        wrong.push(diagnostic.hint(
-            "take it out where the last of these lines sets it, or out of the layer that has the file",
-        ));
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(Failure { status: ExitStatus::Build, diagnostics: wrong }) }
-}
-
-fn short(variable: &Variable) -> String {
-    let value: String = variable.value.split_whitespace().collect::<Vec<_>>().join(" ");
-    if value.chars().count() <= 120 {
-        value
-    } else {
-        format!("{}…", value.chars().take(120).collect::<String>())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use spec::plan::YoctoExpectFacts;
-
     use super::*;
 
     const PRINTED: &str = r##"NOTE: Starting bitbake server...
@@ -151,25 +94,6 @@ do_compile() {
 }
 "##;
 
-    fn facts(expect: Vec<YoctoExpectFacts>) -> YoctoFacts {
-        serde_json::from_value(serde_json::json!({
-            "series": "wrynose", "release": "6.0", "bitbake": "2.18", "compatible": ["wrynose"], "linux": "", "uboot": "",
-            "unpack": "UNPACKDIR", "tune_file": "", "tune": "", "settings": [], "expect": expect, "install": {},
-            "options": [], "layers": [], "sources": [], "overwrites": []
-        }))
-        .unwrap()
-    }
-
-    fn expect(variable: &str, contains: Option<&str>, lacks: Option<&str>) -> YoctoExpectFacts {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        YoctoExpectFacts {
-            variable: variable.to_owned(),
-            contains: owned(contains),
-            lacks: owned(lacks),
-            reason: "why".to_owned(),
-        }
-    }
-
     #[test]
     fn values_and_histories_are_read() {
         let found = parse(PRINTED);
@@ -179,30 +103,6 @@ do_compile() {
         assert_eq!(features.history[2], ":append[gw] /srv/meta-evil/conf/layer.conf:7");
         assert_eq!(found["SECURITY_CFLAGS"].value, "-O2   -D'A=\"b\"'");
         assert_eq!(found["PATH"].value, "/usr/bin");
-    }
-
-    #[test]
-    fn what_holds_is_quiet_and_an_override_names_its_file_and_line() {
-        let found = parse(PRINTED);
-        let good = facts(vec![
-            expect("IMAGE_FEATURES", Some("read-only-rootfs"), Some("root-login")),
-            expect("ABSENT", None, Some("word")),
-        ]);
-        expected(&good, &found).unwrap();
-        let bad = facts(vec![
-            expect("IMAGE_FEATURES", None, Some("allow-root-login")),
-            expect("SECURITY_CFLAGS", Some("-fstack-protector-strong"), None),
-            expect("ABSENT", Some("text"), None),
-        ]);
-        let failure = expected(&bad, &found).unwrap_err();
-        let text = failure.to_string();
-        assert_eq!(failure.diagnostics.len(), 3);
-        assert!(
-            text.contains("`IMAGE_FEATURES` has the word `allow-root-login`, expected it without (why)"),
-            "{text}"
-        );
-        assert!(text.contains(":append[gw] /srv/meta-evil/conf/layer.conf:7"), "{text}");
-        assert!(text.contains("`SECURITY_CFLAGS` lacks `-fstack-protector-strong` (why)"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 """Stands for BitBake: prints as it prints, leaves what it leaves, and fails as it is told in `mode`."""
-import os, shutil, subprocess, sys
+import glob, os, re, shutil, subprocess, sys
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 build = os.getcwd()
 mode = open(f"{top}/mode").read().split() if os.path.exists(f"{top}/mode") else []
@@ -20,7 +20,18 @@ if "-e" in sys.argv:
     print('#\n# $IMAGE_FEATURES [2 operations]\n#   set /srv/gw.bbclass:9\n#     "read-only-rootfs"')
     print('#   append /srv/meta-evil/conf/layer.conf:7\n#     " allow-root-login"\n# pre-expansion value:\n#   "x"')
     print(f'IMAGE_FEATURES="{features}"\nSECURITY_CFLAGS="-fstack-protector-strong -D_FORTIFY_SOURCE=3"')
-    print('SECURITY_LDFLAGS="-Wl,-z,relro,-z,now"\nGCCPIE="--enable-default-pie"\nDISTRO_FEATURES="systemd pam"')
+    print('SECURITY_LDFLAGS="-Wl,-z,relro,-z,now"\nGCCPIE="--enable-default-pie"\nVIRTUAL-RUNTIME_init_manager="systemd"')
+    # What the distro sets, read from its include.
+    found = {"DISTRO_FEATURES": "systemd"}
+    for layer in layers:
+        for path in glob.glob(f"{layer}/conf/distro/include/*.inc"):
+            for name, operator, value in re.findall(r'^([A-Z][A-Za-z_-]*)(:append)? = "(.*)"$', open(path).read(), re.M):
+                found[name] = found.get(name, "") + value if operator else value
+    if "spdx" in mode:
+        print("#\n# $INHERIT [2 operations]\n#   :remove /srv/meta-evil/conf/layer.conf:8\n#     create-spdx")
+        found["INHERIT"] = found["INHERIT"].replace("create-spdx", "")
+        print(f'INHERIT="{found.pop("INHERIT")}"')
+    print("\n".join(f'{name}="{value}"' for name, value in found.items()))
     link = "" if "nameless" in mode else 'IMAGE_LINK_NAME="gw.rootfs"\n'
     print(f'DEPLOY_DIR_IMAGE="{deploy}"\n{link}BB_VERSION="2.18.0"')
     sys.exit(0)

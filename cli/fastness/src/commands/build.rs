@@ -164,7 +164,7 @@ fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Ou
     let _lock = places::take(&folder, &plan.product.name)?;
     output.note(&format!("{} {} for {}", plan.product.name, plan.product.version, plan.board.name));
     let steps = Steps::new(*output);
-    stages::generate(plan, &folder, &steps)?;
+    stages::generate(plan, &folder, &places::lock(&options.product), &steps)?;
     let key = stages::open_key_early(plan, &folder, options)?;
     let artefacts = stages::build(plan, &folder, options, &steps)?;
     let current = stages::image_is_current(plan, &artefacts, &folder, options)?.is_some();

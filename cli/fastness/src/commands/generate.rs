@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if plans.len() > 1 && plans.iter().all(together) {
         let folder = out.join(ALL_BOARDS);
         let _lock = places::take(&folder, &plans[0].product.name)?;
-        let generated = stages::generate_together(&plans, &folder, &steps)?;
+        let generated = stages::generate_together(&plans, &folder, &places::lock(product), &steps)?;
         for plan in &plans {
             check(plan, &folder, arguments, &steps)?;
             written.push(told(plan, &generated));
@@ -91,12 +91,16 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         for plan in &plans {
             let folder = out.join(&plan.board.name);
             let _lock = places::take(&folder, &plan.product.name)?;
-            let generated = stages::generate(plan, &folder, &steps)?;
+            let generated = stages::generate(plan, &folder, &places::lock(product), &steps)?;
             check(plan, &folder, arguments, &steps)?;
             written.push(told(plan, &generated));
         }
     }
     drop(steps);
+    // All plans are one product's.
+    plans.first().into_iter().flat_map(backend::yocto::warnings).for_each(|warning| {
+        output.note(&format!("warning: {warning}"));
+    });
     let mut folders: Vec<String> =
         written.iter().map(|one| format!("wrote `{}`\n", one.folder.display())).collect();
     folders.dedup();

@@ -159,14 +159,14 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// plan → `generated/`, in the board's folder. An image that is there stays whole.
+/// plan → `generated/`, in the board's folder. An image that is there stays whole. `lock` is the product's.
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn generate(plan: &Plan, folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
+pub fn generate(plan: &Plan, folder: &Path, lock: &Path, steps: &Steps) -> Outcome<PathBuf> {
     let generated = folder.join("generated");
     steps.step("generate", None, || {
-        backend::generate(plan, &generated)?;
+        backend::generate(plan, &generated, lock)?;
         outside(plan, folder)?;
         root_of_trust(plan, &folder.join(ROOT_OF_TRUST))?;
         Ok(((), false))
@@ -200,11 +200,12 @@ fn root_of_trust(plan: &Plan, path: &Path) -> Outcome<()> {
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn generate_together(plans: &[Plan], folder: &Path, steps: &Steps) -> Outcome<PathBuf> {
+pub fn generate_together(plans: &[Plan], folder: &Path, lock: &Path, steps: &Steps) -> Outcome<PathBuf> {
     let generated = folder.join("generated");
     steps.step("generate", None, || {
         let tree = if plans.iter().all(|plan| plan.yocto.is_some()) {
-            backend::yocto::tree_of_boards(plans)?
+            let pinned = plans.iter().map(|plan| backend::yocto::pinned(plan, lock));
+            backend::yocto::tree_of_boards(&pinned.collect::<Outcome<Vec<_>>>()?)?
         } else {
             backend::buildroot::tree_of_boards(plans)?
         };

@@ -27,6 +27,9 @@ pub struct YoctoFacts {
     /// The class that makes and signs a FIT in a recipe of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit_class: Option<String>,
+    /// `BB_SIGNATURE_HANDLER` that asks a server of hash equivalence, where the release's default does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature_handler: Option<String>,
     /// The variable that says where files of `SRC_URI` are unpacked.
     pub unpack: String,
     /// The tuning file, as `require` takes it.
@@ -71,6 +74,9 @@ pub struct YoctoSettingFacts {
     pub variable: String,
     /// Its value.
     pub value: String,
+    /// Whether it is taste, not hardening: it stays out of what a team's own distro requires, and is not read back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taste: bool,
     /// Why.
     pub reason: String,
 }

@@ -17,11 +17,18 @@ use crate::yocto::{
     YoctoSetting, YoctoSource, YoctoSymbol,
 };
 
+mod names;
+
+/// Who asks for what a sealed partition needs.
+const SEALS: &str = "layer measured-boot";
+
 /// What packages mean, while they are collected.
 struct Meant {
     install: Asks<()>,
     options: Vec<YoctoOptionFacts>,
     settings: Vec<YoctoSettingFacts>,
+    /// The variables of the distro that stand alone, to see two that are not the same.
+    distro: Asks<String>,
     recipes: BTreeMap<String, BTreeMap<String, String>>,
     /// The options that stand alone, to see two that are not the same.
     variables: Asks<String>,
@@ -43,6 +50,8 @@ impl Resolver<'_> {
     /// Collects what the plan means to Yocto, and what must go from its packages.
     pub(super) fn yocto_asks(&mut self, board: &NamedBoard) -> Outcome<Option<YoctoFacts>> {
         let Some((name, series)) = self.yocto_series()? else { return Ok(None) };
+        let product = &self.product.name;
+        self.trouble.extend(names::refused(product.as_str(), product.at.location()));
         let Some(machine) = &board.model.yocto else {
             let message =
                 format!("the board `{}` cannot be built with Yocto: it asks nothing of it", board.name);
@@ -93,7 +102,8 @@ impl Resolver<'_> {
             unpack: series.unpack.as_str().to_owned(),
             tune_file: machine.require.as_str().to_owned(),
             tune: machine.tune.as_str().to_owned(),
-            settings: settings(&base.settings).chain(meant.settings).collect(),
+            signature_handler: series.signature_handler.as_ref().map(|word| word.as_str().to_owned()),
+            settings: meant.settings,
             expect: expectations(&base),
             install: meant.install.into_plan(),
             options: meant.options,
@@ -195,11 +205,17 @@ impl Resolver<'_> {
             install: Asks::new("package of Yocto", |()| String::new()),
             options: Vec::new(),
             settings: Vec::new(),
+            distro: Asks::new("variable of the distro", |value| format!("`{value}`")),
             recipes: BTreeMap::new(),
             variables: Asks::new("variable of a recipe", |value| format!("`{value}`")),
             overwrites: Vec::new(),
             layers: BTreeSet::new(),
         };
+        for setting in &base.settings {
+            self.yocto_setting(setting, "backend yocto", &mut meant);
+        }
+        // What a sealed partition needs is no other backend's: that is told at the product's line.
+        let sealed = super::sealed::asked(self.product).is_some();
         let packages = self.asked.packages.map.iter();
         let asked: Vec<(String, Vec<Asker>)> =
             packages.map(|(name, entry)| (name.clone(), entry.askers.clone())).collect();
@@ -212,6 +228,9 @@ impl Resolver<'_> {
             }
             let path = format!("packages/{name}.yaml");
             if self.library.read(Area::Yocto, &path)?.is_none() {
+                if sealed && askers.iter().all(|asker| asker.who == SEALS) {
+                    continue;
+                }
                 self.unmapped(&name, &askers[0])?;
                 continue;
             }
@@ -250,9 +269,13 @@ impl Resolver<'_> {
                 files.extend(sources.into_iter().map(|(path, text)| (format!("files/{path}"), text)));
                 meant.recipes.insert(own.as_str().to_owned(), files);
             }
-            meant.settings.extend(settings(&package.settings));
+            for setting in &package.settings {
+                self.yocto_setting(setting, &askers[0].who, &mut meant);
+            }
             meant.overwrites.extend(package.overwrites.iter().map(|ask| ask.path.as_str().to_owned()));
-            for option in &package.options {
+            let here =
+                |option: &&RecipeOption| !option.not_in.iter().any(|other| other.as_str() == of_series);
+            for option in package.options.iter().filter(here) {
                 self.yocto_option(option, &askers[0].who, &mut meant);
             }
         }
@@ -283,7 +306,7 @@ impl Resolver<'_> {
     /// A variable of a recipe. What is appended adds up; of two values, the one that is read last would win in silence.
     fn yocto_option(&mut self, option: &RecipeOption, who: &str, meant: &mut Meant) {
         let variable = option.variable.as_str();
-        if !variable.split(':').any(|part| ["append", "prepend", "remove"].contains(&part)) {
+        if !adds_up(variable) {
             let by = Asker::new(who, &option.reason.at, &option.reason);
             let value = option.value.as_str().to_owned();
             let known = meant.variables.map.len();
@@ -305,6 +328,25 @@ impl Resolver<'_> {
         });
     }
 
+    /// A variable of the distro, likewise.
+    fn yocto_setting(&mut self, setting: &YoctoSetting, who: &str, meant: &mut Meant) {
+        let variable = setting.variable.as_str();
+        if !adds_up(variable) {
+            let by = Asker::new(who, &setting.variable.at, &setting.reason);
+            let known = meant.distro.map.len();
+            meant.distro.ask(variable, setting.value.as_str().to_owned(), by, &mut self.trouble);
+            if meant.distro.map.len() == known {
+                return;
+            }
+        }
+        meant.settings.push(YoctoSettingFacts {
+            variable: variable.to_owned(),
+            value: setting.value.as_str().to_owned(),
+            taste: setting.taste.0,
+            reason: setting.reason.0.clone(),
+        });
+    }
+
     fn unmapped(&mut self, name: &str, by: &Asker) -> Outcome<()> {
         let known = self.library.file_names(Area::Yocto, "packages")?;
         let message = format!("{} asks for the package `{name}`, which has no meaning for Yocto yet", by.who);
@@ -320,6 +362,11 @@ impl Resolver<'_> {
         let Some(source) = self.library.read(Area::Yocto, path)? else { return Ok(None) };
         Ok(read_model::<T>(&source, &mut self.trouble))
     }
+}
+
+/// Whether values of a variable add up, so that none of them wins.
+fn adds_up(variable: &str) -> bool {
+    variable.split(':').any(|part| ["append", "prepend", "remove"].contains(&part))
 }
 
 /// A layer and what it needs.
@@ -341,14 +388,6 @@ fn in_order(layers: &[YoctoLayer], needed: &BTreeSet<String>) -> Vec<YoctoLayerF
             source: layer.source.as_str().to_owned(),
         })
         .collect()
-}
-
-fn settings(settings: &[YoctoSetting]) -> impl Iterator<Item = YoctoSettingFacts> {
-    settings.iter().map(|setting| YoctoSettingFacts {
-        variable: setting.variable.as_str().to_owned(),
-        value: setting.value.as_str().to_owned(),
-        reason: setting.reason.0.clone(),
-    })
 }
 
 fn expectations(base: &YoctoBase) -> Vec<YoctoExpectFacts> {

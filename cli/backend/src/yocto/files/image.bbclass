@@ -13,11 +13,13 @@ EXTRA_IMAGECMD:squashfs-zst = "-Xcompression-level @LEVEL@ -b 131072"
 IMAGE_LINGUAS = ""
 NO_RECOMMENDATIONS = "1"
 
-# After systemd's presets, which are the last of the packages' own doing.
-IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish;"
+# After systemd's presets, which are the last of the packages' own doing. What is changed here has the time of its change:
+# OE-Core's own last step, which gives every file the same time, has run before and is run once more.
+IMAGE_PREPROCESS_COMMAND:append = " @PREFIX@_finish; reproducible_final_image_task;"
 
-# What is in the image, with versions and licences, beside it.
-IMAGE_POSTPROCESS_COMMAND:append = " @PREFIX@_licences;"
+# What is in the image, with versions and licences, beside it. In do_rootfs, which writes the list: IMAGE_NAME has the
+# time of this run of BitBake, and another run that goes on behind do_rootfs would look for another name.
+ROOTFS_POSTPROCESS_COMMAND:append = " @PREFIX@_licences;"
 
 @PREFIX@_licences() {
     install -m 0644 ${LICENSE_DIRECTORY}/${SSTATE_PKGARCH}/${IMAGE_NAME}/license.manifest ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.licences

@@ -1,4 +1,6 @@
-# chronyd leaves root and has its own system call filter
-PACKAGECONFIG:cell-gateway = "scfilter privdrop"
+# chronyd leaves root and has its own system call filter; a server may have an IPv6 address alone
+PACKAGECONFIG:cell-gateway = "scfilter privdrop ipv6"
+# the library of Network Time Security
+DEPENDS:append:cell-gateway = " gnutls"
 # the plan's account, and where the layer `time` writes the configuration
 PACKAGECONFIG_CONFARGS:append:cell-gateway = " --with-user=_chrony --sysconfdir=/etc/chrony"

@@ -1,0 +1,2 @@
+# who logged in, who was refused and each session are records
+PACKAGECONFIG:append:cell-gateway = " audit"

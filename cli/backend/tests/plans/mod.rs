@@ -1,0 +1,52 @@
+//! Plans of the examples for the Yocto backend, with lines of their own.
+
+#![allow(dead_code, reason = "each test program uses a part")]
+
+use std::fs;
+use std::path::Path;
+
+use backend::yocto::{Node, Tree};
+use spec::Choice;
+use spec::library::Library;
+use spec::plan::Plan;
+use spec::product::Backend;
+
+pub fn load(example: &str, board: &str, more: &str) -> diag::Outcome<Plan> {
+    load_edited(example, board, more, &[])
+}
+
+/// The example with lines behind some of its lines.
+pub fn load_edited(example: &str, board: &str, more: &str, behind: &[(&str, &str)]) -> diag::Outcome<Plan> {
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{example}/product.yaml"));
+    let text = fs::read_to_string(&example).expect("the example");
+    let listed = "\nboards: [qemu-aarch64]\n";
+    assert!(text.contains(listed), "the example lists other boards");
+    let mut text = text.replace(listed, &format!("\nboards: [{board}]\n{more}"));
+    for (line, lines) in behind {
+        assert!(text.contains(line), "the example has no `{line}`");
+        text = text.replace(line, &format!("{line}{lines}"));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let product = folder.path().join("product.yaml");
+    fs::write(&product, text).expect("written");
+    let library = Library::built_in(product.parent());
+    let choice = Choice { backend: Some(Backend::Yocto), series: None };
+    spec::load_as(&library, &product, None, choice)
+}
+
+pub fn plan_for(example: &str, board: &str, series: &str) -> Plan {
+    load(example, board, &format!("yocto: {{series: {series}}}\n"))
+        .unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+pub fn plan() -> Plan {
+    plan_for("cell-gateway", "qemu-aarch64", "wrynose")
+}
+
+pub fn text(tree: &Tree, path: &str) -> String {
+    match tree.nodes().get(path) {
+        Some(Node::File(text)) => text.clone(),
+        other => panic!("`{path}` is {other:?}"),
+    }
+}
