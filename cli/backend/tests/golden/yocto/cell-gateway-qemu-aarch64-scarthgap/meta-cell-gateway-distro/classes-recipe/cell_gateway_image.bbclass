@@ -469,6 +469,8 @@ cell_gateway_keep() {
 /etc/systemd/system/default.target
 /etc/systemd/system/emergency.service
 /etc/systemd/system/emergency.target
+/etc/systemd/system/fastness-audit-space.path
+/etc/systemd/system/fastness-audit-space.service
 /etc/systemd/system/fastness-selfcheck.service
 /etc/systemd/system/nftables.service
 /etc/systemd/system/ssh-host-key.service
@@ -482,6 +484,7 @@ cell_gateway_keep() {
 /run
 /sys
 /tmp
+/usr/lib/fastness/audit-space
 /usr/lib/fastness/selfcheck
 /usr/lib/fastness/selfcheck.d/exec.unauthorised-refused
 /usr/lib/fastness/selfcheck.d/kern.sysctl-live
@@ -508,6 +511,8 @@ multi-user.target
 audit-rules.service
 auditd.service
 chrony.service
+fastness-audit-space.path
+fastness-audit-space.service
 fastness-selfcheck.service
 nftables.service
 ssh-host-key.service

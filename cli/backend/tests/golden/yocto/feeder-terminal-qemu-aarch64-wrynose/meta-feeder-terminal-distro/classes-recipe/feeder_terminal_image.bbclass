@@ -507,6 +507,8 @@ feeder_terminal_keep() {
 /etc/systemd/system/default.target
 /etc/systemd/system/emergency.service
 /etc/systemd/system/emergency.target
+/etc/systemd/system/fastness-audit-space.path
+/etc/systemd/system/fastness-audit-space.service
 /etc/systemd/system/fastness-selfcheck.service
 /etc/systemd/system/fastness-tpm-key.service
 /etc/systemd/system/nftables.service
@@ -523,6 +525,7 @@ feeder_terminal_keep() {
 /run
 /sys
 /tmp
+/usr/lib/fastness/audit-space
 /usr/lib/fastness/selfcheck
 /usr/lib/fastness/selfcheck.d/exec.unauthorised-refused
 /usr/lib/fastness/selfcheck.d/kern.sysctl-live
@@ -554,6 +557,8 @@ multi-user.target
 audit-rules.service
 auditd.service
 chrony.service
+fastness-audit-space.path
+fastness-audit-space.service
 fastness-selfcheck.service
 fastness-tpm-key.service
 nftables.service

@@ -494,6 +494,8 @@ plc_gateway_keep() {
 /etc/systemd/system/default.target
 /etc/systemd/system/emergency.service
 /etc/systemd/system/emergency.target
+/etc/systemd/system/fastness-audit-space.path
+/etc/systemd/system/fastness-audit-space.service
 /etc/systemd/system/fastness-selfcheck.service
 /etc/systemd/system/nftables.service
 /etc/systemd/system/openvpn-historian.service
@@ -509,6 +511,7 @@ plc_gateway_keep() {
 /run
 /sys
 /tmp
+/usr/lib/fastness/audit-space
 /usr/lib/fastness/selfcheck
 /usr/lib/fastness/selfcheck.d/exec.unauthorised-refused
 /usr/lib/fastness/selfcheck.d/kern.sysctl-live
@@ -538,6 +541,8 @@ multi-user.target
 audit-rules.service
 auditd.service
 chrony.service
+fastness-audit-space.path
+fastness-audit-space.service
 fastness-selfcheck.service
 nftables.service
 openvpn-historian.service

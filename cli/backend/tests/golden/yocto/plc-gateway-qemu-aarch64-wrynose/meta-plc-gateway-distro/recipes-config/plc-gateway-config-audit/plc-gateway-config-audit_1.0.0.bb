@@ -14,7 +14,7 @@ inherit allarch systemd features_check
 
 REQUIRED_DISTRO_FEATURES = "systemd"
 
-SYSTEMD_SERVICE:${PN} = "audit-rules.service auditd.service"
+SYSTEMD_SERVICE:${PN} = "audit-rules.service auditd.service fastness-audit-space.path fastness-audit-space.service"
 
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"
@@ -29,7 +29,11 @@ do_install() {
     install -d ${D}${sysconfdir}/systemd/system
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/audit-rules.service ${D}${sysconfdir}/systemd/system/audit-rules.service
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/auditd.service ${D}${sysconfdir}/systemd/system/auditd.service
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/fastness-audit-space.path ${D}${sysconfdir}/systemd/system/fastness-audit-space.path
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/fastness-audit-space.service ${D}${sysconfdir}/systemd/system/fastness-audit-space.service
     ln -s /dev/null ${D}${sysconfdir}/systemd/system/systemd-journald-audit.socket
+    install -d ${D}${nonarch_libdir}/fastness
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/audit-space ${D}${nonarch_libdir}/fastness/audit-space
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.audit ${D}${nonarch_libdir}/fastness/selfcheck.d/self.audit
 }
