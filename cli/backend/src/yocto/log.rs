@@ -169,7 +169,7 @@ fn cause(lines: &[&str]) -> (&'static str, &'static str, Option<&'static str>) {
             "remove the file from DL_DIR and look at where it came from",
         ),
         (
-            &["Network access disabled through BB_NO_NETWORK"],
+            &["Network access disabled through BB_NO_NETWORK", "Bitbake Fetcher Error: NetworkAccess("],
             "fetch-failed",
             ": it would have to fetch, and may not",
             "build once without `--offline`, or name a mirror: `yocto: {downloads: …}`",
@@ -305,6 +305,12 @@ mod tests {
             ("ERROR: zlib: Checksum mismatch!", "hash-mismatch", ExitStatus::Build),
             (
                 "ERROR: zlib: Network access disabled through BB_NO_NETWORK (or set indirectly)",
+                "fetch-failed",
+                ExitStatus::Build,
+            ),
+            // As BitBake 2.18 says it of a task.
+            (
+                "ERROR: zlib: Bitbake Fetcher Error: NetworkAccess('https://example.org/zlib.tar.gz', 'wget')",
                 "fetch-failed",
                 ExitStatus::Build,
             ),

@@ -235,10 +235,21 @@ fn ends_in_shell(line: &str) -> bool {
     if line.trim_start().starts_with('#') {
         return false;
     }
-    let words: Vec<&str> = line
-        .split_whitespace()
-        .skip_while(|word| *word == "exec" || word.split_once('=').is_some_and(|(name, _)| is_name(name)))
-        .collect();
+    // Settings in front of it, whose values may be quoted and have spaces.
+    let mut open = None;
+    let before = |word: &&str| {
+        if let Some(quote) = open {
+            if word.ends_with(quote) {
+                open = None;
+            }
+            return true;
+        }
+        let Some((name, value)) = word.split_once('=') else { return *word == "exec" };
+        let quote = value.chars().next().filter(|first| ['\'', '"'].contains(first));
+        open = quote.filter(|quote| value.len() == 1 || !value.ends_with(*quote));
+        is_name(name)
+    };
+    let words: Vec<&str> = line.split_whitespace().skip_while(before).collect();
     let [program, arguments @ ..] = on_terminal(&words) else { return false };
     // Redirections are no arguments; whatever is behind the command is another one.
     let own = arguments.iter().take_while(|word| !word.starts_with([';', '|', '&', '}', ')', '#']));
