@@ -1,7 +1,5 @@
 //! Plans of the examples for the Yocto backend, with lines of their own.
 
-#![allow(dead_code, reason = "each test program uses a part")]
-
 use std::fs;
 use std::path::Path;
 
