@@ -1,6 +1,8 @@
 //! The memory in which U-Boot leaves the log of its measurements, in the device tree that U-Boot and Linux both get.
 //!
-//! Both look for it by the TPM's `memory-region` (U-Boot `lib/tpm_tcg2.c`, Linux `drivers/char/tpm/eventlog/of.c`).
+//! Linux looks for it by the TPM's `memory-region` (`drivers/char/tpm/eventlog/of.c`), U-Boot by `tpm_event_log_addr` and
+//! `tpm_event_log_size` (`lib/tpm_tcg2.c`): it would take the region, too, but a 32-bit U-Boot reads addresses of one cell there
+//! (`fdtdec_get_addr_size`), whatever the tree says.
 
 use std::borrow::Cow;
 
@@ -35,6 +37,8 @@ fn add(root: &mut Node<'_>, sealed: &SealedPlan) -> Result<(), String> {
     let tpm = find(root, &sealed.tpm_compatible)
         .ok_or_else(|| format!("expected a node of the TPM, `{}`, found none", sealed.tpm_compatible))?;
     tpm.set_cell("memory-region", handle);
+    tpm.set("tpm_event_log_addr", sealed.event_log.to_be_bytes().to_vec());
+    tpm.set("tpm_event_log_size", EVENT_LOG_BYTES.to_be_bytes().to_vec());
     Ok(())
 }
 
@@ -93,7 +97,10 @@ mod tests {
         let log = tree.root.at("/reserved-memory/event-log@49000000").unwrap();
         assert_eq!(log.get("reg"), Some(&[0, 0, 0, 0, 0x49, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0][..]));
         assert_eq!(log.cell("phandle"), Some(0x8003));
-        assert_eq!(tree.root.at("/bus/tpm@0").unwrap().cell("memory-region"), Some(0x8003));
+        let tpm = tree.root.at("/bus/tpm@0").unwrap();
+        assert_eq!(tpm.cell("memory-region"), Some(0x8003));
+        assert_eq!(tpm.get("tpm_event_log_addr"), Some(&[0, 0, 0, 0, 0x49, 0, 0, 0][..]));
+        assert_eq!(tpm.get("tpm_event_log_size"), Some(&[0, 0, 0, 0, 0, 1, 0, 0][..]));
         // A plain product's tree stays what it is.
         assert!(matches!(board_tree(&plan(), &blob).unwrap(), Cow::Borrowed(_)));
     }
