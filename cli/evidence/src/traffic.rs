@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use record::{
-    EventClass, FULL_AUDIT_LOG, Finding, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict,
+    DISABLED_FUNCTION, EventClass, FULL_AUDIT_LOG, Finding, KILLED_RECORDER, PERSON_LOGS_IN, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict,
     TunnelClass, Verdict,
 };
 
@@ -86,23 +86,71 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
         });
         findings.push(finding("traffic.firewall", title, parts.collect(), traffic));
     }
-    if !traffic.events.is_empty() {
-        let title = "Security events that are provoked are recorded with five facts, and come to the collector as they were written";
-        let (full, kinds): (Vec<_>, Vec<_>) =
-            traffic.events.iter().partition(|class| class.kind.starts_with(FULL_AUDIT_LOG));
-        let parts = kinds.into_iter().map(event_part).collect();
-        let expected = "each kind has a record on the device and at the collector".to_owned();
-        let found = finding("traffic.events", title, parts, traffic);
-        findings.push(Finding { layer: "events".to_owned(), expected, ..found });
-        if !full.is_empty() {
-            let title = "A full audit log is told before its oldest records go, and stops nothing";
-            let parts = full.into_iter().map(event_part).collect();
-            let found = finding("traffic.audit-full", title, parts, traffic);
-            let expected = "told on the device and at the collector; services and recording go on".to_owned();
-            findings.push(Finding { layer: "audit".to_owned(), expected, ..found });
-        }
-    }
+    findings.extend(findings_of_events(traffic));
     findings
+}
+
+/// Kinds of events that are findings of their own, for requirements of their own.
+struct OfEvents {
+    /// How the kinds begin.
+    begin: &'static str,
+    id: &'static str,
+    layer: &'static str,
+    title: &'static str,
+    expected: &'static str,
+}
+
+const OF_EVENTS: [OfEvents; 4] = [
+    OfEvents {
+        begin: FULL_AUDIT_LOG,
+        id: "traffic.audit-full",
+        layer: "audit",
+        title: "A full audit log is told before its oldest records go, and stops nothing",
+        expected: "told on the device and at the collector; services and recording go on",
+    },
+    OfEvents {
+        begin: KILLED_RECORDER,
+        id: "traffic.recorder-killed",
+        layer: "events",
+        title: "A program that records and is killed is told, comes back, and loses nothing",
+        expected: "told on the device and at the collector; started again; what happened meanwhile is recorded",
+    },
+    OfEvents {
+        begin: DISABLED_FUNCTION,
+        id: "traffic.selfcheck",
+        layer: "selfcheck",
+        title: "A security function that is switched off on the running device is found by its self-check",
+        expected: "its self-check fails while it is off, and passes once it is back",
+    },
+    OfEvents {
+        begin: PERSON_LOGS_IN,
+        id: "traffic.logins",
+        layer: "events",
+        title: "A person's login and session are recorded, with the account",
+        expected: "each has a record on the device and at the collector",
+    },
+];
+
+/// One finding for the kinds of events, and those of their own where the proof has them.
+fn findings_of_events(traffic: &TrafficRecord) -> Vec<Finding> {
+    let own = |class: &EventClass| OF_EVENTS.iter().position(|of| class.kind.starts_with(of.begin));
+    let parts = |which: Option<usize>| -> Vec<Part> {
+        traffic.events.iter().filter(|class| own(class) == which).map(event_part).collect()
+    };
+    let made = |(id, title, layer, expected): (&str, &str, &str, &str), parts: Vec<Part>| {
+        let found = finding(id, title, parts, traffic);
+        Finding { layer: layer.to_owned(), expected: expected.to_owned(), ..found }
+    };
+    let title = "Security events that are provoked are recorded with five facts, and come to the collector as they were written";
+    let expected = "each kind has a record on the device and at the collector";
+    let all = ("traffic.events", title, "events", expected);
+    let of = OF_EVENTS.iter().enumerate().map(|(at, of)| ((of.id, of.title, of.layer, of.expected), parts(Some(at))));
+    [(all, parts(None))]
+        .into_iter()
+        .chain(of)
+        .filter(|(_, parts)| !parts.is_empty())
+        .map(|(facts, parts)| made(facts, parts))
+        .collect()
 }
 
 /// As a check's verdict; what has no test yet says nothing.
@@ -252,17 +300,27 @@ mod tests {
         // A proof of the events alone says nothing of the wires.
         traffic.interfaces.clear();
         assert_eq!(findings_of_traffic(&traffic).len(), 1);
-        // What a full audit log shows is a finding of its own, for a requirement of its own.
-        let full = format!("{FULL_AUDIT_LOG}: it is told");
-        traffic.events.push(class(&full, TrafficVerdict::NotShown, "too large"));
-        assert_eq!(of(&traffic, "traffic.events").parts.len(), 1);
-        assert_eq!(of(&traffic, "traffic.audit-full").verdict, Verdict::NotApplicable);
-        traffic.events[1].verdict = TrafficVerdict::Pass;
-        assert_eq!(of(&traffic, "traffic.audit-full").verdict, Verdict::Pass);
-        traffic.events[1].verdict = TrafficVerdict::Fail;
-        assert_eq!(of(&traffic, "traffic.audit-full").verdict, Verdict::Fail);
-        traffic.events.pop();
-        traffic.events.push(class("a login", TrafficVerdict::Fail, "the device has no record"));
+        // Some are findings of their own, for requirements of their own.
+        let own = [
+            (FULL_AUDIT_LOG, "traffic.audit-full"),
+            (KILLED_RECORDER, "traffic.recorder-killed"),
+            (DISABLED_FUNCTION, "traffic.selfcheck"),
+            (PERSON_LOGS_IN, "traffic.logins"),
+        ];
+        for (begin, id) in own {
+            traffic.events.push(class(&format!("{begin}: it is told"), TrafficVerdict::NotShown, "too large"));
+            assert_eq!(of(&traffic, "traffic.events").parts.len(), 1);
+            for (verdict, expected) in [
+                (TrafficVerdict::NotShown, Verdict::NotApplicable),
+                (TrafficVerdict::Pass, Verdict::Pass),
+                (TrafficVerdict::Fail, Verdict::Fail),
+            ] {
+                traffic.events[1].verdict = verdict;
+                assert_eq!(of(&traffic, id).verdict, expected);
+            }
+            traffic.events.pop();
+        }
+        traffic.events.push(class("a refused login", TrafficVerdict::Fail, "the device has no record"));
         let found = of(&traffic, "traffic.events");
         assert_eq!(found.verdict, Verdict::Fail);
         assert!(found.parts[1].seen.contains("no record"), "{found:?}");

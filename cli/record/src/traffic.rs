@@ -83,6 +83,15 @@ pub struct FirewallClass {
 /// How the kinds of a full audit log begin: they are a finding of their own.
 pub const FULL_AUDIT_LOG: &str = "the audit log is full";
 
+/// How the kinds of a killed recorder begin: they are a finding of their own.
+pub const KILLED_RECORDER: &str = "a recorder is killed";
+
+/// How the classes of functions that are switched off begin: they are a finding of their own.
+pub const DISABLED_FUNCTION: &str = "a function is switched off";
+
+/// How the kinds that only a login shows begin: they are a finding of their own.
+pub const PERSON_LOGS_IN: &str = "a person";
+
 /// One kind of security event that was provoked, or one property of the records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventClass {

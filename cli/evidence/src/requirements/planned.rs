@@ -9,8 +9,14 @@ use spec::plan::Plan;
 
 use super::Catalogue;
 
-/// What the proof of the events shows.
-const OF_EVENTS: [&str; 2] = ["traffic.events", "traffic.audit-full"];
+/// What the proof of the events shows, and with which command.
+const OF_EVENTS: [(&str, &str); 5] = [
+    ("traffic.events", "fastness boot --events"),
+    ("traffic.audit-full", "fastness boot --events"),
+    ("traffic.recorder-killed", "fastness boot --events"),
+    ("traffic.selfcheck", "fastness boot --events"),
+    ("traffic.logins", "fastness boot --events --login USER=FILE"),
+];
 
 /// What of a plan bears on checks that did not run.
 #[derive(Clone, Debug, Default)]
@@ -98,14 +104,13 @@ impl Planned {
             (Some(true), _) => "fastness boot",
             (Some(false), _) => "fastness inspect",
             (None, Some("attack")) => "fastness attack",
-            (None, _) if OF_EVENTS.contains(&id) && !self.collector => {
+            (None, _) if of_events(id).is_some() && !self.collector => {
                 return Some("the product has no collector that could be asked".to_owned());
             }
             (None, _) if id == "traffic.tunnels" && !self.tunnels => {
                 return Some("the product has no tunnel that could be tried".to_owned());
             }
-            (None, Some("traffic")) if OF_EVENTS.contains(&id) => "fastness boot --events",
-            (None, Some("traffic")) => "fastness boot --network",
+            (None, Some("traffic")) => of_events(id).unwrap_or("fastness boot --network"),
             _ => {
                 return Some(match layers().get(id) {
                     Some(layer) => format!("the product does not have the layer `{layer}`"),
@@ -137,6 +142,11 @@ fn layers() -> &'static BTreeMap<String, String> {
     })
 }
 
+/// The command that makes a finding about events; none: it is of something else.
+fn of_events(id: &str) -> Option<&'static str> {
+    OF_EVENTS.iter().find(|(finding, _)| *finding == id).map(|(_, verb)| *verb)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +155,7 @@ mod tests {
     fn the_shipped_layers_say_which_brings_a_check() {
         assert_eq!(layers()["rec.factory-reset"], "factory-reset");
         assert_eq!(layers()["self.audit"], "audit");
-        assert!(!layers().contains_key("audit.daemon-killed"));
+        assert!(!layers().contains_key("login.mfa"));
     }
 
     #[test]

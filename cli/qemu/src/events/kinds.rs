@@ -104,14 +104,24 @@ pub(crate) const RESET: &[Kind] = kinds! {
 
 /// What only a login with a key of the product shows.
 pub(crate) const LOGIN: &[Kind] = kinds! {
-    "a login", "" => "ssh.login" "sshd" "USER" Success "Accepted publickey";
-    "a session begins", "" => "audit.user_start" "/sshd-session" "USER" Success "";
-    "a session ends", "" => "audit.user_end" "/sshd-session" "USER" Success "";
+    "a person logs in", "" => "ssh.login" "sshd" "USER" Success "Accepted publickey";
+    "a person's session begins", "" => "audit.user_start" "/sshd-session" "USER" Success "";
+    "a person's session ends", "" => "audit.user_end" "/sshd-session" "USER" Success "";
 };
 
 /// What the collector's absence shows.
 pub(crate) const AWAY: &[Kind] = kinds! {
     "the collector is away, or is another", "" => "log.forwarding" "event-forward" "" Failure "cannot be reached";
+};
+
+/// What the end of a program that records shows.
+pub(crate) const KILLED: &[Kind] = kinds! {
+    "a recorder is killed: auditing failed", "" => "service.failed" "systemd" "auditd.service" Failure "Failed with result";
+    "a recorder is killed: auditing is started again", "" => "service.restarted" "systemd" "auditd.service" Failure "Scheduled restart";
+    "a recorder is killed: auditing begins anew", "" => "audit.daemon_start" "" "" Success "";
+    "a recorder is killed: the recording failed", "" => "service.failed" "systemd" "fastness-events.service" Failure "Failed with result";
+    "a recorder is killed: the recording is started again", "" => "service.restarted" "systemd" "fastness-events.service" Failure "Scheduled restart";
+    "a recorder is killed: the recording goes on", "" => "log.started" "event-log" "root" Success "";
 };
 
 /// What a full audit log shows.
@@ -293,9 +303,7 @@ mod tests {
     #[test]
     fn the_bench_asks_for_no_program_that_an_image_may_lack() {
         let bench = super::super::BENCH;
-        let all = [KINDS, CALLED, UPDATE, BACKUP, RESET, LOGIN, AWAY, AUDIT_FULL, FULL, AFTER]
-            .into_iter()
-            .flatten();
+        let all = ALL.into_iter().flatten();
         let mut words = all
             .map(|kind| kind.command)
             .chain([bench])
@@ -305,30 +313,30 @@ mod tests {
         assert!(bench.contains("User=%i") && bench.contains("systemctl start \"bench-as@$1\""));
     }
 
-    /// The report tells the full audit log from the other kinds by their names.
+    /// The report tells what is a finding of its own from the other kinds by how its name begins.
     #[test]
-    fn kinds_of_the_full_audit_log_begin_with_its_name() {
-        assert!(AUDIT_FULL.iter().all(|kind| kind.name.starts_with(record::FULL_AUDIT_LOG)));
-        let others = [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, FULL, AFTER];
-        assert!(!others.into_iter().flatten().any(|kind| kind.name.starts_with(record::FULL_AUDIT_LOG)));
+    fn kinds_of_findings_of_their_own_begin_with_their_name() {
+        let own = [
+            (AUDIT_FULL, record::FULL_AUDIT_LOG),
+            (KILLED, record::KILLED_RECORDER),
+            (LOGIN, record::PERSON_LOGS_IN),
+        ];
+        for kinds in ALL {
+            for (of, begin) in own {
+                let its = std::ptr::eq(kinds, of);
+                assert!(kinds.iter().all(|kind| kind.name.starts_with(begin) == its), "{begin}");
+            }
+        }
     }
 
     #[test]
     fn every_kind_has_its_own_name() {
-        let all =
-            [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, AUDIT_FULL, FULL, AFTER].concat_names();
+        let all: Vec<&str> = ALL.into_iter().flatten().map(|kind| kind.name).collect();
         let names: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(names.len(), all.len());
         assert!(names.len() >= 25, "{}", names.len());
     }
 
-    trait Names {
-        fn concat_names(&self) -> Vec<&'static str>;
-    }
-
-    impl Names for [&'static [Kind]; 11] {
-        fn concat_names(&self) -> Vec<&'static str> {
-            self.iter().flat_map(|kinds| kinds.iter().map(|kind| kind.name)).collect()
-        }
-    }
+    const ALL: [&[Kind]; 12] =
+        [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, KILLED, AUDIT_FULL, FULL, AFTER];
 }

@@ -8,7 +8,9 @@
 mod calls;
 mod chain;
 mod cost;
+mod disabled;
 mod full;
+mod killed;
 mod kinds;
 mod restart;
 mod session;
@@ -210,6 +212,8 @@ impl Proof<'_> {
         self.cost()?;
         self.away(identities)?;
         self.judge_all(AWAY, account);
+        self.killed(account)?;
+        self.disabled()?;
         self.full_audit(account)?;
         self.full(identities, account)?;
         self.restart(identities, account)?;
