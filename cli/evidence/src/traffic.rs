@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use record::{
-    DISABLED_FUNCTION, EventClass, FULL_AUDIT_LOG, Finding, KILLED_RECORDER, PERSON_LOGS_IN, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict,
-    TunnelClass, Verdict,
+    DISABLED_FUNCTION, EventClass, FULL_AUDIT_LOG, Finding, KILLED_RECORDER, PERSON_LOGS_IN, Part, Stage,
+    TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
 };
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
@@ -144,7 +144,10 @@ fn findings_of_events(traffic: &TrafficRecord) -> Vec<Finding> {
     let title = "Security events that are provoked are recorded with five facts, and come to the collector as they were written";
     let expected = "each kind has a record on the device and at the collector";
     let all = ("traffic.events", title, "events", expected);
-    let of = OF_EVENTS.iter().enumerate().map(|(at, of)| ((of.id, of.title, of.layer, of.expected), parts(Some(at))));
+    let of = OF_EVENTS
+        .iter()
+        .enumerate()
+        .map(|(at, of)| ((of.id, of.title, of.layer, of.expected), parts(Some(at))));
     [(all, parts(None))]
         .into_iter()
         .chain(of)
@@ -308,7 +311,11 @@ mod tests {
             (PERSON_LOGS_IN, "traffic.logins"),
         ];
         for (begin, id) in own {
-            traffic.events.push(class(&format!("{begin}: it is told"), TrafficVerdict::NotShown, "too large"));
+            traffic.events.push(class(
+                &format!("{begin}: it is told"),
+                TrafficVerdict::NotShown,
+                "too large",
+            ));
             assert_eq!(of(&traffic, "traffic.events").parts.len(), 1);
             for (verdict, expected) in [
                 (TrafficVerdict::NotShown, Verdict::NotApplicable),

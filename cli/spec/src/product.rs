@@ -264,14 +264,17 @@ model! {
     pub struct Time {
         /// Servers in order of preference.
         servers: Vec<TimeServer>,
+        /// File in the product's folder with the certificates (PEM) of the authorities that certified the servers with `nts`; needed
+        /// where one has it, since a device trusts no authority that its product does not name.
+        roots: Option<Spanned<LocalPath>> = None,
     }
 }
 
 model! {
     /// A time server.
     pub struct TimeServer {
-        /// Its address.
-        address: Address,
+        /// Its address. With `nts` its certificate has to name it.
+        address: Spanned<Address>,
         /// Whether it speaks Network Time Security (RFC 8915).
         nts: Flag = Flag(false),
     }

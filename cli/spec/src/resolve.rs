@@ -21,6 +21,7 @@ mod layers;
 mod logging;
 mod mud;
 mod network;
+mod nts;
 mod ocsp;
 mod opcua;
 mod outside;
@@ -116,6 +117,7 @@ pub fn resolve(
     }
     let mut storage = storage(&product, &board, &mut trouble);
     storage.sealed = sealed::plan(library, &product, &board, backend, &mut trouble)?;
+    let nts_roots = nts::roots(library, &product, &mut trouble)?;
     let resolver = Resolver {
         library,
         product: &product,
@@ -138,6 +140,7 @@ pub fn resolve(
             network,
             signing,
             storage,
+            nts_roots,
         },
         &layers,
     )
@@ -179,6 +182,8 @@ struct Fixed {
     firewall: serde_json::Value,
     signing: SigningPlan,
     storage: StoragePlan,
+    /// Certificates (PEM) of the authorities of time servers; may be empty.
+    nts_roots: String,
 }
 
 /// Everything that layers ask.

@@ -49,8 +49,11 @@ fn whoever_reads_a_secret_changes_a_setting_or_commands_a_service_is_found() {
     }
     let script = root.join("script");
     fs::write(&script, own).unwrap();
-    fs::write(root.join("passwd"), "root:x:0:0::/:/bin/sh\nbin:x:2:2::/:/bin/sh\nuser:x:2000:2000::/:/bin/sh\n")
-        .unwrap();
+    fs::write(
+        root.join("passwd"),
+        "root:x:0:0::/:/bin/sh\nbin:x:2:2::/:/bin/sh\nuser:x:2000:2000::/:/bin/sh\n",
+    )
+    .unwrap();
     fs::write(root.join("group"), "root:x:0:\nstaff:x:5000:user\n").unwrap();
     fs::create_dir(root.join("bin")).unwrap();
     let systemctl = root.join("bin/systemctl");

@@ -49,7 +49,10 @@ impl Device {
         device.says("nft", "table inet fastness {\n\tcomment \"a \\\\ b\" # \u{e4}\n\n}");
         device.says("sshd", "port 22\nusedns no");
         device.says("auditctl", "enabled 2");
-        device.says("systemctl", "ssh.service loaded active running OpenSSH\nnft.service loaded inactive dead x");
+        device.says(
+            "systemctl",
+            "ssh.service loaded active running OpenSSH\nnft.service loaded inactive dead x",
+        );
         device
     }
 
@@ -125,7 +128,10 @@ fn the_self_check_finds_a_part_that_is_empty_or_missing() {
     let device = Device::new();
     let (said, code) = device.run("check", &[]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains(" bytes: product kernel firewall services kernel_settings accounts versions"), "{said}");
+    assert!(
+        said.contains(" bytes: product kernel firewall services kernel_settings accounts versions"),
+        "{said}"
+    );
     device.program("nft", "#!/bin/sh\nexit 1\n");
     assert_eq!(device.run("check", &[]), ("nothing is told of firewall".to_owned(), Some(1)));
     device.says("settings", "{\"schema\":\"fastness-settings/1\",\"product\":{\"name\":\"x\"}}");

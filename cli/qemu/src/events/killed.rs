@@ -28,8 +28,7 @@ impl Proof<'_> {
             let before = self.main_process(unit)?;
             let name = unit.split('.').next().unwrap_or(unit);
             // In one command: what happens while nobody listens is to be recorded, too.
-            self.bench
-                .ask(&format!("kill -9 {before}; auditctl -m fastness-bench-killed-{name}"), MINUTE)?;
+            self.bench.ask(&format!("kill -9 {before}; auditctl -m fastness-bench-killed-{name}"), MINUTE)?;
             let deadline = Instant::now() + BACK;
             let mut after = before;
             while (after == 0 || after == before) && Instant::now() < deadline {
@@ -45,7 +44,11 @@ impl Proof<'_> {
         }
         self.judge_all(KILLED, account);
         let (seen, problems) = came_back(&killed, twice(&self.device, last).len());
-        self.verdict(&format!("{KILLED_RECORDER}: it comes back, and nothing is lost over it"), seen, problems);
+        self.verdict(
+            &format!("{KILLED_RECORDER}: it comes back, and nothing is lost over it"),
+            seen,
+            problems,
+        );
         Ok(())
     }
 
@@ -129,8 +132,7 @@ mod tests {
                 "0".repeat(64)
             )
         };
-        let lines =
-            [record(1, "01", "a"), record(2, "02", "b"), record(3, "01", "a"), record(4, "04", "b")];
+        let lines = [record(1, "01", "a"), record(2, "02", "b"), record(3, "01", "a"), record(4, "04", "b")];
         let mut records = Records::new();
         super::super::kinds::read(&lines, &mut records).unwrap();
         assert_eq!(twice(&records, 2), [3]);

@@ -72,6 +72,7 @@ pub fn fixed(
         ),
         // Who reads the records of events decides their folder's group.
         ("auditors".to_owned(), auditors.into()),
+        ("nts_roots".to_owned(), fixed.nts_roots.clone().into()),
         ("updates".to_owned(), (fixed.storage.misc_bytes > 0).into()),
         (
             "partitions".to_owned(),
