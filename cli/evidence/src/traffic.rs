@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use record::{
-    DISABLED_FUNCTION, EventClass, FULL_AUDIT_LOG, Finding, KILLED_RECORDER, PERSON_LOGS_IN, Part, Stage,
-    TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
+    DISABLED_FUNCTION, EventClass, FULL_AUDIT_LOG, Finding, KILLED_RECORDER, LOCKED_OUT, PERSON_LOGS_IN,
+    Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
 };
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
@@ -100,7 +100,7 @@ struct OfEvents {
     expected: &'static str,
 }
 
-const OF_EVENTS: [OfEvents; 4] = [
+const OF_EVENTS: [OfEvents; 5] = [
     OfEvents {
         begin: FULL_AUDIT_LOG,
         id: "traffic.audit-full",
@@ -121,6 +121,13 @@ const OF_EVENTS: [OfEvents; 4] = [
         layer: "selfcheck",
         title: "A security function that is switched off on the running device is found by its self-check",
         expected: "its self-check fails while it is off, and passes once it is back",
+    },
+    OfEvents {
+        begin: LOCKED_OUT,
+        id: "traffic.lockout",
+        layer: "ssh",
+        title: "After too many failed logins a place is locked out for a while, which is recorded",
+        expected: "not even the right key is taken from there, and then again; recorded on the device and at the collector",
     },
     OfEvents {
         begin: PERSON_LOGS_IN,
@@ -308,6 +315,7 @@ mod tests {
             (FULL_AUDIT_LOG, "traffic.audit-full"),
             (KILLED_RECORDER, "traffic.recorder-killed"),
             (DISABLED_FUNCTION, "traffic.selfcheck"),
+            (LOCKED_OUT, "traffic.lockout"),
             (PERSON_LOGS_IN, "traffic.logins"),
         ];
         for (begin, id) in own {

@@ -89,6 +89,9 @@ pub const KILLED_RECORDER: &str = "a recorder is killed";
 /// How the classes of functions that are switched off begin: they are a finding of their own.
 pub const DISABLED_FUNCTION: &str = "a function is switched off";
 
+/// How the kinds of too many failed logins begin: they are a finding of their own.
+pub const LOCKED_OUT: &str = "a place is locked out";
+
 /// How the kinds that only a login shows begin: they are a finding of their own.
 pub const PERSON_LOGS_IN: &str = "a person";
 

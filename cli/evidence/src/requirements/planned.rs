@@ -10,11 +10,12 @@ use spec::plan::Plan;
 use super::Catalogue;
 
 /// What the proof of the events shows, and with which command.
-const OF_EVENTS: [(&str, &str); 5] = [
+const OF_EVENTS: [(&str, &str); 6] = [
     ("traffic.events", "fastness boot --events"),
     ("traffic.audit-full", "fastness boot --events"),
     ("traffic.recorder-killed", "fastness boot --events"),
     ("traffic.selfcheck", "fastness boot --events"),
+    ("traffic.lockout", "fastness boot --events --login USER=FILE"),
     ("traffic.logins", "fastness boot --events --login USER=FILE"),
 ];
 

@@ -124,6 +124,11 @@ pub(crate) const KILLED: &[Kind] = kinds! {
     "a recorder is killed: the recording goes on", "" => "log.started" "event-log" "root" Success "";
 };
 
+/// What too many failed logins show.
+pub(crate) const LOCKOUT: &[Kind] = kinds! {
+    "a place is locked out: that is recorded", "" => "ssh.login" "sshd" "" Failure "penalty";
+};
+
 /// What a full audit log shows.
 pub(crate) const AUDIT_FULL: &[Kind] = kinds! {
     "the audit log is full: that is told before its oldest records go", "" => "audit.nearly-full" "audit-space" "root" Unknown "the oldest go";
@@ -319,6 +324,7 @@ mod tests {
         let own = [
             (AUDIT_FULL, record::FULL_AUDIT_LOG),
             (KILLED, record::KILLED_RECORDER),
+            (LOCKOUT, record::LOCKED_OUT),
             (LOGIN, record::PERSON_LOGS_IN),
         ];
         for kinds in ALL {
@@ -337,6 +343,6 @@ mod tests {
         assert!(names.len() >= 25, "{}", names.len());
     }
 
-    const ALL: [&[Kind]; 12] =
-        [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, KILLED, AUDIT_FULL, FULL, AFTER];
+    const ALL: [&[Kind]; 13] =
+        [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, KILLED, LOCKOUT, AUDIT_FULL, FULL, AFTER];
 }

@@ -12,6 +12,7 @@ mod disabled;
 mod full;
 mod killed;
 mod kinds;
+mod lockout;
 mod restart;
 mod session;
 mod time;
@@ -23,7 +24,6 @@ use std::time::{Duration, Instant};
 
 use diag::{Failure, Outcome};
 use events::SealKey;
-use exec::{Call, tool};
 use record::{EventClass, ImageRecord, Role, TrafficVerdict};
 use spec::plan::Plan;
 
@@ -196,7 +196,7 @@ impl Proof<'_> {
         self.strangers(name)?;
         if let Some(login) = login {
             let key = ["-i".to_owned(), login.key.to_string_lossy().into_owned()];
-            self.ssh(&login.user, &key)?;
+            lockout::ssh(self.ports.ssh, &login.user, &key)?;
         }
         self.settle()?;
         self.judge_all(KINDS, account);
@@ -214,6 +214,7 @@ impl Proof<'_> {
         self.judge_all(AWAY, account);
         self.killed(account)?;
         self.disabled()?;
+        self.lockout(login, account)?;
         self.full_audit(account)?;
         self.full(identities, account)?;
         self.restart(identities, account)?;
@@ -266,22 +267,10 @@ impl Proof<'_> {
         // The connection to QEMU opens; behind it the device's firewall says nothing.
         let _ = std::net::TcpStream::connect(("127.0.0.1", self.ports.closed));
         for user in [user, "stranger"] {
-            self.ssh(user, &[])?;
+            // Refused or not is what the records say.
+            lockout::ssh(self.ports.ssh, user, &[])?;
         }
         Ok(())
-    }
-
-    fn ssh(&self, user: &str, more: &[String]) -> Outcome<()> {
-        let port = self.ports.ssh.to_string();
-        let call = Call::new(tool("ssh")?)
-            .args(["-F", "none", "-p", &port, "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
-            .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
-            .args(more)
-            .args([&format!("{user}@127.0.0.1"), "true"])
-            .limit(MINUTE * 2);
-        // Refused or not is what the records say.
-        let _ = call.run();
-        exec::check_interrupt()
     }
 
     /// The device's records; the oldest files first.
