@@ -112,7 +112,7 @@ const OF_EVENTS: [OfEvents; 5] = [
         begin: KILLED_RECORDER,
         id: "traffic.recorder-killed",
         layer: "events",
-        title: "A program that records and is killed is told, comes back, and loses nothing",
+        title: "A program that records and is killed is told, comes back, and has what happened meanwhile",
         expected: "told on the device and at the collector; started again; what happened meanwhile is recorded",
     },
     OfEvents {

@@ -58,13 +58,19 @@ fn a_mirror_that_is_no_address_is_refused_at_its_line() {
     assert!(run.err.contains("the address of a file") && run.err.contains("product.yaml:"), "{run:?}");
 }
 
-#[test]
-fn several_boards_are_one_build() {
+/// The product, for two boards.
+fn with_two_boards() -> Place {
     let place = Place::with_product();
     let board = fs::read_to_string(crate::support::top().join("boards/qemu-aarch64/board.yaml")).unwrap();
     fs::create_dir_all(place.path("boards/twin")).unwrap();
     fs::write(place.path("boards/twin/board.yaml"), board).unwrap();
     place.edit("boards: [qemu-aarch64]", "boards: [qemu-aarch64, twin]");
+    place
+}
+
+#[test]
+fn several_boards_are_one_build() {
+    let place = with_two_boards();
     let run = place.run(&["generate", "--backend", "yocto", "--all-boards", "--json"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert_eq!(run.json()["boards"].as_array().unwrap().len(), 2);
@@ -75,4 +81,40 @@ fn several_boards_are_one_build() {
     }
     let kas = fs::read_to_string(folder.join("kas.yml")).unwrap();
     assert!(kas.contains("BBMULTICONFIG = \"qemu-aarch64 twin\""), "{kas}");
+}
+
+#[test]
+fn layers_that_name_nobody_who_keeps_them_are_written_with_a_warning() {
+    let place = Place::with_product();
+    let run = place.run(&["generate", "--backend", "yocto"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.err.contains("the layers of `gw` name nobody who keeps them"), "{run:?}");
+    assert!(run.err.contains("`yocto: {maintainer: \"The team <team@example.org>\"}`"), "{run:?}");
+    place.add("\nyocto: {maintainer: \"The team <team@example.org>\"}\n");
+    let run = place.run(&["generate", "--backend", "yocto"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(!run.err.contains("name nobody"), "{run:?}");
+    let readme = fs::read_to_string(place.path("out/qemu-aarch64/generated/meta-gw-distro/README.md")).unwrap();
+    assert!(readme.contains("The team <team@example.org>"), "{readme}");
+}
+
+/// Whoever builds by the kas file of several boards builds what `fastness build` did.
+#[test]
+fn the_commits_of_the_lock_are_those_of_the_kas_file_of_several_boards() {
+    let place = with_two_boards();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let lock = |series: &str| {
+        let text = format!(
+            r#"{{"schema_version": 1, "targets": {{}}, "yocto": {{"{series}": {{"openembedded-core": "{commit}"}}}}}}"#
+        );
+        fs::write(place.path("fastness.lock"), text).unwrap();
+        let run = place.run(&["generate", "--backend", "yocto", "--all-boards"]);
+        assert_eq!(run.code, 0, "{run:?}");
+        fs::read_to_string(place.path("out/all-boards/generated/kas.yml")).unwrap()
+    };
+    let kas = lock("wrynose");
+    let core = kas.split("  openembedded-core:").nth(1).unwrap().split("\n  meta-").next().unwrap();
+    assert!(core.contains(&format!("commit: \"{commit}\"")) || core.contains(&format!("commit: {commit}")), "{kas}");
+    // Another series' commits are no pins of this one.
+    assert!(!lock("scarthgap").contains(commit));
 }
