@@ -191,6 +191,8 @@ fn board() -> BoardFacts {
         algorithms: vec!["sha256,rsa2048".into()],
         paddings: vec!["pss".into()],
         root_of_trust: "none".into(),
+        debug_ports: None,
+        tamper: None,
         trust: None,
         device_tree: None,
         rom_places: vec![],

@@ -1,4 +1,5 @@
-//! Path patterns: `*` and `?` within one part of a path, `**` for any number of parts.
+//! Path patterns: `*` and `?` within one part of a path, `**` for any number of parts; `{a,b*}` stands for each of its words
+//! where a layer lists paths ([`alternatives`]).
 //!
 //! Matching takes at most the product of both lengths (one point of return for each kind of star), so
 //! that a hostile file name cannot make it run away. It knows nothing of a file system.
@@ -9,6 +10,21 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = parts(pattern).collect();
     let path: Vec<&str> = parts(path).collect();
     with_stars(&pattern, &path, |part| *part == "**", |part, name| part_matches(part, name))
+}
+
+/// The patterns for which one with words in braces stands; itself, where it has none. Braces do not nest.
+#[must_use]
+pub fn alternatives(pattern: &str) -> Vec<String> {
+    let group = pattern.split_once('{').and_then(|(before, rest)| {
+        let (words, after) = rest.split_once('}')?;
+        words.contains(',').then_some((before, words, after))
+    });
+    match group {
+        Some((before, words, after)) => {
+            words.split(',').flat_map(|word| alternatives(&format!("{before}{word}{after}"))).collect()
+        }
+        None => vec![pattern.to_owned()],
+    }
 }
 
 /// Whether the text has a wildcard at all.
@@ -71,6 +87,15 @@ mod tests {
         assert!(!matches("/boot/*", "/boot"));
         assert!(matches("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_ed25519_key"));
         assert!(!matches("/etc/ssh/ssh_host_*_key", "/etc/ssh/ssh_host_ed25519_key.pub"));
+    }
+
+    #[test]
+    fn words_in_braces_stand_for_one_pattern_each() {
+        assert_eq!(alternatives("/usr/*bin/{a,b*}"), ["/usr/*bin/a", "/usr/*bin/b*"]);
+        assert_eq!(alternatives("/{a,b}/{c,d}"), ["/a/c", "/a/d", "/b/c", "/b/d"]);
+        for plain in ["/etc/{a", "/etc/{a}", "/etc/a}", "/etc/*"] {
+            assert_eq!(alternatives(plain), [plain]);
+        }
     }
 
     #[test]

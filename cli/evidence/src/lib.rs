@@ -97,7 +97,8 @@ impl Conclusion {
 /// Why a check came to no conclusion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unable {
-    /// `NotApplicable` when the subject cannot have what the check looks at, else `CouldNotRun`.
+    /// `NotApplicable` when the subject cannot have what the check looks at, `NeedsOperator` when only a person can say,
+    /// else `CouldNotRun`.
     pub verdict: Verdict,
     /// The reason.
     pub why: String,
@@ -107,6 +108,11 @@ impl Unable {
     /// It should have been possible: counts as a failure.
     pub fn broken(why: impl Into<String>) -> Self {
         Self { verdict: Verdict::CouldNotRun, why: why.into() }
+    }
+
+    /// The image cannot say it, and a person has to: no pass, and no failure of the build.
+    pub fn for_the_operator(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::NeedsOperator, why: why.into() }
     }
 
     /// This kind of subject never has that part.

@@ -211,20 +211,23 @@ impl Root {
             .collect()
     }
 
-    /// Paths that match a pattern. The part before the first wildcard is followed through
+    /// Paths that match a pattern, or one of those that its braces stand for. The part before the first wildcard is followed through
     /// links, so that `/bin/*` finds what is in `/usr/bin`.
     #[must_use]
     pub fn find(&self, pattern: &str) -> Vec<(&str, &Node)> {
-        let mut patterns = BTreeSet::from([pattern.to_owned()]);
-        let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
-        let fixed = parts.iter().take_while(|part| !glob::is_pattern(part)).count();
-        // The last part itself stays as it is: a link is found as a link.
-        let folder_parts = fixed.min(parts.len().saturating_sub(1));
-        if folder_parts > 0 {
-            let folder = format!("/{}", parts[..folder_parts].join("/"));
-            if let Some((real, _)) = self.resolve(&folder) {
-                patterns.insert(format!("{real}/{}", parts[folder_parts..].join("/")));
+        let mut patterns = BTreeSet::new();
+        for pattern in glob::alternatives(pattern) {
+            let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+            let fixed = parts.iter().take_while(|part| !glob::is_pattern(part)).count();
+            // The last part itself stays as it is: a link is found as a link.
+            let folder_parts = fixed.min(parts.len().saturating_sub(1));
+            if folder_parts > 0 {
+                let folder = format!("/{}", parts[..folder_parts].join("/"));
+                if let Some((real, _)) = self.resolve(&folder) {
+                    patterns.insert(format!("{real}/{}", parts[folder_parts..].join("/")));
+                }
             }
+            patterns.insert(pattern);
         }
         let matching = |path: &str| patterns.iter().any(|pattern| glob::matches(pattern, path));
         self.nodes().filter(|(path, _)| *path != "/" && matching(path)).collect()

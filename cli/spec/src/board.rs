@@ -45,6 +45,10 @@ model! {
         paddings: Vec<Spanned<Padding>>,
         /// Root of trust, in words for the report.
         root_of_trust: Text,
+        /// Its debug ports, and what closes them, in words for the report; left out: not known.
+        debug_ports: Option<Text> = None,
+        /// What becomes of an opened case or a changed part, in words for the report; left out: not known.
+        tamper: Option<Text> = None,
         /// How the hardware comes to trust U-Boot, and what a person does for it; required without `qemu`.
         trust: Option<Spanned<Trust>> = None,
         /// Device trees by name; required without `qemu`, whose own is taken.
@@ -303,6 +307,8 @@ impl Board {
             algorithms: words(&self.algorithms),
             paddings: self.paddings.iter().map(|p| p.as_str().to_owned()).collect(),
             root_of_trust: self.root_of_trust.as_str().to_owned(),
+            debug_ports: self.debug_ports.as_ref().map(|text| text.as_str().to_owned()),
+            tamper: self.tamper.as_ref().map(|text| text.as_str().to_owned()),
             trust: self.trust.as_ref().map(|trust| trust.facts()),
             device_tree: self.device_tree.as_ref().map(DeviceTreeFiles::facts),
             vendor_programs: self.vendor_programs.iter().map(|program| program.facts()).collect(),

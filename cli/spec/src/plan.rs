@@ -167,6 +167,12 @@ pub struct BoardFacts {
     pub paddings: Vec<String>,
     /// Root of trust, in words for the report.
     pub root_of_trust: String,
+    /// Debug ports and what closes them, in words for the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debug_ports: Option<String>,
+    /// What becomes of an opened case or a changed part, in words for the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tamper: Option<String>,
     /// How real hardware comes to trust U-Boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustFacts>,

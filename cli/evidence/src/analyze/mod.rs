@@ -48,10 +48,11 @@ use std::sync::Arc;
 
 use diag::{ExitStatus, Failure, Outcome};
 
+pub(crate) use keys::KeyFound;
 use model::{Analysis, Area, Component};
 use open::{Pieces, Tree};
 use rules::Found;
-use scan::{Scanner, Unread};
+pub(crate) use scan::{Scanner, Unread};
 
 use spec::known_keys::KnownKeys;
 

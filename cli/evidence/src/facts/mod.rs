@@ -23,6 +23,7 @@ use spec::differences::FactArea;
 use spec::plan::BoardFacts;
 
 pub(crate) use firewall::{OLDER_RULESETS, RULESETS};
+pub(crate) use policy::SSHD_CONFIG;
 
 use crate::Unable;
 use crate::subject::Subject;

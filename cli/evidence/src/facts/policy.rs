@@ -7,7 +7,7 @@ use crate::root::{NodeKind, Root};
 use crate::sshd::Config;
 
 /// Where OpenSSH has its configuration in every distribution looked at.
-pub(super) const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
+pub(crate) const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
 
 /// Files that are compared whole, without comments and blank lines.
 const POLICY: [&str; 43] = [

@@ -16,6 +16,8 @@ mod file_mode;
 mod file_present;
 mod file_text;
 mod fit_signed;
+mod flow_ports;
+mod hardware_declared;
 mod kconfig;
 mod kconfig_embedded;
 mod kernel_cmdline;
@@ -28,6 +30,8 @@ mod nft_walk;
 mod owned_by_root;
 mod packet_filter;
 mod partition_table;
+mod passwords_unused;
+mod ports_declared;
 mod remote_login;
 mod rollback_version;
 mod secrets_absent;
@@ -39,10 +43,14 @@ mod setuid_list;
 mod sshd_lists;
 mod symmetric_keys;
 pub(crate) mod sysctl;
+mod time_authenticated;
+mod tmpfiles_modes;
 mod uboot_config;
 pub(crate) mod unit_state;
 mod update_keys;
 mod verity_root;
+mod weak_assets;
+mod where_present;
 mod world_writable;
 
 pub(crate) use kernel_cmdline::{split as kernel_parameter, words as kernel_words};
@@ -108,6 +116,8 @@ pub const KINDS: &[Entry] = &[
     entry::<file_present::FilePresent>(),
     entry::<file_text::FileText>(),
     entry::<fit_signed::FitSigned>(),
+    entry::<flow_ports::FlowPorts>(),
+    entry::<hardware_declared::HardwareDeclared>(),
     entry::<kconfig::Kconfig>(),
     entry::<kconfig_embedded::KconfigEmbedded>(),
     entry::<kernel_cmdline::KernelCmdline>(),
@@ -118,6 +128,8 @@ pub const KINDS: &[Entry] = &[
     entry::<owned_by_root::OwnedByRoot>(),
     entry::<packet_filter::PacketFilter>(),
     entry::<partition_table::PartitionTable>(),
+    entry::<passwords_unused::PasswordsUnused>(),
+    entry::<ports_declared::PortsDeclared>(),
     entry::<remote_login::RemoteLogin>(),
     entry::<rollback_version::RollbackVersion>(),
     entry::<secrets_absent::SecretsAbsent>(),
@@ -128,10 +140,14 @@ pub const KINDS: &[Entry] = &[
     entry::<sshd_lists::SshdLists>(),
     entry::<symmetric_keys::SymmetricKeys>(),
     entry::<sysctl::Sysctl>(),
+    entry::<time_authenticated::TimeAuthenticated>(),
+    entry::<tmpfiles_modes::TmpfilesModes>(),
     entry::<uboot_config::UbootConfig>(),
     entry::<unit_state::UnitStates>(),
     entry::<update_keys::UpdateKeys>(),
     entry::<verity_root::VerityRoot>(),
+    entry::<weak_assets::WeakAssets>(),
+    entry::<where_present::WherePresent>(),
     entry::<world_writable::WorldWritable>(),
 ];
 

@@ -1,15 +1,18 @@
 //! `secrets-absent`: no private key in the root file system, the FIT or the boot flash.
 //!
-//! Programs that read keys hold the marker text; only a marker with key data behind it counts.
+//! Programs that read keys hold the marker text; only a marker with key data behind it counts. With `thorough` files are
+//! read as `fastness analyze` reads them, too: keys in DER and other forms, JWK, passwords and tokens in text.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
+use regex::bytes::Regex;
 use serde::Deserialize;
 use spec::known_keys::KnownKeys;
 
 use super::Kind;
+use crate::analyze::{Scanner, Unread};
 use crate::root::NodeKind;
 use crate::{Conclusion, Context, Unable, glob};
 
@@ -23,10 +26,13 @@ pub struct With {
     /// Files that hold keys which are no secrets, such as a library's self-test keys, with the reason.
     #[serde(default)]
     exceptions: BTreeMap<String, String>,
+    /// Also what is no PEM text: keys in DER, JWK, secrets in text.
+    #[serde(default)]
+    thorough: bool,
 }
 
-/// Labels of RFC 7468, clause 10 and 11, of OpenSSL's older forms, of OpenSSH and of OpenPGP.
-const LABELS: [&str; 7] = [
+/// Labels of RFC 7468, clause 10 and 11, of OpenSSL's older forms, of OpenSSH, of OpenPGP and of OpenVPN.
+const LABELS: [&str; 10] = [
     "PRIVATE KEY",
     "ENCRYPTED PRIVATE KEY",
     "RSA PRIVATE KEY",
@@ -34,6 +40,9 @@ const LABELS: [&str; 7] = [
     "DSA PRIVATE KEY",
     "OPENSSH PRIVATE KEY",
     "PGP PRIVATE KEY BLOCK",
+    "OpenVPN Static key V1",
+    "OpenVPN tls-crypt-v2 client key",
+    "OpenVPN tls-crypt-v2 server key",
 ];
 const BEGIN: &[u8] = b"-----BEGIN ";
 /// Base64 characters that must follow: more than any program has by chance behind its marker.
@@ -41,8 +50,7 @@ const LEAST_BASE64: usize = 32;
 
 impl Kind for SecretsAbsent {
     const NAME: &'static str = "secrets-absent";
-    const DESCRIPTION: &'static str =
-        "no private key in root file system, FIT or flash, and no published key";
+    const DESCRIPTION: &'static str = "no private key in root file system, FIT or flash, and no published key; with `thorough` none in DER or JWK, no password and no token";
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
@@ -56,6 +64,7 @@ impl Kind for SecretsAbsent {
         let mut looked = Vec::new();
         let mut unread = Vec::new();
         let mut sha256 = String::new();
+        let scanner = with.thorough.then(Scanner::new).transpose().map_err(Unable::broken)?;
         // Each part is read if this kind of subject can have it.
         match context.root() {
             Ok(root) => {
@@ -70,6 +79,9 @@ impl Kind for SecretsAbsent {
                         let bytes = root.read(path)?.unwrap_or_default();
                         problems
                             .extend(found(&bytes).into_iter().map(|what| format!("`{path}` holds {what}")));
+                        if let Some(scanner) = &scanner {
+                            problems.extend(more(scanner, path, &bytes));
+                        }
                         files += 1;
                     }
                 }
@@ -107,6 +119,34 @@ impl Kind for SecretsAbsent {
         let good = format!("none in {}", looked.join(", "));
         Ok(Conclusion::of(&problems, "no private key", good, &sha256))
     }
+}
+
+/// What a thorough look finds beyond the marks of keys. A secret itself is not told.
+fn more(scanner: &Scanner, path: &str, bytes: &[u8]) -> Vec<String> {
+    let scan = scanner.scan(path, bytes);
+    let keys = scan.keys.iter().filter(|key| key.kind.ends_with("private key"));
+    let mut found: Vec<String> = keys.map(|key| format!("`{path}` holds a key ({})", key.kind)).collect();
+    let secrets = scan.secrets.iter();
+    found.extend(
+        secrets.map(|secret| format!("`{path}` line {} holds a secret ({})", secret.line, secret.rule)),
+    );
+    if is_jwk(bytes) {
+        found.push(format!("`{path}` holds a private or shared key as JWK"));
+    }
+    if let Some(Unread::Limit(why) | Unread::Broken(why)) = scan.unread {
+        found.push(format!("`{path}` was not looked through: {why}"));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// RFC 7517 and 7518: `kty`, and `d` (the private part) or `k` (a shared key).
+fn is_jwk(bytes: &[u8]) -> bool {
+    static PART: OnceLock<Option<Regex>> = OnceLock::new();
+    let part = PART.get_or_init(|| Regex::new(r#""[dk]"\s*:\s*"[A-Za-z0-9_-]{20,}""#).ok());
+    // Without the pattern, which a test proves to be one, the word alone counts.
+    find(bytes, b"\"kty\"").is_some() && part.as_ref().is_none_or(|part| part.is_match(bytes))
 }
 
 /// A part that should be there; one that this kind of subject never has is nothing to complain of.
@@ -228,5 +268,28 @@ mod tests {
         fails(check(pem("RSA PRIVATE KEY", &headers)), "`RSA PRIVATE KEY`");
         let (modulus, source) = KnownKeys::built_in().starts().next().unwrap();
         fails(check([b"junk", modulus].concat()), source);
+    }
+
+    #[test]
+    fn a_thorough_look_finds_what_is_no_pem_text() {
+        let check = |path: &str, content: &[u8]| {
+            run("secrets-absent", json!({"thorough": true}), Tree::base().file(path, 0o644, content).root())
+        };
+        passes(check("/etc/app.conf", b"# password=\nuser = www\n"));
+        fails(
+            check("/etc/app.conf", b"URL=https://deploy:Wq83hsk2@artifacts.corp.net/repo\n"),
+            "`/etc/app.conf` line 1 holds a secret (secret-url)",
+        );
+        // RFC 7517, A.2: the start of its key.
+        let jwk = format!("{{\"kty\": \"EC\", \"crv\": \"P-256\", \"d\": \"{}\"}}", "A".repeat(43));
+        fails(
+            check("/usr/lib/x.json", jwk.as_bytes()),
+            "`/usr/lib/x.json` holds a private or shared key as JWK",
+        );
+        passes(check("/usr/lib/x.json", b"{\"kty\": \"EC\", \"x\": \"AAAAAAAAAAAAAAAAAAAAAAAA\"}"));
+        let sec1 = [&[0x30, 0x25, 2, 1, 1, 4, 0x20][..], &[7; 32]].concat();
+        fails(check("/etc/device", &sec1), "`/etc/device` holds a key (private key)");
+        let vpn = format!("-----{} OpenVPN tls-crypt-v2 client key-----\n{}\n", "BEGIN", "A".repeat(64));
+        fails(check("/etc/vpn.key", vpn.as_bytes()), "OpenVPN tls-crypt-v2 client key");
     }
 }

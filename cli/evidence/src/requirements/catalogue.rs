@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Claim;
+use super::{Claim, ShownBy};
+
+/// How the names of findings begin that are of a running device.
+const RUNNING: [&str; 3] = ["attack.", "self.", "traffic."];
 
 /// What shows a requirement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,9 +117,9 @@ pub struct Catalogue {
     pub(super) meta: Meta,
     pub(super) foundational_requirements: Vec<Foundation>,
     pub(super) requirements: Vec<Item>,
-    /// Run-time checks that findings show together, by id: `standards/shown-by.yaml`.
+    /// Checks that findings show together, by id: `standards/shown-by.yaml`.
     #[serde(default)]
-    pub(super) shown_by: BTreeMap<String, Vec<String>>,
+    pub(super) shown_by: BTreeMap<String, ShownBy>,
     #[serde(default)]
     checks: Vec<KnownCheck>,
 }
@@ -236,12 +239,22 @@ impl Catalogue {
                 );
             }
         }
-        for (id, _) in self.shown_by.iter().filter(|(_, findings)| findings.is_empty()) {
-            problems.push(format!("`{id}` is said to be shown by findings, and none is named"));
-        }
-        for id in self.shown_by.keys() {
-            if stages.get(id.as_str()) != Some(&"runtime") {
-                problems.push(format!("`{id}` is said to be shown by findings, and is no run-time check"));
+        for (id, shown) in &self.shown_by {
+            let mut wrong =
+                |what: &str| problems.push(format!("`{id}` is said to be shown by findings, {what}"));
+            if shown.by.is_empty() {
+                wrong("and none is named");
+            }
+            match stages.get(id.as_str()) {
+                None => wrong("and the catalogue does not describe it"),
+                // What a running device does says nothing of what is in its image.
+                Some(&"static") => {
+                    let runs = |proof: &str| RUNNING.iter().any(|kind| proof.starts_with(kind));
+                    for proof in shown.all().filter(|proof| runs(proof)) {
+                        wrong(&format!("and is no run-time check: `{proof}` is one"));
+                    }
+                }
+                Some(_) => {}
             }
         }
         problems
@@ -318,12 +331,15 @@ requirements:
             let problems = catalogue(&good.replace(from, to)).problems().join("; ");
             assert!(problems.contains(expected), "{to}: {problems}");
         }
-        let mut wrong = catalogue(good);
-        wrong.shown_by.insert("x.one".to_owned(), vec![]);
-        let problems = wrong.problems().join("; ");
-        assert!(
-            problems.contains("is no run-time check") && problems.contains("none is named"),
-            "{problems}"
-        );
+        let shown = |id: &str, by: &[&str]| {
+            let mut catalogue = catalogue(good);
+            let by = ShownBy { by: by.iter().map(|id| (*id).to_owned()).collect(), ..ShownBy::default() };
+            catalogue.shown_by.insert(id.to_owned(), by);
+            catalogue.problems().join("; ")
+        };
+        assert_eq!(shown("x.one", &["y.one", "y.two"]), "");
+        assert!(shown("x.one", &[]).contains("`x.one` is said to be shown by findings, and none is named"));
+        assert!(shown("x.none", &["y.one"]).contains("the catalogue does not describe it"));
+        assert!(shown("x.one", &["attack.a"]).contains("is no run-time check: `attack.a` is one"));
     }
 }

@@ -7,6 +7,7 @@
 
 mod catalogue;
 mod planned;
+mod shown_by;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use catalogue::{Catalogue, Item};
 pub use planned::Planned;
+pub use shown_by::ShownBy;
+pub(crate) use shown_by::is_of;
 
 /// What "met" says, as every page tells it.
 pub const MET: &str = "“Met” means: an image can show all of it, every check that the catalogue lists for it was looked at in \
@@ -130,9 +133,8 @@ impl Catalogue {
         let listed = || item.evidence.checks.iter().chain(&item.evidence.runtime);
         // A check serves what its layer says, and what lists it or what it shows a part of.
         let serves = |check: &str, requirements: &[String]| {
-            let shows = |id: &String| {
-                id == check || self.shown_by.get(id).is_some_and(|ids| ids.iter().any(|i| i == check))
-            };
+            let shows =
+                |id: &String| id == check || self.shown_by.get(id).is_some_and(|shown| shown.names(check));
             requirements.contains(&item.id) || listed().any(shows)
         };
         let serving: Vec<&Finding> = findings
@@ -149,8 +151,9 @@ impl Catalogue {
             .collect();
         let held = |id: &str| findings.iter().any(|f| f.check == id && f.verdict == Verdict::Pass);
         let passed =
-            |id: &str| held(id) || self.shown_by.get(id).is_some_and(|ids| ids.iter().all(|id| held(id)));
-        let nothing = |id: &String| planned.nothing_for(self, id).map(|why| format!("{id} ({why})"));
+            |id: &str| self.shown_by.get(id).map_or_else(|| held(id), |shown| shown.held(findings, planned));
+        let nothing =
+            |id: &String| planned.nothing_for(self, id, findings).map(|why| format!("{id} ({why})"));
         let missing: Vec<String> =
             listed().filter(|id| !passed(id) && nothing(id).is_none()).cloned().collect();
         let with = |verdict: Verdict| serving.iter().filter(|f| f.verdict == verdict).count();

@@ -7,7 +7,7 @@ use record::{BootRecord, Finding, Verdict};
 use spec::library::{Area, Library};
 use spec::plan::Plan;
 
-use super::Catalogue;
+use super::{Catalogue, shown_by};
 
 /// What the proof of the events shows, and with which command.
 const OF_EVENTS: [(&str, &str); 6] = [
@@ -60,11 +60,25 @@ impl Planned {
     }
 
     /// Why a listed check has nothing to look at in this product; none: it has, or would have.
-    pub(super) fn nothing_for(&self, catalogue: &Catalogue, id: &str) -> Option<&str> {
-        let proofs = catalogue.shown_by.get(id)?;
+    pub(super) fn nothing_for<'a>(
+        &'a self,
+        catalogue: &Catalogue,
+        id: &str,
+        findings: &'a [Finding],
+    ) -> Option<&'a str> {
+        let shown = catalogue.shown_by.get(id)?;
+        if let Some(decides) = &shown.nothing_by {
+            let finding = findings.iter().find(|finding| finding.check == *decides)?;
+            return (finding.verdict == Verdict::NotApplicable).then_some(finding.seen.as_str());
+        }
         let why = |proof: &String| self.nothing.get(proof).map(String::as_str);
-        let all = !proofs.is_empty() && proofs.iter().all(|proof| why(proof).is_some());
-        proofs.first().filter(|_| all).and_then(why)
+        let all = !shown.by.is_empty() && shown.by.iter().all(|proof| why(proof).is_some());
+        shown.by.first().filter(|_| all).and_then(why)
+    }
+
+    /// Whether the plan has a check of that id, or of one that is made for each of several things.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.checks.keys().any(|planned| shown_by::is_of(planned, id))
     }
 
     /// What nobody looked at of the listed checks: by what would look, or why nothing can.
@@ -76,8 +90,11 @@ impl Planned {
     ) -> Vec<String> {
         let mut groups: Vec<(String, BTreeSet<&str>)> = Vec::new();
         for id in missing {
-            let own = std::slice::from_ref(id);
-            for proof in catalogue.shown_by.get(id).map_or(own, Vec::as_slice) {
+            let proofs = match catalogue.shown_by.get(id) {
+                Some(shown) => shown.asked(findings, self).collect(),
+                None => vec![id.as_str()],
+            };
+            for proof in proofs {
                 let Some(group) = self.group(proof, findings) else { continue };
                 match groups.iter_mut().find(|(known, _)| *known == group) {
                     Some((_, ids)) => _ = ids.insert(id),
@@ -93,7 +110,7 @@ impl Planned {
 
     /// Why a finding is not there; none where it is, or where it is told as not run.
     fn group(&self, id: &str, findings: &[Finding]) -> Option<String> {
-        let mut of = findings.iter().filter(|finding| finding.check == id).peekable();
+        let mut of = findings.iter().filter(|finding| shown_by::is_of(&finding.check, id)).peekable();
         if of.peek().is_some() {
             let silent = of.all(|finding| finding.verdict == Verdict::NotApplicable);
             return silent.then(|| "looked at, and says nothing about this image".to_owned());
@@ -166,7 +183,9 @@ mod tests {
         plan.network.tunnels.clear();
         plan.network.frames.clear();
         let said = |plan: &Plan| {
-            Planned::of(Some(plan), None).nothing_for(&catalogue, "net.ot-refused-outside").map(str::to_owned)
+            Planned::of(Some(plan), None)
+                .nothing_for(&catalogue, "net.ot-refused-outside", &[])
+                .map(str::to_owned)
         };
         assert!(said(&plan).unwrap().contains("has no tunnel"));
         let flow = spec::plan::Flow {
@@ -175,5 +194,31 @@ mod tests {
         };
         plan.network.flows.push(flow);
         assert_eq!(said(&plan), None);
+    }
+
+    #[test]
+    fn what_an_image_has_nothing_of_is_named_with_the_words_of_the_check_that_says_so() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let mut finding = crate::report::sample::findings().remove(0);
+        finding.check = "net.openvpn-known".to_owned();
+        finding.seen = "the image has no OpenVPN".to_owned();
+        let planned = Planned::default();
+        let said = |verdict, finding: &Finding| {
+            let findings = [Finding { verdict, ..finding.clone() }];
+            planned.nothing_for(&catalogue, "net.openvpn", &findings).map(str::to_owned)
+        };
+        assert_eq!(said(Verdict::NotApplicable, &finding).unwrap(), "the image has no OpenVPN");
+        for verdict in [Verdict::Pass, Verdict::Fail, Verdict::NeedsOperator, Verdict::CouldNotRun] {
+            assert_eq!(said(verdict, &finding), None, "{verdict:?}");
+        }
+        finding.check = "net.strongswan-known".to_owned();
+        assert_eq!(said(Verdict::NotApplicable, &finding), None);
+        // Of a requirement that lists it, the row says so, and it does not keep the requirement from being met.
+        let findings =
+            [Finding { verdict: Verdict::NotApplicable, check: "net.openvpn-known".to_owned(), ..finding }];
+        let matrix = catalogue.matrix("NDR", 2, &findings, &planned);
+        let row = matrix.rows.iter().find(|row| row.id == "CR 3.1").unwrap();
+        assert!(!row.not_looked_at.contains(&"net.openvpn".to_owned()), "{:?}", row.not_looked_at);
+        assert!(row.not_looked_at.contains(&"net.strongswan".to_owned()), "{:?}", row.not_looked_at);
     }
 }

@@ -157,6 +157,10 @@ impl BoardFacts {
         let mut out = format!("Root of trust of {} ({})\n\n{}\n", self.name, self.title, self.root_of_trust);
         // Writing to a String cannot fail.
         let _ = write!(out, "\nRollback counter: {}\n", self.rollback.text());
+        for (what, text) in [("Debug ports", &self.debug_ports), ("Tamper", &self.tamper)] {
+            let text = text.as_deref().unwrap_or("not declared: who makes the device has to say it");
+            let _ = writeln!(out, "{what}: {text}");
+        }
         let Some(trust) = &self.trust else {
             out.push_str("\nThis board is emulated: there is nothing to burn.\n");
             return out;
