@@ -435,6 +435,7 @@ cell_gateway_keep() {
 /etc/audit/auditd.conf
 /etc/audit/plugins.d
 /etc/chrony/chrony.conf
+/etc/chrony/nts-roots.pem
 /etc/fstab
 /etc/hostname
 /etc/hosts
@@ -488,6 +489,7 @@ cell_gateway_keep() {
 /usr/lib/fastness/selfcheck
 /usr/lib/fastness/selfcheck.d/exec.unauthorised-refused
 /usr/lib/fastness/selfcheck.d/kern.sysctl-live
+/usr/lib/fastness/selfcheck.d/priv.denied
 /usr/lib/fastness/selfcheck.d/self.audit
 /usr/lib/fastness/selfcheck.d/self.firewall
 /usr/lib/fastness/selfcheck.d/self.lockdown

@@ -54,6 +54,7 @@ do_install() {
     install -m 0644 ${WORKDIR}/rootfs/etc/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
     install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck.d/exec.unauthorised-refused ${D}${nonarch_libdir}/fastness/selfcheck.d/exec.unauthorised-refused
+    install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck.d/priv.denied ${D}${nonarch_libdir}/fastness/selfcheck.d/priv.denied
     install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.mounts ${D}${nonarch_libdir}/fastness/selfcheck.d/self.mounts
     install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.no-failed-units ${D}${nonarch_libdir}/fastness/selfcheck.d/self.no-failed-units
     install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.root-read-only ${D}${nonarch_libdir}/fastness/selfcheck.d/self.root-read-only

@@ -22,6 +22,7 @@ do_compile[noexec] = "1"
 do_install() {
     install -d ${D}${sysconfdir}/chrony
     install -m 0644 ${UNPACKDIR}/rootfs/etc/chrony/chrony.conf ${D}${sysconfdir}/chrony/chrony.conf
+    install -m 0444 ${UNPACKDIR}/rootfs/etc/chrony/nts-roots.pem ${D}${sysconfdir}/chrony/nts-roots.pem
     install -d ${D}${sysconfdir}/systemd/system
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/chrony.service ${D}${sysconfdir}/systemd/system/chrony.service
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
