@@ -16,7 +16,8 @@ impl Device {
     fn new() -> Self {
         let device = Self { folder: tempfile::tempdir().expect("a folder") };
         let product = device.at("product.yaml");
-        fs::write(&product, format!("{EXAMPLE}\nlayers: {{settings: {{}}}}\n")).unwrap();
+        fs::write(&product, format!("{EXAMPLE}\nlayers: {{settings: {{}}}}\n"))
+            .expect("of the test's own making");
         let plan = spec::load(Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"));
         let text = |path: &str| {
             let spec::plan::FilePlan::File { content, .. } = &plan.files[path].value else {
@@ -39,13 +40,16 @@ impl Device {
         let check = text("/usr/lib/fastness/selfcheck.d/inv.report");
         let own = check.replace("/usr/lib/fastness/settings", &device.at("bin/settings"));
         assert_ne!(check, own);
-        fs::write(device.at("check"), own).unwrap();
+        fs::write(device.at("check"), own).expect("of the test's own making");
         for folder in ["run/ask", "state/ssh"] {
-            fs::create_dir_all(device.at(folder)).unwrap();
+            fs::create_dir_all(device.at(folder)).expect("of the test's own making");
         }
-        fs::write(device.at("sysctl.conf"), "# why\nkernel.ostype = Linux\nkernel.none = 1\n").unwrap();
-        fs::write(device.at("state/ssh/ssh_host_ed25519_key.pub"), "ssh-ed25519 AAAA x\n").unwrap();
-        fs::write(device.at("passwd"), "root:x:0:0:root:/root:/usr/sbin/nologin\n").unwrap();
+        fs::write(device.at("sysctl.conf"), "# why\nkernel.ostype = Linux\nkernel.none = 1\n")
+            .expect("of the test's own making");
+        fs::write(device.at("state/ssh/ssh_host_ed25519_key.pub"), "ssh-ed25519 AAAA x\n")
+            .expect("of the test's own making");
+        fs::write(device.at("passwd"), "root:x:0:0:root:/root:/usr/sbin/nologin\n")
+            .expect("of the test's own making");
         device.says("nft", "table inet fastness {\n\tcomment \"a \\\\ b\" # \u{e4}\n\n}");
         device.says("sshd", "port 22\nusedns no");
         device.says("auditctl", "enabled 2");
@@ -62,9 +66,9 @@ impl Device {
 
     fn program(&self, name: &str, text: &str) {
         let path = self.at(&format!("bin/{name}"));
-        fs::create_dir_all(self.at("bin")).unwrap();
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir_all(self.at("bin")).expect("of the test's own making");
+        fs::write(&path, text).expect("of the test's own making");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("of the test's own making");
     }
 
     fn says(&self, name: &str, text: &str) {
@@ -72,9 +76,18 @@ impl Device {
     }
 
     fn run(&self, script: &str, arguments: &[&str]) -> (String, Option<i32>) {
-        let path = format!("{}:{}", self.at("bin"), std::env::var("PATH").unwrap());
-        let out = Command::new("sh").arg(self.at(script)).args(arguments).env("PATH", path).output().unwrap();
-        (String::from_utf8(out.stdout).unwrap() + &String::from_utf8_lossy(&out.stderr), out.status.code())
+        let path = format!("{}:{}", self.at("bin"), std::env::var("PATH").expect("of the test's own making"));
+        let out = Command::new("sh")
+            .arg(self.at(script))
+            .args(arguments)
+            .env("PATH", path)
+            .output()
+            .expect("of the test's own making");
+        (
+            String::from_utf8(out.stdout).expect("of the test's own making")
+                + &String::from_utf8_lossy(&out.stderr),
+            out.status.code(),
+        )
     }
 }
 
@@ -93,13 +106,16 @@ fn the_settings_are_one_json_object_whatever_the_programs_say() {
     assert_eq!(told["sshd"], serde_json::json!(["port 22", "usedns no"]));
     let services = &told["services"];
     assert_eq!(services[0], serde_json::json!({"unit": "ssh.service", "active": "active", "sub": "running"}));
-    assert_eq!(services.as_array().unwrap().len(), 2);
+    assert_eq!(services.as_array().expect("of the test's own making").len(), 2);
     // What the kernel does not have is not told as if it had.
     assert_eq!(told["kernel_settings"], serde_json::json!({"kernel.ostype": "Linux"}));
     assert_eq!(told["accounts"][0]["name"], "root");
     let key = &told["public_keys"][0];
-    assert!(key["file"].as_str().unwrap().ends_with("/ssh/ssh_host_ed25519_key.pub"), "{key}");
-    assert_eq!(key["sha256"].as_str().unwrap().len(), 64);
+    assert!(
+        key["file"].as_str().expect("of the test's own making").ends_with("/ssh/ssh_host_ed25519_key.pub"),
+        "{key}"
+    );
+    assert_eq!(key["sha256"].as_str().expect("of the test's own making").len(), 64);
     assert!(told["versions"]["systemd"].is_string(), "{told}");
 }
 
@@ -108,17 +124,19 @@ fn who_asks_is_answered_by_a_file_and_the_request_is_gone() {
     let device = Device::new();
     for name in ["start", ".hidden", "a folder/in"] {
         let path = device.folder.path().join("run/ask").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
+        fs::create_dir_all(path.parent().expect("of the test's own making"))
+            .expect("of the test's own making");
+        fs::write(path, "").expect("of the test's own making");
     }
     let (said, code) = device.run("bin/settings", &["serve"]);
     assert_eq!((said.as_str(), code), ("", Some(0)));
-    let written = fs::read_to_string(device.at("run/settings.json")).unwrap();
+    let written = fs::read_to_string(device.at("run/settings.json")).expect("of the test's own making");
     assert!(serde_json::from_str::<serde_json::Value>(&written).is_ok(), "{written}");
-    let mode = fs::metadata(device.at("run/settings.json")).unwrap().permissions().mode();
+    let mode =
+        fs::metadata(device.at("run/settings.json")).expect("of the test's own making").permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
-    assert_eq!(fs::read_dir(device.at("run/ask")).unwrap().count(), 0);
-    assert_eq!(fs::read_dir(device.at("run")).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(device.at("run/ask")).expect("of the test's own making").count(), 0);
+    assert_eq!(fs::read_dir(device.at("run")).expect("of the test's own making").count(), 2);
     let (said, code) = device.run("bin/settings", &["tell"]);
     assert_eq!((said.as_str(), code), ("settings: expected `serve` or nothing, found tell\n", Some(2)));
 }
