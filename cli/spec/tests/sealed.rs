@@ -33,6 +33,15 @@ fn a_sealed_partition_switches_everything_on() {
     assert!(qemu.machine_arguments().contains(&"tpm-tis-device,tpmdev=tpm".to_owned()));
 }
 
+/// On 32-bit Arm, too.
+#[test]
+fn each_board_that_measures_can_seal() {
+    let plan = load(|text| text.replace("boards: [qemu-aarch64]", "boards: [qemu-arm]"), None);
+    let plan = plan.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(plan.storage.sealed.as_ref().expect("sealed").event_log, 0x4900_0000);
+    assert_eq!(plan.uboot.symbols["MEASURED_BOOT"].value, "y");
+}
+
 #[test]
 fn without_it_nothing_is_measured_and_the_partition_is_plain() {
     let plain = |text: String| text[..text.find("  sealed:").expect("sealed")].to_owned();
@@ -49,17 +58,16 @@ fn without_it_nothing_is_measured_and_the_partition_is_plain() {
 
 #[test]
 fn what_cannot_seal_says_so() {
-    let board = |text: String| text.replace("boards: [qemu-aarch64]", "boards: [qemu-arm]");
+    let board = |text: String| text.replace("boards: [qemu-aarch64]", "boards: [qemu-riscv64]");
     let gone = |text: String| text.replace("recovery: recovery.pub.pem", "recovery: gone.pem");
     let unused = |text: String| {
         text[..text.find("  sealed:").expect("sealed")].to_owned() + "layers: {measured-boot: {}}\n"
     };
     for (failure, code, message) in [
-        // It has a TPM, for its counter; what lacks is a U-Boot that measures.
         (
             load(board, None),
             "no-measured-boot",
-            "the board `qemu-arm` has no measured boot: a key can be sealed only to what its U-Boot measures into a TPM",
+            "the board `qemu-riscv64` has no measured boot: a key can be sealed only to what its U-Boot measures into a TPM",
         ),
         (load(gone, None), "no-public-key", "expected a public key (PEM) at `gone.pem`, found no such file"),
         (load(unused, None), "unused-layer", "the layer `measured-boot` seals the data partition"),

@@ -94,7 +94,8 @@ fn layers_that_name_nobody_who_keeps_them_are_written_with_a_warning() {
     let run = place.run(&["generate", "--backend", "yocto"]);
     assert_eq!(run.code, 0, "{run:?}");
     assert!(!run.err.contains("name nobody"), "{run:?}");
-    let readme = fs::read_to_string(place.path("out/qemu-aarch64/generated/meta-gw-distro/README.md")).unwrap();
+    let readme =
+        fs::read_to_string(place.path("out/qemu-aarch64/generated/meta-gw-distro/README.md")).unwrap();
     assert!(readme.contains("The team <team@example.org>"), "{readme}");
 }
 
@@ -114,7 +115,10 @@ fn the_commits_of_the_lock_are_those_of_the_kas_file_of_several_boards() {
     };
     let kas = lock("wrynose");
     let core = kas.split("  openembedded-core:").nth(1).unwrap().split("\n  meta-").next().unwrap();
-    assert!(core.contains(&format!("commit: \"{commit}\"")) || core.contains(&format!("commit: {commit}")), "{kas}");
+    assert!(
+        core.contains(&format!("commit: \"{commit}\"")) || core.contains(&format!("commit: {commit}")),
+        "{kas}"
+    );
     // Another series' commits are no pins of this one.
     assert!(!lock("scarthgap").contains(commit));
 }

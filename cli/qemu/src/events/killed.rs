@@ -137,7 +137,13 @@ mod tests {
                 "0".repeat(64)
             )
         };
-        let lines = [record(1, "01", "a"), record(2, "02", "b"), record(3, "01", "a"), record(4, "04", "b")];
+        let lines = [
+            record(1, "01", "a"),
+            record(2, "02", "b"),
+            record(3, "01", "a"),
+            record(4, "04", "b"),
+            record(5, "04", "b"),
+        ];
         let mut records = Records::new();
         super::super::kinds::read(&lines, &mut records).unwrap();
         assert_eq!(twice(&records, 2), [3, 5]);

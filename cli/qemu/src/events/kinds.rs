@@ -126,7 +126,7 @@ pub(crate) const KILLED: &[Kind] = kinds! {
 
 /// What too many failed logins show.
 pub(crate) const LOCKOUT: &[Kind] = kinds! {
-    "a place is locked out: that is recorded", "" => "ssh.login" "sshd" "" Failure "penalty";
+    "a place is locked out: that is recorded", "" => "ssh.login" "sshd" "" Failure "drop connection";
 };
 
 /// What a full audit log shows.

@@ -1,5 +1,8 @@
 //! Too many failed logins from one place: from there nobody is let in for a while, not even with the right key, and then again.
+//!
+//! Whoever offers a key that is refused has failed; who offers none has only asked, which costs a place much less.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +36,16 @@ pub(super) fn ssh(port: u16, user: &str, more: &[String]) -> Outcome<bool> {
     Ok(opened)
 }
 
+/// A key that is nobody's, as options of `ssh`.
+fn wrong_key(folder: &Path) -> Outcome<[String; 2]> {
+    let file = folder.join("wrong").to_string_lossy().into_owned();
+    Call::new(tool("ssh-keygen")?)
+        .args(["-q", "-t", "ed25519", "-N", "", "-f", &file])
+        .limit(MINUTE)
+        .run()?;
+    Ok(["-i".to_owned(), file])
+}
+
 impl Proof<'_> {
     /// Needs the key of a person: that strangers are not let in shows no lock.
     pub(super) fn lockout(&mut self, login: Option<&Login>, account: (&str, u32)) -> Outcome<()> {
@@ -45,19 +58,21 @@ impl Proof<'_> {
             return Ok(());
         };
         let (port, key) = (self.ports.ssh, ["-i".to_owned(), login.key.to_string_lossy().into_owned()]);
+        // Beside the copy of the disk, which goes when the proof has ended.
+        let wrong = wrong_key(self.spec.disk.parent().unwrap_or(&self.spec.logs))?;
         let before = ssh(port, &login.user, &key)?;
         for kind in LOCKOUT {
             self.windows.requested(kind.name, self.run_so_far().1);
         }
-        let mut strangers = 0;
+        let mut opened_by_wrong = 0;
         for _ in 0..ROUNDS {
             let opened: Vec<_> = thread::scope(|scope| {
                 let tries: Vec<_> =
-                    (0..AT_ONCE).map(|_| scope.spawn(|| ssh(port, "stranger", &[]))).collect();
+                    (0..AT_ONCE).map(|_| scope.spawn(|| ssh(port, &login.user, &wrong))).collect();
                 tries.into_iter().map(|one| one.join().unwrap_or(Ok(false))).collect()
             });
             for one in opened {
-                strangers += usize::from(one?);
+                opened_by_wrong += usize::from(one?);
             }
         }
         let from = Instant::now();
@@ -70,7 +85,7 @@ impl Proof<'_> {
         let waited = from.elapsed().as_secs();
         self.settle()?;
         self.judge_all(LOCKOUT, account);
-        let (seen, problems) = locked(&Tried { strangers, before, during, after, waited });
+        let (seen, problems) = locked(&Tried { opened_by_wrong, before, during, after, waited });
         self.verdict(&right, seen, problems);
         Ok(())
     }
@@ -78,8 +93,8 @@ impl Proof<'_> {
 
 /// Which logins opened.
 struct Tried {
-    /// How many of those without a key.
-    strangers: usize,
+    /// How many of those with a wrong key.
+    opened_by_wrong: usize,
     /// With the key, before anybody failed.
     before: bool,
     /// With the key, right after the failures.
@@ -93,8 +108,8 @@ struct Tried {
 /// What that shows, and what is wrong with it.
 fn locked(tried: &Tried) -> (Vec<String>, Vec<String>) {
     let mut problems = Vec::new();
-    if tried.strangers > 0 {
-        problems.push(format!("{} logins without a key opened", tried.strangers));
+    if tried.opened_by_wrong > 0 {
+        problems.push(format!("{} logins with a wrong key opened", tried.opened_by_wrong));
     }
     if !tried.before {
         problems.push("the key did not open a login before anybody failed".to_owned());
@@ -122,11 +137,11 @@ mod tests {
 
     #[test]
     fn a_lock_is_one_that_keeps_the_right_key_out_for_a_while() {
-        let right = || Tried { strangers: 0, before: true, during: false, after: true, waited: 40 };
+        let right = || Tried { opened_by_wrong: 0, before: true, during: false, after: true, waited: 40 };
         assert!(locked(&right()).1.is_empty());
         type Change = fn(&mut Tried);
         let changes: [(Change, &str); 4] = [
-            (|tried| tried.strangers = 2, "2 logins without a key opened"),
+            (|tried| tried.opened_by_wrong = 2, "2 logins with a wrong key opened"),
             (|tried| tried.before = false, "did not open a login before"),
             (
                 |tried| tried.during = true,
