@@ -95,6 +95,11 @@ pub const TOOLS: &[Tool] = &[
         purpose: "logs in, or tries to, in the proof of the events",
         package: "openssh-client",
     },
+    Tool {
+        program: "ssh-keygen",
+        purpose: "makes a wrong key for the proof of the events",
+        package: "openssh-client",
+    },
     Tool { program: "swtpm", purpose: "is the TPM of a virtual machine", package: "swtpm" },
     Tool { program: "tar", purpose: "unpacks sources", package: "tar" },
     Tool {

@@ -136,6 +136,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wrong_key_is_one_that_ssh_can_offer() {
+        if let Err(why) = exec::find(&tool("ssh-keygen").unwrap()) {
+            assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{why}");
+            #[allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
+            {
+                eprintln!("SKIPPED: there is no ssh-keygen");
+            }
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let [option, file] = wrong_key(folder.path()).unwrap();
+        assert_eq!(option, "-i");
+        let key = std::fs::read_to_string(&file).unwrap();
+        assert!(key.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----"), "{key}");
+        assert!(std::fs::read_to_string(file + ".pub").unwrap().starts_with("ssh-ed25519 "));
+    }
+
+    #[test]
     fn a_lock_is_one_that_keeps_the_right_key_out_for_a_while() {
         let right = || Tried { opened_by_wrong: 0, before: true, during: false, after: true, waited: 40 };
         assert!(locked(&right()).1.is_empty());
