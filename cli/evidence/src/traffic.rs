@@ -91,19 +91,26 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
 }
 
 /// Kinds of events that are findings of their own, for requirements of their own.
-struct OfEvents {
+pub(crate) struct OfEvents {
     /// How the kinds begin.
     begin: &'static str,
-    id: &'static str,
+    /// The finding.
+    pub(crate) id: &'static str,
+    /// Whether only a login shows it.
+    pub(crate) login: bool,
     layer: &'static str,
     title: &'static str,
     expected: &'static str,
 }
 
-const OF_EVENTS: [OfEvents; 5] = [
+/// The finding of all others.
+pub(crate) const EVENTS: &str = "traffic.events";
+
+pub(crate) const OF_EVENTS: [OfEvents; 5] = [
     OfEvents {
         begin: FULL_AUDIT_LOG,
         id: "traffic.audit-full",
+        login: false,
         layer: "audit",
         title: "A full audit log is told before its oldest records go, and stops nothing",
         expected: "told on the device and at the collector; services and recording go on",
@@ -111,6 +118,7 @@ const OF_EVENTS: [OfEvents; 5] = [
     OfEvents {
         begin: KILLED_RECORDER,
         id: "traffic.recorder-killed",
+        login: false,
         layer: "events",
         title: "A program that records and is killed is told, comes back, and has what happened meanwhile",
         expected: "told on the device and at the collector; started again; what happened meanwhile is recorded",
@@ -118,6 +126,7 @@ const OF_EVENTS: [OfEvents; 5] = [
     OfEvents {
         begin: DISABLED_FUNCTION,
         id: "traffic.selfcheck",
+        login: false,
         layer: "selfcheck",
         title: "A security function that is switched off on the running device is found by its self-check",
         expected: "its self-check fails while it is off, and passes once it is back",
@@ -125,6 +134,7 @@ const OF_EVENTS: [OfEvents; 5] = [
     OfEvents {
         begin: LOCKED_OUT,
         id: "traffic.lockout",
+        login: true,
         layer: "ssh",
         title: "After too many failed logins a place is locked out for a while, which is recorded",
         expected: "not even the right key is taken from there, and then again; recorded on the device and at the collector",
@@ -132,6 +142,7 @@ const OF_EVENTS: [OfEvents; 5] = [
     OfEvents {
         begin: PERSON_LOGS_IN,
         id: "traffic.logins",
+        login: true,
         layer: "events",
         title: "A person's login and session are recorded, with the account",
         expected: "each has a record on the device and at the collector",
@@ -150,7 +161,7 @@ fn findings_of_events(traffic: &TrafficRecord) -> Vec<Finding> {
     };
     let title = "Security events that are provoked are recorded with five facts, and come to the collector as they were written";
     let expected = "each kind has a record on the device and at the collector";
-    let all = ("traffic.events", title, "events", expected);
+    let all = (EVENTS, title, "events", expected);
     let of = OF_EVENTS
         .iter()
         .enumerate()

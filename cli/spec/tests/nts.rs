@@ -82,7 +82,7 @@ fn what_would_never_be_followed_is_refused() {
             with("after.pem"),
             "no-certificates",
             "expected certificates (PEM) at `after.pem`, found something in front of the first certificate",
-            "openssl x509",
+            "before its first line",
         ),
         (
             with("gone.pem"),

@@ -1,20 +1,14 @@
 //! `passwords-unused`: nobody can have a password, so that rules for passwords have nothing to look at.
 
-use serde::Deserialize;
 use serde_json::json;
 
-use super::Kind;
+use super::{Kind, NoParameters};
 use crate::facts::SSHD_CONFIG;
 use crate::sshd::Config;
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
 pub struct PasswordsUnused;
-
-/// Parameters.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct With {}
 
 /// Programs that set a password, or ask for one, beside sshd.
 const PROGRAMS: [&str; 14] = [
@@ -40,9 +34,9 @@ const NO_PROOF: [&str; 6] =
 impl Kind for PasswordsUnused {
     const NAME: &'static str = "passwords-unused";
     const DESCRIPTION: &'static str = "never: does not apply where no account has a password and nothing could set or ask one, else needs the operator";
-    type With = With;
+    type With = NoParameters;
 
-    fn run(_with: With, context: &Context) -> Result<Conclusion, Unable> {
+    fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
         let root = context.root()?;
         let mut found = Vec::new();
         let accounts =

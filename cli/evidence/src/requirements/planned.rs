@@ -8,16 +8,7 @@ use spec::library::{Area, Library};
 use spec::plan::Plan;
 
 use super::{Catalogue, shown_by};
-
-/// What the proof of the events shows, and with which command.
-const OF_EVENTS: [(&str, &str); 6] = [
-    ("traffic.events", "fastness boot --events"),
-    ("traffic.audit-full", "fastness boot --events"),
-    ("traffic.recorder-killed", "fastness boot --events"),
-    ("traffic.selfcheck", "fastness boot --events"),
-    ("traffic.lockout", "fastness boot --events --login USER=FILE"),
-    ("traffic.logins", "fastness boot --events --login USER=FILE"),
-];
+use crate::traffic::{EVENTS, OF_EVENTS};
 
 /// What of a plan bears on checks that did not run.
 #[derive(Clone, Debug, Default)]
@@ -162,7 +153,12 @@ fn layers() -> &'static BTreeMap<String, String> {
 
 /// The command that makes a finding about events; none: it is of something else.
 fn of_events(id: &str) -> Option<&'static str> {
-    OF_EVENTS.iter().find(|(finding, _)| *finding == id).map(|(_, verb)| *verb)
+    let with_login = match OF_EVENTS.iter().find(|of| of.id == id) {
+        Some(of) => of.login,
+        None if id == EVENTS => false,
+        None => return None,
+    };
+    Some(if with_login { "fastness boot --events --login USER=FILE" } else { "fastness boot --events" })
 }
 
 #[cfg(test)]

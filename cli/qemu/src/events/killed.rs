@@ -28,10 +28,15 @@ impl Proof<'_> {
         let mut killed = Vec::new();
         for unit in RECORDERS {
             let before = self.main_process(unit)?;
-            let name = unit.split('.').next().unwrap_or(unit);
+            if before == 0 {
+                // Number 0 would be the bench itself and all that it started.
+                killed.push(Killed { unit, before, after: 0, recorded: false });
+                continue;
+            }
             // Once it is gone, and in the same command: what happens while nobody listens is to be recorded, too.
             let command = format!(
-                "kill -9 {before}; while kill -0 {before} 2>/dev/null; do :; done; auditctl -m fastness-bench-killed-{name}"
+                "kill -9 {before}; while kill -0 {before} 2>/dev/null; do :; done; auditctl -m {}",
+                mark(unit)
             );
             self.bench.ask(&command, MINUTE)?;
             let deadline = Instant::now() + BACK;
@@ -44,7 +49,7 @@ impl Proof<'_> {
         }
         self.settle()?;
         for one in &mut killed {
-            let mark = format!("fastness-bench-killed-{}", one.unit.split('.').next().unwrap_or_default());
+            let mark = mark(one.unit);
             one.recorded = self.device.values().any(|(event, _)| event.message.contains(&mark));
         }
         self.judge_all(KILLED, account);
@@ -62,6 +67,11 @@ impl Proof<'_> {
         let answer = self.bench.ask(&format!("systemctl show -p MainPID --value {unit}"), MINUTE)?;
         Ok(answer.iter().find_map(|line| line.trim().parse().ok()).unwrap_or_default())
     }
+}
+
+/// What is audited once a unit's process is gone.
+fn mark(unit: &str) -> String {
+    format!("fastness-bench-killed-{unit}")
 }
 
 /// One program that was killed.

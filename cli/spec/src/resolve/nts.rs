@@ -39,11 +39,10 @@ pub fn roots(library: &Library, product: &Product, trouble: &mut Vec<Diagnostic>
             ("a private key", "take it away from the product: certificates alone are needed")
         }
         Some(text) if text.trim_start().starts_with(PEM) => return Ok(text),
-        Some(text) if text.contains(PEM) => (
-            "something in front of the first certificate",
-            "openssl x509 -in FILE -out FILE leaves what is no certificate out",
-        ),
-        Some(_) => ("another file", "openssl x509 -inform DER -in FILE -out FILE makes PEM of DER"),
+        Some(text) if text.contains(PEM) => {
+            ("something in front of the first certificate", "leave out what stands before its first line")
+        }
+        Some(_) => ("another file", "openssl x509 -inform DER -in ROOT.der -out ROOT.pem makes PEM of DER"),
         None => ("no such file", "the path is relative to the product's folder"),
     };
     let message = format!("expected certificates (PEM) at `{path}`, found {found}");
