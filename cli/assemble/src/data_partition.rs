@@ -70,7 +70,8 @@ pub fn make(plan: &Plan, path: &Path, log: &Path) -> Outcome<()> {
         .env("MKE2FS_CONFIG", &configuration)
         .env("E2FSPROGS_FAKE_TIME", &epoch)
         .env("SOURCE_DATE_EPOCH", &epoch)
-        .args(["-q", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-J", "size=4"])
+        .args(["-q", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-J", "size=4"])
+        .args(["-m", &plan.storage.reserved_percent()])
         .args(["-L", "data", "-U", &id("data file system"), "-O", FEATURES, "-E"])
         .arg(format!(
             "hash_seed={},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,nodiscard",
@@ -124,6 +125,27 @@ mod tests {
         assert_eq!(bytes[1024 + 0x38..1024 + 0x3a], [0x53, 0xef]);
         assert_eq!(&bytes[1024 + 0x78..1024 + 0x7d], b"data\0");
         assert_eq!(fs::read_dir(a.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_kept_is_reserved_for_root() {
+        if missing_tool("mke2fs") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log) = (folder.path().join("data"), folder.path().join("log"));
+        // 5 MiB and one third of a MiB: no whole percentage.
+        for kept in [0, (5 << 20) + 349_525] {
+            let mut plan = plan();
+            if kept > 0 {
+                plan.storage.kept = [("/var/log/a".to_owned(), kept - 4096), ("/var/log/b".to_owned(), 4096)].into();
+            }
+            make(&plan, &path, &log).unwrap();
+            let found = image::tree::reserved(&image::Source::open(&path).unwrap()).unwrap();
+            assert_eq!((found.bytes, found.uid, found.gid), (plan.storage.data_bytes, 0, 0));
+            let most = if kept == 0 { 0 } else { kept + 4096 + plan.storage.data_bytes / 5_000 };
+            assert!((kept..=most).contains(&found.reserved_bytes), "{kept} {found:?}");
+        }
     }
 
     #[test]

@@ -153,6 +153,7 @@ pub fn plan() -> Plan {
             known_keys: std::collections::BTreeMap::new(),
         },
         storage: StoragePlan {
+            kept: std::collections::BTreeMap::new(),
             fit_bytes: 2 << 20,
             root_bytes: 2 << 20,
             data_bytes: 16 << 20,

@@ -1,5 +1,7 @@
 //! What findings come to: exit status, findings of a boot and of attacks.
 
+use std::collections::BTreeSet;
+
 use diag::ExitStatus;
 use record::{AttackOutcome, AttackResult, BootRecord, Finding, Part, SelfcheckVerdict, Stage, Verdict};
 use spec::plan::{CheckPlan, Origin, Plan};
@@ -136,8 +138,54 @@ pub fn findings_of_boot(plan: &Plan, boot: &BootRecord) -> Vec<Finding> {
         };
         findings.push(waive(finding, plan));
     }
+    findings.extend(unique(boot));
     findings
 }
+
+/// Whether devices of one image share anything that is to be each one's own; nothing where only one was started.
+fn unique(boot: &BootRecord) -> Option<Finding> {
+    let mut problems = Vec::new();
+    for other in &boot.others {
+        let names: BTreeSet<&String> = boot.identity.keys().chain(other.keys()).collect();
+        for name in names {
+            match (boot.identity.get(name), other.get(name)) {
+                (Some(own), Some(others)) if own == others => {
+                    problems.push(format!("two devices have the same `{name}` (SHA-256 `{own}`)"));
+                }
+                (Some(_), Some(_)) => {}
+                _ => problems.push(format!("only one of two devices has a `{name}`")),
+            }
+        }
+    }
+    if boot.others.is_empty() {
+        return None;
+    }
+    if boot.identity.is_empty() {
+        problems.push("the devices told nothing that would be their own".to_owned());
+    }
+    let names: Vec<&str> = boot.identity.keys().map(String::as_str).collect();
+    Some(Finding {
+        check: UNIQUE.to_owned(),
+        title: "Devices that start for the first time with this image share no key and no id".to_owned(),
+        layer: "fastness".to_owned(),
+        requirements: ["CR 1.2", "CR 1.4", "CR 1.5"].map(str::to_owned).to_vec(),
+        stage: Stage::Boot,
+        verdict: if problems.is_empty() { Verdict::Pass } else { Verdict::Fail },
+        expected: "each of what the devices tell of themselves is another one".to_owned(),
+        seen: if problems.is_empty() {
+            format!("{} devices, each with a {} of its own", boot.others.len() + 1, names.join(" and a "))
+        } else {
+            problems.join("; ")
+        },
+        artefact_sha256: boot.disk_sha256.clone(),
+        waiver: None,
+        parts: Vec::new(),
+        defined_at: String::new(),
+    })
+}
+
+/// The check of the catalogue that first starts of several devices show.
+pub(crate) const UNIQUE: &str = "id.firstboot-unique";
 
 /// One finding for each attack.
 #[must_use]
@@ -234,5 +282,35 @@ mod tests {
         let finding = waive(finding, &plan);
         assert_eq!(finding.verdict, Verdict::Waived);
         assert!(finding.waiver.unwrap().contains("sample reason"));
+    }
+
+    #[test]
+    fn two_devices_share_nothing() {
+        let own = |id: &str, key: &str| {
+            let pairs = [("machine-id", id), ("ssh-host-key", key)];
+            pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(|(n, v)| (n.into(), v.into())).collect()
+        };
+        let seen = |first: (&str, &str), others: &[(&str, &str)]| {
+            let mut boot = sample::boot();
+            boot.identity = own(first.0, first.1);
+            boot.others = others.iter().map(|(id, key)| own(id, key)).collect();
+            let findings = findings_of_boot(&sample::plan(), &boot);
+            findings.into_iter().find(|f| f.check == UNIQUE).map(|f| (f.verdict, f.seen))
+        };
+        // One device alone shows nothing.
+        assert_eq!(seen(("a", "b"), &[]), None);
+        let (verdict, words) = seen(("a", "b"), &[("c", "d"), ("e", "f")]).unwrap();
+        assert_eq!(verdict, Verdict::Pass);
+        assert_eq!(words, "3 devices, each with a machine-id and a ssh-host-key of its own");
+        for (first, other, says) in [
+            (("a", "b"), ("c", "b"), "the same `ssh-host-key` (SHA-256 `b`)"),
+            (("a", "b"), ("a", "d"), "the same `machine-id` (SHA-256 `a`)"),
+            (("a", ""), ("c", "d"), "only one of two devices has a `ssh-host-key`"),
+            (("", ""), ("", ""), "told nothing"),
+        ] {
+            let (verdict, words) = seen(first, &[("x", "y"), other]).unwrap();
+            assert_eq!(verdict, Verdict::Fail, "{words}");
+            assert!(words.contains(says), "{words}");
+        }
     }
 }

@@ -111,6 +111,15 @@ pub struct VerityFacts {
     pub found: Result<String, String>,
 }
 
+/// The data partition as it is shipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataFacts {
+    /// All zero where a file system or an encrypted partition would begin: the device makes both at its first start.
+    Empty,
+    /// An ext4, and what it keeps back.
+    Ext4(image::tree::Reserved),
+}
+
 /// One partition of a disk that others made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionFact {
@@ -194,6 +203,8 @@ pub struct Subject {
     pub uboot_config: Part<String>,
     /// The verity root.
     pub verity: Part<VerityFacts>,
+    /// The data partition, where the subject is a disk of our own layout.
+    pub data: Part<DataFacts>,
     /// The partitions, where the subject is a disk that others made.
     pub partitions: Part<DiskFacts>,
     /// That such a disk has no FIT.
@@ -218,6 +229,7 @@ impl Subject {
             uboot: None,
             uboot_config: None,
             verity: None,
+            data: None,
             partitions: None,
             no_fit: None,
             image: None,
@@ -289,6 +301,14 @@ impl Subject {
     /// As the module says.
     pub fn verity(&self) -> Result<&VerityFacts, Unable> {
         self.part(&self.verity, "verity tree")
+    }
+
+    /// The data partition.
+    ///
+    /// # Errors
+    /// As the module says.
+    pub fn data(&self) -> Result<&DataFacts, Unable> {
+        self.part(&self.data, "data partition")
     }
 
     /// The record of the build.

@@ -165,6 +165,8 @@ pub(crate) fn boot_with(
             format!("booted, and all {} self-checks passed after {seconds}.{tenths} s", report.events.len())
         }),
         timeline,
+        identity: report.identity,
+        others: Vec::new(),
         selfcheck: report.events.into_iter().chain(report.end).collect(),
         console_log: CONSOLE_LOG.to_owned(),
         ms,

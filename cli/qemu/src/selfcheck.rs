@@ -11,6 +11,10 @@ use spec::plan::Plan;
 /// Kind of the plan's checks that the device itself makes.
 pub const KIND: &str = "selfcheck";
 const END: &str = "selfcheck-end";
+/// What is the device's own: a name, and the SHA-256 of it.
+const IDENTITY: &str = "selfcheck-identity";
+/// Most of them that are kept.
+const MAX_IDENTITY: usize = 32;
 /// What the whole last line holds. Its beginning alone is not enough: a line is looked at while it comes, and a slow
 /// serial port hands it out in pieces.
 pub(crate) const ENDED: &str = r#"{"event":"selfcheck-end"*"}"#;
@@ -24,6 +28,8 @@ pub struct Report {
     pub events: Vec<SelfcheckEvent>,
     /// The device's own summary, when it came to the end.
     pub end: Option<SelfcheckEvent>,
+    /// What is the device's own, by name: the SHA-256 of each.
+    pub identity: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -35,6 +41,12 @@ impl Report {
             if event.event == END {
                 report.end = Some(event);
                 break;
+            }
+            if event.event == IDENTITY {
+                if report.identity.len() < MAX_IDENTITY {
+                    report.identity.insert(event.check, event.seen);
+                }
+                continue;
             }
             if report.events.len() < MAX_EVENTS {
                 report.events.push(event);
@@ -82,7 +94,7 @@ fn event(text: &str) -> Option<SelfcheckEvent> {
     // On the console, systemd may have written something in front.
     let start = text.find(r#"{"event":"selfcheck"#)?;
     let event: SelfcheckEvent = serde_json::from_str(text[start..].trim_end()).ok()?;
-    (event.event == KIND || event.event == END).then_some(event)
+    [KIND, END, IDENTITY].contains(&event.event.as_str()).then_some(event)
 }
 
 #[cfg(test)]
@@ -103,6 +115,15 @@ mod tests {
     #[test]
     fn a_whole_report_that_passes_has_no_problem() {
         let report = report(&["noise", &format!("[  OK  ] {PASS}"), END]);
+        assert_eq!(report.events.len(), 1);
+        assert_eq!(report.problems(["self.nft"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_the_device_s_own_is_no_check() {
+        let own = r#"{"event":"selfcheck-identity","check":"machine-id","verdict":"pass","seen":"ab12"}"#;
+        let report = report(&[PASS, own, END]);
+        assert_eq!(report.identity, BTreeMap::from([("machine-id".to_owned(), "ab12".to_owned())]));
         assert_eq!(report.events.len(), 1);
         assert_eq!(report.problems(["self.nft"]), Vec::<String>::new());
     }

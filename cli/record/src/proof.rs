@@ -1,5 +1,7 @@
 //! What happened on the (virtual) machine.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One line of the console with its time.
@@ -64,6 +66,12 @@ pub struct BootRecord {
     pub console_log: String,
     /// Milliseconds from start to verdict.
     pub ms: u64,
+    /// What is this device's alone and secret to nobody, or the SHA-256 of what is: name and digest, as the device says them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub identity: BTreeMap<String, String>,
+    /// The same of other devices that were started for the first time with this image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<BTreeMap<String, String>>,
 }
 
 /// How an attack ended.

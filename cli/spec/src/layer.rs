@@ -5,7 +5,7 @@ use crate::board::{KernelArgument, SymbolAsk};
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::product::{Backend, Waiver};
 use crate::types::{
-    AbsPath, CheckId, CheckKind, Count, Flag, Glob, LinkTarget, Mode, Name, PackageName, ParameterName,
+    AbsPath, CheckId, CheckKind, Count, Flag, Glob, Integer, LinkTarget, Mode, Name, PackageName, ParameterName,
     PatchPath, Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName,
     UserName, Word,
 };
@@ -47,6 +47,8 @@ model! {
         sysctl: Vec<SysctlAsk> = Vec::new(),
         /// Modes of packaged files that differ from what the package ships.
         modes: Vec<ModeAsk> = Vec::new(),
+        /// What it keeps on the data partition, and how much of it at most: that much is reserved for root.
+        kept: Vec<KeptAsk> = Vec::new(),
         /// Checks that prove it.
         checks: Vec<CheckAsk> = Vec::new(),
         /// Checks that the device runs on itself at boot.
@@ -81,6 +83,21 @@ model! {
         file: Spanned<PatchPath>,
         /// Versions of U-Boot that it applies to, such as `2025.01`.
         versions: Vec<Word>,
+        /// Why.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
+    /// Files that root writes one after the other on the data partition, the oldest going when there are enough. What is
+    /// asked of one folder adds up.
+    pub struct KeptAsk {
+        /// Their folder.
+        path: Spanned<Templated<AbsPath>>,
+        /// Bytes of one of them.
+        file: Spanned<Templated<Integer>>,
+        /// How many there are, with the one that is written.
+        files: Spanned<Templated<Integer>>,
         /// Why.
         reason: Spanned<Reason>,
     }

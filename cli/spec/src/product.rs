@@ -284,7 +284,7 @@ model! {
     /// Sizes on the disk that are the product's choice.
     pub struct Storage {
         /// Size of the data partition; default `64MiB`.
-        data: Option<Size> = None,
+        data: Option<Spanned<Size>> = None,
         /// zstd level of the root file system, 1 to 22; default 6: a release may take the time for 19.
         zstd_level: Option<Spanned<Integer>> = None,
         /// The data partition is encrypted, its key sealed to what U-Boot measures; left out: it is plain.

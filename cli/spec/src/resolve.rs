@@ -17,6 +17,7 @@ mod files;
 mod firewall;
 mod hardware;
 mod kconfig;
+mod kept;
 mod layers;
 mod logging;
 mod mud;
@@ -242,7 +243,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn finish(mut self, board: &NamedBoard, fixed: Fixed, layers: &[Applied]) -> Outcome<Plan> {
+    fn finish(mut self, board: &NamedBoard, mut fixed: Fixed, layers: &[Applied]) -> Outcome<Plan> {
         for (name, value) in context::fixed(self.product, &fixed, layers, self.architecture) {
             self.renderer.set(&name, value);
         }
@@ -252,6 +253,8 @@ impl Resolver<'_> {
             self.renderer.set("parameters", layer.parameters.clone().into());
             self.layer_asks(layer);
         }
+        self.kept(&mut fixed.storage, layers);
+        self.renderer.set("storage", context::storage(&fixed.storage));
         self.application_asks();
         let buildroot = match self.backend {
             Backend::Buildroot => self.buildroot_asks(board)?,

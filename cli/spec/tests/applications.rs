@@ -86,6 +86,37 @@ fn a_program_comes_with_its_packages_account_and_sandboxed_unit() {
     assert!(!text.contains(folder.path().to_str().expect("text")), "no path of this machine");
 }
 
+/// The lines that bound the Modbus server's unit.
+fn bounds(more: &str) -> Vec<String> {
+    let folder = folder();
+    let text = example().replacen("    uid: 200\n", &format!("    uid: 200\n{more}"), 1);
+    let names = ["CPUQuota=", "IOWriteBandwidthMax=", "MemoryMax=", "TasksMax="];
+    let plan = load(folder.path(), &text);
+    let unit = content(&plan, "/etc/systemd/system/plc-modbus.service");
+    unit.lines().filter(|line| names.iter().any(|name| line.starts_with(name))).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_program_is_bounded_whether_the_product_says_how_or_not() {
+    assert_eq!(
+        bounds(""),
+        ["CPUQuota=80%", "IOWriteBandwidthMax=/var 8M", "MemoryMax=50%", "TasksMax=64"]
+    );
+    assert_eq!(
+        bounds("    memory: 32MiB\n    cpu: 25%\n    tasks: 4\n"),
+        ["CPUQuota=25%", "IOWriteBandwidthMax=/var 8M", "MemoryMax=33554432", "TasksMax=4"]
+    );
+    for cpu in ["0%", "100%"] {
+        says(
+            "    uid: 200\n",
+            &format!("    uid: 200\n    cpu: {cpu}\n"),
+            "application-bounds",
+            &format!("expected `cpu` of `plc-modbus` from 1% to 99%, found {cpu}"),
+            "is not bounded",
+        );
+    }
+}
+
 #[test]
 fn a_reader_for_the_proof_is_in_the_plan_and_not_in_the_image() {
     let folder = folder();

@@ -106,6 +106,7 @@ impl Device {
             ("disk=/dev/disk/by-partlabel/data", format!("disk={}", self.path("disk").display())),
             ("note=/dev/disk/by-partlabel/proof", format!("note={}", self.path("note").display())),
             ("tpm=/dev/tpmrm0", format!("tpm={tpm}")),
+            ("-m {{storage.reserved}} ", "-m 12.51 ".to_owned()),
             ("work=/run/fastness-data", format!("work={}", self.path("work").display())),
             // A file, not a device: what is behind the wiped block stays.
             ("seek=1 count=1 conv=fsync", "seek=1 count=1 conv=fsync,notrunc".to_owned()),
@@ -168,7 +169,7 @@ fn a_disk_as_it_was_shipped_is_encrypted_and_only_then_called_finished() {
         "--tpm2-pcrs=0:sha256+1:sha256+8:sha256+9:sha256 --wipe-slot=password",
         "open --type luks2 --token-only",
         "dmsetup table data",
-        "mke2fs -q -t ext4",
+        "mke2fs -q -t ext4 -m 12.51 -L data",
         "config --label fastness-data",
     ];
     let places: Vec<usize> =

@@ -33,6 +33,28 @@ fn a_sealed_partition_switches_everything_on() {
     assert!(qemu.machine_arguments().contains(&"tpm-tis-device,tpmdev=tpm".to_owned()));
 }
 
+/// What the device's own file system reserves for the records, of what LUKS2's header leaves.
+#[test]
+fn a_sealed_partition_reserves_room_for_the_records_too() {
+    let plan = load(|text| text, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let storage = &plan.storage;
+    assert_eq!(storage.file_system_bytes(), storage.data_bytes - (16 << 20));
+    let text = serde_json::to_string(&plan.files["/usr/lib/fastness/data-partition"].value).expect("json");
+    let asked = format!("mke2fs -q -t ext4 -m {} -L data", storage.reserved_percent());
+    assert!(text.contains(&asked), "{asked}");
+    assert!(plan.checks.contains_key("audit.capacity"));
+}
+
+#[test]
+fn records_that_take_half_of_it_do_not_fit() {
+    let failure = load(|text| text.replace("data: 96MiB", "data: 48MiB"), None).expect_err("too small");
+    let [one] = failure.diagnostics.as_slice() else { panic!("{:#?}", failure.diagnostics) };
+    let said = "the records may take 20 MiB of the data partition, whose file system has 32 MiB: expected less than half of it";
+    assert_eq!((one.code.as_str(), one.message.as_str()), ("no-room-for-records", said));
+    assert!(one.hint.as_deref().is_some_and(|hint| hint.contains("the layer `audit` keeps 20 MiB")), "{one:?}");
+    assert!(one.location.as_ref().is_some_and(|at| at.excerpt.contains("48MiB")), "{one:?}");
+}
+
 /// On 32-bit Arm, too.
 #[test]
 fn each_board_that_measures_can_seal() {

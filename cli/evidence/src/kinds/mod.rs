@@ -10,6 +10,7 @@ pub(crate) mod audit_order;
 pub(crate) mod audit_rules;
 pub(crate) mod console_login;
 pub(crate) mod control_fdt_key;
+mod data_reserved;
 mod elf_hardening;
 mod file_absent;
 mod file_mode;
@@ -36,6 +37,7 @@ mod remote_login;
 mod rollback_version;
 mod secrets_absent;
 mod selfcheck;
+mod service_limits;
 mod service_sandbox;
 mod service_users;
 mod services;
@@ -110,6 +112,7 @@ pub const KINDS: &[Entry] = &[
     entry::<audit_rules::AuditRules>(),
     entry::<console_login::ConsoleLogin>(),
     entry::<control_fdt_key::ControlFdtKey>(),
+    entry::<data_reserved::DataReserved>(),
     entry::<elf_hardening::ElfHardening>(),
     entry::<file_absent::FileAbsent>(),
     entry::<file_mode::FileMode>(),
@@ -134,6 +137,7 @@ pub const KINDS: &[Entry] = &[
     entry::<rollback_version::RollbackVersion>(),
     entry::<secrets_absent::SecretsAbsent>(),
     entry::<selfcheck::Selfcheck>(),
+    entry::<service_limits::ServiceLimits>(),
     entry::<service_sandbox::ServiceSandbox>(),
     entry::<service_users::ServiceUsers>(),
     entry::<setuid_list::SetuidList>(),

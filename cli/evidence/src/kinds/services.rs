@@ -1,6 +1,6 @@
 //! What the two kinds of checks on services look at: each service that is started, with its settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Unable;
 use crate::analyze::exposure::{Settings, assess};
@@ -17,6 +17,8 @@ pub(super) struct Service {
     pub settings: Settings,
     /// Its exposure in tenths, as `systemd-analyze security` counts it.
     pub exposure: u32,
+    /// Whether a path or a timer starts it, as often as that likes.
+    pub asked: bool,
 }
 
 impl Service {
@@ -39,6 +41,7 @@ impl Service {
 pub(super) fn started(root: &Root) -> Result<(Vec<Service>, Vec<String>), Unable> {
     let mut services = Vec::new();
     let mut names = starts::reached(root)?;
+    let mut on_demand = BTreeSet::new();
     // What a path or a timer starts is started, too.
     for unit in names.clone() {
         let Some((stem, section)) = [(".path", "Path"), (".timer", "Timer")]
@@ -48,7 +51,9 @@ pub(super) fn started(root: &Root) -> Result<(Vec<Service>, Vec<String>), Unable
             continue;
         };
         let own = self::settings(root, &unit, section)?.remove("Unit").unwrap_or_default();
-        names.insert(own.into_iter().next_back().unwrap_or_else(|| format!("{stem}.service")));
+        let started = own.into_iter().next_back().unwrap_or_else(|| format!("{stem}.service"));
+        on_demand.insert(started.clone());
+        names.insert(started);
     }
     for name in names {
         // A unit that is pulled in without a file, and an instance whose name only a running manager knows.
@@ -60,7 +65,8 @@ pub(super) fn started(root: &Root) -> Result<(Vec<Service>, Vec<String>), Unable
         let early = unit.get("DefaultDependencies").and_then(|all| all.last());
         let late = !early.is_some_and(|value| ["no", "false", "0", "off"].contains(&value.as_str()));
         let exposure = assess(&settings, late).tenths();
-        services.push(Service { name, settings, exposure });
+        let asked = on_demand.contains(&name);
+        services.push(Service { name, settings, exposure, asked });
     }
     let other: Vec<String> = if services.is_empty() {
         let commands = starts::commands(root)?.into_iter();

@@ -20,12 +20,14 @@ use image::disk::Disk;
 use image::tree::FileTree;
 use record::{ImageRecord, Role, read_json, sha256_file};
 
-use crate::subject::{FitFacts, Subject, SubjectKind, UbootFacts};
+use crate::subject::{DataFacts, FitFacts, Subject, SubjectKind, UbootFacts};
 
 const FIT_LIMIT: u64 = 256 << 20;
 /// Bytes that a packed image may unpack to: what a card of the usual size holds, and no bomb.
 const UNPACKED_LIMIT: u64 = 8 << 30;
 const TEXT_LIMIT: u64 = 4 << 20;
+/// Where a header of ext4 or LUKS would be.
+const DATA_LOOK: u64 = 1 << 20;
 /// How U-Boot's version begins in its binary.
 const VERSION: &[u8] = b"U-Boot 20";
 const FDT_MAGIC: [u8; 4] = [0xd0, 0x0d, 0xfe, 0xed];
@@ -230,6 +232,16 @@ fn disk(subject: &mut Subject, source: &Source, sha256: &str) {
         None => Err("there is no FIT".to_owned()),
     };
     subject.verity = Some(root.map(|part| verity::facts(&part, &disk, cmdline, sha256)));
+    subject.data = Some(named("data").and_then(|part| data(&part)));
+}
+
+/// An empty partition, or the file system on it.
+fn data(part: &Source) -> Result<DataFacts, String> {
+    let first = part.read_vec(0, part.len().min(DATA_LOOK)).map_err(|e| e.to_string())?;
+    if first.iter().all(|byte| *byte == 0) {
+        return Ok(DataFacts::Empty);
+    }
+    image::tree::reserved(part).map(DataFacts::Ext4).map_err(|e| e.to_string())
 }
 
 /// The FIT at the start of a file or partition: as many bytes as its header says.

@@ -8,6 +8,7 @@ use spec::library::{Area, Library};
 use spec::plan::Plan;
 
 use super::{Catalogue, shown_by};
+use crate::authority::UNIQUE;
 use crate::traffic::{EVENTS, OF_EVENTS};
 
 /// What of a plan bears on checks that did not run.
@@ -112,6 +113,7 @@ impl Planned {
         let verb = match (self.checks.get(id), id.split('.').next()) {
             (Some(true), _) => "fastness boot",
             (Some(false), _) => "fastness inspect",
+            (None, _) if id == UNIQUE => "fastness boot, twice",
             (None, Some("attack")) => "fastness attack",
             (None, _) if of_events(id).is_some() && !self.collector => {
                 return Some("the product has no collector that could be asked".to_owned());

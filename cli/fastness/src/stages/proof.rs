@@ -2,6 +2,7 @@
 //!
 //! Results say for which disk image they are; those of another image are not used.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,9 +62,35 @@ pub fn attacks(product_folder: Option<&Path>, names: &[String]) -> Outcome<Vec<A
 pub fn boot(built: &Built, steps: &Steps) -> Outcome<BootRecord> {
     let log = built.folder.join(qemu::CONSOLE_LOG);
     steps.step("boot", Some(&log), || {
-        let boot = qemu::boot(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+        let mut boot = qemu::boot(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+        boot.others = others(built)?;
         write_json_atomic(&built.folder.join("boot.json"), &boot)?;
         Ok((boot, false))
+    })
+}
+
+/// Most other devices whose own things a record keeps.
+const MAX_OTHERS: usize = 4;
+
+/// What was told by devices that earlier boots started for the first time with this image: each boot is of a fresh copy.
+fn others(built: &Built) -> Outcome<Vec<BTreeMap<String, String>>> {
+    let Some(before) = known_boot(built)? else { return Ok(Vec::new()) };
+    let all = std::iter::once(before.identity).chain(before.others);
+    Ok(all.filter(|identity| !identity.is_empty()).take(MAX_OTHERS).collect())
+}
+
+/// Where no other device was started with this image yet, one is: only two show that they share nothing.
+fn second_device(built: &Built, boot: &mut BootRecord, steps: &Steps) -> Outcome<()> {
+    if !boot.others.is_empty() || boot.identity.is_empty() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
+    steps.step("start a second device", None, || {
+        let second =
+            qemu::boot_device(&built.plan, &built.image, &built.folder, folder.path(), BOOT_LIMIT)?;
+        boot.others = vec![second.identity];
+        write_json_atomic(&built.folder.join("boot.json"), boot)?;
+        Ok(((), false))
     })
 }
 
@@ -120,12 +147,15 @@ pub fn boot_network(
     let log = built.folder.join(qemu::CONSOLE_LOG);
     steps
         .step("boot and probe", Some(&log), || {
-            let (boot, traffic) = qemu::boot_on_wires(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+            let (mut boot, traffic) =
+                qemu::boot_on_wires(&built.plan, &built.image, &built.folder, BOOT_LIMIT)?;
+            boot.others = others(built)?;
             write_json_atomic(&built.folder.join("boot.json"), &boot)?;
             write_json_atomic(&built.folder.join("traffic.json"), &traffic)?;
             Ok(((boot, traffic), false))
         })
-        .and_then(|(boot, traffic)| {
+        .and_then(|(mut boot, traffic)| {
+            second_device(built, &mut boot, steps)?;
             let traffic = with_machines(built, traffic, steps, stress)?;
             Ok((boot, with_events(built, traffic, login, steps)?))
         })

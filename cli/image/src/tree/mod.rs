@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 
 pub use builder::{MAX_DEPTH, MAX_ENTRIES, MAX_NAMES_BYTES, MAX_PATH_BYTES, MAX_XATTR_BYTES};
 pub use entry::{Entry, Kind};
+pub use ext4::{Reserved, reserved};
 pub use open::{open_rootfs, open_source};
 
 use crate::{Error, Result, Source};

@@ -165,6 +165,25 @@ fn ext4_and_its_older_forms() {
 }
 
 #[test]
+fn what_an_ext4_keeps_back() {
+    let fixture = fixture();
+    let place = fixture.path();
+    let argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "12.5", "image", "16M"];
+    if tool(place, &argv).is_none() {
+        return;
+    }
+    let reserved = || image::tree::reserved(&image::Source::open(&place.join("image")).unwrap());
+    let found = reserved().unwrap();
+    assert_eq!((found.bytes, found.reserved_bytes, found.uid, found.gid), (16 << 20, 2 << 20, 0, 0));
+    tool(place, &["tune2fs", "-r", "7", "-u", "1000", "-g", "3", "image"]);
+    let found = reserved().unwrap();
+    assert_eq!((found.reserved_bytes, found.uid, found.gid), (7 * 4096, 1000, 3));
+    fs::write(place.join("image"), [0; 65_536]).unwrap();
+    let error = reserved().unwrap_err().to_string();
+    assert!(error.contains("superblock"), "{error}");
+}
+
+#[test]
 fn ext4_features_that_are_refused() {
     let fixture = fixture();
     let argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-d", "root", "image", "16M"];

@@ -61,6 +61,45 @@ pub struct StoragePlan {
     /// How the data partition is sealed; none: it is plain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<SealedPlan>,
+    /// What root keeps on the data partition, at most: folder and bytes. That much is reserved for root.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, u64>,
+}
+
+/// What LUKS2 takes of a sealed partition for its header (cryptsetup-luksFormat(8), `--offset`).
+const LUKS2_HEADER_BYTES: u64 = 16 << 20;
+
+impl StoragePlan {
+    /// Bytes of everything that is kept.
+    #[must_use]
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept.values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
+    /// Bytes of the file system on the data partition.
+    #[must_use]
+    pub fn file_system_bytes(&self) -> u64 {
+        let header = if self.sealed.is_some() { LUKS2_HEADER_BYTES } else { 0 };
+        self.data_bytes.saturating_sub(header)
+    }
+
+    /// The part of its blocks that is reserved for root, in hundredths of a percent: room for all that is kept, and for
+    /// what rounding takes.
+    #[must_use]
+    pub fn reserved_hundredths(&self) -> u128 {
+        if self.kept.is_empty() {
+            return 0;
+        }
+        let all = u128::from(self.file_system_bytes().max(1));
+        (u128::from(self.kept_bytes()) * 10_000).div_ceil(all) + 1
+    }
+
+    /// The same in percent, for mke2fs(8), `-m`.
+    #[must_use]
+    pub fn reserved_percent(&self) -> String {
+        let hundredths = self.reserved_hundredths();
+        format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    }
 }
 
 /// Size of the memory in which U-Boot leaves the log of its measurements.

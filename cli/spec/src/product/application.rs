@@ -2,7 +2,8 @@
 
 use crate::decode::{Spanned, model};
 use crate::types::{
-    AbsPath, Count, Flag, LocalPath, Mode, Name, PackageName, Reason, Sha256, Templated, UserName, Word,
+    AbsPath, Count, Flag, LocalPath, Mode, Name, PackageName, Percentage, Reason, Sha256, Size, Templated,
+    UserName, Word,
 };
 
 model! {
@@ -29,6 +30,12 @@ model! {
         needs_files: Vec<AbsPath> = Vec::new(),
         /// Whether it keeps data: `/var/lib/NAME` is its own, and nothing else can be written.
         state: Flag = Flag(false),
+        /// Memory that it may take; default: half of the device's.
+        memory: Option<Size> = None,
+        /// Part of one processor's time that it may take, from 1% to 99%; default: 80%.
+        cpu: Option<Spanned<Percentage>> = None,
+        /// Processes and threads that it may have; default: 64.
+        tasks: Option<Count> = None,
         /// How the proof by traffic reads one of its values. Nothing of this gets into the image.
         proof: Option<ApplicationProof> = None,
         /// Why it is on the device.

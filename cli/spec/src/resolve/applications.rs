@@ -18,6 +18,10 @@ use crate::types::{Count, LocalPath, Name, Scalar, Templated, UserName};
 const TEMPLATE: &str = "application/service.hbs";
 /// Ports below need a right of their own (ip_unprivileged_port_start, ip-sysctl).
 const UNPRIVILEGED: u16 = 1024;
+/// What a program may take of one processor, in percent, and how many processes and threads it may have, where the
+/// product does not say.
+const CPU: u8 = 80;
+const TASKS: u32 = 64;
 
 type Named<'p> = (&'p Spanned<Name>, &'p Application);
 
@@ -281,6 +285,13 @@ impl Resolver<'_> {
             }
             privileged |= ports.iter().any(|port| *port < u64::from(UNPRIVILEGED));
         }
+        if let Some(cpu) = application.cpu.as_ref().filter(|cpu| !(1..=99).contains(&cpu.0)) {
+            let message = format!("expected `cpu` of `{}` from 1% to 99%, found {}%", name.as_str(), cpu.0);
+            let hint = "a program that may have all of a processor is not bounded";
+            self.trouble
+                .push(Diagnostic::error("application-bounds", message).at(cpu.at.location()).hint(hint));
+        }
+        let memory = application.memory.map_or_else(|| "50%".to_owned(), |size| size.0.to_string());
         let needs: Vec<&str> = application.needs_files.iter().map(|path| path.as_str()).collect();
         json!({
             "name": name.as_str(),
@@ -289,6 +300,9 @@ impl Resolver<'_> {
             "privileged": privileged,
             "needs_files": needs,
             "state": application.state.0,
+            "memory": memory,
+            "cpu": application.cpu.as_ref().map_or(CPU, |cpu| cpu.0),
+            "tasks": application.tasks.map_or(TASKS, |tasks| tasks.0),
         })
     }
 }

@@ -8,6 +8,7 @@ use super::{Everything, Fixed};
 use super::{ends, opcua};
 use crate::architecture::Architecture;
 use crate::guid::guid;
+use crate::plan::StoragePlan;
 use crate::product::Product;
 use crate::types::Scalar;
 
@@ -65,7 +66,7 @@ pub fn fixed(
             }),
         ),
         ("signing".to_owned(), signing(fixed)),
-        ("storage".to_owned(), storage(fixed)),
+        ("storage".to_owned(), storage(&fixed.storage)),
         (
             "uses_tpm".to_owned(),
             (fixed.signing.rollback_version.is_some() || fixed.storage.sealed.is_some()).into(),
@@ -103,11 +104,13 @@ fn signing(fixed: &Fixed) -> Value {
     facts
 }
 
-/// With the seal also where there is none.
-fn storage(fixed: &Fixed) -> Value {
-    let mut facts = value(&fixed.storage);
+/// With the seal also where there is none, and what is reserved for what is kept.
+pub(super) fn storage(plan: &StoragePlan) -> Value {
+    let mut facts = value(plan);
     if let Value::Object(map) = &mut facts {
-        map.insert("sealed".to_owned(), json!(fixed.storage.sealed));
+        map.insert("sealed".to_owned(), json!(plan.sealed));
+        map.insert("kept".to_owned(), json!(plan.kept));
+        map.insert("reserved".to_owned(), plan.reserved_percent().into());
     }
     facts
 }

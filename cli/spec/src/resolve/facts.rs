@@ -71,10 +71,11 @@ pub(super) fn storage(product: &Product, board: &NamedBoard, trouble: &mut Vec<D
     StoragePlan {
         fit_bytes: board.model.storage.fit.0,
         root_bytes: board.model.storage.root.0,
-        data_bytes: asked.and_then(|s| s.data).map_or(DEFAULT_DATA_BYTES, |size| size.0),
+        data_bytes: asked.and_then(|s| s.data.as_ref()).map_or(DEFAULT_DATA_BYTES, |size| size.0),
         proof_bytes: rollback::proof_bytes(product),
         misc_bytes: updates::misc_bytes(product, trouble),
         zstd_level: level.and_then(|l| u32::try_from(l.0).ok()).unwrap_or(DEFAULT_ZSTD_LEVEL),
         sealed: None,
+        kept: std::collections::BTreeMap::new(),
     }
 }

@@ -18,6 +18,8 @@ use inode::Inode;
 
 pub(super) const EXT4: &str = "ext4";
 const ROOT: u32 = 2;
+/// `s_magic`.
+const MAGIC: u16 = 0xef53;
 /// Bytes of one folder's listing.
 const MAX_FOLDER_BYTES: u64 = 32 << 20;
 /// Bytes of all listings together, so that many folders cannot share one large listing.
@@ -50,6 +52,41 @@ struct Ext4 {
     descriptor_bytes: u64,
     descriptors_at: u64,
     file_type_in_folder: bool,
+}
+
+/// What a file system keeps back for one user and one group (`fs/ext4/ext4.h`, `struct ext4_super_block`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// Size of the file system.
+    pub bytes: u64,
+    /// Bytes that nobody else gets (`s_r_blocks_count`).
+    pub reserved_bytes: u64,
+    /// The user that does (`s_def_resuid`).
+    pub uid: u16,
+    /// The group that does (`s_def_resgid`).
+    pub gid: u16,
+}
+
+/// What an ext4 keeps back.
+///
+/// # Errors
+/// When it is none, or has features that are not read.
+pub fn reserved(source: &Source) -> Result<Reserved> {
+    let ext4 = Ext4::read(source)?;
+    let block: [u8; 1024] = source.read_array(1024)?;
+    if field::u16(&block, 56) != Some(MAGIC) {
+        return Err(bad("superblock", "its magic is missing"));
+    }
+    let short = || bad("superblock", "too short");
+    let wide = field::u32(&block, 96).ok_or_else(short)? & 0x80 != 0;
+    let high = if wide { field::u32(&block, 340).ok_or_else(short)? } else { 0 };
+    let blocks = u64::from(high) << 32 | u64::from(field::u32(&block, 8).ok_or_else(short)?);
+    Ok(Reserved {
+        bytes: ext4.bytes,
+        reserved_bytes: blocks.saturating_mul(ext4.block_bytes),
+        uid: field::u16(&block, 80).ok_or_else(short)?,
+        gid: field::u16(&block, 82).ok_or_else(short)?,
+    })
 }
 
 impl Ext4 {
