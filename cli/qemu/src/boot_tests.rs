@@ -47,6 +47,7 @@ fn whole_report(plan: &Plan) -> Report {
     Report {
         events: selfcheck::expected(plan).map(pass).collect(),
         end: Some(event("selfcheck-end", "all", SelfcheckVerdict::Pass)),
+        identity: std::collections::BTreeMap::new(),
     }
 }
 

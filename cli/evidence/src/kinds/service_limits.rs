@@ -179,7 +179,7 @@ mod tests {
         let once = tree("[Service]\nType=oneshot\nExecStart=/usr/bin/a\n");
         fails(check(&json!({"units": ["a.service"]}), once), "`a.service` has no MemoryMax");
         let script = Tree::base().file("/etc/init.d/S50x", 0o755, "#!/bin/sh\n/usr/sbin/x -d\n");
-        fails(check(&json!({}), &script), "`/usr/sbin/x` of `/etc/init.d/S50x`: nothing bounds it");
+        fails(check(&json!({}), script), "`/usr/sbin/x` of `/etc/init.d/S50x`: nothing bounds it");
         cannot(check(&json!({}), Tree::base()), "starts anything");
     }
 
