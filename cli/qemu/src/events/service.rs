@@ -43,16 +43,16 @@ impl<'a> Service<'a> {
             return Err("the product opens no TCP port in clear".to_owned());
         }
         let access = remote_access(plan).map(|flow| &flow.name);
-        let flow = open.iter().find(|flow| Some(&flow.name) == access).ok_or_else(|| {
+        let flow: &Flow = open.iter().copied().find(|flow| Some(&flow.name) == access).ok_or_else(|| {
             let names: Vec<&str> = open.iter().map(|flow| flow.name.as_str()).collect();
             format!("no program that the proof can ask answers `{}`: that is sshd alone", names.join("`, `"))
         })?;
         let links =
             plan.board.interfaces.iter().enumerate().filter(|(_, name)| flow.interfaces.contains(name));
-        let found = links.filter_map(|(at, name)| {
+        let mut found = links.filter_map(|(at, name)| {
             Some((at, name, Link::of(&plan.network.interfaces.get(name)?.addresses)?))
         });
-        let Some((interface, name, link)) = found.into_iter().next() else {
+        let Some((interface, name, link)) = found.next() else {
             return Err(format!("the conduit `{}` comes in by no interface with an IPv4 network", flow.name));
         };
         let collector: Option<Ipv4Addr> =

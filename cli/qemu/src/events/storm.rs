@@ -162,7 +162,7 @@ pub(super) struct Counted {
 impl Counted {
     /// Of `nft list counters` and `auditctl -s`; none: one of them said nothing.
     pub(super) fn read(lines: &[String]) -> Option<Self> {
-        let number = |key: &str| {
+        let number = |key: &'static str| {
             lines.iter().filter_map(move |line| {
                 line.trim().strip_prefix(key)?.split_whitespace().next()?.parse::<u64>().ok()
             })
@@ -178,7 +178,7 @@ impl Counted {
 pub(super) struct Kept {
     pub(super) before: Counted,
     pub(super) after: Option<Counted>,
-    /// Records of dropped packets, and all new ones.
+    /// Records of dropped packets, and all new ones, as far as they were still there when they were looked for.
     pub(super) recorded: (usize, usize),
     /// Bytes of the records and their bound, then of the audit log.
     pub(super) sizes: [(Option<u64>, u64); 2],
@@ -195,17 +195,19 @@ pub(super) fn kept(kept: &Kept) -> (Vec<String>, Vec<String>) {
         Some(after) => {
             let counted = after.dropped.saturating_sub(kept.before.dropped);
             seen.push(format!(
-                "the firewall counted {counted} packets that it dropped, of which {dropped} are records: its rule takes no more"
+                "the firewall counted {counted} packets that it dropped, and {dropped} records of them were seen: its rule takes no more"
             ));
             if counted == 0 || dropped == 0 {
                 problems.push(format!("{counted} dropped packets were counted, and {dropped} recorded"));
             }
             if after.lost > kept.before.lost {
                 problems.push(format!("the kernel lost {} audit records", after.lost - kept.before.lost));
+            } else {
+                seen.push("the kernel lost no audit record".to_owned());
             }
         }
     }
-    seen.push(format!("{all} records in all, no audit record lost"));
+    seen.push(format!("{all} new records were seen in all"));
     for (what, (bytes, bound)) in ["the records", "the audit log"].into_iter().zip(kept.sizes) {
         match bytes {
             Some(bytes) if bytes <= bound => seen.push(format!("{what}: {bytes} bytes of at most {bound}")),

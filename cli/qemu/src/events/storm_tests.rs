@@ -128,7 +128,9 @@ fn what_is_missing_is_told_by_a_counter_or_by_a_record() {
     let (seen, problems) = kept(&well);
     assert_eq!(problems, Vec::<String>::new());
     assert!(
-        seen[0].starts_with("the firewall counted 5000 packets that it dropped, of which 300 are records"),
+        seen[0].starts_with(
+            "the firewall counted 5000 packets that it dropped, and 300 records of them were seen"
+        ),
         "{seen:?}"
     );
     type Change = fn(&mut Kept);
@@ -151,4 +153,40 @@ fn what_is_missing_is_told_by_a_counter_or_by_a_record() {
         let problems = kept(&worse).1;
         assert!(problems.len() == 1 && problems[0].contains(expected), "{problems:?}");
     }
+}
+
+/// The bench's functions, run by this host's shell on a folder that looks like the device's control groups.
+#[test]
+fn the_bench_tells_what_is_read_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join(UNIT);
+    std::fs::create_dir(&unit).unwrap();
+    for (file, text) in [
+        ("memory.current", "5000000\n"),
+        ("memory.max", "max\n"),
+        ("pids.current", "4\n"),
+        ("pids.max", "20\n"),
+        ("cpu.max", "20000 100000\n"),
+        ("cpu.stat", "usage_usec 77\nuser_usec 50\n"),
+        ("memory.events", "low 0\nmax 3\noom_kill 1\n"),
+    ] {
+        std::fs::write(unit.join(file), text).unwrap();
+    }
+    let bench = super::super::BENCH.replace("/sys/fs/cgroup/system.slice", folder.path().to_str().unwrap());
+    let (_, functions) = bench.split_once("# What services have used and what").unwrap();
+    let (functions, _) = functions.split_once("echo @@ready").unwrap();
+    let told = |call: &str| {
+        let script =
+            format!("systemctl() {{ printf 'Id=a.service\\nActiveState=active\\n'; }}\n#{functions}\n{call}");
+        let out = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let found = look(&told(&format!("used {UNIT} nobody.service")));
+    assert_eq!(found.keys().collect::<Vec<_>>(), [UNIT]);
+    let used = &found[UNIT];
+    assert_eq!((used.most("memory"), used.most("pids")), ((Some(5_000_000), None), (Some(4), Some(20))));
+    assert_eq!((used.share(), used.number("cpu.usage_usec")), (Some(200), Some(77)));
+    assert_eq!((used.number("events.oom_kill"), used.lacks()), (Some(1), vec!["memory"]));
+    assert!(super::super::condition::Condition::read(&told("condition lo")).is_some());
 }
