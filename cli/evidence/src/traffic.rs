@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use record::{
-    DISABLED_FUNCTION, EventClass, FULL_AUDIT_LOG, Finding, KILLED_RECORDER, LOCKED_OUT, PERSON_LOGS_IN,
-    Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
+    DISABLED_FUNCTION, EVENT_STORM, EventClass, FLOODED, FULL_AUDIT_LOG, Finding, KILLED_RECORDER,
+    LOCKED_OUT, PERSON_LOGS_IN, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass,
+    Verdict,
 };
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
@@ -106,7 +107,7 @@ pub(crate) struct OfEvents {
 /// The finding of all others.
 pub(crate) const EVENTS: &str = "traffic.events";
 
-pub(crate) const OF_EVENTS: [OfEvents; 5] = [
+pub(crate) const OF_EVENTS: [OfEvents; 7] = [
     OfEvents {
         begin: FULL_AUDIT_LOG,
         id: "traffic.audit-full",
@@ -130,6 +131,22 @@ pub(crate) const OF_EVENTS: [OfEvents; 5] = [
         layer: "selfcheck",
         title: "A security function that is switched off on the running device is found by its self-check",
         expected: "its self-check fails while it is off, and passes once it is back",
+    },
+    OfEvents {
+        begin: FLOODED,
+        id: "traffic.flood",
+        login: false,
+        layer: "firewall",
+        title: "Under a flood of packets and connections an allowed client is served, and the device recovers",
+        expected: "the service answers within its limit during and after the flood; nothing failed, started again or ran out of memory",
+    },
+    OfEvents {
+        begin: EVENT_STORM,
+        id: "traffic.monitor-bounded",
+        login: false,
+        layer: "events",
+        title: "In a storm of events monitoring stays inside its bounds, and does not slow the device's service",
+        expected: "no more memory, tasks and processor time than the units' bounds; records bounded; what is missing is told",
     },
     OfEvents {
         begin: LOCKED_OUT,
@@ -326,6 +343,8 @@ mod tests {
             (FULL_AUDIT_LOG, "traffic.audit-full"),
             (KILLED_RECORDER, "traffic.recorder-killed"),
             (DISABLED_FUNCTION, "traffic.selfcheck"),
+            (FLOODED, "traffic.flood"),
+            (EVENT_STORM, "traffic.monitor-bounded"),
             (LOCKED_OUT, "traffic.lockout"),
             (PERSON_LOGS_IN, "traffic.logins"),
         ];

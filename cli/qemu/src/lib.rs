@@ -19,6 +19,7 @@ pub mod pattern;
 mod peer;
 pub mod qmp;
 pub mod selfcheck;
+mod tap;
 pub mod tpm;
 mod tunnels;
 mod until;

@@ -13,9 +13,11 @@ use std::time::{Duration, Instant};
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, Running, Tpm};
 use spec::plan::{Plan, QemuFacts, TPM_SOCKET};
+use traffic::Tap;
 
 use crate::console::Console;
 use crate::qmp::Qmp;
+use crate::tap::{FROM_DEVICE, TO_DEVICE};
 
 /// Name of the virtio-serial port on which the device reports its self-check.
 pub const SELFCHECK_PORT: &str = "org.fastness.selfcheck";
@@ -53,6 +55,8 @@ pub struct MachineSpec<'a> {
     pub wires: bool,
     /// QEMU's options of each interface's own network in place of one that leads nowhere; may be empty.
     pub networks: Vec<String>,
+    /// The interface whose network has a tap ([`crate::tap`]); only where it is no wire.
+    pub tap: Option<usize>,
     /// The clock at the start, seconds since the Unix epoch.
     pub epoch: u64,
     /// Boot flash: exactly the bank's size. Never written.
@@ -101,6 +105,7 @@ impl<'a> MachineSpec<'a> {
             station: 0,
             wires: false,
             networks: Vec::new(),
+            tap: None,
             epoch: plan.product.epoch,
             flash: flash.to_owned(),
             direct: None,
@@ -147,6 +152,9 @@ impl<'a> MachineSpec<'a> {
             add(&["-drive", &format!("if=pflash,unit=1,format=raw,snapshot=on,file={file}")]);
         }
         let (snapshot, disk) = (if self.snapshot { "on" } else { "off" }, quoted(&self.disk));
+        for word in self.tap.filter(|_| !self.wires).into_iter().flat_map(crate::tap::arguments) {
+            add(&[&word]);
+        }
         let drive = format!("format=raw,cache=unsafe,snapshot={snapshot},file={disk}");
         let console = format!("socket,id=console,path={CONSOLE_SOCKET}");
         let port = format!("socket,id=selfcheck,path={PORT_SOCKET}");
@@ -242,6 +250,8 @@ pub struct Machine {
     pub qmp: Qmp,
     /// When it was started: time zero of all lines.
     pub started: Instant,
+    /// The tap on one of its networks.
+    pub tap: Option<Tap>,
     running: Running,
     // After QEMU, which stays connected to it.
     _tpm: Option<Tpm>,
@@ -276,6 +286,10 @@ impl Machine {
             Ok(listener)
         };
         let (console, port, qmp) = (listen(CONSOLE_SOCKET)?, listen(PORT_SOCKET)?, listen(QMP_SOCKET)?);
+        let tap = match spec.tap.filter(|_| !spec.wires) {
+            Some(_) => Some((listen(TO_DEVICE)?, listen(FROM_DEVICE)?)),
+            None => None,
+        };
         before(sockets.path())?;
         let tpm = spec.start_tpm(sockets.path())?;
         let log = spec.logs.join("qemu.log");
@@ -292,11 +306,19 @@ impl Machine {
         let console = accept(&console)?;
         let port = accept(&port)?;
         let qmp = accept(&qmp)?;
+        let tap = match tap {
+            Some((to, from)) => {
+                let tap = Tap::start(accept(&to)?, accept(&from)?);
+                Some(tap.map_err(|e| Failure::io("use", sockets.path(), &e))?)
+            }
+            None => None,
+        };
         Ok(Self {
             console: Console::start(console, &spec.logs.join("console.log"), started)?,
             port: Console::start(port, &spec.logs.join("selfcheck.log"), started)?,
             qmp: Qmp::connect(qmp, PATIENCE)?,
             started,
+            tap,
             running,
             _tpm: tpm,
             _sockets: sockets,
@@ -384,6 +406,7 @@ mod tests {
             station: 0,
             wires: false,
             networks: Vec::new(),
+            tap: None,
             epoch: 1_700_000_000,
             flash: "/x/a,b.bin".into(),
             direct: None,
@@ -415,6 +438,18 @@ mod tests {
             assert!(line.contains(part), "`{part}` is not in `{line}`");
         }
         assert!(!line.contains("hostfwd") && !line.contains("unit=1") && !line.contains("kvm"));
+        assert!(!line.contains("filter-"));
+    }
+
+    #[test]
+    fn a_tap_is_on_the_network_of_one_interface_and_on_no_wire() {
+        let qemu = qemu();
+        let line = |wires| {
+            let spec = MachineSpec { tap: Some(1), wires, ..spec(&qemu) };
+            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert!(line(false).contains("filter-redirector,id=tap-in,netdev=net1"), "{}", line(false));
+        assert!(!line(true).contains("filter-"), "{}", line(true));
     }
 
     #[test]

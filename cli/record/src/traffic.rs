@@ -92,6 +92,12 @@ pub const DISABLED_FUNCTION: &str = "a function is switched off";
 /// How the kinds of too many failed logins begin: they are a finding of their own.
 pub const LOCKED_OUT: &str = "a place is locked out";
 
+/// How the classes of a flood of packets begin: they are a finding of their own.
+pub const FLOODED: &str = "a flood";
+
+/// How the classes of what monitoring costs in a storm of events begin: they are a finding of their own.
+pub const EVENT_STORM: &str = "a storm of events";
+
 /// How the kinds that only a login shows begin: they are a finding of their own.
 pub const PERSON_LOGS_IN: &str = "a person";
 

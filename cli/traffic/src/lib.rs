@@ -4,6 +4,7 @@
 //! - [`wire`] carries frames to a virtual machine over Unix datagrams and keeps all of them;
 //! - [`sweep`] asks everything of one interface;
 //! - [`engine`] asks again and again while something happens to the device;
+//! - [`tap`] hands frames to a device whose network is somebody else's, and [`flood`] sends many of them;
 //! - [`hub`] joins the device with a peer machine;
 //! - [`industrial`] reads what Modbus and OPC UA answered through a tunnel;
 //! - [`tunnel`] reads what both ends of a tunnel say;
@@ -13,6 +14,7 @@
 //! No root, no interface and no network of the host. Nothing here starts a machine (that is `qemu`).
 
 pub mod engine;
+pub mod flood;
 pub mod frame;
 pub mod hub;
 pub mod industrial;
@@ -21,10 +23,13 @@ pub mod pcap;
 pub mod rekey;
 mod special;
 pub mod sweep;
+pub mod tap;
 pub mod tunnel;
 pub mod wire;
 pub mod wireguard;
 
 pub use engine::Engine;
+pub use flood::Flood;
 pub use sweep::Sweep;
+pub use tap::Tap;
 pub use wire::Wire;

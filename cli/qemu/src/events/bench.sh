@@ -41,6 +41,37 @@ cost() {
 		echo "cost $unit $used $held $anon ${rest%% *}"
 	done
 }
+# What services have used and what they may use, a line each: values of their control groups by name.
+used() {
+	read -r up _ </proc/uptime
+	for unit in "$@"; do
+		cd "/sys/fs/cgroup/system.slice/$unit" 2>/dev/null || continue
+		line="used $unit up=$up"
+		for file in memory.current memory.peak memory.max pids.current pids.peak pids.max cpu.max; do
+			value=
+			[ ! -r $file ] || read -r value more <$file
+			[ -z "$value" ] || line="$line $file=$value${more:+/$more}"
+		done
+		while read -r key value; do line="$line cpu.$key=$value"; done <cpu.stat
+		while read -r key value; do line="$line events.$key=$value"; done <memory.events
+		echo "$line"
+	done
+}
+# How the device is: its start, its memory, what an interface took, units that failed, and its services.
+condition() {
+	read -r up _ </proc/uptime
+	read -r boot </proc/sys/kernel/random/boot_id
+	line="condition up=$up boot=$boot"
+	while read -r key value _; do
+		case $key in MemTotal: | MemAvailable:) line="$line ${key%:}=$value" ;; esac
+	done </proc/meminfo
+	while read -r key value; do
+		[ "$key" != oom_kill ] || line="$line oom_kill=$value"
+	done </proc/vmstat
+	read -r value <"/sys/class/net/$1/statistics/rx_packets"
+	echo "$line rx=$value"
+	systemctl show --no-pager -p Id -p ActiveState -p MainPID -p NRestarts '*.service'
+}
 echo @@ready
 while read -r line; do eval "$line"; done
 @end

@@ -7,14 +7,18 @@
 
 mod calls;
 mod chain;
+mod condition;
 mod cost;
 mod disabled;
+mod flood;
 mod full;
 mod killed;
 mod kinds;
 mod lockout;
 mod restart;
+mod service;
 mod session;
+mod storm;
 mod time;
 
 use std::collections::BTreeSet;
@@ -103,6 +107,7 @@ pub fn prove(
     spec.snapshot = false;
     spec.epoch = identities.epoch;
     spec.networks = networks(plan, facts, &ports)?;
+    spec.tap = service::Service::of(plan).ok().map(|service| service.interface);
     let append = format!("{} init=/bin/sh -- /dev/vdb", record.cmdline);
     spec.direct = Some(Direct { kernel, append, second: Some(script) });
     let bench = start(&spec, limit)?;
@@ -214,6 +219,7 @@ impl Proof<'_> {
         self.judge_all(AWAY, account);
         self.killed(account)?;
         self.disabled()?;
+        self.flood(identities)?;
         self.lockout(login, account)?;
         self.full_audit(account)?;
         self.full(identities, account)?;

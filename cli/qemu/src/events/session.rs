@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, Running, find, tool};
-use spec::plan::{CollectorFacts, Plan};
+use spec::plan::{CollectorFacts, Flow, Plan};
 
 use crate::console::Seen;
 use crate::machine::Machine;
@@ -43,13 +43,13 @@ impl Ports {
 }
 
 /// Network and length of an interface's first IPv4 address.
-struct Link {
-    own: Ipv4Addr,
+pub(super) struct Link {
+    pub(super) own: Ipv4Addr,
     length: u32,
 }
 
 impl Link {
-    fn of(addresses: &[String]) -> Option<Self> {
+    pub(super) fn of(addresses: &[String]) -> Option<Self> {
         addresses.iter().find_map(|text| {
             let (own, length) = text.split_once('/')?;
             Some(Self {
@@ -67,14 +67,25 @@ impl Link {
         address.to_bits() & (u32::MAX << (32 - self.length)) == self.network()
     }
 
+    /// All addresses that somebody may have, the highest first; of a large network some.
+    pub(super) fn all(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let (network, last) = (self.network(), (1_u32 << (32 - self.length)) - 2);
+        (1..=last).rev().take(1_024).map(move |n| Ipv4Addr::from_bits(network + n))
+    }
+
     /// The host's address and another one that nobody has.
-    fn hosts(&self, taken: &[Ipv4Addr]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    pub(super) fn hosts(&self, taken: &[Ipv4Addr]) -> Option<(Ipv4Addr, Ipv4Addr)> {
         let size = 1_u32 << (32 - self.length);
         let mut free = (1..size - 1)
             .map(|n| Ipv4Addr::from_bits(self.network() + n))
             .filter(|address| *address != self.own && !taken.contains(address));
         Some((free.next()?, free.next()?))
     }
+}
+
+/// The conduit through which people come in.
+pub(super) fn remote_access(plan: &Plan) -> Option<&Flow> {
+    plan.network.flows.iter().find(|flow| flow.direction == "in" && flow.service == "ssh")
 }
 
 /// QEMU's options for each interface, in the board's order.
@@ -107,8 +118,7 @@ pub(super) fn networks(plan: &Plan, collector: &CollectorFacts, ports: &Ports) -
             );
             options += &format!(",hostfwd=tcp:127.0.0.1:{}-{}:{CLOSED}", ports.closed, link.own);
         }
-        let ssh = plan.network.flows.iter().find(|flow| flow.direction == "in" && flow.service == "ssh");
-        if let Some(flow) = ssh.filter(|flow| flow.interfaces.contains(name)) {
+        if let Some(flow) = remote_access(plan).filter(|flow| flow.interfaces.contains(name)) {
             options += &format!(",hostfwd=tcp:127.0.0.1:{}-{}:{}", ports.ssh, link.own, flow.port);
         }
         out.push(options);
@@ -245,6 +255,9 @@ mod tests {
         let (host, other) = link.hosts(&taken).unwrap();
         assert_eq!((host.to_string(), other.to_string()), ("192.0.2.3".into(), "192.0.2.4".into()));
         assert!(Link::of(&["192.0.2.1/32".to_owned()]).is_none());
+        let small = Link::of(&["198.51.100.10/29".to_owned()]).unwrap();
+        let all: Vec<String> = small.all().map(|address| address.to_string()).collect();
+        assert_eq!((all.len(), all[0].as_str(), all[5].as_str()), (6, "198.51.100.14", "198.51.100.9"));
     }
 
     #[test]
