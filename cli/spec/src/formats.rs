@@ -50,7 +50,7 @@ pub fn names() -> impl Iterator<Item = &'static str> + Clone {
         .map(|(name, _)| *name)
         .chain(LOGIC.iter().map(|(name, _)| *name))
         .chain(NUMBERS.iter().map(|(name, _)| *name))
-        .chain(["json", "join", "words", "if", "unless", "each", "with", "lookup", "len"])
+        .chain(["json", "join", "words", "fill", "if", "unless", "each", "with", "lookup", "len"])
 }
 
 /// Registers all of them.
@@ -67,6 +67,7 @@ pub fn register(registry: &mut Handlebars<'static>) {
     registry.register_helper("json", Box::new(Inner(json)));
     registry.register_helper("join", Box::new(Inner(join)));
     registry.register_helper("words", Box::new(Inner(words)));
+    registry.register_helper("fill", Box::new(Inner(fill)));
     registry.register_helper("if", Box::new(Branch { when: true }));
     registry.register_helper("unless", Box::new(Branch { when: false }));
 }
@@ -213,6 +214,38 @@ fn words(helper: &Helper<'_>) -> Result<Value, RenderError> {
         whole += &scalar("words", present(helper, index)?.value())?;
     }
     Ok(whole.into())
+}
+
+/// Columns of a text for people.
+const COLUMNS: usize = 79;
+
+/// A text for people, in lines of [`COLUMNS`]: it begins in a column, where every further line begins, too, so that no value
+/// begins a line of its own.
+fn fill(helper: &Helper<'_>) -> Result<Value, RenderError> {
+    let column = present(helper, 0)?.value().as_u64().and_then(|column| usize::try_from(column).ok());
+    let Some(column) = column.filter(|column| (1..COLUMNS).contains(column)) else {
+        return Err(problem(format!("`fill` needs a column from 1 to {}", COLUMNS - 1)));
+    };
+    let text = scalar("fill", present(helper, 1)?.value())?;
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(problem(format!("`fill` cannot hold the value {}", Value::from(text))));
+    }
+    let mut filled = String::new();
+    let mut at = column;
+    for (index, word) in text.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if index > 0 && at + 1 + length > COLUMNS {
+            filled.push('\n');
+            filled.extend(std::iter::repeat_n(' ', column));
+            at = column;
+        } else if index > 0 {
+            filled.push(' ');
+            at += 1;
+        }
+        filled += word;
+        at += length;
+    }
+    Ok(filled.into())
 }
 
 struct Branch {

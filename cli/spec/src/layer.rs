@@ -290,6 +290,8 @@ model! {
         title: Text,
         /// Template of the script.
         script: Spanned<TemplatePath>,
+        /// What a person does when it fails; the security guide of the image says it.
+        on_fail: Option<Reason> = None,
         /// Requirements that it serves.
         requirements: Vec<Spanned<RequirementId>> = Vec::new(),
     }

@@ -200,6 +200,26 @@ mod tests {
     }
 
     #[test]
+    fn a_text_for_people_is_filled_and_begins_no_line_of_its_own() {
+        assert_eq!(render("x {{fill 2 text}}").as_deref(), Ok("x two words"));
+        let long = format!("{{{{fill 4 (words text \" {} \" name)}}}}", "b".repeat(70));
+        let filled = format!("two words\n    {} a", "b".repeat(70));
+        assert_eq!(render(&long).as_deref(), Ok(filled.as_str()));
+        // A line of a value is no line of the text.
+        assert_eq!(render("{{fill 2 evil}}").as_deref(), Ok("x\"; rm -rf / Accept yes"));
+        for text in [
+            "{{fill 0 text}}",
+            "{{fill 79 text}}",
+            "{{fill name text}}",
+            "{{fill 2}}",
+            "{{fill 2 nmae}}",
+            "{{fill 2 list}}",
+        ] {
+            assert!(render(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_in_a_template_point_into_it() {
         let problem = render("ok\n{{#if name}}").expect_err("not closed");
         assert_eq!(problem.code, "template-syntax");

@@ -15,6 +15,7 @@ mod facts;
 mod fat;
 mod files;
 mod firewall;
+mod guide;
 mod hardware;
 mod kconfig;
 mod kept;
@@ -268,6 +269,7 @@ impl Resolver<'_> {
         for (name, value) in context::resolved(&self.asked, &self.accounts, layers, self.architecture) {
             self.renderer.set(&name, value);
         }
+        self.renderer.set("guide", guide::facts(&self, &fixed, layers)?);
         // A template's mistakes are worth reading only when what it sees is right.
         if self.trouble.is_empty() {
             for layer in layers {

@@ -27,7 +27,7 @@ fn yes() -> bool {
     true
 }
 
-const NO_SHELLS: [&str; 5] =
+pub(super) const NO_SHELLS: [&str; 5] =
     ["/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/nologin"];
 
 impl Kind for Accounts {

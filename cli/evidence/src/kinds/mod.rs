@@ -18,6 +18,7 @@ mod file_present;
 mod file_text;
 mod fit_signed;
 mod flow_ports;
+mod guide_entries;
 mod hardware_declared;
 mod kconfig;
 mod kconfig_embedded;
@@ -120,6 +121,7 @@ pub const KINDS: &[Entry] = &[
     entry::<file_text::FileText>(),
     entry::<fit_signed::FitSigned>(),
     entry::<flow_ports::FlowPorts>(),
+    entry::<guide_entries::GuideEntries>(),
     entry::<hardware_declared::HardwareDeclared>(),
     entry::<kconfig::Kconfig>(),
     entry::<kconfig_embedded::KconfigEmbedded>(),

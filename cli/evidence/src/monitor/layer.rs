@@ -123,8 +123,8 @@ fn layer(monitoring: &Monitoring, name: &str, confined: &[&Sandbox]) -> String {
     let _ = write!(
         out,
         "\nselfcheck:\n\
-         \x20 - {{id: self.monitor-refused, title: \"A program of another origin is refused and recorded, and nothing runs that is not on the list\", script: {name}/refused.sh.hbs, requirements: [{MOBILE_CODE}, \"CR 2.8\", \"CR 3.3\", \"CR 6.2\"]}}\n\
-         \x20 - {{id: self.monitor-bounds, title: \"The monitoring stays within its bounds of time and memory\", script: {name}/bounds.sh.hbs, requirements: [\"CR 3.3\", \"CR 7.1\", \"CR 7.2\"]}}\n"
+         \x20 - {{id: self.monitor-refused, title: \"A program of another origin is refused and recorded, and nothing runs that is not on the list\", script: {name}/refused.sh.hbs, requirements: [{MOBILE_CODE}, \"CR 2.8\", \"CR 3.3\", \"CR 6.2\"], on_fail: \"Programs that nobody signed may run unseen: take the device out of service and keep its disk.\"}}\n\
+         \x20 - {{id: self.monitor-bounds, title: \"The monitoring stays within its bounds of time and memory\", script: {name}/bounds.sh.hbs, requirements: [\"CR 3.3\", \"CR 7.1\", \"CR 7.2\"], on_fail: \"See in the records what is recorded without end, and end that; restart.\"}}\n"
     );
     out
 }

@@ -13,6 +13,7 @@ mod tunnels;
 mod weak;
 mod wireguard;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -168,7 +169,8 @@ pub fn generate(plan: &Plan, folder: &Path, lock: &Path, steps: &Steps) -> Outco
     steps.step("generate", None, || {
         backend::generate(plan, &generated, lock)?;
         outside(plan, folder)?;
-        root_of_trust(plan, &folder.join(ROOT_OF_TRUST))?;
+        beside(plan.outside.get(ROOT_OF_TRUST).map(String::as_bytes), &folder.join(ROOT_OF_TRUST))?;
+        beside(guide(plan).as_deref(), &folder.join(GUIDE))?;
         Ok(((), false))
     })?;
     Ok(generated)
@@ -185,10 +187,20 @@ fn outside(plan: &Plan, folder: &Path) -> Outcome<()> {
     tree.bring_to(&folder.join("network"))
 }
 
-/// Writes what a person does for the hardware's root of trust, with its warning; a board without has no such file.
-fn root_of_trust(plan: &Plan, path: &Path) -> Outcome<()> {
-    match plan.outside.get(ROOT_OF_TRUST) {
-        Some(text) => write_atomic(path, text.as_bytes()),
+/// Name in the output folder of the security guide, and where the image has it.
+const GUIDE: &str = "security-guide.txt";
+const GUIDE_PATH: &str = "/usr/share/fastness/security-guide.txt";
+
+/// The security guide of the image; a product without self-check has none.
+fn guide(plan: &Plan) -> Option<Cow<'_, [u8]>> {
+    plan.files.get(GUIDE_PATH).and_then(|asked| asked.value.bytes())
+}
+
+/// Writes a text for people beside the image, such as what a person does for the hardware's root of trust; where there is
+/// none, one of an earlier run goes.
+fn beside(text: Option<&[u8]>, path: &Path) -> Outcome<()> {
+    match text {
+        Some(text) => write_atomic(path, text),
         None => match std::fs::remove_file(path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Failure::io("remove", path, &e)),
             _ => Ok(()),
@@ -213,7 +225,9 @@ pub fn generate_together(plans: &[Plan], folder: &Path, lock: &Path, steps: &Ste
         // The network is the product's: it is the same for all boards.
         plans.first().map_or(Ok(()), |plan| outside(plan, folder))?;
         for plan in plans {
-            root_of_trust(plan, &folder.join(format!("{}-{ROOT_OF_TRUST}", plan.board.name)))?;
+            let path = |name: &str| folder.join(format!("{}-{name}", plan.board.name));
+            beside(plan.outside.get(ROOT_OF_TRUST).map(String::as_bytes), &path(ROOT_OF_TRUST))?;
+            beside(guide(plan).as_deref(), &path(GUIDE))?;
         }
         Ok(((), false))
     })?;

@@ -38,6 +38,14 @@ fn the_root_of_trust_of_a_board_is_said_with_its_warning_and_nothing_is_burnt() 
     let written = std::fs::read_to_string(place.path("out/stm32mp157-dk2/root-of-trust.txt")).unwrap();
     assert_eq!(written, run.out);
     assert!(!place.path("out/stm32mp157-dk2/network/root-of-trust.txt").exists());
+    // So does the security guide of the image, which says where to look for these steps.
+    let guide = std::fs::read_to_string(place.path("out/stm32mp157-dk2/security-guide.txt")).unwrap();
+    assert!(
+        guide.contains("\ngw 0.1.0 on stm32mp157-dk2\n") && guide.contains("`root-of-trust.txt`"),
+        "{guide}"
+    );
+    let planned = place.run(&["plan", "--json"]).json();
+    assert_eq!(planned["files"]["/usr/share/fastness/security-guide.txt"]["value"]["content"], guide);
     let json = place.run(&["boards", "stm32mp157-dk2", "--json"]).json();
     assert_eq!(json["trust"]["steps"][3]["permanent"], true);
     // Where older images are counted out, and what that does not protect against (docs/rollback.md).

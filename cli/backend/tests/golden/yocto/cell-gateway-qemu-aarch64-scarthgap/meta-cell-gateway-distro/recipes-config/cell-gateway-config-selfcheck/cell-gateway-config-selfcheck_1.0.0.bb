@@ -24,8 +24,10 @@ do_install() {
     install -m 0644 ${WORKDIR}/rootfs/etc/systemd/system/fastness-selfcheck.service ${D}${sysconfdir}/systemd/system/fastness-selfcheck.service
     install -d ${D}${nonarch_libdir}/fastness
     install -m 0755 ${WORKDIR}/rootfs/usr/lib/fastness/selfcheck ${D}${nonarch_libdir}/fastness/selfcheck
+    install -d ${D}${datadir}/fastness
+    install -m 0644 ${WORKDIR}/rootfs/usr/share/fastness/security-guide.txt ${D}${datadir}/fastness/security-guide.txt
 }
 
-FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"
+FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"
 
 RDEPENDS:${PN} = "cell-gateway-accounts"
