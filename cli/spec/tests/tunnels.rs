@@ -134,7 +134,7 @@ fn tunnels_over_ipv6_are_policies_routes_and_rules_of_ipv6_at_both_ends() {
         &[
             "iifname \"eth0\" ip6 saddr 2001:db8:7::20/128 ip6 daddr 2001:db8:7::10/128 meta l4proto esp ct state { new, established } counter accept comment \"control\"",
             "ip6 saddr { 2001:db8:20::/64 } jump sealed-in.control",
-            "ip6 saddr { 2001:db8:20::/64 } ipsec in reqid 1 ct count 4 limit rate 30/minute counter accept comment \"control-room\"",
+            "ip6 saddr { 2001:db8:20::/64 } ipsec in reqid 1 update @from-control-room-6 { ip6 saddr limit rate 30/minute } add @open-control-room-6 { ip6 saddr ct count 4 } counter accept comment \"control-room\"",
         ],
     );
     // OpenVPN: outer and inner IPv6 in the example's place.

@@ -89,7 +89,7 @@ impl Flood {
         };
         let stranger = pick(&self.strangers);
         // What opens nothing comes from both.
-        let anyone = if round % 2 == 0 { stranger } else { pick(&self.allowed).or(stranger) };
+        let anyone = if round.is_multiple_of(2) { stranger } else { pick(&self.allowed).or(stranger) };
         let port = 1_024 + u16::try_from(number.wrapping_mul(7) % 60_000).unwrap_or_default();
         let one_of =
             |list: &[u16]| list.get(usize::try_from(round).unwrap_or_default() % list.len()).copied();

@@ -67,7 +67,7 @@ condition() {
 	done </proc/meminfo
 	while read -r key value; do
 		[ "$key" != oom_kill ] || line="$line oom_kill=$value"
-	done </proc/vmstat
+	done </sys/fs/cgroup/system.slice/memory.events
 	read -r value <"/sys/class/net/$1/statistics/rx_packets"
 	echo "$line rx=$value"
 	systemctl show --no-pager -p Id -p ActiveState -p MainPID -p NRestarts '*.service'

@@ -172,6 +172,7 @@ fn the_bench_tells_what_is_read_here() {
     ] {
         std::fs::write(unit.join(file), text).unwrap();
     }
+    std::fs::write(folder.path().join("memory.events"), "low 0\noom_kill 4\n").unwrap();
     let bench = super::super::BENCH.replace("/sys/fs/cgroup/system.slice", folder.path().to_str().unwrap());
     let (_, functions) = bench.split_once("# What services have used and what").unwrap();
     let (functions, _) = functions.split_once("echo @@ready").unwrap();

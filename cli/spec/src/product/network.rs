@@ -151,9 +151,9 @@ model! {
         peers: Option<Spanned<Vec<Spanned<Prefix>>>> = None,
         /// The tunnel that it passes.
         tunnel: Option<Spanned<Name>> = None,
-        /// New connections allowed; default `60/minute`. Frames without IP: how many; default `10000/second`.
+        /// New connections allowed, into the device of each sender; default `60/minute`. Frames without IP: how many; default `10000/second`.
         rate: Option<Rate> = None,
-        /// Connections that may be open at a time, 1 to 65535; default 64.
+        /// Connections that may be open at a time, into the device of each sender, 1 to 65535; default 64.
         connections: Option<Spanned<Integer>> = None,
         /// A protocol without security passes in clear because somebody takes the risk.
         accepted_risk: Option<Spanned<AcceptedRisk>> = None,

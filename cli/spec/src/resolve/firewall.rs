@@ -79,11 +79,56 @@ fn direction(network: &NetworkFacts, direction: &str) -> Value {
                 "shared": shared,
                 "rate": flow.rate,
                 "connections": flow.connections,
+                // What the device remembers of each sender: both bounded, whatever senders are made up.
+                "senders_v4": senders(&flow.peers_v4, 32),
+                "senders_v6": senders(&flow.peers_v6, 128),
+                // One sender alone has the conduit's.
+                "one_v4": is_one(&flow.peers_v4, 32),
+                "one_v6": is_one(&flow.peers_v6, 128),
+                "several": senders(&flow.peers_v4, 32) + senders(&flow.peers_v6, 128) > 0,
+                "forgotten": forgotten(&flow.rate),
                 "reqid": tunnel.and_then(|tunnel| tunnel.reqid),
             })
         })
         .collect();
     json!({"dispatch": dispatch, "groups": groups, "chains": chains})
+}
+
+/// Senders that a conduit keeps apart, at most.
+const MOST_SENDERS: u64 = 16_384;
+/// Room for those whose time is over and that the kernel has not taken away yet.
+const SPARE_SENDERS: u64 = 64;
+
+/// How many senders the networks have.
+fn count(peers: &[String], bits: u32) -> u64 {
+    let size = |peer: &String| {
+        let length = peer.rsplit_once('/').and_then(|(_, length)| length.parse().ok()).unwrap_or(bits);
+        1_u64.checked_shl(bits.saturating_sub(length)).unwrap_or(u64::MAX)
+    };
+    peers.iter().map(size).fold(0, u64::saturating_add)
+}
+
+fn is_one(peers: &[String], bits: u32) -> bool {
+    count(peers, bits) == 1
+}
+
+/// Places for the senders of networks, up to a bound; 0 where there are not several.
+fn senders(peers: &[String], bits: u32) -> u64 {
+    match count(peers, bits) {
+        0 | 1 => 0,
+        several => several.saturating_add(SPARE_SENDERS).min(MOST_SENDERS),
+    }
+}
+
+/// After how long without a new connection a sender is forgotten: when its rate would let a whole burst pass again (nft(8),
+/// `limit`: five packets), as for one that was never seen.
+fn forgotten(rate: &str) -> &'static str {
+    match rate.rsplit_once('/').map_or("", |(_, unit)| unit) {
+        "hour" => "6h",
+        "day" => "6d",
+        "week" => "42d",
+        _ => "10m",
+    }
 }
 
 fn tunnels(network: &NetworkFacts) -> Value {
@@ -155,4 +200,29 @@ fn device_unit(interface: &str) -> String {
         })
         .collect();
     format!("sys-subsystem-net-devices-{escaped}.device")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senders_are_as_many_as_their_networks_have_up_to_a_bound() {
+        let of = |peers: &[&str], bits| senders(&peers.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>(), bits);
+        assert_eq!(of(&[], 32), 0);
+        // One has no need of a place.
+        assert_eq!((of(&["192.0.2.1"], 32), of(&["192.0.2.1/32"], 32), of(&["2001:db8::1/128"], 128)), (0, 0, 0));
+        assert_eq!(of(&["192.0.2.1", "192.0.2.2"], 32), 2 + 64);
+        assert_eq!(of(&["198.51.100.0/28", "192.0.2.1/32"], 32), 16 + 1 + 64);
+        for (peer, bits) in [("10.0.0.0/8", 32), ("0.0.0.0/0", 32), ("2001:db8::/64", 128), ("::/0", 128)] {
+            assert_eq!(of(&[peer], bits), MOST_SENDERS, "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_sender_is_forgotten_when_its_burst_would_be_whole_again() {
+        for (rate, after) in [("6/minute", "10m"), ("10/second", "10m"), ("1/hour", "6h"), ("2/day", "6d")] {
+            assert_eq!(forgotten(rate), after, "{rate}");
+        }
+    }
 }

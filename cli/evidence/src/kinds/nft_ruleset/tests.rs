@@ -146,6 +146,23 @@ fn strictly_and_limited() {
         let Some(result) = check_with(&good.replace(from, to), with.clone()) else { return };
         fails(result, says);
     }
+    // A rate of each sender is one, too; a number of connections is none.
+    let own = good.replace(
+        "chain in_svc {",
+        "set seen { type ipv4_addr; size 16; flags dynamic; }\n  chain in_svc {",
+    );
+    assert_ne!(own, good);
+    for (kept, holds) in
+        [("limit rate 6/minute", true), ("limit rate over 6/minute", false), ("ct count 8", false)]
+    {
+        let new = format!("ct state new update @seen {{ ip saddr {kept} }} accept");
+        let ruleset = own.replace("ct state new limit rate 6/minute accept", &new);
+        let Some(result) = check_with(&ruleset, limited.clone()) else { return };
+        match holds {
+            true => _ = passes(result),
+            false => fails(result, "without a rate limit"),
+        }
+    }
     let Some(result) = check_with(&good, limited) else { return };
     passes(result);
 }
