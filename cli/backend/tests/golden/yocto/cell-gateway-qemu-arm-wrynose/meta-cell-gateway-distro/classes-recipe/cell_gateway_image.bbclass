@@ -503,6 +503,7 @@ cell_gateway_keep() {
 /usr/lib/tmpfiles.d/fastness-ssh.conf
 /usr/lib/tmpfiles.d/fastness.conf
 /usr/lib/udev/rules.d/60-virtio-ports.rules
+/usr/share/fastness/security-guide.txt
 /var
 END
 }

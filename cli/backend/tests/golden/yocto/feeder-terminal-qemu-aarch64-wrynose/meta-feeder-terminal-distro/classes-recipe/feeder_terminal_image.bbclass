@@ -549,6 +549,7 @@ feeder_terminal_keep() {
 /usr/lib/tmpfiles.d/ipsec.conf
 /usr/lib/tmpfiles.d/tpm-keys.conf
 /usr/lib/udev/rules.d/60-virtio-ports.rules
+/usr/share/fastness/security-guide.txt
 /var
 END
 }

@@ -525,6 +525,7 @@ pump_station_keep() {
 /usr/lib/tmpfiles.d/fastness.conf
 /usr/lib/tmpfiles.d/ipsec.conf
 /usr/lib/udev/rules.d/60-virtio-ports.rules
+/usr/share/fastness/security-guide.txt
 /var
 END
 }
