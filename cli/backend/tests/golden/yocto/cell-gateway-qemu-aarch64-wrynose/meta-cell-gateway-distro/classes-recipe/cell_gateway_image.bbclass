@@ -437,6 +437,7 @@ cell_gateway_keep() {
 /etc/chrony/chrony.conf
 /etc/chrony/nts-roots.pem
 /etc/fstab
+/etc/gnutls/config
 /etc/hostname
 /etc/hosts
 /etc/image-id
@@ -459,9 +460,12 @@ cell_gateway_keep() {
 /etc/ssh/authorized_keys.d/maintenance
 /etc/ssh/sshd_config
 /etc/ssh/user_ca.pub
+/etc/ssl/openssl.cnf
 /etc/systemd/journald.conf.d/10-fastness.conf
 /etc/systemd/network/10-eth0.network
+/etc/systemd/network/10-eth0.network.d/20-egress.conf
 /etc/systemd/network/10-eth1.network
+/etc/systemd/network/10-eth1.network.d/20-egress.conf
 /etc/systemd/system.conf.d/10-fastness.conf
 /etc/systemd/system/audit-rules.service
 /etc/systemd/system/auditd.service
@@ -478,7 +482,10 @@ cell_gateway_keep() {
 /etc/systemd/system/ssh.service
 /etc/systemd/system/ssh.socket
 /etc/systemd/system/systemd-journald-audit.socket
+/etc/systemd/system/systemd-journald.service.d/10-limits.conf
+/etc/systemd/system/systemd-journald@.service.d/10-limits.conf
 /etc/systemd/system/systemd-networkd.service.d/10-firewall.conf
+/etc/systemd/system/systemd-networkd.service.d/10-limits.conf
 /etc/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf
 /proc
 /root
@@ -486,6 +493,8 @@ cell_gateway_keep() {
 /sys
 /tmp
 /usr/lib/fastness/audit-space
+/usr/lib/fastness/identity.d/machine-id
+/usr/lib/fastness/identity.d/ssh-host-key
 /usr/lib/fastness/selfcheck
 /usr/lib/fastness/selfcheck.d/exec.unauthorised-refused
 /usr/lib/fastness/selfcheck.d/kern.sysctl-live
@@ -499,6 +508,7 @@ cell_gateway_keep() {
 /usr/lib/fastness/selfcheck.d/self.sshd
 /usr/lib/fastness/selfcheck.d/self.time
 /usr/lib/fastness/u-boot.env
+/usr/lib/ssl/openssl.cnf
 /usr/lib/sysctl.d/50-fastness.conf
 /usr/lib/tmpfiles.d/fastness-ssh.conf
 /usr/lib/tmpfiles.d/fastness.conf

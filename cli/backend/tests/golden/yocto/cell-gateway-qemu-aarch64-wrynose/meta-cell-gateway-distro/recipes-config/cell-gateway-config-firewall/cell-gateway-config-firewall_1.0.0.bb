@@ -24,6 +24,10 @@ do_install() {
     install -m 0600 ${UNPACKDIR}/rootfs/etc/nftables-layer2.conf ${D}${sysconfdir}/nftables-layer2.conf
     install -d ${D}${datadir}/cell-gateway/replace/etc
     install -m 0600 ${UNPACKDIR}/rootfs/etc/nftables.conf ${D}${datadir}/cell-gateway/replace/etc/nftables.conf
+    install -d ${D}${sysconfdir}/systemd/network/10-eth0.network.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/network/10-eth0.network.d/20-egress.conf ${D}${sysconfdir}/systemd/network/10-eth0.network.d/20-egress.conf
+    install -d ${D}${sysconfdir}/systemd/network/10-eth1.network.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/network/10-eth1.network.d/20-egress.conf ${D}${sysconfdir}/systemd/network/10-eth1.network.d/20-egress.conf
     install -d ${D}${sysconfdir}/systemd/system
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/nftables.service ${D}${sysconfdir}/systemd/system/nftables.service
     install -d ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d

@@ -18,6 +18,8 @@ do_compile[noexec] = "1"
 do_install() {
     install -d ${D}${datadir}/plc-gateway/replace/etc
     install -m 0644 ${UNPACKDIR}/rootfs/etc/fstab ${D}${datadir}/plc-gateway/replace/etc/fstab
+    install -d ${D}${sysconfdir}/gnutls
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/gnutls/config ${D}${sysconfdir}/gnutls/config
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hostname ${D}${datadir}/plc-gateway/replace/etc/hostname
     install -m 0644 ${UNPACKDIR}/rootfs/etc/hosts ${D}${datadir}/plc-gateway/replace/etc/hosts
     install -d ${D}${sysconfdir}
@@ -37,6 +39,8 @@ do_install() {
     install -d ${D}${datadir}/plc-gateway/replace/etc/security
     install -m 0644 ${UNPACKDIR}/rootfs/etc/security/limits.conf ${D}${datadir}/plc-gateway/replace/etc/security/limits.conf
     install -m 0644 ${UNPACKDIR}/rootfs/etc/shells ${D}${datadir}/plc-gateway/replace/etc/shells
+    install -d ${D}${sysconfdir}/ssl
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/ssl/openssl.cnf ${D}${sysconfdir}/ssl/openssl.cnf
     install -d ${D}${sysconfdir}/systemd/journald.conf.d
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/journald.conf.d/10-fastness.conf ${D}${sysconfdir}/systemd/journald.conf.d/10-fastness.conf
     install -d ${D}${sysconfdir}/systemd/network
@@ -50,6 +54,12 @@ do_install() {
     ln -s /usr/lib/systemd/system/multi-user.target ${D}${datadir}/plc-gateway/replace/etc/systemd/system/default.target
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/emergency.service ${D}${sysconfdir}/systemd/system/emergency.service
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/emergency.target ${D}${sysconfdir}/systemd/system/emergency.target
+    install -d ${D}${sysconfdir}/systemd/system/systemd-journald.service.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/systemd-journald.service.d/10-limits.conf ${D}${sysconfdir}/systemd/system/systemd-journald.service.d/10-limits.conf
+    install -d ${D}${sysconfdir}/systemd/system/systemd-journald@.service.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/systemd-journald@.service.d/10-limits.conf ${D}${sysconfdir}/systemd/system/systemd-journald@.service.d/10-limits.conf
+    install -d ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d
+    install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/systemd-networkd.service.d/10-limits.conf ${D}${sysconfdir}/systemd/system/systemd-networkd.service.d/10-limits.conf
     install -d ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf ${D}${sysconfdir}/systemd/system/systemd-udev-trigger.service.d/10-fastness.conf
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
@@ -58,6 +68,8 @@ do_install() {
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.mounts ${D}${nonarch_libdir}/fastness/selfcheck.d/self.mounts
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.no-failed-units ${D}${nonarch_libdir}/fastness/selfcheck.d/self.no-failed-units
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.root-read-only ${D}${nonarch_libdir}/fastness/selfcheck.d/self.root-read-only
+    install -d ${D}${nonarch_libdir}/ssl
+    ln -s /etc/ssl/openssl.cnf ${D}${nonarch_libdir}/ssl/openssl.cnf
     install -d ${D}${datadir}/plc-gateway/replace/usr/lib/sysctl.d
     install -m 0644 ${UNPACKDIR}/rootfs/usr/lib/sysctl.d/50-fastness.conf ${D}${datadir}/plc-gateway/replace/usr/lib/sysctl.d/50-fastness.conf
     install -d ${D}${nonarch_libdir}/tmpfiles.d

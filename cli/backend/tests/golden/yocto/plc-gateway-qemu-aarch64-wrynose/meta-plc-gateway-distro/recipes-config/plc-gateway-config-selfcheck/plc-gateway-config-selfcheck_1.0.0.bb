@@ -22,6 +22,8 @@ do_compile[noexec] = "1"
 do_install() {
     install -d ${D}${sysconfdir}/systemd/system
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/fastness-selfcheck.service ${D}${sysconfdir}/systemd/system/fastness-selfcheck.service
+    install -d ${D}${nonarch_libdir}/fastness/identity.d
+    ln -s /etc/machine-id ${D}${nonarch_libdir}/fastness/identity.d/machine-id
     install -d ${D}${nonarch_libdir}/fastness
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck ${D}${nonarch_libdir}/fastness/selfcheck
     install -d ${D}${datadir}/fastness

@@ -32,6 +32,8 @@ do_install() {
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/ssh-host-key.service ${D}${sysconfdir}/systemd/system/ssh-host-key.service
     install -m 0644 ${UNPACKDIR}/rootfs/etc/systemd/system/ssh.service ${D}${sysconfdir}/systemd/system/ssh.service
     ln -s /dev/null ${D}${sysconfdir}/systemd/system/ssh.socket
+    install -d ${D}${nonarch_libdir}/fastness/identity.d
+    ln -s /var/lib/fastness/ssh/ssh_host_ed25519_key.pub ${D}${nonarch_libdir}/fastness/identity.d/ssh-host-key
     install -d ${D}${nonarch_libdir}/fastness/selfcheck.d
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.sshd ${D}${nonarch_libdir}/fastness/selfcheck.d/self.sshd
     install -d ${D}${nonarch_libdir}/tmpfiles.d
