@@ -138,7 +138,8 @@ mod tests {
         for kept in [0, (5 << 20) + 349_525] {
             let mut plan = plan();
             if kept > 0 {
-                plan.storage.kept = [("/var/log/a".to_owned(), kept - 4096), ("/var/log/b".to_owned(), 4096)].into();
+                plan.storage.kept =
+                    [("/var/log/a".to_owned(), kept - 4096), ("/var/log/b".to_owned(), 4096)].into();
             }
             make(&plan, &path, &log).unwrap();
             let found = image::tree::reserved(&image::Source::open(&path).unwrap()).unwrap();

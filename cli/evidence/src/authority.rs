@@ -288,7 +288,11 @@ mod tests {
     fn two_devices_share_nothing() {
         let own = |id: &str, key: &str| {
             let pairs = [("machine-id", id), ("ssh-host-key", key)];
-            pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(|(n, v)| (n.into(), v.into())).collect()
+            pairs
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(n, v)| (n.into(), v.into()))
+                .collect()
         };
         let seen = |first: (&str, &str), others: &[(&str, &str)]| {
             let mut boot = sample::boot();

@@ -5,9 +5,9 @@ use crate::board::{KernelArgument, SymbolAsk};
 use crate::decode::{Map, Raw, Spanned, choice, model};
 use crate::product::{Backend, Waiver};
 use crate::types::{
-    AbsPath, CheckId, CheckKind, Count, Flag, Glob, Integer, LinkTarget, Mode, Name, PackageName, ParameterName,
-    PatchPath, Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text, UnitName,
-    UserName, Word,
+    AbsPath, CheckId, CheckKind, Count, Flag, Glob, Integer, LinkTarget, Mode, Name, PackageName,
+    ParameterName, PatchPath, Reason, RequirementId, SysctlKey, SysctlValue, TemplatePath, Templated, Text,
+    UnitName, UserName, Word,
 };
 
 model! {

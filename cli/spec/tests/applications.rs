@@ -98,10 +98,7 @@ fn bounds(more: &str) -> Vec<String> {
 
 #[test]
 fn a_program_is_bounded_whether_the_product_says_how_or_not() {
-    assert_eq!(
-        bounds(""),
-        ["CPUQuota=80%", "IOWriteBandwidthMax=/var 8M", "MemoryMax=50%", "TasksMax=64"]
-    );
+    assert_eq!(bounds(""), ["CPUQuota=80%", "IOWriteBandwidthMax=/var 8M", "MemoryMax=50%", "TasksMax=64"]);
     assert_eq!(
         bounds("    memory: 32MiB\n    cpu: 25%\n    tasks: 4\n"),
         ["CPUQuota=25%", "IOWriteBandwidthMax=/var 8M", "MemoryMax=33554432", "TasksMax=4"]

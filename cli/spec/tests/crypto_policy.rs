@@ -38,7 +38,8 @@ fn openssl_takes_it_and_offers_nothing_weak() {
         assert!(suite.contains("TLSv1.2") || suite.contains("TLSv1.3"), "too old: {suite}");
     }
     // Without the policy this host offers more: it is the policy that takes it away.
-    let without = output("openssl", &["ciphers", "-s", "-v"], &[("OPENSSL_CONF", "/dev/null")]).expect("runs");
+    let without =
+        output("openssl", &["ciphers", "-s", "-v"], &[("OPENSSL_CONF", "/dev/null")]).expect("runs");
     assert!(without.lines().any(|line| !line.contains("Mac=AEAD")), "{without}");
 }
 
@@ -47,7 +48,8 @@ fn gnutls_takes_every_line_and_offers_nothing_weak() {
     let file = template("gnutls.conf.hbs");
     let list = |file: &str| {
         // A line that it does not know is an error so, and passed over otherwise.
-        let variables = [("GNUTLS_SYSTEM_PRIORITY_FILE", file), ("GNUTLS_SYSTEM_PRIORITY_FAIL_ON_INVALID", "1")];
+        let variables =
+            [("GNUTLS_SYSTEM_PRIORITY_FILE", file), ("GNUTLS_SYSTEM_PRIORITY_FAIL_ON_INVALID", "1")];
         output("gnutls-cli", &["--priority", "NORMAL", "--list"], &variables)
     };
     let Some(found) = list(file.to_str().expect("a path")) else { return };

@@ -64,11 +64,9 @@ fn the_firewall_lets_tunnelled_conduits_through_their_tunnel_only() {
             .find(|line| line.starts_with(start))
             .unwrap_or_else(|| panic!("no `{start}` in\n{rules}"))
     };
-    assert!(
-        line("ip saddr { 203.0.113.0/25 } ipsec in reqid 2").contains(
-            "{ ip saddr limit rate 30/minute } add @open-scada-modbus-4 { ip saddr ct count 8 } counter accept"
-        )
-    );
+    assert!(line("ip saddr { 203.0.113.0/25 } ipsec in reqid 2").contains(
+        "{ ip saddr limit rate 30/minute } add @open-scada-modbus-4 { ip saddr ct count 8 } counter accept"
+    ));
     assert_eq!(line("ip daddr { 203.0.113.0/25 }"), "ip daddr { 203.0.113.0/25 } jump sealed-out.scada");
     assert_eq!(line("ipsec out reqid 2"), "ipsec out reqid 2 return");
     let at = |text: &str| rules.find(text).unwrap_or_else(|| panic!("no `{text}` in\n{rules}"));

@@ -51,7 +51,10 @@ fn records_that_take_half_of_it_do_not_fit() {
     let [one] = failure.diagnostics.as_slice() else { panic!("{:#?}", failure.diagnostics) };
     let said = "the records may take 20 MiB of the data partition, whose file system has 32 MiB: expected less than half of it";
     assert_eq!((one.code.as_str(), one.message.as_str()), ("no-room-for-records", said));
-    assert!(one.hint.as_deref().is_some_and(|hint| hint.contains("the layer `audit` keeps 20 MiB")), "{one:?}");
+    assert!(
+        one.hint.as_deref().is_some_and(|hint| hint.contains("the layer `audit` keeps 20 MiB")),
+        "{one:?}"
+    );
     assert!(one.location.as_ref().is_some_and(|at| at.excerpt.contains("48MiB")), "{one:?}");
 }
 

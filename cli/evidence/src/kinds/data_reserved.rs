@@ -12,6 +12,21 @@ pub struct DataReserved;
 
 /// What makes the file system of a sealed partition at the first start.
 const MAKER: &str = "/usr/lib/fastness/data-partition";
+/// Where the device's own programs are: one may make the file system anew.
+const PROGRAMS: &str = "/usr/lib/fastness";
+
+/// The `-m` of each call of mke2fs(8) in a shell script.
+fn asked(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            let call = words.iter().position(|word| *word == "mke2fs")?;
+            let part = words[call..].windows(2).find(|pair| pair[0] == "-m");
+            Some(part.map_or_else(String::new, |pair| pair[1].to_owned()))
+        })
+        .collect()
+}
 
 fn mebibytes(bytes: u64) -> String {
     let tenths = u128::from(bytes) * 10 / (1 << 20);
@@ -34,13 +49,11 @@ impl Kind for DataReserved {
         }
         let kept: Vec<String> =
             storage.kept.iter().map(|(path, bytes)| format!("`{path}` {}", mebibytes(*bytes))).collect();
-        let expected = format!(
-            "{} reserved for root, for {}",
-            mebibytes(storage.kept_bytes()),
-            kept.join(", ")
-        );
+        let expected =
+            format!("{} reserved for root, for {}", mebibytes(storage.kept_bytes()), kept.join(", "));
         let sha256 = context.root().map(|root| root.sha256.clone()).unwrap_or_default();
         let mut problems = Vec::new();
+        let percent = storage.reserved_percent();
         let seen = match context.subject.data()? {
             DataFacts::Ext4(facts) => {
                 if facts.reserved_bytes < storage.kept_bytes() {
@@ -52,7 +65,8 @@ impl Kind for DataReserved {
                     ));
                 }
                 if (facts.uid, facts.gid) != (0, 0) {
-                    problems.push(format!("what is reserved is for user {} and group {}", facts.uid, facts.gid));
+                    problems
+                        .push(format!("what is reserved is for user {} and group {}", facts.uid, facts.gid));
                 }
                 format!(
                     "{} of {} are reserved for root",
@@ -62,20 +76,22 @@ impl Kind for DataReserved {
             }
             DataFacts::Empty => {
                 let text = context.root()?.read_text(MAKER)?.unwrap_or_default();
-                let percent = storage.reserved_percent();
-                // Its one call of mke2fs(8), with this option; a value that begins the same is another.
-                let asks = |line: &str| {
-                    let words: Vec<&str> = line.split_ascii_whitespace().collect();
-                    words.first() == Some(&"mke2fs") && words.windows(2).any(|pair| pair == ["-m", &percent])
-                };
-                if !text.lines().any(asks) {
-                    problems.push(format!(
-                        "the partition is shipped empty, and `{MAKER}` does not make its file system with `-m {percent}`"
-                    ));
+                if asked(&text).is_empty() {
+                    problems
+                        .push(format!("the partition is shipped empty, and `{MAKER}` makes no file system"));
                 }
                 format!("the device makes it at its first start, with {percent}% reserved for root")
             }
         };
+        let root = context.root()?;
+        for name in root.list(PROGRAMS) {
+            let path = format!("{PROGRAMS}/{name}");
+            let text = root.read_text(&path).ok().flatten().unwrap_or_default();
+            for part in asked(&text).iter().filter(|part| **part != percent) {
+                problems
+                    .push(format!("`{path}` makes a file system with `-m {part}`, expected `-m {percent}`"));
+            }
+        }
         Ok(Conclusion::of(&problems, expected, seen, &sha256))
     }
 }
@@ -131,9 +147,20 @@ mod tests {
         fails(less, "7.9 MiB of 64.0 MiB are reserved, less than 8.0 MiB");
         fails(check(ext4(8 * MIB, 1000, 0), &plan(false), ""), "is for user 1000 and group 0");
         fails(check(ext4(8 * MIB, 0, 7), &plan(false), ""), "is for user 0 and group 7");
-        for maker in ["", "mke2fs -m 0 /dev/x\n", "mke2fs -m 16.684 /dev/x\n", "# mke2fs -m 16.68\n"] {
-            fails(check(DataFacts::Empty, &plan(true), maker), "does not make its file system with `-m 16.68`");
+        for maker in ["", "# mke2fs -m 16.68\n"] {
+            fails(check(DataFacts::Empty, &plan(true), maker), "makes no file system");
         }
+        for (maker, part) in [
+            ("mke2fs -m 0 /dev/x\n", "0"),
+            ("a && mke2fs -m 16.684 /dev/x\n", "16.684"),
+            ("mke2fs /dev/x\n", ""),
+        ] {
+            let says = format!("with `-m {part}`, expected `-m 16.68`");
+            fails(check(DataFacts::Empty, &plan(true), maker), &says);
+        }
+        // What makes it anew after a reset keeps as much as what was shipped.
+        let anew = check(ext4(8 * MIB, 0, 0), &plan(false), "mke2fs -q -m 0 /dev/x\n");
+        fails(anew, "with `-m 0`, expected `-m 12.51`");
         let mut nothing = plan(false);
         nothing.storage.kept.clear();
         cannot(check(ext4(8 * MIB, 0, 0), &nothing, ""), "there is no bound");

@@ -151,7 +151,8 @@ impl Ruleset {
                     // A member of a set for each sender, with what bounds that sender alone.
                     conditional = true;
                     let mut kept = set["stmt"].as_array().into_iter().flatten();
-                    let bounds = kept.any(|kept| kept["limit"].is_object() && kept["limit"]["inv"] != Value::Bool(true));
+                    let bounds = kept
+                        .any(|kept| kept["limit"].is_object() && kept["limit"]["inv"] != Value::Bool(true));
                     states.iter_mut().for_each(|state| state.limited |= bounds);
                 } else if expression.get("accept").is_some() {
                     accepts.append(&mut states);

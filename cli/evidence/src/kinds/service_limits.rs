@@ -143,8 +143,11 @@ mod tests {
         let once = "[Service]\nType=oneshot\nExecStart=/usr/bin/a\n";
         assert_eq!(passes(check(&json!({}), tree(once))), "0 services have these bounds");
         // A drop-in counts as the unit does.
-        let dropped = tree("[Service]\nExecStart=/usr/bin/a\n")
-            .file("/etc/systemd/system/a.service.d/10-limits.conf", 0o644, &BOUND.replace("ExecStart=/usr/bin/a\n", ""));
+        let dropped = tree("[Service]\nExecStart=/usr/bin/a\n").file(
+            "/etc/systemd/system/a.service.d/10-limits.conf",
+            0o644,
+            &BOUND.replace("ExecStart=/usr/bin/a\n", ""),
+        );
         passes(check(&json!({}), dropped));
         passes(check(&json!({"units": ["a.service"]}), tree(BOUND)));
     }
@@ -160,7 +163,10 @@ mod tests {
             ("IOWriteBandwidthMax=/var 8M", "IOWriteBandwidthMax=/var infinity", "IOWriteBandwidthMax"),
             ("IOWriteBandwidthMax=/var 8M", "IOWriteBandwidthMax=/var", "IOWriteBandwidthMax"),
         ] {
-            fails(check(&json!({}), tree(&BOUND.replace(line, other))), &format!("`a.service` has no {setting}"));
+            fails(
+                check(&json!({}), tree(&BOUND.replace(line, other))),
+                &format!("`a.service` has no {setting}"),
+            );
         }
         let dropped = tree(BOUND).file(
             "/etc/systemd/system/a.service.d/20-more.conf",
@@ -173,7 +179,10 @@ mod tests {
             .file("/etc/systemd/system/b.path", 0o644, "[Path]\nPathExists=/x\nUnit=a.service\n")
             .file("/etc/systemd/system/a.service", 0o644, "[Service]\nType=oneshot\nExecStart=/usr/bin/a\n")
             .link("/etc/systemd/system/multi-user.target.wants/b.path", "/etc/systemd/system/b.path");
-        fails(check(&json!({}), asked), "`a.service` has no MemoryMax, TasksMax, CPUQuota, IOWriteBandwidthMax");
+        fails(
+            check(&json!({}), asked),
+            "`a.service` has no MemoryMax, TasksMax, CPUQuota, IOWriteBandwidthMax",
+        );
         fails(check(&json!({"units": ["b.service"]}), tree(BOUND)), "`b.service` is not started");
         // A setting that another unit has is not this one's.
         let once = tree("[Service]\nType=oneshot\nExecStart=/usr/bin/a\n");

@@ -86,8 +86,7 @@ fn second_device(built: &Built, boot: &mut BootRecord, steps: &Steps) -> Outcome
     }
     let folder = tempfile::tempdir().map_err(|e| Failure::io("make", &std::env::temp_dir(), &e))?;
     steps.step("start a second device", None, || {
-        let second =
-            qemu::boot_device(&built.plan, &built.image, &built.folder, folder.path(), BOOT_LIMIT)?;
+        let second = qemu::boot_device(&built.plan, &built.image, &built.folder, folder.path(), BOOT_LIMIT)?;
         boot.others = vec![second.identity];
         write_json_atomic(&built.folder.join("boot.json"), boot)?;
         Ok(((), false))

@@ -208,10 +208,14 @@ mod tests {
 
     #[test]
     fn senders_are_as_many_as_their_networks_have_up_to_a_bound() {
-        let of = |peers: &[&str], bits| senders(&peers.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>(), bits);
+        let of =
+            |peers: &[&str], bits| senders(&peers.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>(), bits);
         assert_eq!(of(&[], 32), 0);
         // One has no need of a place.
-        assert_eq!((of(&["192.0.2.1"], 32), of(&["192.0.2.1/32"], 32), of(&["2001:db8::1/128"], 128)), (0, 0, 0));
+        assert_eq!(
+            (of(&["192.0.2.1"], 32), of(&["192.0.2.1/32"], 32), of(&["2001:db8::1/128"], 128)),
+            (0, 0, 0)
+        );
         assert_eq!(of(&["192.0.2.1", "192.0.2.2"], 32), 2 + 64);
         assert_eq!(of(&["198.51.100.0/28", "192.0.2.1/32"], 32), 16 + 1 + 64);
         for (peer, bits) in [("10.0.0.0/8", 32), ("0.0.0.0/0", 32), ("2001:db8::/64", 128), ("::/0", 128)] {

@@ -147,10 +147,8 @@ fn strictly_and_limited() {
         fails(result, says);
     }
     // A rate of each sender is one, too; a number of connections is none.
-    let own = good.replace(
-        "chain in_svc {",
-        "set seen { type ipv4_addr; size 16; flags dynamic; }\n  chain in_svc {",
-    );
+    let own = good
+        .replace("chain in_svc {", "set seen { type ipv4_addr; size 16; flags dynamic; }\n  chain in_svc {");
     assert_ne!(own, good);
     for (kept, holds) in
         [("limit rate 6/minute", true), ("limit rate over 6/minute", false), ("ct count 8", false)]
