@@ -10,7 +10,7 @@ use crate::requirements::Status;
 
 const WIDTH: usize = 100;
 /// Findings that hold are counted, not listed, beyond this.
-const LISTED: usize = 40;
+const LISTED: usize = 200;
 
 /// The summary; with `colour`, verdicts carry ANSI colours besides their words.
 #[must_use]

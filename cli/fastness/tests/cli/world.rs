@@ -66,7 +66,7 @@ impl World {
         let world = Self { place: Place::with_product() };
         let product = world.place.path("product.yaml");
         let text = fs::read_to_string(&product).unwrap();
-        let small = "signing: {algorithm: \"sha256,rsa2048\"}\nstorage: {data: 16MiB}\ndebian: {mirror: \"http://mirror.invalid/debian\"}\n";
+        let small = "signing: {algorithm: \"sha256,rsa2048\"}\nstorage: {data: 48MiB}\ndebian: {mirror: \"http://mirror.invalid/debian\"}\n";
         fs::write(&product, text + small + lines).unwrap();
         assert_eq!(world.run(&["keys", "new", "gw-dev", "--bits", "2048"]).code, 0);
         let plan = spec::load(&product, None).unwrap_or_else(|failure| panic!("{failure}"));
