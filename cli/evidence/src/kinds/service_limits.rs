@@ -146,7 +146,7 @@ mod tests {
         let dropped = tree("[Service]\nExecStart=/usr/bin/a\n").file(
             "/etc/systemd/system/a.service.d/10-limits.conf",
             0o644,
-            &BOUND.replace("ExecStart=/usr/bin/a\n", ""),
+            BOUND.replace("ExecStart=/usr/bin/a\n", ""),
         );
         passes(check(&json!({}), dropped));
         passes(check(&json!({"units": ["a.service"]}), tree(BOUND)));
