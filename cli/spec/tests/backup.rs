@@ -73,3 +73,27 @@ fn auditors_get_the_records_and_nothing_else_of_them() {
         ["d /var/log/events 2750 root auditors -", state]
     );
 }
+
+/// `mount` is not among the calls of `@system-service` (systemd.exec(5)): without it a reset is never seen to be asked for.
+#[test]
+fn a_service_whose_program_mounts_may_mount() {
+    let layers = "layers: {backup: {}, factory-reset: {}}\n";
+    let plan = load(&format!("{EXAMPLE}\n{layers}")).unwrap_or_else(|failure| panic!("{failure}"));
+    let mut seen = Vec::new();
+    for unit in plan.files.keys().filter(|path| path.ends_with(".service")) {
+        let text = content(&plan, unit);
+        let Some(program) = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/lib/fastness/"))
+        else {
+            continue;
+        };
+        let (name, word) = program.split_once(' ').unwrap_or((program, ""));
+        let script = content(&plan, &format!("/usr/lib/fastness/{name}"));
+        // Of the reset's two calls only `start` mounts.
+        if word != "ask" && script.lines().any(|line| line.trim_start().starts_with("mount ")) {
+            let filter = text.lines().find_map(|line| line.strip_prefix("SystemCallFilter="));
+            assert!(filter.is_none_or(|filter| filter.contains("@mount")), "{unit}: {filter:?}");
+            seen.push(unit.as_str());
+        }
+    }
+    assert_eq!(seen, ["/etc/systemd/system/fastness-erase.service"]);
+}
