@@ -138,8 +138,10 @@ mod tests {
         for kept in [0, (5 << 20) + 349_525] {
             let mut plan = plan();
             if kept > 0 {
+                let asked = |value| spec::plan::Asked { value, origins: Vec::new() };
                 plan.storage.kept =
-                    [("/var/log/a".to_owned(), kept - 4096), ("/var/log/b".to_owned(), 4096)].into();
+                    [("/var/log/a".to_owned(), asked(kept - 4096)), ("/var/log/b".to_owned(), asked(4096))]
+                        .into();
             }
             make(&plan, &path, &log).unwrap();
             let found = image::tree::reserved(&image::Source::open(&path).unwrap()).unwrap();

@@ -146,6 +146,11 @@ pub fn findings_of_boot(plan: &Plan, boot: &BootRecord) -> Vec<Finding> {
 fn unique(boot: &BootRecord) -> Option<Finding> {
     let mut problems = Vec::new();
     for other in &boot.others {
+        if other.is_empty() && !boot.identity.is_empty() {
+            let why = "another device told nothing of its own: it did not come to the end of its self-check";
+            problems.push(why.to_owned());
+            continue;
+        }
         let names: BTreeSet<&String> = boot.identity.keys().chain(other.keys()).collect();
         for name in names {
             match (boot.identity.get(name), other.get(name)) {
@@ -310,7 +315,8 @@ mod tests {
             (("a", "b"), ("c", "b"), "the same `ssh-host-key` (SHA-256 `b`)"),
             (("a", "b"), ("a", "d"), "the same `machine-id` (SHA-256 `a`)"),
             (("a", ""), ("c", "d"), "only one of two devices has a `ssh-host-key`"),
-            (("", ""), ("", ""), "told nothing"),
+            (("a", "b"), ("", ""), "another device told nothing of its own"),
+            (("", ""), ("", ""), "the devices told nothing"),
         ] {
             let (verdict, words) = seen(first, &[("x", "y"), other]).unwrap();
             assert_eq!(verdict, Verdict::Fail, "{words}");

@@ -43,6 +43,8 @@ fn a_sealed_partition_reserves_room_for_the_records_too() {
     let asked = format!("mke2fs -q -t ext4 -m {} -L data", storage.reserved_percent());
     assert!(text.contains(&asked), "{asked}");
     assert!(plan.checks.contains_key("audit.capacity"));
+    let audit = &storage.kept["/var/log/audit"];
+    assert_eq!((audit.value, audit.origins[0].who.as_str()), (20 << 20, "layer audit"));
 }
 
 #[test]
@@ -52,7 +54,7 @@ fn records_that_take_half_of_it_do_not_fit() {
     let said = "the records may take 20 MiB of the data partition, whose file system has 32 MiB: expected less than half of it";
     assert_eq!((one.code.as_str(), one.message.as_str()), ("no-room-for-records", said));
     assert!(
-        one.hint.as_deref().is_some_and(|hint| hint.contains("the layer `audit` keeps 20 MiB")),
+        one.hint.as_deref().is_some_and(|hint| hint.contains("layer audit keeps 20 MiB in `/var/log/audit`")),
         "{one:?}"
     );
     assert!(one.location.as_ref().is_some_and(|at| at.excerpt.contains("48MiB")), "{one:?}");

@@ -4,6 +4,7 @@
 //! of `s_def_resgid` unless that is root's, and for `CAP_SYS_RESOURCE`; mke2fs(8), `-m`.
 
 use super::{Kind, NoParameters};
+use crate::root::NodeKind;
 use crate::subject::DataFacts;
 use crate::{Conclusion, Context, Unable};
 
@@ -35,23 +36,19 @@ fn mebibytes(bytes: u64) -> String {
 
 impl Kind for DataReserved {
     const NAME: &'static str = "data-reserved";
-    const DESCRIPTION: &'static str = "the file system of the data partition reserves for root as much as the layers' `kept` may take; where the device makes it \
-                                       at its first start, that does";
+    const DESCRIPTION: &'static str = "the file system of the data partition reserves for root as much as the layers' `kept` may take, and so does whatever of the \
+                                       device makes it, at its first start or anew";
     type With = NoParameters;
 
     fn run(_with: NoParameters, context: &Context) -> Result<Conclusion, Unable> {
-        let Some(plan) = context.plan else {
-            return Err(Unable::not_applicable("without a plan nobody knows what is kept"));
-        };
-        let storage = &plan.storage;
+        let (root, storage) = (context.root()?, &context.plan()?.storage);
         if storage.kept.is_empty() {
             return Err(Unable::broken("the plan keeps nothing: there is no bound to reserve room for"));
         }
         let kept: Vec<String> =
-            storage.kept.iter().map(|(path, bytes)| format!("`{path}` {}", mebibytes(*bytes))).collect();
+            storage.kept.iter().map(|(path, asked)| format!("`{path}` {}", mebibytes(asked.value))).collect();
         let expected =
             format!("{} reserved for root, for {}", mebibytes(storage.kept_bytes()), kept.join(", "));
-        let sha256 = context.root().map(|root| root.sha256.clone()).unwrap_or_default();
         let mut problems = Vec::new();
         let percent = storage.reserved_percent();
         let seen = match context.subject.data()? {
@@ -75,7 +72,7 @@ impl Kind for DataReserved {
                 )
             }
             DataFacts::Empty => {
-                let text = context.root()?.read_text(MAKER)?.unwrap_or_default();
+                let text = root.read_text(MAKER)?.unwrap_or_default();
                 if asked(&text).is_empty() {
                     problems
                         .push(format!("the partition is shipped empty, and `{MAKER}` makes no file system"));
@@ -83,23 +80,22 @@ impl Kind for DataReserved {
                 format!("the device makes it at its first start, with {percent}% reserved for root")
             }
         };
-        let root = context.root()?;
-        for name in root.list(PROGRAMS) {
-            let path = format!("{PROGRAMS}/{name}");
-            let text = root.read_text(&path).ok().flatten().unwrap_or_default();
+        let programs = root.find(&format!("{PROGRAMS}/*")).into_iter();
+        for (path, _) in programs.filter(|(_, node)| matches!(node.kind, NodeKind::File(_))) {
+            let text = root.read_text(path)?.unwrap_or_default();
             for part in asked(&text).iter().filter(|part| **part != percent) {
                 problems
                     .push(format!("`{path}` makes a file system with `-m {part}`, expected `-m {percent}`"));
             }
         }
-        Ok(Conclusion::of(&problems, expected, seen, &sha256))
+        Ok(Conclusion::of(&problems, expected, seen, &root.sha256))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use spec::plan::{Plan, SealedPlan};
+    use spec::plan::{Asked, Plan, SealedPlan};
 
     use super::MAKER;
     use crate::subject::{DataFacts, Subject, SubjectKind};
@@ -111,7 +107,9 @@ mod tests {
     fn plan(sealed: bool) -> Plan {
         let mut plan = crate::report::sample::plan();
         plan.storage.data_bytes = 64 * MIB;
-        plan.storage.kept = [("/var/log/a".to_owned(), 6 * MIB), ("/var/log/b".to_owned(), 2 * MIB)].into();
+        let asked = |value| Asked { value, origins: Vec::new() };
+        plan.storage.kept =
+            [("/var/log/a".to_owned(), asked(6 * MIB)), ("/var/log/b".to_owned(), asked(2 * MIB))].into();
         plan.storage.sealed = sealed.then(|| SealedPlan {
             recovery: String::new(),
             event_log: 0,
@@ -166,6 +164,6 @@ mod tests {
         cannot(check(ext4(8 * MIB, 0, 0), &nothing, ""), "there is no bound");
         let subject = Subject::of_root(Tree::base().root());
         cannot(run_on("data-reserved", json!({}), &subject, Some(&plan(false))), "data partition");
-        cannot(run_on("data-reserved", json!({}), &subject, None), "without a plan");
+        cannot(run_on("data-reserved", json!({}), &subject, None), "there is no plan");
     }
 }

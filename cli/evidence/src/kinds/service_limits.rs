@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Kind;
-use super::services::{Service, named, started};
+use super::services::{Service, mistakes, named, started};
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
@@ -27,25 +27,28 @@ pub struct With {
     exceptions: BTreeMap<String, String>,
 }
 
-/// Settings that can be required, and what each bounds.
-const KNOWN: [(&str, &str); 7] = [
-    ("CPUQuota", "processor time"),
-    ("CPUWeight", "share of the processor time"),
-    ("IOReadBandwidthMax", "bytes read in a second"),
-    ("IOWriteBandwidthMax", "bytes written in a second"),
-    ("MemoryHigh", "memory, before it is slowed"),
-    ("MemoryMax", "memory"),
-    ("TasksMax", "processes and threads"),
+/// Settings that can be required.
+const KNOWN: [&str; 7] = [
+    "CPUQuota",
+    "CPUWeight",
+    "IOReadBandwidthMax",
+    "IOWriteBandwidthMax",
+    "MemoryHigh",
+    "MemoryMax",
+    "TasksMax",
 ];
 
-/// Whether a setting is there and bounds anything, on whatever board: `infinity` does not, and neither do all of the
-/// memory or, where there is one processor, all of that.
+/// Whether a setting is there, has the form that systemd takes (another is passed over), and bounds anything on whatever
+/// board: `infinity` does not, and neither do all of the memory or, where there is one processor, all of that.
 fn bounds(service: &Service, setting: &str) -> bool {
-    // For a disk: a path, and how much.
-    let amount = service.last(setting).split_ascii_whitespace().next_back().unwrap_or_default();
-    match amount.strip_suffix('%') {
-        Some(part) => part.parse::<u32>().is_ok_and(|part| part < 100),
-        None => amount.starts_with(|first: char| first.is_ascii_digit()),
+    let words: Vec<&str> = service.last(setting).split_ascii_whitespace().collect();
+    let part = |text: &str| text.strip_suffix('%').is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n < 100));
+    let amount = |text: &str| !text.ends_with('%') && text.starts_with(|first: char| first.is_ascii_digit());
+    match words.as_slice() {
+        [value] if setting == "CPUQuota" => part(value),
+        [device, value] if setting.starts_with("IO") => device.starts_with('/') && amount(value),
+        [value] if !setting.starts_with("IO") => part(value) || amount(value),
+        _ => false,
     }
 }
 
@@ -56,18 +59,9 @@ impl Kind for ServiceLimits {
     type With = With;
 
     fn problems(with: &With) -> Vec<String> {
-        let names: Vec<&str> = KNOWN.iter().map(|(name, _)| *name).collect();
-        let mut problems: Vec<String> = with
-            .require
-            .iter()
-            .filter(|setting| !names.contains(&setting.as_str()))
-            .map(|setting| format!("`{setting}` is none of {}", names.join(", ")))
-            .collect();
+        let mut problems = mistakes(with.require.iter(), &KNOWN, with.exceptions.iter());
         if with.require.is_empty() {
             problems.push("`require` names no setting: nothing would be looked at".to_owned());
-        }
-        for (name, _) in with.exceptions.iter().filter(|(_, reason)| reason.trim().is_empty()) {
-            problems.push(format!("`exceptions`: `{name}` has no reason"));
         }
         problems
     }
@@ -159,6 +153,10 @@ mod tests {
             ("TasksMax=4\n", "", "TasksMax"),
             ("CPUQuota=50%", "CPUQuota=", "CPUQuota"),
             ("CPUQuota=50%", "CPUQuota=100%", "CPUQuota"),
+            // What systemd passes over is no bound.
+            ("CPUQuota=50%", "CPUQuota=50", "CPUQuota"),
+            ("IOWriteBandwidthMax=/var 8M", "IOWriteBandwidthMax=8M", "IOWriteBandwidthMax"),
+            ("MemoryMax=16M", "MemoryMax=/var 16M", "MemoryMax"),
             ("MemoryMax=16M", "MemoryMax=100%", "MemoryMax"),
             ("IOWriteBandwidthMax=/var 8M", "IOWriteBandwidthMax=/var infinity", "IOWriteBandwidthMax"),
             ("IOWriteBandwidthMax=/var 8M", "IOWriteBandwidthMax=/var", "IOWriteBandwidthMax"),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Kind;
-use super::services::{Service, named, started};
+use super::services::{Service, mistakes, named, started};
 use crate::{Conclusion, Context, Unable};
 
 /// See the module.
@@ -89,12 +89,8 @@ impl Kind for ServiceSandbox {
             })
             .collect();
         let lacks = with.exceptions.values().flat_map(|exception| &exception.lacks);
-        for setting in with.require.iter().chain(lacks).filter(|setting| !KNOWN.contains(&setting.as_str())) {
-            problems.push(format!("`{setting}` is none of {}", KNOWN.join(", ")));
-        }
-        for (name, _) in with.exceptions.iter().filter(|(_, exception)| exception.reason.trim().is_empty()) {
-            problems.push(format!("`exceptions`: `{name}` has no reason"));
-        }
+        let reasons = with.exceptions.iter().map(|(name, exception)| (name, &exception.reason));
+        problems.extend(mistakes(with.require.iter().chain(lacks), &KNOWN, reasons));
         problems
     }
 

@@ -82,6 +82,22 @@ pub(super) fn started(root: &Root) -> Result<(Vec<Service>, Vec<String>), Unable
     Ok((services, other))
 }
 
+/// What is wrong with the settings that a check requires and with its exceptions: a setting that is none of `known`, and an
+/// exception without a reason.
+pub(super) fn mistakes<'a>(
+    settings: impl Iterator<Item = &'a String>,
+    known: &[&str],
+    reasons: impl Iterator<Item = (&'a String, &'a String)>,
+) -> Vec<String> {
+    let unknown = settings
+        .filter(|setting| !known.contains(&setting.as_str()))
+        .map(|setting| format!("`{setting}` is none of {}", known.join(", ")));
+    let silent = reasons
+        .filter(|(_, reason)| reason.trim().is_empty())
+        .map(|(name, _)| format!("`exceptions`: `{name}` has no reason"));
+    unknown.chain(silent).collect()
+}
+
 /// What a map by patterns of names says of one.
 pub(super) fn named<'a, T>(map: &'a BTreeMap<String, T>, name: &str) -> Option<&'a T> {
     map.iter().find(|(pattern, _)| crate::glob::part_matches(pattern, name)).map(|(_, value)| value)

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Asked;
+
 /// Names of the partitions that a disk has beside those of a board's boot ROM; `disk` is no partition, but names the disk's own GUID.
 pub const OWN_PARTITIONS: [&str; 9] =
     ["uboot", "fit_a", "fit_b", "root_a", "root_b", "data", "proof", "misc", "disk"];
@@ -61,9 +63,9 @@ pub struct StoragePlan {
     /// How the data partition is sealed; none: it is plain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<SealedPlan>,
-    /// What root keeps on the data partition, at most: folder and bytes. That much is reserved for root.
+    /// What root keeps on the data partition, at most: folder, the bytes of all who asked together, and who they are. That much is reserved for root.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub kept: BTreeMap<String, u64>,
+    pub kept: BTreeMap<String, Asked<u64>>,
 }
 
 /// What LUKS2 takes of a sealed partition for its header (cryptsetup-luksFormat(8), `--offset`).
@@ -73,7 +75,7 @@ impl StoragePlan {
     /// Bytes of everything that is kept.
     #[must_use]
     pub fn kept_bytes(&self) -> u64 {
-        self.kept.values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+        self.kept.values().fold(0, |sum, asked| sum.saturating_add(asked.value))
     }
 
     /// Bytes of the file system on the data partition.

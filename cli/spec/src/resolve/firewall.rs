@@ -85,7 +85,6 @@ fn direction(network: &NetworkFacts, direction: &str) -> Value {
                 // One sender alone has the conduit's.
                 "one_v4": is_one(&flow.peers_v4, 32),
                 "one_v6": is_one(&flow.peers_v6, 128),
-                "several": senders(&flow.peers_v4, 32) + senders(&flow.peers_v6, 128) > 0,
                 "forgotten": forgotten(&flow.rate),
                 "reqid": tunnel.and_then(|tunnel| tunnel.reqid),
             })
