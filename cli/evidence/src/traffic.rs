@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use record::{
-    DISABLED_FUNCTION, EVENT_STORM, EventClass, FLOODED, FULL_AUDIT_LOG, Finding, KILLED_RECORDER,
-    LOCKED_OUT, PERSON_LOGS_IN, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict, TunnelClass,
-    Verdict,
+    DISABLED_FUNCTION, EVENT_STORM, EventClass, FLOODED, FORGOTTEN, FULL_AUDIT_LOG, Finding, HUNG,
+    KILLED_RECORDER, LOCKED_OUT, PERSON_LOGS_IN, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict,
+    TunnelClass, Verdict,
 };
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
@@ -107,7 +107,7 @@ pub(crate) struct OfEvents {
 /// The finding of all others.
 pub(crate) const EVENTS: &str = "traffic.events";
 
-pub(crate) const OF_EVENTS: [OfEvents; 7] = [
+pub(crate) const OF_EVENTS: [OfEvents; 9] = [
     OfEvents {
         begin: FULL_AUDIT_LOG,
         id: "traffic.audit-full",
@@ -147,6 +147,22 @@ pub(crate) const OF_EVENTS: [OfEvents; 7] = [
         layer: "events",
         title: "In a storm of events monitoring stays inside its bounds, and does not slow the device's service",
         expected: "no more memory, tasks and processor time than the units' bounds; records bounded; what is missing is told",
+    },
+    OfEvents {
+        begin: FORGOTTEN,
+        id: "traffic.wiped",
+        login: false,
+        layer: "factory-reset",
+        title: "After a factory reset no key and no record can be found on the disk, and the device says what it has erased",
+        expected: "all of them are on the data partition before, none is after, and the next start reports what it erased",
+    },
+    OfEvents {
+        begin: HUNG,
+        id: "traffic.watchdog",
+        login: false,
+        layer: "base",
+        title: "A device that hangs is started anew by its watchdog",
+        expected: "once the service manager stands still the machine is reset within the watchdog's time",
     },
     OfEvents {
         begin: LOCKED_OUT,
@@ -345,6 +361,8 @@ mod tests {
             (DISABLED_FUNCTION, "traffic.selfcheck"),
             (FLOODED, "traffic.flood"),
             (EVENT_STORM, "traffic.monitor-bounded"),
+            (FORGOTTEN, "traffic.wiped"),
+            (HUNG, "traffic.watchdog"),
             (LOCKED_OUT, "traffic.lockout"),
             (PERSON_LOGS_IN, "traffic.logins"),
         ];

@@ -396,6 +396,7 @@ mod tests {
             on_board: false,
             report_port: None,
             tpm: None,
+            watchdog: None,
         }
     }
 

@@ -98,6 +98,12 @@ pub const FLOODED: &str = "a flood";
 /// How the classes of what monitoring costs in a storm of events begin: they are a finding of their own.
 pub const EVENT_STORM: &str = "a storm of events";
 
+/// How the class of a factory reset begins: it is a finding of its own.
+pub const FORGOTTEN: &str = "the device forgets";
+
+/// How the class of a service manager that hangs begins: it is a finding of its own.
+pub const HUNG: &str = "the device hangs";
+
 /// How the kinds that only a login shows begin: they are a finding of their own.
 pub const PERSON_LOGS_IN: &str = "a person";
 

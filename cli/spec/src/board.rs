@@ -17,8 +17,8 @@ use crate::types::{
 use crate::yocto::YoctoBoard;
 pub use fat::{Fat, FatContent, FatFile, FatImage};
 pub use hardware::{
-    DeviceTreeFiles, FirstStage, Monitor, Rom, RomCopy, RomFormat, RomPlace, Spl, Trust, TrustAnchor,
-    TrustKind, TrustPlace, TrustStep,
+    DeviceTreeFiles, FirstStage, Monitor, RandomSource, Rom, RomCopy, RomFormat, RomPlace, Spl, Trust,
+    TrustAnchor, TrustKind, TrustPlace, TrustStep, Watchdog,
 };
 pub use vendor::{Behind, VendorProgram};
 
@@ -64,6 +64,10 @@ model! {
         measured_boot: Option<MeasuredBoot> = None,
         /// Its TPM 2.0, in which Linux may keep private keys; left out: it has none.
         tpm: Option<BoardTpm> = None,
+        /// What starts it anew when nobody has told it for a while that the system is alive; left out: it has nothing of the kind.
+        watchdog: Option<Spanned<Watchdog>> = None,
+        /// Its source of random numbers; left out: it has none with a driver in Linux.
+        random: Option<Spanned<RandomSource>> = None,
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
@@ -211,6 +215,8 @@ model! {
         report_port: Option<Word> = None,
         /// Device by which it has a TPM 2.0 (of swtpm), such as `tpm-tis-device`; there only for products that use it.
         tpm: Option<Word> = None,
+        /// Device that is its hardware watchdog, such as `i6300esb`.
+        watchdog: Option<Word> = None,
     }
 }
 
@@ -314,6 +320,8 @@ impl Board {
             vendor_programs: self.vendor_programs.iter().map(|program| program.facts()).collect(),
             rom_places: self.rom_places.iter().map(|place| place.facts()).collect(),
             rollback: self.rollback.facts(),
+            watchdog: self.watchdog.as_ref().map(|watchdog| watchdog.facts()),
+            random: self.random.as_ref().map(|random| random.facts()),
             qemu: self.qemu.as_ref().map(|qemu| QemuFacts {
                 program: qemu.program.as_str().to_owned(),
                 machine: qemu.machine.as_str().to_owned(),
@@ -325,6 +333,7 @@ impl Board {
                 report_port: qemu.report_port.as_ref().map(|port| port.as_str().to_owned()),
                 // Only for products that use it: the others' machine and device tree stay what they are.
                 tpm: None,
+                watchdog: qemu.watchdog.as_ref().map(|device| device.as_str().to_owned()),
             }),
         }
     }

@@ -22,8 +22,8 @@ mod yocto;
 pub use boot_chain::{EVENT_LOG_BYTES, OWN_PARTITIONS, SealedPlan, SigningPlan, StoragePlan, TrustedKeyPlan};
 pub use fat::{FatFacts, FatFileFacts, FatImageFacts};
 pub use hardware::{
-    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RomCopyFacts, RomFacts, RomPlaceFacts, SplFacts,
-    TrustAnchorFacts, TrustFacts, TrustStepFacts,
+    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RandomFacts, RomCopyFacts, RomFacts, RomPlaceFacts,
+    SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts, WatchdogFacts,
 };
 pub use network::{
     AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OcspFacts, OpcuaFacts,
@@ -188,6 +188,12 @@ pub struct BoardFacts {
     /// The counter that keeps older images from starting.
     #[serde(default)]
     pub rollback: RollbackFacts,
+    /// What starts it anew when the system shows no sign of life; none: it has nothing of the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<WatchdogFacts>,
+    /// Its source of random numbers; none: it has none with a driver in Linux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<RandomFacts>,
     /// QEMU machine, if it has one.
     pub qemu: Option<QemuFacts>,
 }
@@ -249,6 +255,9 @@ pub struct QemuFacts {
     /// The device that is a TPM 2.0, for products that use one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<String>,
+    /// The device that is its hardware watchdog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<String>,
 }
 
 impl QemuFacts {
@@ -264,6 +273,10 @@ impl QemuFacts {
         if let Some(device) = &device {
             words.extend(["-chardev", &socket, "-tpmdev", "emulator,id=tpm,chardev=tpm-socket"]);
             words.extend(["-device", device]);
+        }
+        if let Some(device) = &self.watchdog {
+            // As hardware does; whoever started QEMU may otherwise have told it to ignore it.
+            words.extend(["-device", device, "-action", "watchdog=reset"]);
         }
         words.into_iter().map(str::to_owned).collect()
     }

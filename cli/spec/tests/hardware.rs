@@ -394,3 +394,43 @@ fn a_makers_programs_are_data_and_each_has_its_place() {
     let text = refused(&(real().replace("\nboot:\n", &format!("\nboot:\n{FAT}")) + PROGRAMS));
     assert!(text.contains("`BOOT.BIN` holds SPL, and the board has no `boot.spl.rom`"), "{text}");
 }
+
+#[test]
+fn a_watchdog_s_and_a_random_source_s_driver_is_asked_of_the_kernel() {
+    assert!(BOARD.contains("linux:\n"), "the bench asks nothing of the kernel");
+    let watchdog = "watchdog: {driver: IMX2_WDT, seconds: 30, limits: \"It starts with its driver.\"}\n";
+    let random = "random: {driver: HW_RANDOM_OMAP, about: \"The chip's own.\"}\n";
+    for (part, expected) in [
+        (
+            watchdog,
+            "expected `IMX2_WDT: y` among the board's `linux` symbols, since `watchdog.driver` names it",
+        ),
+        (
+            random,
+            "expected `HW_RANDOM_OMAP: y` among the board's `linux` symbols, since `random.driver` names it",
+        ),
+    ] {
+        let text = refused(&format!("{BOARD}{part}"));
+        assert!(text.contains(expected) && text.contains("boards/bench/board.yaml:"), "{text}");
+    }
+    for seconds in ["4", "601"] {
+        let text = refused(&format!("{BOARD}{}", watchdog.replace("30", seconds)));
+        let expected = format!("expected 5 to 600 seconds for `watchdog.seconds`, found {seconds}");
+        assert!(text.contains(&expected), "{text}");
+    }
+}
+
+#[test]
+fn every_shipped_board_names_its_watchdog_and_the_service_manager_feeds_it() {
+    let library = Library::built_in(None);
+    for name in library.names(Area::Boards).expect("boards") {
+        let facts = spec::board_facts(&library, &name).expect("reads").expect("is there");
+        let watchdog = facts.watchdog.as_ref().unwrap_or_else(|| panic!("{name} names no watchdog"));
+        // Only QEMU's model of the FU540 has none.
+        assert_eq!(watchdog.hardware, name != "hifive-unleashed", "{name}");
+        assert!(watchdog.limits.ends_with('.'), "{name}");
+        let text = facts.root_of_trust_text();
+        assert!(text.contains(&format!("({}), after {} s. ", watchdog.driver, watchdog.seconds)), "{text}");
+        assert!(text.contains("\nRandom numbers: "), "{text}");
+    }
+}

@@ -32,6 +32,7 @@ fn spl_plan() -> Plan {
         on_board: true,
         report_port: None,
         tpm: None,
+        watchdog: None,
     });
     plan
 }

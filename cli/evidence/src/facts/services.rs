@@ -154,6 +154,31 @@ pub(crate) fn settings(
         }
     }
     files.extend(drop_ins.into_values());
+    over(root, files, section)
+}
+
+/// Where the service manager looks for its own settings, in the order of precedence (systemd-system.conf(5)).
+const MANAGER: [&str; 4] = ["/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
+
+/// The settings of the service manager itself: `system.conf` and its drop-ins.
+pub(crate) fn manager(root: &Root) -> Result<BTreeMap<String, Vec<String>>, Unable> {
+    let file = MANAGER.iter().map(|folder| format!("{folder}/system.conf"));
+    let file = file.into_iter().find(|file| root.resolve(file).is_some());
+    let mut drop_ins: BTreeMap<String, String> = BTreeMap::new();
+    for folder in MANAGER.map(|folder| format!("{folder}/system.conf.d")) {
+        for name in root.list(&folder).into_iter().filter(|name| name.ends_with(".conf")) {
+            drop_ins.entry(name.clone()).or_insert(format!("{folder}/{name}"));
+        }
+    }
+    over(root, file.into_iter().chain(drop_ins.into_values()), "Manager")
+}
+
+/// The settings of one section over several files, the later ones last.
+fn over(
+    root: &Root,
+    files: impl IntoIterator<Item = String>,
+    section: &str,
+) -> Result<BTreeMap<String, Vec<String>>, Unable> {
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in files {
         let null = root.entry(&file).is_some_and(

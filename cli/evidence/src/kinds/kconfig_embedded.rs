@@ -32,14 +32,7 @@ impl Kind for KconfigEmbedded {
 
     fn run(with: With, context: &Context) -> Result<Conclusion, Unable> {
         let fit = context.subject.fit()?;
-        let text = fit
-            .kconfig
-            .as_ref()
-            .map_err(|why| Unable::broken(format!("the kernel's configuration: {why}")))?;
-        let values = parse(text);
-        if values.is_empty() {
-            return Err(Unable::broken("the kernel's embedded configuration holds no symbol"));
-        }
+        let values = embedded(context)?;
         if let Some(expect) = &with.expect {
             return Ok(expected(expect, &values, &fit.sha256));
         }
@@ -64,6 +57,24 @@ impl Kind for KconfigEmbedded {
             &fit.sha256,
         ))
     }
+}
+
+/// The symbols of the shipped kernel; not one that it does not name is set.
+///
+/// # Errors
+/// There is no kernel, or none that holds its configuration.
+pub(super) fn embedded<'a>(context: &Context<'a>) -> Result<BTreeMap<&'a str, &'a str>, Unable> {
+    let text = context
+        .subject
+        .fit()?
+        .kconfig
+        .as_ref()
+        .map_err(|why| Unable::broken(format!("the kernel's configuration: {why}")))?;
+    let values = parse(text);
+    if values.is_empty() {
+        return Err(Unable::broken("the kernel's embedded configuration holds no symbol"));
+    }
+    Ok(values)
 }
 
 /// The named symbols; the configuration is whole, so that a symbol that it does not name is not set.

@@ -34,6 +34,7 @@ mod packet_filter;
 mod partition_table;
 mod passwords_unused;
 mod ports_declared;
+mod random_source;
 mod remote_login;
 mod rollback_version;
 mod secrets_absent;
@@ -52,6 +53,7 @@ mod uboot_config;
 pub(crate) mod unit_state;
 mod update_keys;
 mod verity_root;
+mod watchdog;
 mod weak_assets;
 mod where_present;
 mod world_writable;
@@ -135,6 +137,7 @@ pub const KINDS: &[Entry] = &[
     entry::<partition_table::PartitionTable>(),
     entry::<passwords_unused::PasswordsUnused>(),
     entry::<ports_declared::PortsDeclared>(),
+    entry::<random_source::RandomSource>(),
     entry::<remote_login::RemoteLogin>(),
     entry::<rollback_version::RollbackVersion>(),
     entry::<secrets_absent::SecretsAbsent>(),
@@ -152,6 +155,7 @@ pub const KINDS: &[Entry] = &[
     entry::<unit_state::UnitStates>(),
     entry::<update_keys::UpdateKeys>(),
     entry::<verity_root::VerityRoot>(),
+    entry::<watchdog::Watchdog>(),
     entry::<weak_assets::WeakAssets>(),
     entry::<where_present::WherePresent>(),
     entry::<world_writable::WorldWritable>(),

@@ -196,6 +196,7 @@ mod tests {
             on_board: false,
             report_port: None,
             tpm: None,
+            watchdog: None,
         });
         assert!(load(&subject, &board, "/etc/nftables.conf").unwrap_err().contains("only a disk image"));
     }

@@ -11,7 +11,9 @@ mod condition;
 mod cost;
 mod disabled;
 mod flood;
+mod forget;
 mod full;
+mod hang;
 mod killed;
 mod kinds;
 mod lockout;
@@ -225,7 +227,8 @@ impl Proof<'_> {
         self.full(identities, account)?;
         self.restart(identities, account)?;
         self.chains(identities);
-        Ok(())
+        self.forget()?;
+        self.hang()
     }
 
     /// Whether the device has a program.

@@ -6,10 +6,10 @@
 use super::vendor::Behind;
 use crate::decode::{Spanned, choice, model};
 use crate::plan::{
-    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RomCopyFacts, RomFacts, RomPlaceFacts, SplFacts,
-    TrustAnchorFacts, TrustFacts, TrustStepFacts,
+    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RandomFacts, RomCopyFacts, RomFacts, RomPlaceFacts,
+    SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts, WatchdogFacts,
 };
-use crate::types::{AbsPath, FileName, Flag, GuidText, PackageName, Size, Text, Word};
+use crate::types::{AbsPath, Count, FileName, Flag, GuidText, KconfigSymbol, PackageName, Size, Text, Word};
 
 model! {
     /// A program that runs before U-Boot and stays in the same file, from a package of the suite.
@@ -56,6 +56,48 @@ model! {
         vendor: Option<FileName> = None,
         /// Where SPL puts and enters it: a physical address.
         address: Size,
+    }
+}
+
+model! {
+    /// What starts the device anew when nobody has told it for a while that the system is alive. The service manager does, from its own
+    /// first second to the end of a shutdown.
+    pub struct Watchdog {
+        /// The kernel's driver, such as `IMX2_WDT`: a symbol that the board asks of `linux` with `y`.
+        driver: Spanned<KconfigSymbol>,
+        /// Whether it is a part of the hardware; no: a timer of the kernel, which ends with the kernel.
+        hardware: Flag = Flag(true),
+        /// Seconds without a sign of life after which it acts, 5 to 600; no more than it can count.
+        seconds: Spanned<Count>,
+        /// What it does not protect against, in words for the report.
+        limits: Text,
+    }
+}
+
+model! {
+    /// Where the kernel's random numbers come from, beside what it gathers of interrupts.
+    pub struct RandomSource {
+        /// The kernel's driver, such as `HW_RANDOM_VIRTIO`: a symbol that the board asks of `linux` with `y`.
+        driver: Spanned<KconfigSymbol>,
+        /// What is to be known of it, in words for the report.
+        about: Text,
+    }
+}
+
+impl Watchdog {
+    pub(super) fn facts(&self) -> WatchdogFacts {
+        WatchdogFacts {
+            driver: self.driver.as_str().to_owned(),
+            hardware: self.hardware.0,
+            seconds: self.seconds.0,
+            limits: self.limits.as_str().to_owned(),
+        }
+    }
+}
+
+impl RandomSource {
+    pub(super) fn facts(&self) -> RandomFacts {
+        RandomFacts { driver: self.driver.as_str().to_owned(), about: self.about.as_str().to_owned() }
     }
 }
 

@@ -6,6 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{BehindFacts, BoardFacts};
 
+/// What starts the device anew when nobody has told it for a while that the system is alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchdogFacts {
+    /// The kernel's driver: a symbol without `CONFIG_`.
+    pub driver: String,
+    /// Whether it is a part of the hardware, and no timer of the kernel.
+    pub hardware: bool,
+    /// Seconds without a sign of life after which it acts.
+    pub seconds: u32,
+    /// What it does not protect against.
+    pub limits: String,
+}
+
+/// Where the kernel's random numbers come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RandomFacts {
+    /// The kernel's driver: a symbol without `CONFIG_`.
+    pub driver: String,
+    /// What is to be known of it.
+    pub about: String,
+}
+
 /// A program that runs before U-Boot, from a package of the suite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstStageFacts {
@@ -160,6 +182,22 @@ impl BoardFacts {
         for (what, text) in [("Debug ports", &self.debug_ports), ("Tamper", &self.tamper)] {
             let text = text.as_deref().unwrap_or("not declared: who makes the device has to say it");
             let _ = writeln!(out, "{what}: {text}");
+        }
+        match &self.watchdog {
+            Some(watchdog) => {
+                let kind = if watchdog.hardware { "hardware" } else { "a timer of the kernel" };
+                let (driver, seconds, limits) = (&watchdog.driver, watchdog.seconds, &watchdog.limits);
+                let _ = writeln!(out, "Watchdog: {kind} ({driver}), after {seconds} s. {limits}");
+            }
+            None => {
+                out.push_str("Watchdog: none: a device that hangs stays so until somebody starts it anew\n")
+            }
+        }
+        match &self.random {
+            Some(random) => {
+                let _ = writeln!(out, "Random numbers: {}. {}", random.driver, random.about);
+            }
+            None => out.push_str("Random numbers: no source in hardware that Linux drives\n"),
         }
         let Some(trust) = &self.trust else {
             out.push_str("\nThis board is emulated: there is nothing to burn.\n");

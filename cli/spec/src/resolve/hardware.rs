@@ -1,6 +1,8 @@
 //! What a board must say about hardware: a board that no emulator describes names its device trees and its
 //! root of trust, and a root of trust that burns says so.
 
+use std::ops::RangeInclusive;
+
 use diag::Diagnostic;
 
 use super::{NamedBoard, fat};
@@ -35,6 +37,7 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
             "say what of its hardware could count, or write `[]` when nothing is known (docs/rollback.md)";
         trouble.push(Diagnostic::error("incomplete-board", message).at(at.location()).hint(hint));
     }
+    reject_undriven(board, trouble);
     for place in &model.rom_places {
         reject_unclear_place(board, place, trouble);
     }
@@ -96,6 +99,43 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
     };
     let message = format!("the root of trust of the board `{}` is unclear: {message}", board.name);
     trouble.push(Diagnostic::error("unclear-trust", message).at(trust.at.location()));
+}
+
+/// Seconds of a watchdog: below, a busy start would look like a hang; above, nobody would call it watched.
+const WATCHED: RangeInclusive<u32> = 5..=600;
+
+/// A part of the hardware whose driver is not asked of the kernel is of no use; and a watchdog acts neither at once nor never.
+fn reject_undriven(board: &NamedBoard, trouble: &mut Vec<Diagnostic>) {
+    let model = &board.model;
+    let asked = |symbol: &str| {
+        let found = model.linux.symbols.iter().find(|ask| ask.symbol.as_str() == symbol);
+        found.and_then(|ask| ask.value.as_ref()).is_some_and(|value| value.text == "y")
+    };
+    let drivers = [
+        ("watchdog", model.watchdog.as_ref().map(|watchdog| &watchdog.driver)),
+        ("random", model.random.as_ref().map(|random| &random.driver)),
+    ];
+    for (key, driver) in drivers {
+        let Some(driver) = driver.filter(|driver| !asked(driver.as_str())) else { continue };
+        let message = format!(
+            "expected `{}: y` among the board's `linux` symbols, since `{key}.driver` names it, found no such",
+            driver.as_str()
+        );
+        let hint = "add it to `linux.symbols` of the board: without its driver nobody uses it";
+        trouble.push(Diagnostic::error("incomplete-board", message).at(driver.at.location()).hint(hint));
+    }
+    if let Some(seconds) = model.watchdog.as_ref().map(|watchdog| &watchdog.seconds)
+        && !WATCHED.contains(&seconds.0)
+    {
+        let message = format!(
+            "expected {} to {} seconds for `watchdog.seconds`, found {}",
+            WATCHED.start(),
+            WATCHED.end(),
+            seconds.0
+        );
+        let hint = "30 does for most; take less where the hardware cannot count that far";
+        trouble.push(Diagnostic::error("incomplete-board", message).at(seconds.at.location()).hint(hint));
+    }
 }
 
 fn reject_unclear_place(
