@@ -9,6 +9,7 @@ mod authority;
 mod certificate;
 mod company;
 mod csr;
+pub mod delivery;
 mod encode;
 mod identity;
 mod index;

@@ -66,7 +66,7 @@ model! {
         tpm: Option<BoardTpm> = None,
         /// What starts it anew when nobody has told it for a while that the system is alive; left out: it has nothing of the kind.
         watchdog: Option<Spanned<Watchdog>> = None,
-        /// Its source of random numbers; left out: it has none with a driver in Linux.
+        /// Its source of random numbers; left out: no driver of one is asked for.
         random: Option<Spanned<RandomSource>> = None,
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,

@@ -191,7 +191,7 @@ pub struct BoardFacts {
     /// What starts it anew when the system shows no sign of life; none: it has nothing of the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watchdog: Option<WatchdogFacts>,
-    /// Its source of random numbers; none: it has none with a driver in Linux.
+    /// Its source of random numbers; none: no driver of one is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<RandomFacts>,
     /// QEMU machine, if it has one.

@@ -6,6 +6,7 @@
 mod accounts;
 mod all_of;
 mod as_planned;
+mod audit_calls;
 pub(crate) mod audit_order;
 pub(crate) mod audit_rules;
 pub(crate) mod console_login;
@@ -25,6 +26,7 @@ mod kconfig_embedded;
 mod kernel_cmdline;
 mod kernel_hardening;
 mod key_value;
+mod monitoring_current;
 mod mounts;
 mod nft_machine;
 mod nft_ruleset;
@@ -112,6 +114,7 @@ pub const KINDS: &[Entry] = &[
     entry::<accounts::Accounts>(),
     entry::<all_of::AllOf>(),
     entry::<as_planned::AsPlanned>(),
+    entry::<audit_calls::AuditCalls>(),
     entry::<audit_rules::AuditRules>(),
     entry::<console_login::ConsoleLogin>(),
     entry::<control_fdt_key::ControlFdtKey>(),
@@ -130,6 +133,7 @@ pub const KINDS: &[Entry] = &[
     entry::<kernel_cmdline::KernelCmdline>(),
     entry::<kernel_hardening::KernelHardening>(),
     entry::<key_value::KeyValue>(),
+    entry::<monitoring_current::MonitoringCurrent>(),
     entry::<mounts::Mounts>(),
     entry::<nft_ruleset::NftRuleset>(),
     entry::<owned_by_root::OwnedByRoot>(),

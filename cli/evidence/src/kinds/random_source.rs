@@ -14,8 +14,16 @@ pub struct RandomSource;
 /// Where systems keep a seed from one start to the next. One in the image would be every device's.
 const SEEDS: [&str; 4] = ["/**/random-seed", "/**/random_seed", "/**/urandom/*seed*", "/**/seedrng/**"];
 
-/// Words of the command line by which the kernel counts a seed, or a processor's instruction, for nothing.
-const DISTRUST: [&str; 3] = ["random.trust_cpu", "random.trust_bootloader", "rng_core.current_quality"];
+/// Words of the command line by which the kernel counts a seed, a processor's instruction or a source in hardware for nothing.
+const DISTRUST: [&str; 4] =
+    ["random.trust_cpu", "random.trust_bootloader", "rng_core.default_quality", "rng_core.current_quality"];
+
+/// Whether a word of the command line says no to one of these (kstrtobool of Linux; a quality of 0).
+fn distrusts(word: &str) -> bool {
+    let Some((name, value)) = word.split_once('=') else { return false };
+    let (name, value) = (name.replace('-', "_"), value.to_ascii_lowercase());
+    DISTRUST.contains(&name.as_str()) && (value.starts_with(['0', 'n', 'f']) || value.starts_with("of"))
+}
 
 impl Kind for RandomSource {
     const NAME: &'static str = "random-source";
@@ -35,9 +43,7 @@ impl Kind for RandomSource {
             .collect();
         let line = context.subject.fit()?.cmdline()?;
         for word in line.split_ascii_whitespace() {
-            if let Some((name, "0" | "n" | "no" | "off")) = word.split_once('=')
-                && DISTRUST.contains(&name)
-            {
+            if distrusts(word) {
                 problems
                     .push(format!("`{word}` on the kernel's command line: that source counts for nothing"));
             }
@@ -92,7 +98,7 @@ mod tests {
 
     #[test]
     fn pass() {
-        let line = "console=ttyS0 random.trust_cpu=on";
+        let line = "console=ttyS0 random.trust_cpu=on rng_core.default_quality=1000";
         let seen = passes(check(Tree::base(), (KERNEL, line), Some("HW_RANDOM_OMAP")));
         assert_eq!(seen, "HW_RANDOM_OMAP; no seed in the image");
         // The program that keeps a seed is none.
@@ -112,8 +118,15 @@ mod tests {
             }
         }
         let driven = Some("HW_RANDOM_OMAP");
-        let off = check(Tree::base(), (KERNEL, "random.trust_bootloader=off"), driven);
-        fails(off, "`random.trust_bootloader=off` on the kernel's command line");
+        for word in [
+            "random.trust_bootloader=off",
+            "random.trust_cpu=N",
+            "random.trust-cpu=False",
+            "rng_core.default_quality=0",
+        ] {
+            let off = check(Tree::base(), (KERNEL, word), driven);
+            fails(off, &format!("`{word}` on the kernel's command line"));
+        }
         let none = check(Tree::base(), ("CONFIG_HW_RANDOM=y\n", "x"), driven);
         fails(none, "`HW_RANDOM_OMAP` is `n` in the kernel");
         fails(check(Tree::base(), ("CONFIG_A=y\n", "x"), None), "`HW_RANDOM` is `n` in the kernel");

@@ -27,7 +27,7 @@ pub struct With {
 }
 
 /// Settings of `Restart` that start a service again which was killed or ended with an error.
-const AGAIN: [&str; 3] = ["always", "on-failure", "on-abnormal"];
+const AGAIN: [&str; 2] = ["always", "on-failure"];
 
 /// Seconds of a time span of systemd; none: it is off, or a word such as `default`.
 fn seconds(text: &str) -> Option<u32> {
@@ -200,7 +200,7 @@ mod tests {
         ] {
             fails(check(&subject(CONF, kernel, SERVICE), Some(true), json!({})), expected);
         }
-        for restart in ["", "Restart=no\n", "Restart=on-success\n"] {
+        for restart in ["", "Restart=no\n", "Restart=on-success\n", "Restart=on-abnormal\n"] {
             let service = format!("[Service]\nExecStart=/usr/bin/a\n{restart}");
             let failed = check(&subject(CONF, KERNEL, &service), Some(true), json!({}));
             fails(failed, "`a.service` is not started again when it fails");

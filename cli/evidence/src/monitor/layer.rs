@@ -186,6 +186,8 @@ fn checks(out: &mut String, monitoring: &Monitoring, name: &str, confined: &[&Sa
         out,
         "  - id: monitor.programs\n    title: The list of programs that may run is in the image, and what can be written runs none\n    kind: all-of\n    with:\n      checks:\n        \
          - {{kind: file-mode, with: {{paths: [/usr/lib/fastness/executables], mode: \"0644\", owner: root, group: root}}}}\n        \
-         - {{kind: sysctl, with: {{expect: {{vm.memfd_noexec: \"2\"}}}}}}\n    requirements: [{MOBILE_CODE}]\n"
+         - {{kind: sysctl, with: {{expect: {{vm.memfd_noexec: \"2\"}}}}}}\n    requirements: [{MOBILE_CODE}]\n  \
+         - id: mon.policy\n    title: The monitoring is the one that this very image calls for\n    kind: monitoring-current\n    with: {{list: /usr/lib/fastness/executables}}\n    \
+         requirements: [\"EDR 2.13 RE(1)\", \"HDR 2.13 RE(1)\", \"NDR 2.13 RE(1)\", \"HDR 3.2 RE(1)\", \"CR 6.2\"]\n"
     );
 }

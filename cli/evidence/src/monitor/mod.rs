@@ -21,6 +21,7 @@ use crate::root::Root;
 
 use binaries::Binaries;
 pub use rules::AuditRule;
+pub(crate) use rules::is_plain;
 pub use sandbox::{Given, NotGiven, Sandbox};
 use table::Table;
 

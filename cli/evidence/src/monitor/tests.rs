@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::layer::{Bounds, files};
 use super::*;
-use crate::testing::{Tree, run};
+use crate::testing::{Tree, fails, passes, run};
 
 /// A program of this host that is made of this.
 fn compiled(source: &str, arguments: &[&str]) -> Vec<u8> {
@@ -190,6 +190,7 @@ fn the_layer_loads_and_its_rules_stand_before_the_lock() {
         "monitor.rules",
         "monitor.sandbox",
         "monitor.programs",
+        "mon.policy",
         "self.monitor-refused",
         "self.monitor-bounds",
     ] {
@@ -219,4 +220,43 @@ fn the_layer_loads_and_its_rules_stand_before_the_lock() {
             script.starts_with("#!/bin/sh\n") && !script.contains("LAYER") && !script.contains("ALL_MIB")
         );
     }
+}
+
+#[test]
+fn a_monitoring_that_is_not_this_image_s_is_told() {
+    let quiet = compiled("int main(void) { return 0; }", &[]);
+    let monitoring = look(&tree(&quiet, UNIT).root(), "test").unwrap();
+    let made = files(&monitoring, "monitoring-test", Bounds::default());
+    let list = made["templates/monitoring-test/executables.hbs"].clone();
+    let drop_in = made["templates/monitoring-test/x.service.hbs"].clone();
+    let rules: String = monitoring.rules.iter().map(|rule| format!("{}\n", rule.rule)).collect();
+    let image = |list: &str, drop_in: &str, rules: &str| {
+        tree(&quiet, UNIT)
+            .file("/usr/lib/fastness/executables", 0o644, list)
+            .file("/etc/systemd/system/x.service.d/50-monitoring-test.conf", 0o644, drop_in)
+            .file("/etc/audit/audit.rules", 0o640, rules)
+    };
+    let check = |tree: Tree| {
+        let with = serde_json::json!({"list": "/usr/lib/fastness/executables"});
+        run("monitoring-current", with, tree.root())
+    };
+    let programs = monitoring.executables.len();
+    let seen = passes(check(image(&list, &drop_in, &rules)));
+    assert!(seen.starts_with(&format!("{programs} programs with their hashes; no rule")), "{seen}");
+
+    let more = || image(&list, &drop_in, &rules).file("/usr/bin/more", 0o755, &quiet);
+    fails(check(more()), "not on the list: `/usr/bin/more`");
+    fails(check(more()), "run `fastness monitor --into` again");
+    let other = compiled("int main(void) { return 1; }", &[]);
+    let changed = image(&list, &drop_in, &rules).file("/usr/sbin/x", 0o755, &other);
+    fails(check(changed), "of another content than the list says: `/usr/sbin/x`");
+    let odd = format!("{list}/usr/bin/x\n");
+    fails(check(image(&odd, &drop_in, &rules)), "no line of a list of programs: `/usr/bin/x`");
+    let longer = format!("{list}{}  /usr/bin/gone\n", "0".repeat(64));
+    fails(check(image(&longer, &drop_in, &rules)), "on the list, and not in the image: `/usr/bin/gone`");
+    fails(check(image(&list, "[Service]\n", &rules)), "a setting that a service could have: `");
+    assert!(!monitoring.rules.is_empty());
+    fails(check(image(&list, &drop_in, "")), "a rule that the audit does not have: `");
+    let none = image(&list, &drop_in, &rules).without("/usr/lib/fastness/executables");
+    fails(check(none), "`/usr/lib/fastness/executables` is missing");
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
-use pki::provision::{End, Target, archive, items, revoked_keys};
+use pki::delivery::{Device, sealed};
+use pki::provision::{End, Items, Target, archive, items, revoked_keys};
 use pki::verify::read_file;
 use pki::{AltName, Identity};
 use secret::{NewFile, PassphraseSource, Secret, publish};
 use serde::Serialize;
 use spec::plan::{CollectorFacts, Plan, TunnelFacts};
+use zeroize::Zeroizing;
 
 use super::events::seal_key;
 use super::pki::Place;
@@ -27,6 +29,7 @@ Examples:
   fastness provision scada-ua --peer plc --output scada-ua.tar
   fastness provision gw-17 --tls-crypt historian=gw-17.key --tpm gw-17-tpm --output gw-17.tar
   fastness provision gw-17 --seal gw-17.seal --output gw-17.tar
+  fastness provision gw-17 --tls-crypt historian=gw-17.key --backup-key gw-17.backup-key --output gw-17.restore
   fastness provision logs.plant7.example --peer logs.plant7.example --output logs.tar";
 
 /// Arguments of `provision`.
@@ -56,13 +59,16 @@ pub struct Arguments {
     pub(super) tpm: Option<String>,
     #[command(flatten)]
     pub(super) wireguard: provision_wireguard::Keys,
+    /// In the form of a backup that adds to what the device has, encrypted with its key of backups: handed over in the field, without root
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["peer", "seal"])]
+    backup_key: Option<PathBuf>,
     /// Lists of revoked certificates of a company's authority, in PEM
     #[arg(long, value_name = "FILE")]
     crl: Option<PathBuf>,
     /// Board, if the product has several
     #[arg(long, value_name = "BOARD")]
     board: Option<String>,
-    /// Archive to write; it holds a private key in clear, and only its owner can read it
+    /// Archive to write; without `--backup-key` it holds a private key in clear, and only its owner can read it
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -165,14 +171,19 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if end == End::Device {
         items.extend(revoked_keys(&folder)?);
     }
+    // Without a certificate there is no time but the product's.
+    let epoch = entries.iter().map(|entry| entry.not_before).max().unwrap_or(plan.product.epoch);
+    let bytes = match &arguments.backup_key {
+        Some(file) => delivery(&plan, &items, file, now)?,
+        None => archive(&items, epoch)?,
+    };
     let held = match (only_papers, keys.is_empty()) {
         (true, true) => "it holds no private key",
         (true, false) => "it holds no private key, but the keys of its control channels in clear",
         _ => "it holds its private key in clear",
     };
-    // Without a certificate there is no time but the product's.
-    let epoch = entries.iter().map(|entry| entry.not_before).max().unwrap_or(plan.product.epoch);
-    write(&arguments.output, &archive(&items, epoch)?)?;
+    let held = if arguments.backup_key.is_some() { "the device's key of backups opens it" } else { held };
+    write(&arguments.output, &bytes)?;
     let entry = entries.first();
     let files = items.into_iter().filter(|(_, item)| item.content.is_some());
     let made = Provisioned {
@@ -190,6 +201,28 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         )
     });
     Ok(ExitStatus::Success)
+}
+
+/// What a device takes in the field, if its product has the layer `backup`.
+fn delivery(plan: &Plan, items: &Items, key: &Path, now: u64) -> Outcome<Zeroizing<Vec<u8>>> {
+    let Some(layer) = plan.layers.iter().find(|facts| facts.name == "backup") else {
+        let message =
+            format!("the devices of `{}` take no backup: the layer `backup` is not on", plan.product.name);
+        return Err(Failure::error(ExitStatus::Usage, "no-backup", message).hint(
+            "write `backup: {}` below `layers`, or leave `--backup-key` out and unpack the archive as root",
+        ));
+    };
+    let text = |name: &str| layer.parameters.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let device = Device {
+        product: plan.product.name.clone(),
+        version: plan.product.version.clone(),
+        kept: vec!["/var/lib/fastness".to_owned(), text("application").to_owned()],
+        never: vec![text("folder").to_owned(), "/var/lib/fastness/requests".to_owned()],
+        limit: layer.parameters.get("limit").and_then(serde_json::Value::as_u64).unwrap_or_default(),
+    };
+    // Others must not be able to read it, as a passphrase.
+    let key = PassphraseSource::File(key.to_owned()).read("key-of-backups", &crate::passphrase::ask)?;
+    sealed(items, &device, &spec::time::rfc3339(now), &key).map(Zeroizing::new)
 }
 
 fn no_identity(plan: &Plan) -> Failure {

@@ -11,6 +11,7 @@ mod buildroot_builds;
 mod certificates;
 mod core_image_minimal;
 mod definitions;
+mod delivery;
 mod documents;
 mod elsewhere;
 mod events;

@@ -197,7 +197,7 @@ impl BoardFacts {
             Some(random) => {
                 let _ = writeln!(out, "Random numbers: {}. {}", random.driver, random.about);
             }
-            None => out.push_str("Random numbers: no source in hardware that Linux drives\n"),
+            None => out.push_str("Random numbers: no source in hardware whose driver is asked for\n"),
         }
         let Some(trust) = &self.trust else {
             out.push_str("\nThis board is emulated: there is nothing to burn.\n");
