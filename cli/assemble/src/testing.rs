@@ -194,6 +194,8 @@ fn board() -> BoardFacts {
         root_of_trust: "none".into(),
         debug_ports: None,
         tamper: None,
+        watchdog: None,
+        random: None,
         trust: None,
         device_tree: None,
         rom_places: vec![],

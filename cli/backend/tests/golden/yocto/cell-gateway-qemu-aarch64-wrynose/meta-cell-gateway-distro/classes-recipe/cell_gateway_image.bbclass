@@ -507,6 +507,7 @@ cell_gateway_keep() {
 /usr/lib/fastness/selfcheck.d/self.root-read-only
 /usr/lib/fastness/selfcheck.d/self.sshd
 /usr/lib/fastness/selfcheck.d/self.time
+/usr/lib/fastness/selfcheck.d/self.watchdog
 /usr/lib/fastness/u-boot.env
 /usr/lib/ssl/openssl.cnf
 /usr/lib/sysctl.d/50-fastness.conf

@@ -548,6 +548,7 @@ feeder_terminal_keep() {
 /usr/lib/fastness/selfcheck.d/self.sshd
 /usr/lib/fastness/selfcheck.d/self.time
 /usr/lib/fastness/selfcheck.d/self.tpm-key
+/usr/lib/fastness/selfcheck.d/self.watchdog
 /usr/lib/fastness/tpm-key
 /usr/lib/fastness/u-boot.env
 /usr/lib/ssl/openssl.cnf

@@ -17,7 +17,7 @@ B = "${WORKDIR}/build"
 do_configure[noexec] = "1"
 
 do_compile() {
-    qemu-system-arm -machine virt,gic-version=2,acpi=off,secure=off,virtualization=off,highmem=off,dtb-randomness=off,dumpdtb=${B}/board.dtb -cpu cortex-a15 -smp 2 -m 512 -display none -nodefaults
+    qemu-system-arm -machine virt,gic-version=2,acpi=off,secure=off,virtualization=off,highmem=off,dtb-randomness=off,dumpdtb=${B}/board.dtb -cpu cortex-a15 -smp 2 -m 512 -device i6300esb -action watchdog=reset -display none -nodefaults
 }
 do_compile[cleandirs] = "${B}"
 

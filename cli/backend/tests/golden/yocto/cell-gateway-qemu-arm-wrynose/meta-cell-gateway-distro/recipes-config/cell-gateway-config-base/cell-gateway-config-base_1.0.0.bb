@@ -68,6 +68,7 @@ do_install() {
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.mounts ${D}${nonarch_libdir}/fastness/selfcheck.d/self.mounts
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.no-failed-units ${D}${nonarch_libdir}/fastness/selfcheck.d/self.no-failed-units
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.root-read-only ${D}${nonarch_libdir}/fastness/selfcheck.d/self.root-read-only
+    install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck.d/self.watchdog ${D}${nonarch_libdir}/fastness/selfcheck.d/self.watchdog
     install -d ${D}${nonarch_libdir}/ssl
     ln -s /etc/ssl/openssl.cnf ${D}${nonarch_libdir}/ssl/openssl.cnf
     install -d ${D}${datadir}/cell-gateway/replace/usr/lib/sysctl.d

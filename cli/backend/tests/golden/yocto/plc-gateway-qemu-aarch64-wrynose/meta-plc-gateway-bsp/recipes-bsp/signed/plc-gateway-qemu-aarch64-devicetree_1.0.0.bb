@@ -17,7 +17,7 @@ B = "${WORKDIR}/build"
 do_configure[noexec] = "1"
 
 do_compile() {
-    qemu-system-aarch64 -machine virt,gic-version=3,acpi=off,secure=off,virtualization=off,its=off,highmem=off,dtb-randomness=off,dumpdtb=${B}/board.dtb -cpu max,pauth-impdef=on,sve=off,sme=off -smp 2 -m 1024 -display none -nodefaults
+    qemu-system-aarch64 -machine virt,gic-version=3,acpi=off,secure=off,virtualization=off,its=off,highmem=off,dtb-randomness=off,dumpdtb=${B}/board.dtb -cpu max,pauth-impdef=on,sve=off,sme=off -smp 2 -m 1024 -device i6300esb -action watchdog=reset -display none -nodefaults
 }
 do_compile[cleandirs] = "${B}"
 
