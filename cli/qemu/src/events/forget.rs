@@ -54,8 +54,8 @@ impl Proof<'_> {
         self.spec.logs = logs;
         self.spec.epoch += ran;
         self.bench = start(&self.spec, self.limit)?;
-        let said = self.bench.machine.console.lines().into_iter().map(|line| line.text);
-        let said = said.filter(|line| line.contains("\"event\":\"reset\"")).last();
+        let mut said = self.bench.machine.console.lines().into_iter().map(|line| line.text);
+        let said = said.rfind(|line| line.contains("\"event\":\"reset\""));
         let (seen, problems) = forgotten(&Forgotten {
             keys,
             looked_for: wanted.len(),
