@@ -41,7 +41,11 @@ pub struct Device {
 impl Device {
     fn takes(&self, path: &str) -> bool {
         let within = |place: &String| {
-            path.strip_prefix(place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            // An empty one would hold every path.
+            !place.is_empty()
+                && path
+                    .strip_prefix(place.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "._/@:+=-".contains(c);
         path.chars().all(plain) && !self.never.iter().any(within) && self.kept.iter().any(within)
@@ -219,6 +223,8 @@ mod tests {
                 "{text}"
             );
         }
+        let nowhere = Device { kept: vec![String::new()], ..device() };
+        assert!(!nowhere.takes("/var/lib/fastness/a") && device().takes("/var/lib/fastness/a"));
         let mut large = items("lib/fastness/a");
         file(&mut large, "lib/fastness/b".to_owned(), 0o600, &[0; 995]);
         assert!(refused(&large, KEY).contains("expected at most 1000 bytes, found 1001"));

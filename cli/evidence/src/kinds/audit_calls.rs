@@ -104,7 +104,6 @@ impl Kind for AuditCalls {
         let (lines, from) = loaded(root, &with.path)?;
         let (mut problems, mut named) = (Vec::new(), BTreeSet::new());
         let (mut of_64, mut of_32) = (BTreeSet::new(), BTreeSet::new());
-        let mut rules = 0_usize;
         for (at, line) in &lines {
             let rule = rule(line);
             let is_64 = match rule.arch {
@@ -141,7 +140,6 @@ impl Kind for AuditCalls {
                         "{at}: `{native}` has no system call `{call}` of {bits} bits: auditctl stops there"
                     ));
                 }
-                rules += 1;
                 named.insert(*call);
                 let recorded = if is_64 { &mut of_64 } else { &mut of_32 };
                 // A call that the other word size does not have has no twin there.
@@ -156,7 +154,7 @@ impl Kind for AuditCalls {
                 problems.push(format!("`{rule}`{call} is not recorded of programs of 32 bits (`arch=b32`)"));
             }
         }
-        if rules == 0 && problems.is_empty() {
+        if named.is_empty() && problems.is_empty() {
             problems.push(format!("`{from}` names no system call"));
         }
         let seen = format!("{} system calls of `{native}`", named.len());
