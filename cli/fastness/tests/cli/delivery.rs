@@ -55,7 +55,7 @@ fn made_at(place: &Place, file: &str) -> String {
 }
 
 /// The program of the device, with a folder in the place of its root.
-fn device(place: &Place) -> impl Fn(&str) -> String {
+fn device(place: &Place) -> impl Fn(&str) -> String + use<> {
     let plan = spec::load(&place.path("product.yaml"), None).unwrap_or_else(|failure| panic!("{failure}"));
     let spec::plan::FilePlan::File { content, .. } = &plan.files["/usr/lib/fastness/backup"].value else {
         panic!("no program");
@@ -88,6 +88,15 @@ fn device(place: &Place) -> impl Fn(&str) -> String {
         assert_eq!(String::from_utf8_lossy(&out.stderr), "");
         String::from_utf8(out.stdout).unwrap()
     }
+}
+
+/// A place with a delivery, `new.restore`, and the device that it is for.
+fn with_delivery() -> (Place, impl Fn(&str) -> String) {
+    let place = place();
+    let made = provision(&place, "--backup-key key", "new.restore");
+    assert_eq!(made.code, 0, "{made:?}");
+    let give = device(&place);
+    (place, give)
 }
 
 fn modes(folder: &Path) -> Vec<(String, u32)> {
@@ -183,10 +192,7 @@ fn a_backup_that_is_older_does_not_bring_older_lists_back() {
     if !has_openssl() {
         return;
     }
-    let place = place();
-    let made = provision(&place, "--backup-key key", "new.restore");
-    assert_eq!(made.code, 0, "{made:?}");
-    let give = device(&place);
+    let (place, give) = with_delivery();
     // A backup of before, with a list of before, a setting and a file that has gone since.
     fs::create_dir_all(place.path("device").join(LIST).parent().unwrap()).unwrap();
     fs::write(place.path("device").join(LIST), "a list of before").unwrap();
@@ -214,10 +220,7 @@ fn a_power_cut_at_any_step_leaves_what_the_next_start_ends() {
     if !has_openssl() {
         return;
     }
-    let place = place();
-    let made = provision(&place, "--backup-key key", "new.restore");
-    assert_eq!(made.code, 0, "{made:?}");
-    let give = device(&place);
+    let (place, give) = with_delivery();
     fs::write(place.path("device/var/lib/backup/make"), "").unwrap();
     fs::write(place.path("device/var/lib/fastness/setting"), "of before").unwrap();
     assert!(give("new.restore").contains("\"check\":\"delivered\""));
