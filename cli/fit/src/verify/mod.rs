@@ -18,6 +18,7 @@ mod signature;
 mod structure;
 
 pub(crate) use holds::holds as signature_holds;
+pub use signature::covered;
 
 use std::collections::BTreeSet;
 

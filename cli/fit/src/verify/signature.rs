@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Problem, problem, short};
 use crate::FitError;
 use crate::control_fdt::KeyNode;
-use crate::fdt::{Blocks, Node, Token};
+use crate::fdt::{Blocks, Node, Token, Tree};
 use crate::key::{Algorithm, Padding};
 
 /// Longest `hashed-nodes` that is compared, in bytes.
@@ -54,6 +54,24 @@ pub(super) fn check(
     }
     // U-Boot reads the padding of every signature, but only RSA has one.
     Ok(if algorithm.key.is_rsa() { format!("{algo} {}", padding.name()) } else { algo.to_owned() })
+}
+
+/// The bytes that a signature covers by its own lists (`hashed-nodes`, `hashed-strings`), in their order, whatever its value
+/// and algorithm are.
+///
+/// # Errors
+/// When there is no such signature, or it covers no names of properties.
+pub fn covered<'a>(blob: &'a [u8], configuration: &str, signature: &str) -> Result<Vec<&'a [u8]>, FitError> {
+    let (tree, blocks) = (Tree::parse(blob)?, Blocks::open(blob)?);
+    let path = format!("/configurations/{configuration}/{signature}");
+    let missing = || FitError::Fit(format!("there is no signature `{path}`, or it lists no nodes"));
+    let node = tree.root.at(&path).ok_or_else(missing)?;
+    let listed: BTreeSet<String> =
+        node.texts("hashed-nodes").ok_or_else(missing)?.into_iter().map(str::to_owned).collect();
+    let strings = strings(&blocks, node, &path).map_err(|problem| FitError::Fit(problem.message))?;
+    let mut parts = tokens(&blocks, &listed, strings.len())?;
+    parts.push(strings);
+    Ok(parts)
 }
 
 /// `hashed-nodes` is only what older versions of U-Boot would trust: it must say the same.

@@ -165,7 +165,7 @@ fn without_key(uboot: &[u8]) -> Outcome<Vec<u8>> {
 }
 
 /// A boot loader's code, and the control FDT behind it.
-fn parts(uboot: &[u8]) -> Outcome<(&[u8], &[u8])> {
+pub(super) fn parts(uboot: &[u8]) -> Outcome<(&[u8], &[u8])> {
     let control = fit::control_fdt::find_control(uboot).map_err(|e| bad_fit(&e))?;
     let code = (control.as_ptr() as usize).saturating_sub(uboot.as_ptr() as usize);
     Ok((&uboot[..code], control))

@@ -4,6 +4,7 @@
 //! changed, with names and offsets, and fails when there is nothing to change: an attack that
 //! changes nothing must never count as refused.
 
+mod broken;
 mod disk;
 mod fit_bytes;
 mod fit_tree;
@@ -25,6 +26,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use serde::Deserialize;
 
 use crate::tpm::Counter;
+pub use broken::BrokenHash;
 pub use disk::FatFile;
 pub(crate) use forge::behind_spl;
 pub use names::Names;
@@ -212,6 +214,13 @@ pub enum Mutation {
         /// What becomes of its hash.
         hash: HashFate,
     },
+    /// An image's hash becomes one whose collisions can be computed, with the right value; signed with the attacker's key.
+    BrokenHash {
+        /// Image's name.
+        image: String,
+        /// Its algorithm.
+        algorithm: BrokenHash,
+    },
     /// Adds the attacker's code as a new image with a correct hash.
     AddImage {
         /// Image's name.
@@ -246,6 +255,8 @@ pub enum Mutation {
         /// Key name; none: the product's own.
         key_name: Option<String>,
     },
+    /// Signs the booted configuration with the attacker's key over SHA-1; U-Boot in the flash trusts that key for SHA-1.
+    ResignOverSha1 {},
     /// Puts the attacker's public key into the FIT itself, marked as required.
     EmbedKey {},
     /// Makes it another product's image: names, and the signature of that product's key.
@@ -417,6 +428,8 @@ impl Mutation {
                 fit_tree::bootargs(case, append.as_deref(), replace.as_ref(), *hash)
             }
             Self::Resign { key_name } => forge::resign(case, key_name.as_deref()),
+            Self::ResignOverSha1 {} => broken::over_sha1(case),
+            Self::BrokenHash { image, algorithm } => broken::hash(case, &named(image)?, *algorithm),
             Self::EmbedKey {} => forge::embed_key(case),
             Self::OtherProduct { name } => forge::other_product(case, name),
             Self::KeepSlot { partition } => {

@@ -24,8 +24,27 @@ pub struct VerityFacts {
     pub salt: Vec<u8>,
 }
 
-/// The attacker's signer, which nothing prints.
-pub(super) struct Attacker(pub(super) Box<dyn Signer + Send + Sync>);
+/// The attacker's key, which nothing prints.
+pub(super) enum Attacker {
+    /// RSA.
+    Rsa(RsaSigner, rsa::RsaPrivateKey),
+    /// ECDSA.
+    Ecdsa(EcdsaSigner),
+}
+
+impl Attacker {
+    /// With that RSA key.
+    pub(super) fn rsa(key: rsa::RsaPrivateKey) -> Self {
+        Self::Rsa(RsaSigner::new(key.clone()), key)
+    }
+
+    pub(super) fn signer(&self) -> &dyn Signer {
+        match self {
+            Self::Rsa(signer, _) => signer,
+            Self::Ecdsa(signer) => signer,
+        }
+    }
+}
 
 impl std::fmt::Debug for Attacker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -142,19 +161,23 @@ impl Subject {
     /// # Errors
     /// When the system has no randomness.
     pub fn attacker(&self) -> Outcome<&dyn Signer> {
+        Ok(self.attackers_key()?.signer())
+    }
+
+    /// The attacker's key itself.
+    ///
+    /// # Errors
+    /// As [`Self::attacker`].
+    pub(super) fn attackers_key(&self) -> Outcome<&Attacker> {
         let made = self.attacker.get_or_init(|| {
             let rng = &mut rand_core::OsRng;
-            Ok(Attacker(match self.algorithm.key {
-                KeyType::EcdsaP256 => Box::new(EcdsaSigner::P256(p256::SecretKey::random(rng))),
-                KeyType::EcdsaP384 => Box::new(EcdsaSigner::P384(p384::SecretKey::random(rng))),
-                rsa => {
-                    let key = rsa::RsaPrivateKey::new(rng, rsa.bits()).map_err(|e| e.to_string())?;
-                    Box::new(RsaSigner::new(key))
-                }
-            }))
+            Ok(match self.algorithm.key {
+                KeyType::EcdsaP256 => Attacker::Ecdsa(EcdsaSigner::P256(p256::SecretKey::random(rng))),
+                KeyType::EcdsaP384 => Attacker::Ecdsa(EcdsaSigner::P384(p384::SecretKey::random(rng))),
+                rsa => Attacker::rsa(rsa::RsaPrivateKey::new(rng, rsa.bits()).map_err(|e| e.to_string())?),
+            })
         });
-        let made = made.as_ref().map_err(|e| unfit(format!("the attacker's key cannot be made: {e}")))?;
-        Ok(&*made.0)
+        made.as_ref().map_err(|e| unfit(format!("the attacker's key cannot be made: {e}")))
     }
 }
 

@@ -202,7 +202,7 @@ impl Bench {
         let algorithm = Algorithm::parse("sha256,rsa2048").unwrap();
         let control = fit::control_fdt::insert_key(&control, "product", algorithm, &key).unwrap();
         let attacker = OnceLock::new();
-        attacker.set(Ok(Attacker(Box::new(RsaSigner::new(KEYS[1].clone()))))).unwrap();
+        attacker.set(Ok(Attacker::rsa(KEYS[1].clone()))).unwrap();
         let subject = Subject {
             names: Names::of(&fit).unwrap(),
             fit,
