@@ -13,6 +13,7 @@ mod hand_over;
 pub mod kconfig;
 pub mod lock;
 mod progress;
+mod sources;
 mod uboot;
 mod unpack;
 pub mod vendor;

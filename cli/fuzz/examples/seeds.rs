@@ -30,6 +30,9 @@ fn main() {
     root(work);
     trees(work, folder);
     verity(work, &folder.join("verity"));
+    fat(work, &folder.join("fat"));
+    keys(work, &folder.join("keys"));
+    texts(folder);
 }
 
 fn firmware(folder: &Path) {
@@ -175,6 +178,95 @@ fn verity(work: &Path, folder: &Path) {
     let mut hash = hash;
     hash.resize(data.len(), 0);
     fs::write(folder.join("tree"), [data, hash].concat()).unwrap();
+}
+
+fn fat(work: &Path, folder: &Path) {
+    for (name, tables) in [("fat12", "2"), ("one-table", "1")] {
+        let image = folder.join(name);
+        let mut make = Command::new("mkfs.fat");
+        run(make
+            .args(["-F", "12", "-f", tables, "-s", "1", "-r", "32", "-i", "1", "-C"])
+            .arg(&image)
+            .arg("32"));
+        run(Command::new("mmd").arg("-i").arg(&image).args(["::EFI", "::EFI/BOOT"]));
+        run(Command::new("mcopy")
+            .arg("-i")
+            .arg(&image)
+            .arg(work.join("root/long"))
+            .arg("::EFI/BOOT/a long name.efi"));
+        run(Command::new("mcopy").arg("-i").arg(&image).arg(work.join("root/etc/passwd")).arg("::A.TXT"));
+    }
+}
+
+/// A key that is made here and thrown away with its certificate.
+fn keys(work: &Path, folder: &Path) {
+    let key = work.join("key.pem");
+    run(Command::new("openssl")
+        .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+        .arg(&key));
+    let of = |options: &[&str], name: &str| {
+        run(Command::new("openssl").args(options).arg("-out").arg(folder.join(name)).args(["-in"]).arg(&key));
+    };
+    of(&["pkcs8", "-topk8", "-nocrypt", "-outform", "DER"], "pkcs8.der");
+    of(&["ec", "-outform", "DER"], "sec1.der");
+    of(&["pkey", "-pubout"], "public.pem");
+    let mut request = Command::new("openssl");
+    request.args(["req", "-x509", "-new", "-subj", "/CN=seed", "-days", "1", "-key"]).arg(&key);
+    run(request.arg("-out").arg(folder.join("certificate.pem")));
+    fs::write(folder.join("putty"), "PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\nComment: x\n")
+        .unwrap();
+    let line = "no-pty,command=\"x\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOrW5gdHbUWfyLRjOzV1W8c9rHW2MGPauEz7fM6UdORc me\n";
+    fs::write(folder.join("authorized_keys"), line).unwrap();
+}
+
+/// Hashes are those of the tests of `evidence`, of words that everybody knows.
+fn texts(folder: &Path) {
+    for (name, hash) in [
+        ("des", "ab6TRGT20sY26"),
+        ("md5crypt", "$1$abcdefgh$rV6RhG4no19bGJfmub3Ui1"),
+        ("sha1", "{SHA}3Hbp8MAAbo+RngxRXGbbujmC94U="),
+        ("sha256crypt", "$5$abcdefgh$eKmO8qqatxyseBbtE4o3nrolLfuFP7p82NOMAwOerUC"),
+        (
+            "sha512crypt",
+            "$6$rounds=1000$abcdefgh$y/O6Hj5hz4SiOfY5WcnOv2S7zjlgeWqZ81WUxawTKlxh0uWcEk8q5be5f73KRnR7lYUZQ4.OyzTmphpfQbuL.1",
+        ),
+        ("bcrypt", "$2b$05$abcdefghijklmnopqrstuuJ/uqQnGWb.PIEKF.YYD7e.M1.rwki5y"),
+        ("yescrypt", "$y$j75$abcdefghijk/$Xms7sr0OQ/SZ6Bt5Kk9hzChOpbJzOEZzpPCmTiFJCn."),
+    ] {
+        fs::write(folder.join("passwords").join(name), hash).unwrap();
+    }
+    for (name, text) in [
+        (
+            "accounts",
+            "root::0:0:root:/root:/bin/sh\nx:$1$abcdefgh$rV6RhG4no19bGJfmub3Ui1:1:1::/:/bin/false\n",
+        ),
+        (
+            "inittab",
+            "::respawn:/bin/sh\nS0:5:respawn:/sbin/getty -nl /bin/sh ttyS0 115200\n::once:/usr/sbin/telnetd -F\n",
+        ),
+        (
+            "inetd",
+            "telnet stream tcp nowait root /usr/sbin/tcpd in.telnetd -i\n4444 stream tcp nowait root /bin/sh sh -i\n",
+        ),
+        (
+            "script",
+            "#!/bin/sh\nPROG=/usr/sbin/telnetd\ncase $1 in start) \"$PROG\" -l /bin/sh;; esac\nnc -ll -p 4444 -e /bin/sh &\n. /etc/x\n",
+        ),
+        (
+            "unit",
+            "[Service]\nExecStart=-/sbin/agetty --autologin root %I\nDynamicUser=yes\nSystemCallFilter=~@mount\nCapabilityBoundingSet=CAP_KILL\n[Timer]\nUnit=x.service\n",
+        ),
+        (
+            "sshd",
+            "PermitRootLogin yes\nMatch User a\nPasswordAuthentication yes\nCiphers +3des-cbc\nAuthorizedKeysFile /etc/%u\nInclude /etc/ssh/*\n",
+        ),
+        (
+            "xinetd",
+            "service telnet\n{\n\tdisable = no\n\tserver = /usr/sbin/in.telnetd\n\tserver_args = -h\n}\n",
+        ),
+    ] {
+        fs::write(folder.join("files").join(name), text).unwrap();
+    }
 }
 
 fn run(command: &mut Command) {

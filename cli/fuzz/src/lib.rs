@@ -6,6 +6,7 @@
 
 mod disks;
 mod firmware;
+mod texts;
 mod trees;
 
 use std::sync::Mutex;
@@ -43,7 +44,7 @@ pub struct Checked {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 13] = [
     firmware::FDT,
     firmware::FIT,
     firmware::CONTROL,
@@ -53,6 +54,10 @@ pub const TARGETS: [Target; 9] = [
     trees::SQUASHFS,
     trees::EXT4,
     trees::ARCHIVE,
+    trees::FAT,
+    texts::KEYS,
+    texts::PASSWORDS,
+    texts::FILES,
 ];
 
 impl Target {

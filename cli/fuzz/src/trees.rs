@@ -1,7 +1,7 @@
 //! File systems and archives.
 
 use image::Source;
-use image::tree::{Kind, open_source};
+use image::tree::{FileTree, Kind, open_fat, open_source};
 
 use crate::Target;
 
@@ -38,8 +38,21 @@ pub const ARCHIVE: Target = Target {
     run: tree,
 };
 
+/// FAT12 to FAT32.
+pub const FAT: Target = Target {
+    name: "fat",
+    what: "a FAT file system: every path is inside the tree, every file is as long as it says",
+    base: 64 << 20,
+    factor: 256,
+    run: |input| read(open_fat(&Source::from_bytes("input", input.to_vec()))),
+};
+
 fn tree(input: &[u8]) -> Result<bool, String> {
-    let Ok(tree) = open_source(&Source::from_bytes("input", input.to_vec())) else { return Ok(false) };
+    read(open_source(&Source::from_bytes("input", input.to_vec())))
+}
+
+fn read(opened: image::Result<FileTree>) -> Result<bool, String> {
+    let Ok(tree) = opened else { return Ok(false) };
     let mut read = 0;
     for (path, entry) in tree.entries() {
         let inside = path.starts_with('/') && path.split('/').all(|part| part != ".." && part != ".");

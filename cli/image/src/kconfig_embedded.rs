@@ -52,16 +52,20 @@ const MAX_TRIES: usize = 16;
 
 /// The kernel inside one that unpacks itself (`zImage`, `bzImage`), `None` when none of what looks packed is one.
 ///
-/// Such a kernel carries itself behind the code that unpacks it, as gzip, xz or zstd; something else follows.
+/// Such a kernel carries itself behind the code that unpacks it, as gzip, LZ4, LZMA, xz or zstd; something else follows.
 #[must_use]
 pub fn payload(kernel: &[u8]) -> Option<Vec<u8>> {
-    let marks: [&[u8]; 3] = [&[0x1f, 0x8b, 8], b"\xfd7zXZ\0", &[0x28, 0xb5, 0x2f, 0xfd]];
+    let marks: [&[u8]; 4] =
+        [&[0x1f, 0x8b, 8], b"\xfd7zXZ\0", &[0x28, 0xb5, 0x2f, 0xfd], &[0x02, 0x21, 0x4c, 0x18]];
     let mut tries = 0;
     for at in 0..kernel.len().saturating_sub(6) {
-        if !matches!(kernel[at], 0x1f | 0xfd | 0x28) {
+        if !matches!(kernel[at], 0x1f | 0xfd | 0x28 | 0x02 | 0x5d) {
             continue;
         }
-        let Some(kind) = marks.iter().position(|mark| kernel[at..].starts_with(mark)) else { continue };
+        let kind = marks.iter().position(|mark| kernel[at..].starts_with(mark));
+        let Some(kind) = kind.or_else(|| crate::unpack::is_lzma(&kernel[at..]).then_some(marks.len())) else {
+            continue;
+        };
         tries += 1;
         if tries > MAX_TRIES {
             return None;
@@ -70,6 +74,11 @@ pub fn payload(kernel: &[u8]) -> Option<Vec<u8>> {
         let decoder: Box<dyn Read> = match kind {
             0 => Box::new(flate2::read::GzDecoder::new(rest)),
             1 => match xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, 0) {
+                Ok(stream) => Box::new(xz2::read::XzDecoder::new_stream(rest, stream)),
+                Err(_) => continue,
+            },
+            3 => Box::new(lz4_flex::frame::FrameDecoder::new(rest)),
+            4 => match xz2::stream::Stream::new_lzma_decoder(XZ_MEMORY) {
                 Ok(stream) => Box::new(xz2::read::XzDecoder::new_stream(rest, stream)),
                 Err(_) => continue,
             },

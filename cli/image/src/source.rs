@@ -16,6 +16,8 @@ use crate::{Error, Result};
 enum Backing {
     File(File),
     Bytes(Vec<u8>),
+    /// Parts of another source one behind the other: the first byte of each here, and there.
+    Pieces(Source, Vec<(u64, u64)>),
 }
 
 /// A window of bytes that can be read at any offset.
@@ -89,7 +91,7 @@ impl Source {
         self.len == 0
     }
 
-    /// The bytes inside, where these are packed by bzip2, gzip, xz or zstd; else `None`.
+    /// The bytes inside, where these are packed by bzip2, gzip, LZ4, LZMA, xz or zstd; else `None`.
     ///
     /// What is unpacked lies in an unnamed temporary file with holes for its zeros.
     ///
@@ -110,7 +112,7 @@ impl Source {
     /// # Errors
     /// As [`Source::unpacked`].
     pub fn unpacked_until(&self, limit: u64, stop: &dyn Fn() -> bool) -> Result<Option<Self>> {
-        let head = self.read_vec(0, self.len.min(8))?;
+        let head = self.read_vec(0, self.len.min(16))?;
         Codec::of_archive(&head).map(|codec| codec.archive_until(self, limit, stop)).transpose()
     }
 
@@ -127,7 +129,7 @@ impl Source {
     /// Whether its bytes are packed in a way that [`Source::unpacked`] reads.
     #[must_use]
     pub fn is_packed(&self) -> bool {
-        self.read_vec(0, self.len.min(8)).is_ok_and(|head| Codec::of_archive(&head).is_some())
+        self.read_vec(0, self.len.min(16)).is_ok_and(|head| Codec::of_archive(&head).is_some())
     }
 
     /// A smaller window: `len` bytes from `offset`.
@@ -137,6 +139,24 @@ impl Source {
     pub fn slice(&self, offset: u64, len: u64) -> Result<Self> {
         self.check(offset, len)?;
         Ok(Self { start: self.start + offset, len, ..self.clone() })
+    }
+
+    /// Parts of this one, from byte so many, as one source: how a file system keeps a file.
+    ///
+    /// # Errors
+    /// When one is not inside this one.
+    pub(crate) fn pieces(&self, parts: Vec<(u64, u64)>) -> Result<Self> {
+        if let [(offset, len)] = parts[..] {
+            return self.slice(offset, len);
+        }
+        let (mut len, mut starts) = (0_u64, Vec::with_capacity(parts.len()));
+        for (offset, bytes) in parts {
+            self.check(offset, bytes)?;
+            starts.push((len, offset));
+            len = len.saturating_add(bytes);
+        }
+        let backing = Arc::new(Backing::Pieces(self.clone(), starts));
+        Ok(Self { backing, name: self.name.clone(), start: 0, len })
     }
 
     /// Fills `buffer` from `offset`.
@@ -159,6 +179,21 @@ impl Source {
                     }
                     None => Err(self.truncated(offset, buffer.len() as u64)),
                 }
+            }
+            Backing::Pieces(whole, starts) => {
+                let mut from = at;
+                let mut rest = buffer;
+                while !rest.is_empty() {
+                    let piece = starts.partition_point(|(start, _)| *start <= from).saturating_sub(1);
+                    let (start, there) = starts.get(piece).copied().unwrap_or_default();
+                    let end = starts.get(piece + 1).map_or(u64::MAX, |(next, _)| *next);
+                    let here = usize::try_from(end - from).unwrap_or(usize::MAX).min(rest.len());
+                    let (first, more) = rest.split_at_mut(here);
+                    whole.read_at(there + (from - start), first)?;
+                    from += here as u64;
+                    rest = more;
+                }
+                Ok(())
             }
         }
     }
@@ -266,6 +301,19 @@ mod tests {
         let mut all = Vec::new();
         part.reader().read_to_end(&mut all).unwrap();
         assert_eq!(all, (10..30).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn pieces_are_read_as_one_and_none_lies_outside() {
+        let whole = Source::from_bytes("x", (0..100).collect());
+        let all = whole.pieces(vec![(50, 3), (10, 2), (0, 0), (90, 10)]).unwrap();
+        assert_eq!(
+            all.read_vec(0, 15).unwrap(),
+            [50, 51, 52, 10, 11, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99]
+        );
+        assert_eq!(all.slice(2, 4).unwrap().read_vec(1, 3).unwrap(), [10, 11, 90]);
+        assert!(all.read_vec(14, 2).is_err() && whole.pieces(vec![(0, 1), (99, 2)]).is_err());
+        assert!(whole.pieces(vec![]).unwrap().is_empty());
     }
 
     #[test]

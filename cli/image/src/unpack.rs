@@ -20,8 +20,34 @@ pub(crate) enum Codec {
     Bzip2,
     Zlib,
     Gzip,
+    /// The older container of LZMA (`.lzma`, "LZMA alone"), which has no magic.
+    Lzma,
+    /// LZ4 in frames, also of the older kind that Linux packs kernels with (`lz4 -l`).
+    Lz4,
+    /// One block of LZ4 without a frame, as squashfs has it.
+    Lz4Block,
     Xz,
     Zstd,
+}
+
+/// Bytes of a header of LZMA and the first one behind it.
+const LZMA_HEAD: usize = 14;
+
+/// Whether bytes begin as LZMA alone: the usual properties, a dictionary of 2^n or 2^n + 2^(n-1) bytes, a size that is
+/// unknown or possible, and the first byte of its coder, which is always 0. Source: XZ Utils, `doc/lzma-file-format.txt`.
+pub(crate) fn is_lzma(head: &[u8]) -> bool {
+    let Some(head) = head.get(..LZMA_HEAD) else { return false };
+    let dictionary = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
+    let half = dictionary & dictionary.wrapping_sub(1);
+    let plain = dictionary.is_power_of_two() || half.is_power_of_two() && half == (dictionary ^ half) << 1;
+    let unknown = head[5..13].iter().all(|byte| *byte == 0xff);
+    // No more than 256 GiB, as XZ Utils has it.
+    let possible = head[10..13] == [0; 3] && head[9] < 0x40 && head[5..10] != [0; 5];
+    head[0] == 0x5d
+        && (1 << 12..=1 << 30).contains(&dictionary)
+        && plain
+        && (unknown || possible)
+        && head[13] == 0
 }
 
 impl Codec {
@@ -32,6 +58,8 @@ impl Codec {
             [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [0x04, 0x22, 0x4d, 0x18, ..] | [0x02, 0x21, 0x4c, 0x18, ..] => Some(Self::Lz4),
+            head if is_lzma(head) => Some(Self::Lzma),
             _ => None,
         }
     }
@@ -41,6 +69,12 @@ impl Codec {
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
             Self::Zlib => Box::new(flate2::read::ZlibDecoder::new(input)),
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+            Self::Lzma => {
+                let stream = xz2::stream::Stream::new_lzma_decoder(XZ_MEMORY)?;
+                Box::new(xz2::read::XzDecoder::new_stream(input, stream))
+            }
+            Self::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
+            Self::Lz4Block => return Err(std::io::Error::other("a block of LZ4 is no stream")),
             Self::Xz => {
                 let stream = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, xz2::stream::CONCATENATED)?;
                 Box::new(xz2::read::XzDecoder::new_stream(input, stream))
@@ -55,6 +89,12 @@ impl Codec {
 
     /// Unpacks one block of at most `max` bytes; the error is in words.
     pub fn block(self, input: &[u8], max: usize) -> std::result::Result<Vec<u8>, String> {
+        if self == Self::Lz4Block {
+            let mut output = vec![0; max];
+            let size = lz4_flex::block::decompress_into(input, &mut output).map_err(|e| e.to_string())?;
+            output.truncate(size);
+            return Ok(output);
+        }
         let mut output = Vec::new();
         let decoder = self.decoder(input).map_err(|e| e.to_string())?;
         decoder.take(max as u64 + 1).read_to_end(&mut output).map_err(|e| e.to_string())?;
@@ -166,7 +206,14 @@ mod tests {
             stream.write_all(part).unwrap();
             bzip2 = stream.finish().unwrap();
         }
-        for packed in [gzip.finish().unwrap(), xz.finish().unwrap(), zstd, bzip2] {
+        let lzma = xz2::stream::Stream::new_lzma_encoder(&xz2::stream::LzmaOptions::new_preset(1).unwrap());
+        let mut lzma = xz2::write::XzEncoder::new_stream(Vec::new(), lzma.unwrap());
+        lzma.write_all(&plain).unwrap();
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(&plain).unwrap();
+        let lz4 = lz4.finish().unwrap();
+        for packed in [gzip.finish().unwrap(), xz.finish().unwrap(), zstd, bzip2, lzma.finish().unwrap(), lz4]
+        {
             let source = Source::from_bytes("disk.img", packed.clone());
             let found = source.unpacked(1 << 20).unwrap().unwrap();
             assert_eq!(found.read_vec(0, found.len()).unwrap(), plain);
@@ -176,5 +223,54 @@ mod tests {
             let cut = Source::from_bytes("disk.img", packed[..packed.len() / 2].to_vec());
             assert!(cut.unpacked(1 << 20).unwrap_err().to_string().contains("compressed archive"));
         }
+    }
+    #[test]
+    fn lzma_is_known_by_its_header_alone() {
+        let head = |dictionary: u32, size: u64| {
+            let mut head = vec![0x5d];
+            head.extend(dictionary.to_le_bytes());
+            head.extend(size.to_le_bytes());
+            head.push(0);
+            head
+        };
+        for dictionary in [1 << 16, 1 << 23, 3 << 20, 1 << 26] {
+            assert!(is_lzma(&head(dictionary, u64::MAX)) && is_lzma(&head(dictionary, 1000)), "{dictionary}");
+        }
+        assert!(is_lzma(&head(1 << 23, 1 << 37)));
+        for (dictionary, size) in
+            [(0, 1), (5 << 20, 1), (7 << 20, 1), (1 << 23, 0), (1 << 23, 1 << 38), (1 << 8, 1)]
+        {
+            assert!(!is_lzma(&head(dictionary, size)), "{dictionary} {size}");
+        }
+        let mut other = head(1 << 23, 1000);
+        other[13] = 1;
+        assert!(
+            !is_lzma(&other) && !is_lzma(&head(1 << 23, 1000)[..13]) && !is_lzma(b"]ome text, no archive")
+        );
+    }
+
+    #[test]
+    fn a_bomb_of_lzma_and_a_dictionary_larger_than_memory_are_refused() {
+        use std::io::Write;
+        let options = xz2::stream::LzmaOptions::new_preset(1).unwrap();
+        let stream = xz2::stream::Stream::new_lzma_encoder(&options).unwrap();
+        let mut packed = xz2::write::XzEncoder::new_stream(Vec::new(), stream);
+        packed.write_all(&vec![0; 4 << 20]).unwrap();
+        let mut packed = packed.finish().unwrap();
+        let error = Codec::Lzma.archive(&Source::from_bytes("x", packed.clone()), 1 << 20).unwrap_err();
+        assert!(error.to_string().contains("more than the limit of 1048576"), "{error}");
+        // 1 GiB.
+        packed[1..5].copy_from_slice(&(1_u32 << 30).to_le_bytes());
+        let error = Codec::Lzma.archive(&Source::from_bytes("x", packed), 8 << 20).unwrap_err().to_string();
+        assert!(error.contains("emory"), "{error}");
+    }
+
+    #[test]
+    fn a_block_of_lz4_stops_at_the_limit_and_broken_ones_are_errors() {
+        let packed = lz4_flex::block::compress(&[7; 10_000]);
+        assert_eq!(Codec::Lz4Block.block(&packed, 10_000).unwrap(), [7; 10_000]);
+        assert!(Codec::Lz4Block.block(&packed, 9_999).is_err());
+        assert!(Codec::Lz4Block.block(&packed[..packed.len() / 2], 10_000).is_err());
+        assert!(Codec::Lz4Block.block(&[0xff; 100], 10_000).is_err());
     }
 }

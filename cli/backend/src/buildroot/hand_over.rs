@@ -13,7 +13,7 @@ use super::configure::{Place, make};
 use super::facts;
 use super::source::Version;
 use crate::hand_over::{artefact, copy, refuse_fit};
-use crate::{BuildOptions, internal, key_of};
+use crate::{BuildOptions, internal, key_of, sources};
 
 /// The version with which Buildroot built: for a checkout it names the commit and local changes.
 pub fn built_with(output: &Path, version: &Version) -> String {
@@ -77,6 +77,43 @@ fn package_manifest(plan: &Plan, from: Place<'_>, version: &Version) -> Outcome<
     Ok(file)
 }
 
+/// The kernel's tree, in which Buildroot builds it: the one that has the configuration of the image's kernel. Nothing where
+/// none has, or several: of another kernel the list would say what is not so.
+fn kernel_tree(output: &Path) -> Outcome<Option<PathBuf>> {
+    let config = output.join("images/linux.config");
+    let config = fs::read(&config).map_err(|e| Failure::io("read", &config, &e))?;
+    let folder = output.join("build");
+    let Ok(all) = fs::read_dir(&folder) else { return Ok(None) };
+    let mut found = Vec::new();
+    for entry in all {
+        let path = entry.map_err(|e| Failure::io("read", &folder, &e))?.path();
+        let named = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("linux-"));
+        // Headers of the toolchain's kernel lie in a tree of the same form, without a configuration.
+        if named
+            && path.join("Kbuild").is_file()
+            && fs::read(path.join(".config")).is_ok_and(|own| own == config)
+        {
+            found.push(path);
+        }
+    }
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+/// Records which files of the kernel's source were compiled, where its tree still says it.
+fn kernel_sources(output: &Path, folder: &Path, files: &mut BTreeMap<Role, record::Artefact>) -> Outcome<()> {
+    let path = folder.join("linux.sources");
+    let list = kernel_tree(output)?.map(|tree| sources::list_if_any(&tree, &tree)).transpose()?.flatten();
+    match list {
+        Some(list) => {
+            fs::write(&path, list).map_err(|e| Failure::io("write", &path, &e))?;
+            files.insert(Role::KernelSources, artefact(&path, "linux.sources")?);
+        }
+        // One of another kernel must not stay.
+        None => crate::cache::remove_file(&path)?,
+    }
+    Ok(())
+}
+
 /// What a finished build left.
 pub struct Parts<'a> {
     pub place: Place<'a>,
@@ -127,6 +164,7 @@ pub fn hand_over(plan: &Plan, options: &BuildOptions, parts: Parts<'_>) -> Outco
         copy(&source, &to)?;
         files.insert(role, artefact(&to, name)?);
     }
+    kernel_sources(from.output, &folder, &mut files)?;
     files.insert(Role::PackageManifest, artefact(&folder.join("packages.json"), "packages.json")?);
     let artefacts = Artefacts {
         schema_version: 1,
@@ -155,5 +193,39 @@ mod tests {
         assert_eq!(found.keys().collect::<Vec<_>>(), ["zlib"]);
         assert_eq!(found["zlib"].file, "zlib-1.3.1.tar.xz");
         assert!(manifest(b"make: nothing").unwrap_err().to_string().contains("`make show-info`"));
+    }
+    #[test]
+    fn the_list_of_the_kernels_files_is_of_the_tree_that_made_the_image_or_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, to) = (folder.path().join("output"), folder.path().join("artefacts"));
+        let write = |path: &str, text: &str| {
+            let path = output.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        fs::create_dir(&to).unwrap();
+        write("images/linux.config", "CONFIG_X=y\n");
+        let recorded = || {
+            let mut files = BTreeMap::new();
+            kernel_sources(&output, &to, &mut files).unwrap();
+            assert_eq!(files.contains_key(&Role::KernelSources), to.join("linux.sources").is_file());
+            fs::read_to_string(to.join("linux.sources")).ok()
+        };
+        assert_eq!(recorded(), None);
+        for tree in ["linux-6.12.3", "linux-headers-6.12.3", "linux-pam-1.6.1"] {
+            write(&format!("build/{tree}/mm/slab.c"), "");
+            write(&format!("build/{tree}/mm/.slab.o.cmd"), "source_mm/slab.o := mm/slab.c\n");
+        }
+        write("build/linux-6.12.3/Kbuild", "");
+        write("build/linux-headers-6.12.3/Kbuild", "");
+        write("build/linux-6.12.3/.config", "CONFIG_OTHER=y\n");
+        assert_eq!(recorded(), None);
+        write("build/linux-6.12.3/.config", "CONFIG_X=y\n");
+        write("build/linux-6.12.3/drivers/x.c", "");
+        assert_eq!(recorded().as_deref(), Some("- drivers/x.c\n+ mm/slab.c\n"));
+        // A second tree of that configuration: nobody knows which one it is.
+        write("build/linux-6.12.2/Kbuild", "");
+        write("build/linux-6.12.2/.config", "CONFIG_X=y\n");
+        assert_eq!(recorded(), None);
     }
 }

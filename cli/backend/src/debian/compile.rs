@@ -10,8 +10,8 @@ use exec::{Call, tool};
 use record::EffectiveSymbol;
 use spec::plan::{DeviceTreeFacts, KconfigPlan, Plan};
 
-use super::sources;
 use crate::kconfig::{DependencyIndex, compare, dropped_failure, fragment, parse_config};
+use crate::sources;
 use crate::{Cache, key_of};
 
 const BUILD_LIMIT: Duration = Duration::from_secs(3 * 3600);

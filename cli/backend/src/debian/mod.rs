@@ -10,7 +10,6 @@ mod first_stage;
 mod generate;
 mod rootfs;
 mod source;
-mod sources;
 pub mod tree;
 mod units;
 

@@ -196,6 +196,9 @@ fn other_files(root: &Root, label: &str, judge: &mut Judge<'_>) {
             let (kind, own) = (hash.kind(), own_words(name));
             let tried = crypt::try_all(&hash, own.iter().chain(judge.list), judge.budget);
             let known = if tried == Tried::Found { ", in the short list" } else { "" };
+            if let Tried::Unable(why) = &tried {
+                judge.found.add("account-not-tried", shown(), format!("`{name}`: {why}"));
+            }
             judge.found.add("account-other-file", shown(), format!("`{name}` ({kind}{known})"));
         }
     }

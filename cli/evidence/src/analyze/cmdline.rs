@@ -77,8 +77,10 @@ pub fn lines(pieces: &Pieces) -> Vec<(String, String)> {
         }
     }
     for tree in &pieces.trees {
+        // FAT knows no difference between small and capital letters.
+        let any_case = tree.files.kind() == image::tree::RootKind::Fat;
         for path in tree.files.entries().keys() {
-            let Some(starts) = keywords(path) else { continue };
+            let Some(starts) = keywords(path, any_case) else { continue };
             let Ok(bytes) = tree.files.read(path, MAX_SETTINGS) else { continue };
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let found = text.lines().filter_map(|line| of_line(line, starts)).take(MAX_LINES + 1);
@@ -92,24 +94,38 @@ pub fn lines(pieces: &Pieces) -> Vec<(String, String)> {
     lines
 }
 
+/// Files of a boot loader's settings, and how lines begin in them that hold a command line; nothing where each does.
+const SETTINGS: [(&str, &[&str]); 14] = [
+    ("/extlinux/extlinux.conf", &["append"]),
+    ("/syslinux/syslinux.cfg", &["append"]),
+    ("/syslinux.cfg", &["append"]),
+    ("/isolinux/isolinux.cfg", &["append"]),
+    ("/cmdline.txt", &[]),
+    ("/etc/kernel/cmdline", &[]),
+    ("/grub/grub.cfg", GRUB),
+    ("/grub2/grub.cfg", GRUB),
+    ("/efi/EFI/BOOT/grub.cfg", GRUB),
+    ("/EFI/BOOT/grub.cfg", GRUB),
+    ("/uEnv.txt", VARIABLES),
+    ("/uboot.env.txt", VARIABLES),
+    ("/armbianEnv.txt", VARIABLES),
+    ("/etc/default/grub", &["GRUB_CMDLINE_LINUX=", "GRUB_CMDLINE_LINUX_DEFAULT="]),
+];
+const GRUB: &[&str] = &["linux", "linux16", "linuxefi"];
+const VARIABLES: &[&str] = &["bootargs=", "extraargs=", "optargs="];
+
 /// How lines begin that hold a command line, where a file is of a boot loader's settings.
-fn keywords(path: &str) -> Option<&'static [&'static str]> {
-    let path = path.strip_prefix("/boot").filter(|rest| rest.starts_with('/')).unwrap_or(path);
-    match path {
-        "/extlinux/extlinux.conf" | "/syslinux/syslinux.cfg" | "/syslinux.cfg" | "/isolinux/isolinux.cfg" => {
-            Some(&["append"])
-        }
-        "/cmdline.txt" | "/etc/kernel/cmdline" => Some(&[]),
-        "/grub/grub.cfg" | "/grub2/grub.cfg" | "/efi/EFI/BOOT/grub.cfg" | "/EFI/BOOT/grub.cfg" => {
-            Some(&["linux", "linux16", "linuxefi"])
-        }
-        "/uEnv.txt" | "/uboot.env.txt" | "/armbianEnv.txt" => Some(&["bootargs=", "extraargs=", "optargs="]),
-        "/etc/default/grub" => Some(&["GRUB_CMDLINE_LINUX=", "GRUB_CMDLINE_LINUX_DEFAULT="]),
-        _ => {
-            let entry = path.strip_prefix("/loader/entries/").or(path.strip_prefix("/efi/loader/entries/"));
-            entry.filter(|name| name.ends_with(".conf")).map(|_| &["options"][..])
-        }
+fn keywords(path: &str, any_case: bool) -> Option<&'static [&'static str]> {
+    let same = |a: &str, b: &str| if any_case { a.eq_ignore_ascii_case(b) } else { a == b };
+    let begins = |path: &'_ str, start: &str| path.get(..start.len()).is_some_and(|found| same(found, start));
+    let in_boot = begins(path, "/boot/");
+    let path = if in_boot { &path["/boot".len()..] } else { path };
+    if let Some((_, starts)) = SETTINGS.iter().find(|(name, _)| same(name, path)) {
+        return Some(*starts);
     }
+    let entry = ["/loader/entries/", "/efi/loader/entries/"].iter().any(|folder| begins(path, folder));
+    let ends = path.len().checked_sub(5).and_then(|at| path.get(at..)).is_some_and(|end| same(end, ".conf"));
+    (entry && ends).then_some(&["options"][..])
 }
 
 /// What stands behind one of the words, which a blank or a tab ends; without words the whole line.
@@ -251,10 +267,13 @@ mod tests {
             ("/boot/cmdline.txt", "root=x init=/bin/sh"),
             ("/uEnv.txt", "bootargs=init=/bin/sh"),
         ] {
-            let found = of_line(line, keywords(path).unwrap()).unwrap();
+            let found = of_line(line, keywords(path, false).unwrap()).unwrap();
             assert!(found.ends_with("init=/bin/sh"), "{path}: {found}");
         }
-        assert!(keywords("/etc/x.conf").is_none() && keywords("/bootx/cmdline.txt").is_none());
+        assert!(keywords("/etc/x.conf", true).is_none() && keywords("/bootx/cmdline.txt", true).is_none());
+        for path in ["/CMDLINE.TXT", "/LOADER/ENTRIES/A.CONF", "/efi/boot/grub.cfg"] {
+            assert!(keywords(path, true).is_some() && keywords(path, false).is_none(), "{path}");
+        }
         assert_eq!(of_line("# append x", &["append"]), None);
         assert_eq!(of_line("appended x", &["append"]), None);
         let loader = b"U-Boot 2020.01\0bootcmd=run a\0bootargs=console=x init=/bin/sh\0a=setenv bootargs rw single; b\0";

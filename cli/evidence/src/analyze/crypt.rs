@@ -1,10 +1,15 @@
 //! Password hashes: which kind one is, and whether a word of a list makes it.
 //!
 //! Source: crypt(5). SHA-crypt is a library's; md5crypt is Poul-Henning Kamp's of FreeBSD, on a library's MD5.
-//! What cannot be tried (bcrypt, scrypt, yescrypt, DES) is said, never taken for strong.
+//! What cannot be tried (scrypt, gost-yescrypt, sunmd5, nthash) is said, never taken for strong.
 
+use base64ct::{Base64, Encoding as _};
 use md5::{Digest as _, Md5};
 use sha_crypt::{Sha256Params, Sha512Params, sha256_crypt_b64, sha512_crypt_b64};
+use sha1::Sha1;
+
+use super::crypt_des;
+use super::crypt_slow::{Bcrypt, Yescrypt};
 
 /// A password field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,14 @@ pub enum Hash {
         /// What stands behind the salt.
         sum: String,
     },
+    /// DES of zeros: salt and sum.
+    Des(String),
+    /// SHA-1 in Base64, without a salt: Apache's.
+    Sha1(String),
+    /// Blowfish.
+    Bcrypt(Bcrypt),
+    /// What Debian and Fedora write.
+    Yescrypt(Yescrypt),
     /// One that is known by its mark and cannot be tried here.
     Other(&'static str),
 }
@@ -74,14 +87,21 @@ impl Hash {
                     _ => Self::Other("unknown"),
                 }
             }
+            ["", "y", parameters, salt, sum] => {
+                Yescrypt::read(parameters, salt, sum).map_or(Self::Other("yescrypt"), Self::Yescrypt)
+            }
             ["", "y", ..] => Self::Other("yescrypt"),
+            // `2x` is of a program that had a mistake.
+            ["", "2a" | "2b" | "2y", cost, rest] => {
+                Bcrypt::read(cost, rest).map_or(Self::Other("bcrypt"), Self::Bcrypt)
+            }
             ["", "gy", ..] => Self::Other("gost-yescrypt"),
             ["", "7", ..] => Self::Other("scrypt"),
             ["", "2" | "2a" | "2b" | "2x" | "2y", ..] => Self::Other("bcrypt"),
             ["", "md5", ..] => Self::Other("sunmd5"),
             ["", "3", ..] => Self::Other("nthash"),
-            [apache] if apache.starts_with("{SHA}") => Self::Other("sha1"),
-            [des] if des.len() == 13 && des.bytes().all(of_des) => Self::Other("des"),
+            [apache] if apache.starts_with("{SHA}") => Self::Sha1(apache["{SHA}".len()..].to_owned()),
+            [des] if des.len() == 13 && des.bytes().all(of_des) => Self::Des((*des).to_owned()),
             // A name of one word that is no hash lets nobody in: `x` without /etc/shadow, `NP`.
             [word] if word.len() < 13 => Self::Locked,
             _ => Self::Other("unknown"),
@@ -97,6 +117,10 @@ impl Hash {
             Self::Md5 { .. } => "md5crypt",
             Self::Sha { bits: 256, .. } => "sha256crypt",
             Self::Sha { .. } => "sha512crypt",
+            Self::Des(_) => "des",
+            Self::Sha1(_) => "sha1",
+            Self::Bcrypt(_) => "bcrypt",
+            Self::Yescrypt(_) => "yescrypt",
             Self::Other(kind) => kind,
         }
     }
@@ -104,7 +128,7 @@ impl Hash {
     /// Whether millions of words a second can be tried.
     #[must_use]
     pub fn is_weak(&self) -> bool {
-        matches!(self, Self::Md5 { .. } | Self::Other("des" | "nthash" | "sha1" | "sunmd5"))
+        matches!(self, Self::Md5 { .. } | Self::Des(_) | Self::Sha1(_) | Self::Other("nthash" | "sunmd5"))
     }
 }
 
@@ -121,15 +145,25 @@ fn cut(text: &str, most: usize) -> String {
     text[..end].to_owned()
 }
 
-/// Rounds that all tries of one analysis may take: about two seconds.
+/// What all tries of one analysis may take, in rounds of SHA-512: about half a microsecond each.
 #[derive(Clone, Debug)]
 pub struct Budget {
+    /// Of hashes that are fast to try: about two seconds.
     rounds: usize,
+    /// Of those that are made to be slow, which are tried on several processors: about four seconds of one.
+    slow: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rounds: 4_000_000 }
+        Self { rounds: 4_000_000, slow: 8_000_000 }
+    }
+}
+
+impl Budget {
+    /// For a fuzzer, which must not wait: a few milliseconds.
+    pub(super) fn little() -> Self {
+        Self { rounds: 10_000, slow: 10_000 }
     }
 }
 
@@ -140,34 +174,81 @@ pub enum Tried {
     Found,
     /// None does.
     NotInList,
-    /// It was not tried, with the reason.
+    /// It was not tried, or not with all words, with the reason.
     Unable(String),
 }
 
+/// Processors that try words at once, each with the memory that a hash asks for.
+const MOST_AT_ONCE: usize = 4;
+/// Rounds that one of bcrypt's takes, and a MiB of yescrypt's memory: measured, not exact.
+const OF_BCRYPT: usize = 120;
+const OF_YESCRYPT: usize = 4500;
+
 /// Tries words until one fits.
 pub fn try_all<'a>(hash: &Hash, words: impl Iterator<Item = &'a String>, budget: &mut Budget) -> Tried {
-    let cost = match hash {
-        Hash::Md5 { .. } => 1000,
-        Hash::Sha { rounds, .. } => *rounds,
+    let (cost, left) = match hash {
+        Hash::Md5 { .. } => (1000, &mut budget.rounds),
+        Hash::Des(_) => (200, &mut budget.rounds),
+        Hash::Sha1(_) => (1, &mut budget.rounds),
+        Hash::Sha { rounds, .. } => (*rounds, &mut budget.rounds),
+        Hash::Bcrypt(field) => (OF_BCRYPT << field.cost, &mut budget.slow),
+        Hash::Yescrypt(field) => {
+            let memory = usize::try_from(field.memory() >> 10).unwrap_or(usize::MAX);
+            (memory.saturating_mul(OF_YESCRYPT) >> 10, &mut budget.slow)
+        }
+        Hash::Other(kind @ ("yescrypt" | "bcrypt")) => {
+            return Tried::Unable(format!(
+                "it is not written as {kind} usually is, or asks for too much memory"
+            ));
+        }
         other => return Tried::Unable(format!("no code here computes {}", other.kind())),
     };
-    for word in words {
-        let Some(left) = budget.rounds.checked_sub(cost) else {
-            return Tried::Unable("the time for trying was used up".to_owned());
-        };
-        budget.rounds = left;
-        let fits = match hash {
-            Hash::Md5 { mark, salt, sum } => md5crypt(word.as_bytes(), mark, salt.as_bytes()) == *sum,
-            Hash::Sha { bits, rounds, salt, sum } => {
-                sha(*bits, *rounds, word.as_bytes(), salt.as_bytes()).is_some_and(|made| made == *sum)
-            }
-            _ => false,
-        };
-        if fits {
-            return Tried::Found;
-        }
+    let words: Vec<&[u8]> = words.map(|word| word.as_bytes()).collect();
+    // The first words are those that are most likely; which ones are tried does not depend on how fast this host is.
+    let some = words.len().min(*left / cost.max(1));
+    let tried = &words[..some];
+    let found = if matches!(hash, Hash::Bcrypt(_) | Hash::Yescrypt(_)) {
+        at_once(hash, tried)
+    } else {
+        tried.iter().position(|word| fits(hash, word))
+    };
+    *left -= cost * found.map_or(some, |at| at + 1);
+    match found {
+        Some(_) => Tried::Found,
+        None if some == words.len() => Tried::NotInList,
+        None if some == 0 => Tried::Unable("the time for trying was used up".to_owned()),
+        None => Tried::Unable(format!(
+            "{some} of {} words were tried and none fits, then the time for trying was used up",
+            words.len()
+        )),
     }
-    Tried::NotInList
+}
+
+/// The first word that fits, tried on several processors.
+fn at_once(hash: &Hash, words: &[&[u8]]) -> Option<usize> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, MOST_AT_ONCE);
+    let share = |first: usize| (first..words.len()).step_by(threads).find(|at| fits(hash, words[*at]));
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..threads).map(|first| scope.spawn(move || share(first))).collect();
+        all.into_iter().filter_map(|thread| thread.join().ok().flatten()).min()
+    })
+}
+
+fn fits(hash: &Hash, word: &[u8]) -> bool {
+    match hash {
+        Hash::Md5 { mark, salt, sum } => md5crypt(word, mark, salt.as_bytes()) == *sum,
+        Hash::Sha { bits, rounds, salt, sum } => {
+            sha(*bits, *rounds, word, salt.as_bytes()).is_some_and(|made| made == *sum)
+        }
+        Hash::Des(field) => {
+            let (salt, sum) = field.as_bytes().split_at(2.min(field.len()));
+            crypt_des::crypt(word, salt).is_some_and(|made| made.as_bytes() == sum)
+        }
+        Hash::Sha1(sum) => Base64::encode_string(&Sha1::digest(word)) == *sum,
+        Hash::Bcrypt(field) => field.fits(word),
+        Hash::Yescrypt(field) => field.fits(word),
+        Hash::Empty | Hash::Locked | Hash::Other(_) => false,
+    }
 }
 
 fn sha(bits: u16, rounds: usize, word: &[u8], salt: &[u8]) -> Option<String> {
@@ -227,9 +308,11 @@ fn md5crypt(word: &[u8], mark: &str, salt: &[u8]) -> String {
     out
 }
 
-/// Six bits a character, the lowest first, in crypt's own alphabet.
-fn encode(mut value: u32, characters: usize, out: &mut String) {
-    const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Crypt's own order of characters.
+pub(super) const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Six bits a character, the lowest first.
+pub(super) fn encode(mut value: u32, characters: usize, out: &mut String) {
     for _ in 0..characters {
         out.push(char::from(ALPHABET[(value & 63) as usize]));
         value >>= 6;
@@ -266,6 +349,27 @@ mod tests {
         }
     }
 
+    /// Made by `crypt` of libxcrypt 4.4.33, but for that of Apache: `htpasswd -s`.
+    #[test]
+    fn slow_and_old_hashes_are_those_of_another_program() {
+        for (hash, word) in [
+            ("ab6TRGT20sY26", "root"),
+            ("./Una9Fi.seRo", ""),
+            // No more than eight characters count.
+            ("Zz2c8KgZi3VWI", "admin123"),
+            ("Zz2c8KgZi3VWI", "admin123longer"),
+            ("{SHA}3Hbp8MAAbo+RngxRXGbbujmC94U=", "root"),
+            ("$2b$05$abcdefghijklmnopqrstuuJ/uqQnGWb.PIEKF.YYD7e.M1.rwki5y", "root"),
+            ("$2y$04$abcdefghijklmnopqrstuubyCG3zY1GIXMyxfivm.ClDiInHzxjiq", ""),
+            ("$2a$10$0123456789ABCDEFGHIJK.LaJgyccInU3skvcvszUAsm8el8VYnZ2", "admin"),
+            ("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$7sns0mBDIWgdwoL7WtVeg8OpRLmM3pIF24UUv.9/Cu.", "root"),
+            ("$y$j75$abcdefghijk/$Xms7sr0OQ/SZ6Bt5Kk9hzChOpbJzOEZzpPCmTiFJCn.", "admin"),
+        ] {
+            assert_eq!(tried(hash, &["no", word]), Tried::Found, "{hash}");
+            assert_eq!(tried(hash, &["no", "Admin"]), Tried::NotInList, "{hash}");
+        }
+    }
+
     #[test]
     fn each_kind_is_told() {
         for (field, kind) in [
@@ -289,7 +393,38 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_or_takes_too_long_is_said() {
-        assert_eq!(tried("$y$j9T$salt$hash", &["a"]), Tried::Unable("no code here computes yescrypt".into()));
+        assert_eq!(tried("$7$salt$hash", &["a"]), Tried::Unable("no code here computes scrypt".into()));
+        const SUM: &str = "7sns0mBDIWgdwoL7WtVeg8OpRLmM3pIF24UUv.9/Cu.";
+        // 128 MiB, a number of several letters, another flavour, further parameters, and what is torn.
+        for (parameters, salt, sum) in [
+            ("jCT", "abcd", SUM),
+            ("jzT", "abcd", SUM),
+            ("j9z", "abcd", SUM),
+            ("/9T", "abcd", SUM),
+            ("j9T.", "abcd", SUM),
+            ("j9T", "ab:d", SUM),
+            ("j9T", "abcd", &SUM[1..]),
+            ("", "", ""),
+        ] {
+            let Tried::Unable(why) = tried(&format!("$y${parameters}${salt}${sum}"), &["a"]) else {
+                panic!("{parameters}${salt}${sum} was tried")
+            };
+            assert!(why.contains("not written as yescrypt usually is"), "{why}");
+        }
+        for field in
+            ["$2b$99$abcdefghijklmnopqrstuuJ/uqQnGWb.PIEKF.YYD7e.M1.rwki5y", "$2b$05$short", "$2b$05$"]
+        {
+            assert!(matches!(tried(field, &["a"]), Tried::Unable(_)), "{field}");
+        }
+        // Of a slow one as many words as there is time for; the largest cost is not begun.
+        let words: Vec<String> = (0..100).map(|number| format!("word {number}")).collect();
+        let hash = Hash::read("$2b$05$abcdefghijklmnopqrstuuJ/uqQnGWb.PIEKF.YYD7e.M1.rwki5y");
+        let mut little = Budget { rounds: 0, slow: 10 * (OF_BCRYPT << 5) + 1 };
+        let Tried::Unable(why) = try_all(&hash, words.iter(), &mut little) else { panic!("all were tried") };
+        assert_eq!(why, "10 of 100 words were tried and none fits, then the time for trying was used up");
+        assert_eq!(little.slow, 1);
+        let why = tried("$2b$31$abcdefghijklmnopqrstuuJ/uqQnGWb.PIEKF.YYD7e.M1.rwki5y", &["a"]);
+        assert_eq!(why, Tried::Unable("the time for trying was used up".into()));
         let why = tried("$6$rounds=999999999$salt$sum", &["a"]);
         assert_eq!(why, Tried::Unable("the time for trying was used up".into()));
     }

@@ -10,8 +10,12 @@ mod cmdline;
 pub mod compare;
 mod components;
 pub mod crypt;
+mod crypt_des;
+mod crypt_slow;
 pub mod exposure;
 mod exposure_rows;
+#[cfg(test)]
+mod fat_tests;
 mod guarded;
 #[cfg(test)]
 mod hostile_tests;
@@ -25,7 +29,10 @@ mod nested;
 pub mod open;
 mod pieces;
 mod privileges;
+pub mod probe;
 mod programs;
+#[cfg(test)]
+mod rule_tests;
 pub mod rules;
 #[cfg(test)]
 mod sample;

@@ -1,5 +1,5 @@
-//! Images that lie as files in a tree: by their names in a root file system, by their content in an archive without one,
-//! as makers of devices pack an update.
+//! Images that lie as files in a tree: by their names in a root file system; by their content in an archive without one,
+//! as makers of devices pack an update, and in a FAT file system, from which a device starts.
 
 use image::Source;
 use image::tree::{FileTree, Kind, RootKind};
@@ -9,7 +9,7 @@ use super::open::Pieces;
 use super::pieces;
 use super::rules::Found;
 
-/// From this size on a file of an update that nothing knows is worth a word.
+/// From this size on a file of an update or of a boot partition that nothing knows is worth a word.
 const WORTH_A_WORD: u64 = 64 << 10;
 /// Bytes in which text has no NUL.
 const HEAD: u64 = 8 << 10;
@@ -25,7 +25,7 @@ fn named(path: &str) -> bool {
     named && !name.ends_with(".conf")
 }
 
-/// Whether a member of an archive is to be opened: what begins as something that is known, or is large and neither a
+/// Whether a member of an archive, or a file of a boot partition, is to be opened: what begins as something that is known, or is large and neither a
 /// text nor a program, of which the files are looked through anyway.
 fn of_content(member: &Source) -> bool {
     if pieces::begins(member) {
@@ -39,7 +39,7 @@ fn of_content(member: &Source) -> bool {
 
 /// Opens the images among the files of a tree, one after the other; none is kept in memory.
 pub fn look(pieces: &mut Pieces, at: &str, files: &FileTree, is_root: bool, depth: usize, found: &mut Found) {
-    let update = !is_root && matches!(files.kind(), RootKind::Tar | RootKind::Cpio);
+    let update = !is_root && matches!(files.kind(), RootKind::Tar | RootKind::Cpio | RootKind::Fat);
     let mut opened = 0;
     for (path, entry) in files.entries() {
         let Kind::File { size } = entry.kind else { continue };

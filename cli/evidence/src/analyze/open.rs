@@ -317,6 +317,11 @@ impl Pieces {
             self.file_system(at, source, "an archive", depth, found);
             return None;
         }
+        // Before boot loaders: what lies in its files is found in them.
+        if pieces::is_fat(source) {
+            self.file_system(at, source, "a FAT file system", depth, found);
+            return None;
+        }
         if let Some(end) = pieces::blob(self, at, source, depth, found) {
             return Some(end);
         }
@@ -347,7 +352,8 @@ impl Pieces {
     /// A file system or archive, and what lies behind it.
     fn file_system(&mut self, at: &str, source: &Source, kind: &str, depth: usize, found: &mut Found) {
         let len = source.len();
-        let tree = match image::tree::open_source(source) {
+        let read = if pieces::is_fat(source) { image::tree::open_fat } else { image::tree::open_source };
+        let tree = match read(source) {
             Ok(tree) => tree,
             Err(why) => return self.failed(at, kind, Some(len), &why, found),
         };

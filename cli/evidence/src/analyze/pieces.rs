@@ -31,6 +31,15 @@ pub fn begins(source: &Source) -> bool {
     MAGIC.iter().any(|(at, magic)| has(*at, magic)) || source.is_packed() || names::known(source).is_some()
 }
 
+/// Whether it begins as a FAT file system: a jump over the fields, their marks or values that fit, and the mark of a boot
+/// sector. Source: Microsoft, FAT: General Overview of On-Disk Format, 1.03.
+pub fn is_fat(source: &Source) -> bool {
+    let Ok(boot) = source.read_vec(0, 512) else { return false };
+    let begins = boot[510..] == [0x55, 0xaa] && matches!(boot[0], 0xe9 | 0xeb);
+    let named = boot[54..57] == *b"FAT" || boot[82..87] == *b"FAT32";
+    begins && (named || image::fat::Fat::open_any(source.clone()).is_ok())
+}
+
 /// Parts of one container by their place: what lies over another is told, and not opened without bound.
 #[derive(Default)]
 pub struct Ranges(Vec<(u64, u64)>);
@@ -196,7 +205,7 @@ fn place(image: &Node<'_>, tree: &[u8], total: u64) -> Place {
 }
 
 fn image(pieces: &mut Pieces, at: &str, compression: &str, part: &Source, depth: usize, found: &mut Found) {
-    if !matches!(compression, "none" | "gzip" | "bzip2" | "xz" | "zstd") {
+    if !matches!(compression, "none" | "gzip" | "bzip2" | "lz4" | "lzma" | "xz" | "zstd") {
         pieces.part(at, Some(part.len()), &format!("packed by {compression}"), false);
         found.add("not-understood", at, format!("compression `{compression}` is not read"));
         return;
@@ -318,13 +327,13 @@ fn legacy(
     let size =
         head.get(12..16).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map_or(0, u32::from_be_bytes);
     let size = u64::from(size);
-    let read = matches!(head.get(31), Some(0..=2 | 6)) && source.slice(64, size).is_ok();
+    let read = matches!(head.get(31), Some(0..=3 | 5 | 6)) && source.slice(64, size).is_ok();
     pieces.part(at, Some(source.len()), "a legacy image of U-Boot (uImage, no signature)", read);
     for what in wrong_sums(head, source, size) {
         found.add("broken", at, format!("the checksum of its {what} is not right"));
     }
     match (head.get(31).copied(), source.slice(64, size)) {
-        (Some(0..=2 | 6), Ok(part)) => pieces.look(&format!("{at} / payload"), &part, depth + 1, found),
+        (Some(0..=3 | 5 | 6), Ok(part)) => pieces.look(&format!("{at} / payload"), &part, depth + 1, found),
         (Some(kind), Ok(_)) => found.add("not-understood", at, format!("compression {kind} is not read")),
         (_, Err(why)) => {
             found.add("broken", at, why.to_string());

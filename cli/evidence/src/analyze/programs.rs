@@ -155,10 +155,11 @@ fn imports(shown: &str, program: &Program, found: &mut Found) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn good() -> Program {
+    /// A program with every protection.
+    pub fn good() -> Program {
         Program {
             path: "/usr/bin/x".into(),
             kind: "program".into(),

@@ -78,8 +78,11 @@ fn a_packed_ramdisk_in_a_fit_in_a_partition_is_found() {
         let kinds: Vec<&str> = analysis.parts.iter().map(|part| part.kind.as_str()).collect();
         assert_eq!(kinds, ["a disk with a GPT", "a FIT", "packed", "a root file system (cpio)", "empty"]);
     }
-    let odd = analyzed(&gpt_disk(&[("boot", &fit(b"x", "lz4"))]));
-    assert!(seen(&odd, "not-understood").contains("compression `lz4` is not read"));
+    let odd = analyzed(&gpt_disk(&[("boot", &fit(b"x", "lzo"))]));
+    assert!(seen(&odd, "not-understood").contains("compression `lzo` is not read"));
+    // What says that it is packed, and is not.
+    let bare = analyzed(&gpt_disk(&[("boot", &fit(b"what is this", "lzma"))]));
+    assert!(seen(&bare, "not-understood").contains("bytes that begin with 77 68 61 74"));
 }
 
 #[test]
@@ -229,7 +232,9 @@ fn a_date_and_known_keys_count_only_when_given() {
     let plain = analyzed(&root);
     assert_eq!((plain.keys[0].algorithm.as_str(), plain.keys[0].name.as_str()), ("p256", "CN=short"));
     assert!(!rules(&plain).contains(&"certificate-expired") && !rules(&plain).contains(&"known-key"));
+    assert!(seen(&plain, "certificate-undated").contains("1 certificates; no `--at`"));
     let late = with(&root, &Options { at: Some(1_900_000_000), ..Options::default() });
+    assert!(!rules(&late).contains(&"certificate-undated"));
     assert!(seen(&late, "certificate-expired").contains("expired: CN=short"));
     let early = with(&root, &Options { at: Some(1_000_000_000), ..Options::default() });
     assert!(seen(&early, "certificate-expired").contains("not yet valid"));

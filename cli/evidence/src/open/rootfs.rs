@@ -46,9 +46,9 @@ pub fn shared(tree: Arc<FileTree>, sha256: String) -> Root {
     // A folder that an ordinary user unpacked belongs to that user; capabilities do not survive there.
     let folder = tree.kind() == RootKind::Folder;
     let owned = !folder || nodes.get("/").or_else(|| nodes.get("/etc")).is_some_and(|node| node.uid == 0);
-    let cpio = tree.kind() == RootKind::Cpio;
+    let without = matches!(tree.kind(), RootKind::Cpio | RootKind::Fat);
     let mut root = Root::new(nodes, Box::new(Files(tree)), sha256);
     root.owners_known = owned;
-    root.capabilities_known = owned && !cpio;
+    root.capabilities_known = owned && !without;
     root
 }

@@ -121,3 +121,48 @@ fn a_signal_ends_it_while_it_hashes_and_while_it_unpacks() {
     assert!(run.code == 130 && run.err.contains("error[interrupted]: stopped by a signal"), "{run:?}");
     assert_eq!(run.out, "");
 }
+
+/// A cpio archive of so many files of one byte, and accounts.
+fn members(place: &Place, count: usize) {
+    let mut out =
+        std::io::BufWriter::new(std::fs::File::create(place.path("image")).expect("the archive is made"));
+    let mut add = |name: &str, text: &str| {
+        let mode = if name == "TRAILER!!!" { 0 } else { 0o100_644 };
+        let fields = [1, mode, 0, 0, 1, 0, text.len(), 0, 0, 0, 0, name.len() + 1, 0];
+        let head: String = fields.iter().map(|field| format!("{field:08x}")).collect();
+        let pad = |len: usize| "\0".repeat(len.next_multiple_of(4) - len);
+        let name_pad = pad(110 + name.len() + 1);
+        write!(out, "070701{head}{name}\0{name_pad}{text}{}", pad(text.len()))
+            .expect("the archive is written");
+    };
+    add("etc/passwd", "root::0:0::/:/bin/sh\n");
+    for number in 0..count {
+        add(&format!("usr/f{number:07}"), "x");
+    }
+    add("TRAILER!!!", "");
+    out.flush().expect("the archive is written");
+}
+
+/// Seconds of processor time and memory are the kernel's to hold: a run that needs more is killed, and has no result.
+#[test]
+fn millions_of_members_end_at_a_bound_and_as_many_as_are_allowed_are_all_looked_at() {
+    let place = Place::new();
+    let run = || {
+        Run::of(
+            place
+                .shell(&format!("ulimit -d {MOST}; ulimit -t 120; fastness analyze image --all"))
+                .output()
+                .unwrap(),
+        )
+    };
+    members(&place, 390_000);
+    let all = run();
+    assert_eq!(all.code, 0, "{all:?}");
+    assert!(all.out.contains("critical[account-empty-password]") && !all.out.contains("[limit]"), "{all:?}");
+    members(&place, 2_000_000);
+    let more = run();
+    assert_eq!(more.code, 0, "{more:?}");
+    assert!(more.out.contains("medium[limit]"), "{more:?}");
+    assert!(more.out.contains("number of paths is 400001, more than the limit of 400000"), "{more:?}");
+    assert!(!more.out.contains("image: good"), "{more:?}");
+}

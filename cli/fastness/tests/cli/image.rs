@@ -226,5 +226,16 @@ fn vulnerabilities_are_looked_up_in_files_and_statements_close_them() {
     write("other.json", "{\"a\": 1}".to_owned());
     let run = world.run(&["vulns", "--database", "other.json"]);
     assert!(run.code == 3 && run.err.contains("`other.json` is no database of vulnerabilities"), "{run:?}");
+    let matches = r#"[{"vulnerable": true, "criteria": "cpe:2.3:o:linux:linux_kernel:*:*:*:*:*:*:*:*"}]"#;
+    let dump = format!(
+        r#"{{"format": "NVD_CVE", "version": "2.0", "vulnerabilities": [{{"cve": {{"id": "CVE-2026-10", "configurations": [{{"nodes": [{{"cpeMatch": {matches}}}]}}]}}}}]}}"#
+    );
+    write("nvd.json", dump.clone());
+    let run = world.run(&["vulns", "--database", "nvd.json", "--fail-on", "high"]);
+    assert!(run.code == 6 && run.out.contains("CVE-2026-10") && run.out.contains("linux"), "{run:?}");
+    write("nvd.json", dump.replace("cpe:2.3:o:linux", "cpe:/o:linux"));
+    let run = world.run(&["vulns", "--database", "nvd.json"]);
+    let why = "error[no-database]: `nvd.json` is no database of vulnerabilities: CVE-2026-10: expected a name of CPE 2.3";
+    assert!(run.code == 3 && run.err.contains(why), "{run:?}");
     assert_eq!(world.run(&["vulns"]).code, 2);
 }

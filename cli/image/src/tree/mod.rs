@@ -18,6 +18,7 @@ mod builder;
 mod cpio;
 mod entry;
 mod ext4;
+mod fat;
 mod folder;
 mod open;
 mod squashfs;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 pub use builder::{MAX_DEPTH, MAX_ENTRIES, MAX_NAMES_BYTES, MAX_PATH_BYTES, MAX_XATTR_BYTES};
 pub use entry::{Entry, Kind};
 pub use ext4::{Reserved, reserved};
+pub use fat::open as open_fat;
 pub use open::{open_rootfs, open_source};
 
 use crate::{Error, Result, Source};
@@ -48,6 +50,8 @@ pub enum RootKind {
     Tar,
     /// A cpio archive (`newc`).
     Cpio,
+    /// A FAT file system, as boot ROMs and firmware read it.
+    Fat,
 }
 
 impl std::fmt::Display for RootKind {
@@ -58,6 +62,7 @@ impl std::fmt::Display for RootKind {
             Self::Ext4 => "ext4",
             Self::Tar => "tar",
             Self::Cpio => "cpio",
+            Self::Fat => "FAT",
         })
     }
 }

@@ -5,6 +5,7 @@ use std::io::{Cursor, Write};
 
 use image::Source;
 use image::fat::Fat;
+use image::tree::{FileTree, Kind, open_fat};
 
 use crate::support::{Random, tool};
 
@@ -13,11 +14,14 @@ fn written(bytes: usize) -> Vec<u8> {
     with_folder(bytes, false)
 }
 
-/// The folders of that crate are not as other tools want them; those of its root are all that is written here.
+/// The folders of that crate are not as other tools want them.
 fn with_folder(bytes: usize, folder: bool) -> Vec<u8> {
     let mut volume = Cursor::new(vec![0; bytes]);
-    let (kind, cluster) =
-        if bytes < 40 << 20 { (fatfs::FatType::Fat16, 1024) } else { (fatfs::FatType::Fat32, 512) };
+    let (kind, cluster) = match bytes {
+        0..4_000_000 => (fatfs::FatType::Fat12, 1024),
+        4_000_000..40_000_000 => (fatfs::FatType::Fat16, 1024),
+        _ => (fatfs::FatType::Fat32, 512),
+    };
     let options = fatfs::FormatVolumeOptions::new().volume_id(1).fat_type(kind).bytes_per_cluster(cluster);
     fatfs::format_volume(&mut volume, options).unwrap();
     let system = fatfs::FileSystem::new(&mut volume, fatfs::FsOptions::new()).unwrap();
@@ -25,7 +29,8 @@ fn with_folder(bytes: usize, folder: bool) -> Vec<u8> {
         system.root_dir().create_file(&name).unwrap().write_all(&content).unwrap();
     }
     if folder {
-        system.root_dir().create_dir("folder").unwrap();
+        let inner = system.root_dir().create_dir("folder").unwrap().create_dir("inner").unwrap();
+        inner.create_file("deep.txt").unwrap().write_all(b"deep").unwrap();
     }
     system.unmount().unwrap();
     volume.into_inner()
@@ -173,6 +178,133 @@ fn no_change_of_a_few_bytes_makes_it_panic_or_read_for_ever() {
         }
         for len in [0, 11, 511, 512, 513, 20_000] {
             assert!(read(good[..len].to_vec()).is_err(), "{len}");
+        }
+    }
+}
+
+/// All files of a tree with their content.
+fn all(tree: &FileTree) -> Vec<(String, Vec<u8>)> {
+    let files = tree.entries().iter().filter(|(_, entry)| matches!(entry.kind, Kind::File { .. }));
+    files.map(|(path, _)| (path.clone(), tree.read(path, 1 << 20).unwrap())).collect()
+}
+
+fn tree(bytes: Vec<u8>) -> image::Result<FileTree> {
+    open_fat(&Source::from_bytes("volume", bytes))
+}
+
+#[test]
+fn each_kind_is_a_tree_with_its_folders() {
+    let mut wanted: Vec<(String, Vec<u8>)> =
+        files().into_iter().map(|(name, content)| (format!("/{name}"), content)).collect();
+    wanted.push(("/folder/inner/deep.txt".to_owned(), b"deep".to_vec()));
+    wanted.sort();
+    for bytes in [1 << 20, 8 << 20, 64 << 20] {
+        let tree = tree(with_folder(bytes, true)).unwrap();
+        assert!(all(&tree) == wanted, "{bytes}");
+        assert_eq!((tree.kind().to_string().as_str(), tree.end()), ("FAT", Some(bytes as u64)));
+        assert_eq!(tree.get("/folder/inner").unwrap().kind, Kind::Directory);
+        // The same bytes without a copy of them.
+        assert_eq!(tree.place("/folder/inner/deep.txt").unwrap().read_vec(1, 3).unwrap(), b"eep");
+    }
+    // What boot ROMs are not given.
+    let error = Fat::open(Source::from_bytes("small", written(1 << 20))).unwrap_err().to_string();
+    assert!(error.contains("neither FAT16's nor FAT32's"), "{error}");
+}
+
+#[test]
+fn trees_of_other_writers_are_read_also_where_files_lie_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let noise: Vec<u8> = (0..200_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect();
+    for name in ["first", "second"] {
+        fs::write(folder.path().join(name), &noise[..60_000]).unwrap();
+    }
+    fs::write(folder.path().join("large"), &noise).unwrap();
+    for (kind, blocks, cluster) in [("12", "2048", "2"), ("16", "16384", "2"), ("32", "65536", "1")] {
+        let make = ["mkfs.fat", "-F", kind, "-s", cluster, "-C", kind, blocks];
+        let steps: [&[&str]; 6] = [
+            &make,
+            &["mmd", "-i", kind, "::EFI", "::EFI/BOOT"],
+            &["mcopy", "-i", kind, "first", "second", "::"],
+            // What is put into the hole continues behind the second.
+            &["mdel", "-i", kind, "::first"],
+            &["mcopy", "-i", kind, "large", "::EFI/BOOT/a long name.efi"],
+            &["fsck.fat", "-n", kind],
+        ];
+        for step in steps {
+            if tool(folder.path(), step).is_none() {
+                return;
+            }
+        }
+        let tree = tree(fs::read(folder.path().join(kind)).unwrap()).unwrap();
+        let found = all(&tree);
+        assert_eq!(found.len(), 2, "FAT{kind}");
+        assert!(found[0] == ("/EFI/BOOT/a long name.efi".to_owned(), noise.clone()), "FAT{kind}");
+        assert!(found[1].1 == noise[..60_000], "FAT{kind}");
+        let place = tree.place("/EFI/BOOT/a long name.efi").unwrap();
+        assert!(place.read_vec(1000, 150_000).unwrap() == noise[1000..151_000], "FAT{kind}");
+    }
+}
+
+#[test]
+fn rings_and_chains_over_others_are_told_and_end() {
+    let good = with_folder(8 << 20, true);
+    let half = |at: usize| usize::from(u16::from_le_bytes([good[at], good[at + 1]]));
+    let (table, table_bytes) = (half(14) * 512, half(22) * 512);
+    let entry = |name: &[u8]| (0..good.len()).step_by(32).find(|at| good[*at..].starts_with(name)).unwrap();
+    let set = |volume: &mut Vec<u8>, at: usize, value: u16| {
+        volume[at..at + 2].copy_from_slice(&value.to_le_bytes())
+    };
+    let both = |volume: &mut Vec<u8>, cluster: usize, value: u16| {
+        for copy in [0, table_bytes] {
+            set(volume, table + copy + cluster * 2, value);
+        }
+    };
+    let (outer, inner) = (entry(b"FOLDER     "), entry(b"INNER      "));
+    let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut volume = good.clone();
+        change(&mut volume);
+        tree(volume).unwrap_err().to_string()
+    };
+    // A folder that is its own parent, and one whose chain is a ring.
+    let error = refused(&|v| set(v, inner + 26, half(outer + 26) as u16));
+    assert!(error.contains("the folder `inner`: its chain leads to the cluster"), "{error}");
+    assert!(error.contains("which is part of another or of itself"), "{error}");
+    let error = refused(&|v| both(v, half(inner + 26), half(inner + 26) as u16));
+    assert!(error.contains("which is part of another or of itself"), "{error}");
+    let error = refused(&|v| set(v, inner + 26, 0));
+    assert!(error.contains("the folder `inner`: its chain leads to the cluster 0"), "{error}");
+    // Two files over each other, and one that says it is larger than the disk: they fail, the others are read.
+    let (first, second) = (entry(b"BOOT    BIN"), entry(b"ONE        "));
+    let mut crossed = good.clone();
+    set(&mut crossed, second + 26, half(first + 26) as u16);
+    crossed[first + 28..first + 32].fill(0xff);
+    let crossed = tree(crossed).unwrap();
+    let error = crossed.read("/one", 10).unwrap_err().to_string();
+    assert!(error.contains("`/one`") && error.contains("which is part of another"), "{error}");
+    assert!(crossed.place("/one").is_none());
+    let error = crossed.read("/BOOT.BIN", u64::MAX).unwrap_err().to_string();
+    assert!(error.contains("its chain is shorter than the file"), "{error}");
+    assert_eq!(crossed.read("/folder/inner/deep.txt", 10).unwrap(), b"deep");
+    // A name that would lead elsewhere.
+    let error = refused(&|v| v[inner..inner + 3].copy_from_slice(b"A/B"));
+    assert!(error.contains("is not possible"), "{error}");
+}
+
+#[test]
+fn no_change_of_a_few_bytes_makes_a_tree_panic_or_read_for_ever() {
+    let mut random = Random(11);
+    for bytes in [1 << 20, 8 << 20, 64 << 20] {
+        let good = with_folder(bytes, true);
+        let places: Vec<usize> = (0..good.len()).filter(|at| good[*at] != 0).take(4000).collect();
+        for _ in 0..60 {
+            let mut volume = good.clone();
+            for _ in 0..1 + random.below(4) {
+                volume[places[random.below(places.len())]] = random.next() as u8;
+            }
+            let Ok(tree) = tree(volume) else { continue };
+            for path in tree.entries().keys() {
+                let _ = tree.read(path, 1 << 20);
+            }
         }
     }
 }

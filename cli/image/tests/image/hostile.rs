@@ -70,7 +70,7 @@ fn squashfs() {
     let plain = [&base[..], &["-noI", "-noD", "-noF", "-noX", "-noId"]].concat();
     let Some(bytes) = packed(&plain) else { return };
     abuse(&bytes, 11, 4000);
-    for comp in ["gzip", "xz", "zstd"] {
+    for comp in ["gzip", "lz4", "lzma", "xz", "zstd"] {
         abuse(&packed(&[&base[..], &["-comp", comp]].concat()).unwrap(), 5, 1000);
     }
 }

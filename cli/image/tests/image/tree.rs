@@ -94,6 +94,9 @@ fn squashfs_of_each_compression() {
     for more in [
         &["-comp", "gzip"][..],
         &["-comp", "xz", "-Xbcj", "x86"],
+        &["-comp", "lzma"],
+        &["-comp", "lz4"],
+        &["-comp", "lz4", "-Xhc", "-b", "4096"],
         &["-comp", "zstd", "-b", "1M"],
         &["-comp", "zstd", "-b", "4096", "-no-fragments"],
         &["-comp", "gzip", "-noI", "-noD", "-noF", "-noX", "-always-use-fragments"],

@@ -6,6 +6,7 @@
 mod cve;
 mod cvss;
 mod debian;
+mod nvd;
 mod osv;
 pub mod vex;
 
@@ -130,6 +131,11 @@ struct Said {
 trait Speaks {
     /// What it says of a component; none when it does not speak of it at all.
     fn of(&self, component: &Component) -> Option<Vec<Said>>;
+
+    /// Whether it says nothing of a component where another database does.
+    fn gives_way(&self, _component: &Component) -> bool {
+        false
+    }
 }
 
 /// Looks every package, the kernel and the boot loader up in every database. `compiled` is the kernel's list of files,
@@ -152,7 +158,12 @@ pub fn look_up(
     let (mut found, mut not_looked_at) = (Vec::new(), Vec::new());
     for component in bill.components.iter().filter(|component| component.kind != Kind::File) {
         let mut spoken = false;
-        for (name, database) in &read {
+        let (last, first): (Vec<_>, Vec<_>) =
+            read.iter().partition(|(_, database)| database.gives_way(component));
+        for (name, database) in first.into_iter().chain(last) {
+            if spoken && database.gives_way(component) {
+                continue;
+            }
             let Some(said) = database.of(component) else { continue };
             spoken = true;
             let compiled = compiled.filter(|_| component.kind == Kind::Kernel);
@@ -201,8 +212,13 @@ fn open(database: &Database<'_>, suite: &str) -> Outcome<Box<dyn Speaks>> {
             "no-database",
             format!("`{}` is no database of vulnerabilities: {why}", database.name),
         )
-        .hint("give Debian's security tracker (its `json`), records of OSV or CVE records: one, or a list of them")
+        .hint("give Debian's security tracker (its `json`), records of OSV, CVE records or dumps of the NVD (JSON 2.0): one, or a list of them")
     };
+    if nvd::is_dump(database.bytes) {
+        return nvd::Records::read(database.bytes)
+            .map(|records| Box::new(records) as Box<dyn Speaks>)
+            .map_err(wrong);
+    }
     let value: Value =
         serde_json::from_slice(database.bytes).map_err(|e| wrong(format!("expected JSON: {e}")))?;
     if let Some(tracker) = debian::Tracker::read(&value, suite) {

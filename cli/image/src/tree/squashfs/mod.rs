@@ -65,12 +65,18 @@ impl Superblock {
         }
         let codec = match u16_at(20)? {
             1 => Codec::Zlib,
+            2 => Codec::Lzma,
             4 => Codec::Xz,
+            5 => Codec::Lz4Block,
             6 => Codec::Zstd,
             other => {
                 let name = ["?", "gzip", "lzma", "lzo", "xz", "lz4"].get(usize::from(other)).unwrap_or(&"?");
                 let feature = format!("compression {other} ({name})");
-                return Err(Error::unsupported(SQUASHFS, feature, "pack it with gzip, xz or zstd"));
+                return Err(Error::unsupported(
+                    SQUASHFS,
+                    feature,
+                    "pack it with gzip, lz4, lzma, xz or zstd",
+                ));
             }
         };
         let used = u64_at(40)?;

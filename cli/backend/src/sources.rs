@@ -18,15 +18,35 @@ const CODE: [&str; 5] = ["c", "h", "S", "rs", "inc"];
 /// # Errors
 /// When a folder or a file cannot be read, or no object names a file of the tree: a list in which nothing was compiled
 /// would clear the kernel of every vulnerability.
-pub(super) fn list(tree: &Path, objects: &Path) -> Outcome<String> {
+pub(crate) fn list(tree: &Path, objects: &Path) -> Outcome<String> {
+    if let Some(list) = list_if_any(tree, objects)? {
+        return Ok(list);
+    }
+    let message = format!(
+        "the objects in `{}` name no file of the source tree `{}`, expected those that were compiled",
+        objects.display(),
+        tree.display()
+    );
+    Err(Failure::error(ExitStatus::Build, "no-kernel-sources", message)
+        .hint("the kernel's build has to leave its `.cmd` files beside the objects; look into its log"))
+}
+
+/// As [`list`]; nothing where no object names a file of the tree, as when the objects were removed. A kernel that was built in
+/// its own tree names files from there.
+///
+/// # Errors
+/// When a folder or a file cannot be read.
+pub(crate) fn list_if_any(tree: &Path, objects: &Path) -> Outcome<Option<String>> {
     // make names the tree by its real path (`abs_srctree` of Linux' Makefile).
-    let tree = &fs::canonicalize(tree).map_err(|e| Failure::io("find", tree, &e))?;
+    let real = |path: &Path| fs::canonicalize(path).map_err(|e| Failure::io("find", path, &e));
+    let tree = &real(tree)?;
+    let inside = real(objects)? == *tree;
     let mut used = BTreeSet::new();
     walk(objects, &mut |path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('.') && name.ends_with(".cmd") {
             let text = fs::read(path).map_err(|e| Failure::io("read", path, &e))?;
-            used.extend(named(&String::from_utf8_lossy(&text), tree));
+            used.extend(named(&String::from_utf8_lossy(&text), tree, inside));
         }
         Ok(())
     })?;
@@ -39,24 +59,22 @@ pub(super) fn list(tree: &Path, objects: &Path) -> Outcome<String> {
         Ok(())
     })?;
     if used.is_disjoint(&all) {
-        let message = format!(
-            "the objects in `{}` name no file of the source tree `{}`, expected those that were compiled",
-            objects.display(),
-            tree.display()
-        );
-        return Err(Failure::error(ExitStatus::Build, "no-kernel-sources", message)
-            .hint("the kernel's build has to leave its `.cmd` files beside the objects; look into its log"));
+        return Ok(None);
     }
-    Ok(all.iter().map(|path| format!("{} {path}\n", if used.contains(path) { '+' } else { '-' })).collect())
+    Ok(Some(
+        all.iter().map(|path| format!("{} {path}\n", if used.contains(path) { '+' } else { '-' })).collect(),
+    ))
 }
 
-/// Files of the tree that the notes beside one object name.
-fn named(text: &str, tree: &Path) -> Vec<String> {
+/// Files of the tree that the notes beside one object name; `inside` says that they may do so from the tree itself.
+fn named(text: &str, tree: &Path, inside: bool) -> Vec<String> {
     let tree = format!("{}/", tree.display());
     text.lines()
         .filter(|line| !line.starts_with("savedcmd_") && !line.starts_with("cmd_"))
         .flat_map(str::split_whitespace)
-        .filter_map(|word| word.strip_prefix(&tree))
+        .filter_map(|word| {
+            word.strip_prefix(&tree).or_else(|| Some(word).filter(|_| inside && !word.starts_with('/')))
+        })
         .map(plain)
         .collect()
 }
@@ -119,6 +137,23 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&tree, &link).unwrap();
         assert_eq!(list(&link, &objects).unwrap(), list(&tree, &objects).unwrap());
+    }
+
+    /// As Buildroot builds a kernel.
+    #[test]
+    fn a_kernel_that_is_built_in_its_own_tree_names_files_from_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path();
+        for path in ["mm/slab.c", "drivers/x/x.c", "include/linux/mm.h"] {
+            fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
+            fs::write(tree.join(path), "").unwrap();
+        }
+        assert_eq!(list_if_any(tree, tree).unwrap(), None);
+        let text = "cmd_mm/slab.o := gcc -c drivers/x/x.c\n\nsource_mm/slab.o := mm/slab.c\n\n\
+                    deps_mm/slab.o := \\\n  include/linux/../linux/mm.h \\\n  /usr/include/other.h \\\n";
+        fs::write(tree.join("mm/.slab.o.cmd"), text).unwrap();
+        let list = list_if_any(tree, tree).unwrap();
+        assert_eq!(list.as_deref(), Some("- drivers/x/x.c\n+ include/linux/mm.h\n+ mm/slab.c\n"));
     }
 
     #[test]
