@@ -1,34 +1,20 @@
 //! What runs on the device (templates/events), run here: its records must satisfy the verifier.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used)]
+// Each file of tests takes of it what it needs.
+#![allow(dead_code)]
 
 use std::fs;
-use std::io::{BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use events::{Chain, Event, Outcome, SealKey, Verifier};
+use events::{Chain, Outcome, SealKey};
+use rsyslog::{program, records, verify_with};
 
-fn template(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/events").join(name);
-    fs::read_to_string(path).unwrap()
-}
-
-/// The device's program with its parameters filled in.
-fn program(folder: &Path, limit: usize, keep: usize) -> PathBuf {
-    let text = template("event-log.sh.hbs")
-        .replace("{{sh parameters.folder}}", folder.to_str().unwrap())
-        .replace("{{parameters.log_size}}", &limit.to_string())
-        .replace("{{parameters.logs}}", &keep.to_string());
-    assert!(!text.contains("{{"), "a parameter that this test does not know");
-    let path = folder.join("event-log");
-    fs::write(&path, text).unwrap();
-    let mut mode = fs::metadata(&path).unwrap().permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
-    fs::set_permissions(&path, mode).unwrap();
-    path
-}
+#[path = "support/rsyslog.rs"]
+mod rsyslog;
 
 fn event(number: usize, component: &str, message: &str) -> String {
     format!(
@@ -48,20 +34,6 @@ fn run(program: &Path, lines: &[String]) {
 
 fn verify(folder: &Path, names: &[&str]) -> Result<Chain, String> {
     verify_with(folder, names, None)
-}
-
-fn verify_with(folder: &Path, names: &[&str], key: Option<SealKey>) -> Result<Chain, String> {
-    let mut verifier = Verifier::new(None).sealed(key);
-    for name in names {
-        let file = fs::File::open(folder.join(name)).map_err(|e| format!("{name}: {e}"))?;
-        verifier.read(name, BufReader::new(file)).map_err(|e| e.to_string())?;
-    }
-    verifier.finish().map_err(|e| e.to_string())
-}
-
-fn records(folder: &Path) -> Vec<Event> {
-    let text = fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
-    text.lines().map(|line| Event::parse(line.as_bytes()).unwrap()).collect()
 }
 
 #[test]
@@ -271,235 +243,4 @@ fn the_clock_follows_what_chronyd_says_and_nobody_else() {
     let clocks: Vec<_> = records(folder.path()).into_iter().map(|record| record.clock).collect();
     use events::Clock::{Synchronised as Yes, Unsynchronised as No};
     assert_eq!(clocks, [No, No, No, Yes, No, No]);
-}
-
-/// What rsyslog makes of its rules, once there are so many records; `None` where it is not installed.
-fn by_rsyslog(folder: &Path, rules: &str, wanted: usize) -> Option<Vec<Event>> {
-    if Command::new("rsyslogd").arg("-v").output().is_err() {
-        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`rsyslogd` is not installed");
-        println!("SKIPPED: `rsyslogd` is not installed");
-        return None;
-    }
-    let place = folder.to_str().unwrap();
-    fs::create_dir(folder.join("state")).unwrap();
-    let program = program(folder, 100_000, 2);
-    let text = rules
-        .replace("{{conf parameters.folder}}", place)
-        .replace("{{conf product.name}}", "gw")
-        .replace("/var/log/audit", place)
-        .replace("/usr/lib/fastness/event-log", program.to_str().unwrap());
-    // The journal of this machine is no part of the test.
-    let text: String =
-        text.lines().filter(|line| !line.contains("imjournal")).map(|l| format!("{l}\n")).collect();
-    let config = folder.join("rsyslog.conf");
-    fs::write(&config, text).unwrap();
-    let pid = folder.join("pid");
-    let mut daemon =
-        Command::new("rsyslogd").arg("-n").arg("-i").arg(&pid).arg("-f").arg(&config).spawn().unwrap();
-    let start = Instant::now();
-    while records(folder).len() < wanted && start.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-    verify(folder, &["events.jsonl"]).unwrap();
-    let mut records = records(folder);
-    // What the program says of itself: its start, and perhaps its stop.
-    records.retain(|record| !record.r#type.starts_with("log."));
-    assert!(records.iter().all(|record| record.host == "gw"));
-    Some(records)
-}
-
-/// The rules of rsyslog on audit records as auditd writes them.
-#[test]
-fn audit_records_become_events_with_their_five_facts() {
-    const SESSION: &str = "/usr/lib/openssh/sshd-session";
-    let folder = tempfile::tempdir().unwrap();
-    let audit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audit.log");
-    fs::copy(audit, folder.path().join("audit.log")).unwrap();
-    let Some(records) = by_rsyslog(folder.path(), &template("rsyslog.conf.hbs"), 7) else { return };
-    let facts: Vec<_> = records
-        .iter()
-        .map(|r| (r.time.as_str(), r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
-        .collect();
-    let expected = [
-        ("2025-11-24T16:00:00.123Z", "/usr/sbin/auditctl", "audit.audit-config", "root", Outcome::Failure),
-        ("2025-11-24T16:00:01.001Z", "kernel", "audit.config_change", "kernel", Outcome::Failure),
-        (
-            "2025-11-24T16:00:02.010Z",
-            "/usr/lib/systemd/systemd",
-            "audit.service_start",
-            "root",
-            Outcome::Success,
-        ),
-        ("2025-11-24T16:00:03.010Z", "/usr/sbin/sshd", "audit.user_login", "nobody", Outcome::Failure),
-        // Who is nobody: not a question mark, and not the digits of sshd's words.
-        ("2025-11-24T16:00:04.010Z", SESSION, "audit.user_err", "root", Outcome::Failure),
-        ("2025-11-24T16:00:05.010Z", SESSION, "audit.user_login", "(invalid user)", Outcome::Failure),
-    ];
-    assert_eq!(facts, expected);
-}
-
-/// The records that the rules of rsyslog make of entries of the journal, which come from a file in its place.
-fn by_journal(entries: &[String], records: usize) -> Option<Vec<Event>> {
-    let rules = template("rsyslog.conf.hbs");
-    let (audit, journal) = rules.split_once("# The journal:").unwrap();
-    let journal = journal.replace("$msg", "$!MESSAGE").replace("$programname", "$!SYSLOG_IDENTIFIER");
-    let read = "module(load=\"mmjsonparse\")\ninput(type=\"imfile\" file=\"/var/log/audit/journal\" tag=\"journal\")\n\
-        action(type=\"mmjsonparse\" cookie=\"\")\n#";
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("audit.log"), "").unwrap();
-    fs::write(folder.path().join("journal"), entries.concat()).unwrap();
-    by_rsyslog(folder.path(), &format!("{audit}{read}{journal}"), records)
-}
-
-/// As sudoers(5) says it under "Event logging".
-#[test]
-fn what_sudo_says_becomes_an_event_with_who_and_whether() {
-    let entry = |exe: &str, name: &str, message: &str| {
-        let known = if exe.is_empty() { String::new() } else { format!(r#""_EXE":"{exe}","#) };
-        format!(
-            r#"{{{known}"_SYSTEMD_UNIT":"ssh.service","SYSLOG_IDENTIFIER":"{name}","MESSAGE":"{message}"}}"#
-        ) + "\n"
-    };
-    const SUDO: &str = "/usr/bin/sudo";
-    const REST: &str = "TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id";
-    let entries = [
-        entry(SUDO, "sudo", &format!("maintenance : {REST}")),
-        // Without a terminal, its name padded, and nothing known of a process that has ended.
-        entry("", "sudo", "     eve : PWD=/ ; USER=root ; COMMAND=/usr/bin/id"),
-        entry(SUDO, "sudo", &format!("     eve : user NOT in sudoers ; {REST}")),
-        entry(SUDO, "sudo", &format!("     eve : command not allowed ; {REST}")),
-        entry(SUDO, "sudo", &format!("     eve : 3 incorrect password attempts ; {REST}")),
-        entry(SUDO, "sudo", &format!("     eve : a password is required ; {REST}")),
-        entry(SUDO, "sudo", "pam_unix(sudo:session): session opened for user root(uid=0) by eve(uid=2000)"),
-        // Somebody else under its name is none of it.
-        entry("/usr/bin/logger", "sudo", &format!("maintenance : {REST}")),
-        entry("/usr/sbin/sshd", "sshd", "Accepted publickey for eve from 192.0.2.1 port 22 ssh2"),
-    ];
-    let Some(records) = by_journal(&entries, 10) else { return };
-    let facts: Vec<_> = records
-        .iter()
-        .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
-        .collect();
-    use Outcome::{Failure, Success, Unknown};
-    let sudo = "privilege.sudo";
-    let expected = [
-        ("sudo", sudo, "maintenance", Success),
-        ("sudo", sudo, "eve", Success),
-        ("sudo", sudo, "eve", Failure),
-        ("sudo", sudo, "eve", Failure),
-        ("sudo", sudo, "eve", Failure),
-        ("sudo", sudo, "eve", Failure),
-        ("sudo", sudo, "ssh.service", Unknown),
-        ("sshd", "ssh.message", "ssh.service", Unknown),
-        ("sshd", "ssh.login", "eve", Success),
-    ];
-    assert_eq!(facts, expected);
-}
-
-/// What `templates/update/update.sh.hbs` prints: in its own service, and at the end of the self-check.
-#[test]
-fn what_becomes_of_an_update_is_an_event() {
-    let entry = |unit: &str, event: &str, check: &str, verdict: &str, seen: &str| {
-        let message = format!(
-            r#"{{\"event\":\"{event}\",\"check\":\"{check}\",\"verdict\":\"{verdict}\",\"seen\":\"{seen}\"}}"#
-        );
-        format!(r#"{{"_SYSTEMD_UNIT":"{unit}.service","SYSLOG_IDENTIFIER":"update","MESSAGE":"{message}"}}"#)
-            + "\n"
-    };
-    let (own, selfcheck) = ("fastness-update", "fastness-selfcheck");
-    let entries = [
-        entry(own, "update", "accepted", "pass", "version 1.1.0 for slot b"),
-        entry(own, "update", "refused", "fail", "new.update has no valid signature of a key of this product"),
-        entry(selfcheck, "update", "kept", "pass", "version 1.1.0 in slot b has proved itself"),
-        entry(selfcheck, "selfcheck", "self.update", "pass", "slot b"),
-    ];
-    let Some(records) = by_journal(&entries, 5) else { return };
-    let facts: Vec<_> = records
-        .iter()
-        .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
-        .collect();
-    use Outcome::{Failure, Success};
-    let expected = [
-        ("update", "update.accepted", "1.1.0", Success),
-        ("update", "update.refused", "update", Failure),
-        ("update", "update.kept", "1.1.0", Success),
-        ("selfcheck", "selfcheck.result", "self.update", Success),
-    ];
-    assert_eq!(facts, expected);
-}
-
-/// Lines of charon (`charon-systemd`), of OpenVPN 2.6 and of the kernel, as their makers print them.
-#[test]
-fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
-    let line = |fields: &str, name: &str, message: &str| {
-        let message = message.replace('"', "\\\"");
-        format!(r#"{{{fields},"SYSLOG_IDENTIFIER":"{name}","MESSAGE":"{message}"}}"#) + "\n"
-    };
-    let charon = |message: &str| line(r#""_SYSTEMD_UNIT":"strongswan.service""#, "charon-systemd", message);
-    let openvpn =
-        |message: &str| line(r#""_SYSTEMD_UNIT":"openvpn-client@plant.service""#, "openvpn", message);
-    let kernel = |message: &str| line(r#""_TRANSPORT":"kernel""#, "kernel", message);
-    let entries = [
-        charon("IKE_SA plant[1] established between 192.0.2.10[CN=gw]...192.0.2.1[CN=plant]"),
-        charon("no trusted RSA public key found for 'CN=eve'"),
-        charon("constraint check failed: identity 'CN=plant' required"),
-        charon("received AUTHENTICATION_FAILED notify error"),
-        charon("received NO_PROPOSAL_CHOSEN notify error"),
-        charon("sending DPD request"),
-        openvpn("Initialization Sequence Completed"),
-        openvpn("VERIFY ERROR: depth=0, error=certificate revoked: CN=eve, serial=4"),
-        openvpn("TLS Error: TLS handshake failed"),
-        openvpn("AUTH: Received control message: AUTH_FAILED"),
-        openvpn("SIGUSR1[soft,ping-restart] received, process restarting"),
-        kernel("IPv4: martian source 192.0.2.10 from 10.0.0.1, on dev eth0"),
-        kernel(
-            "fastness drop: IN=eth0 OUT= MAC= SRC=192.0.2.77 DST=192.0.2.10 LEN=60 PROTO=TCP SPT=4 DPT=23",
-        ),
-        kernel("device-mapper: verity: 254:0: data block 5 is corrupted"),
-        kernel("device-mapper: verity: sha256 using implementation \"sha256-ce\""),
-        kernel("Kernel command line: dm-mod.create=root,,,ro,0 8 verity 1"),
-        kernel("Lockdown: insmod: unsigned module loading is restricted; see man kernel_lockdown.7"),
-        kernel("eth0: link becomes ready"),
-        line(
-            r#""_SYSTEMD_UNIT":"auditd.service""#,
-            "auditd",
-            "Audit daemon is low on disk space for logging",
-        ),
-        line(
-            r#""_SYSTEMD_UNIT":"fastness-audit-space.service""#,
-            "audit-space",
-            "the audit log is 80 % full (4 of 5 files); when the next one is, the oldest go: the last record of the oldest is of 2026-01-31T12:00:00Z",
-        ),
-    ];
-    let Some(records) = by_journal(&entries, 19) else { return };
-    let facts: Vec<_> = records
-        .iter()
-        .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
-        .collect();
-    use Outcome::{Failure, Success, Unknown};
-    let (ipsec, tls) = ("strongswan.service", "openvpn-client@plant.service");
-    let refused = |component, unit| (component, "tunnel.refused", unit, Failure);
-    let expected = [
-        ("strongswan", "tunnel.up", ipsec, Success),
-        refused("strongswan", ipsec),
-        refused("strongswan", ipsec),
-        refused("strongswan", ipsec),
-        refused("strongswan", ipsec),
-        ("strongswan", "tunnel.message", ipsec, Unknown),
-        ("openvpn", "tunnel.up", tls, Success),
-        refused("openvpn", tls),
-        refused("openvpn", tls),
-        refused("openvpn", tls),
-        ("openvpn", "tunnel.message", tls, Unknown),
-        ("kernel", "firewall.martian", "10.0.0.1", Failure),
-        ("kernel", "firewall.dropped", "192.0.2.77", Failure),
-        ("kernel", "integrity.verity", "kernel", Failure),
-        ("kernel", "integrity.verity", "kernel", Success),
-        ("kernel", "kernel.lockdown", "kernel", Failure),
-        ("auditd", "audit.storage", "auditd.service", Unknown),
-        ("audit-space", "audit.nearly-full", "root", Unknown),
-    ];
-    assert_eq!(facts, expected);
 }

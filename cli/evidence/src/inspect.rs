@@ -107,6 +107,7 @@ pub fn generic_checks() -> Outcome<BTreeMap<String, Asked<CheckPlan>>> {
             kind: generic.kind,
             with: generic.with,
             requirements: Vec::new(),
+            by_product: false,
         };
         let origin = Origin {
             who: "fastness".to_owned(),
@@ -134,6 +135,7 @@ mod tests {
             kind: kind.into(),
             with,
             requirements: vec!["CR 1.1".into()],
+            by_product: false,
         };
         let origin =
             Origin { who: "layer l".into(), file: "layers/l/layer.yaml".into(), line: 7, reason: "r".into() };

@@ -108,6 +108,7 @@ pub fn run_on(kind: &str, with: Value, subject: &Subject, plan: Option<&Plan>) -
         kind: kind.into(),
         with: with.clone(),
         requirements: vec![],
+        by_product: false,
     };
     (entry.run)(&with, &Context { id: "test.check", check: &check, plan, subject })
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use record::{
     DISABLED_FUNCTION, EVENT_STORM, EventClass, FLOODED, FORGOTTEN, FULL_AUDIT_LOG, Finding, HUNG,
-    KILLED_RECORDER, LOCKED_OUT, PERSON_LOGS_IN, Part, Stage, TrafficClass, TrafficRecord, TrafficVerdict,
-    TunnelClass, Verdict,
+    KILLED_RECORDER, LOCKED_OUT, NAMED_EVENTS, NamedEvents, PERSON_LOGS_IN, Part, Stage, TrafficClass,
+    TrafficRecord, TrafficVerdict, TunnelClass, Verdict,
 };
 
 /// What each class of probes asserts. A class that is not listed is shown under its own name.
@@ -199,12 +199,34 @@ fn findings_of_events(traffic: &TrafficRecord) -> Vec<Finding> {
         .iter()
         .enumerate()
         .map(|(at, of)| ((of.id, of.title, of.layer, of.expected), parts(Some(at))));
-    [(all, parts(None))]
-        .into_iter()
-        .chain(of)
-        .filter(|(_, parts)| !parts.is_empty())
-        .map(|(facts, parts)| made(facts, parts))
-        .collect()
+    let found = [(all, parts(None))].into_iter().chain(of).filter(|(_, parts)| !parts.is_empty());
+    let mut found: Vec<Finding> = found.map(|(facts, parts)| made(facts, parts)).collect();
+    if !traffic.events.is_empty() {
+        found.extend(NAMED_EVENTS.iter().map(|named| named_finding(named, traffic)));
+    }
+    found
+}
+
+/// Of kinds that are named one by one: each has to be there and to pass. One that has no test here leaves all of it open.
+fn named_finding(named: &NamedEvents, traffic: &TrafficRecord) -> Finding {
+    let part_of = |name: &&str| match traffic.events.iter().find(|class| class.kind == **name) {
+        Some(class) => event_part(class),
+        None => Part {
+            id: format!("traffic.events:{name}"),
+            verdict: Verdict::NotApplicable,
+            expected: "recorded on the device, and at the collector".to_owned(),
+            seen: "the proof did not provoke it".to_owned(),
+            waiver: None,
+        },
+    };
+    let mut found = finding(named.finding, named.title, named.kinds.iter().map(part_of).collect(), traffic);
+    let silent = found.parts.iter().any(|part| part.verdict == Verdict::NotApplicable);
+    if found.verdict == Verdict::Pass && silent {
+        found.verdict = Verdict::NotApplicable;
+    }
+    named.layer.clone_into(&mut found.layer);
+    "each of these kinds has a record on the device and at the collector".clone_into(&mut found.expected);
+    found
 }
 
 /// As a check's verdict; what has no test yet says nothing.
@@ -353,7 +375,9 @@ mod tests {
         );
         // A proof of the events alone says nothing of the wires.
         traffic.interfaces.clear();
-        assert_eq!(findings_of_traffic(&traffic).len(), 1);
+        let all = findings_of_traffic(&traffic);
+        assert!(all.iter().all(|finding| finding.layer != "network"), "{all:?}");
+        assert_eq!(all.len(), 1 + NAMED_EVENTS.len());
         // Some are findings of their own, for requirements of their own.
         let own = [
             (FULL_AUDIT_LOG, "traffic.audit-full"),
@@ -387,6 +411,72 @@ mod tests {
         let found = of(&traffic, "traffic.events");
         assert_eq!(found.verdict, Verdict::Fail);
         assert!(found.parts[1].seen.contains("no record"), "{found:?}");
+    }
+
+    /// A proof of everything that a catalogue names.
+    fn whole() -> TrafficRecord {
+        let mut traffic = sample::traffic();
+        let named = NAMED_EVENTS.iter().flat_map(|named| named.kinds).map(|kind| (*kind).to_owned());
+        let own = OF_EVENTS.iter().map(|of| format!("{}: it is told", of.begin));
+        let other = std::iter::once("a file system is mounted".to_owned());
+        let class = |kind| EventClass {
+            kind,
+            r#type: "audit.mount".into(),
+            verdict: TrafficVerdict::Pass,
+            seen: vec!["record 7".into()],
+            problems: vec![],
+        };
+        traffic.events = named.chain(own).chain(other).map(class).collect();
+        traffic
+    }
+
+    #[test]
+    fn a_check_of_the_catalogue_is_lost_with_each_class_that_its_text_names() {
+        let catalogue = crate::requirements::Catalogue::built_in().unwrap();
+        let shown = |id: &str, traffic: &TrafficRecord| {
+            catalogue.is_shown(id, &findings_of_traffic(traffic), &crate::requirements::Planned::default())
+        };
+        let full = whole();
+        let kinds_of = |findings: &[&str]| -> Vec<String> {
+            let named = NAMED_EVENTS.iter().filter(|named| findings.contains(&named.finding));
+            let own = OF_EVENTS.iter().filter(|of| findings.contains(&of.id));
+            named
+                .flat_map(|named| named.kinds.iter().map(|kind| (*kind).to_owned()))
+                .chain(own.map(|of| format!("{}: it is told", of.begin)))
+                .collect()
+        };
+        let checks: [(&str, &[&str]); 3] = [
+            (
+                "audit.events-emitted",
+                &[
+                    "traffic.login-refused",
+                    "traffic.logins",
+                    "traffic.privilege-use",
+                    "traffic.configuration-change",
+                    "traffic.backup-events",
+                    "traffic.update-events",
+                    "traffic.audit-full",
+                ],
+            ),
+            ("time.change-audited", &["traffic.time-change"]),
+            ("audit.full-disk", &["traffic.audit-full"]),
+        ];
+        for (id, findings) in checks {
+            assert!(shown(id, &full), "{id}");
+            let kinds = kinds_of(findings);
+            assert!(kinds.len() >= findings.len(), "{kinds:?}");
+            for kind in kinds {
+                let at = full.events.iter().position(|class| class.kind == kind).unwrap();
+                let mut less = full.clone();
+                less.events.remove(at);
+                assert!(!shown(id, &less), "{id} without `{kind}`");
+                for verdict in [TrafficVerdict::NotShown, TrafficVerdict::NotRun, TrafficVerdict::Fail] {
+                    let mut other = full.clone();
+                    other.events[at].verdict = verdict;
+                    assert!(!shown(id, &other), "{id} with `{kind}` {verdict:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -20,6 +20,6 @@ pub use proof::{
 pub use store::{read_json, refuse_odd_place, sha256_file, sha256_hex, write_atomic, write_json_atomic};
 pub use traffic::{
     DISABLED_FUNCTION, EVENT_STORM, EventClass, FLOODED, FORGOTTEN, FULL_AUDIT_LOG, FirewallClass, HUNG,
-    KILLED_RECORDER, LOCKED_OUT, PERSON_LOGS_IN, TrafficClass, TrafficInterface, TrafficRecord,
-    TrafficVerdict, TunnelClass,
+    KILLED_RECORDER, LOCKED_OUT, NAMED_EVENTS, NamedEvents, PERSON_LOGS_IN, TrafficClass, TrafficInterface,
+    TrafficRecord, TrafficVerdict, TunnelClass,
 };

@@ -107,6 +107,65 @@ pub const HUNG: &str = "the device hangs";
 /// How the kinds that only a login shows begin: they are a finding of their own.
 pub const PERSON_LOGS_IN: &str = "a person";
 
+/// Kinds of events that are together a finding of their own as well, beside that of all: what a catalogue names one by one.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedEvents {
+    /// The finding.
+    pub finding: &'static str,
+    /// What it asserts.
+    pub title: &'static str,
+    /// The layer without which there is none of it; or the one that records it.
+    pub layer: &'static str,
+    /// The kinds: each of them has to be there and to pass.
+    pub kinds: &'static [&'static str],
+}
+
+/// All of them.
+pub const NAMED_EVENTS: [NamedEvents; 6] = [
+    NamedEvents {
+        finding: "traffic.login-refused",
+        title: "A login that is refused is recorded, with whom it was tried for",
+        layer: "ssh",
+        kinds: &["a login without a key is refused", "a login of nobody is refused"],
+    },
+    NamedEvents {
+        finding: "traffic.privilege-use",
+        title: "Who uses root's rights is recorded, with the account of the login",
+        layer: "audit",
+        kinds: &["a program runs as root for a person", "a service is called as root for a person"],
+    },
+    NamedEvents {
+        finding: "traffic.configuration-change",
+        title: "Changes of the configuration, and attempts at them, are recorded with who made them",
+        layer: "audit",
+        kinds: &[
+            "auditing is to be changed",
+            "a network setting is changed",
+            "a key or certificate is written",
+            "an account is to be changed",
+            "permissions of keys are changed",
+        ],
+    },
+    NamedEvents {
+        finding: "traffic.time-change",
+        title: "A change of the clock by hand is recorded, with who made it",
+        layer: "audit",
+        kinds: &["the clock is set"],
+    },
+    NamedEvents {
+        finding: "traffic.update-events",
+        title: "What becomes of an update is recorded",
+        layer: "update",
+        kinds: &["an update is refused"],
+    },
+    NamedEvents {
+        finding: "traffic.backup-events",
+        title: "Backup and restore are recorded",
+        layer: "backup",
+        kinds: &["a backup is refused", "a backup is asked for"],
+    },
+];
+
 /// One kind of security event that was provoked, or one property of the records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventClass {

@@ -276,6 +276,8 @@ model! {
         architectures: Vec<Spanned<Architecture>> = Vec::new(),
         /// Requirements that it serves.
         requirements: Vec<Spanned<RequirementId>> = Vec::new(),
+        /// In a layer of the product's own: this shows what the catalogue asks under this id, by the product's own word.
+        shows: Flag = Flag(false),
         /// Why, where the title does not say it.
         reason: Option<Spanned<Reason>> = None,
     }
@@ -292,6 +294,8 @@ model! {
         script: Spanned<TemplatePath>,
         /// What a person does when it fails; the security guide of the image says it.
         on_fail: Option<Reason> = None,
+        /// In a layer of the product's own: this shows what the catalogue asks under this id, by the product's own word.
+        shows: Flag = Flag(false),
         /// Requirements that it serves.
         requirements: Vec<Spanned<RequirementId>> = Vec::new(),
     }

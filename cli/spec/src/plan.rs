@@ -485,6 +485,9 @@ pub struct CheckPlan {
     pub with: serde_json::Value,
     /// Requirement ids it serves.
     pub requirements: Vec<String>,
+    /// Whether a layer of the product's own makes it under a name of the catalogue, and says so (`shows`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_product: bool,
 }
 
 /// A layer as applied.

@@ -27,6 +27,7 @@ mod nts;
 mod ocsp;
 mod opcua;
 mod outside;
+mod own_checks;
 mod references;
 mod rollback;
 mod sealed;
@@ -65,6 +66,7 @@ use boards::{NamedBoard, choose_board};
 use facts::{product_facts, signing, storage};
 use kconfig::KconfigAsks;
 use layers::Applied;
+use own_checks::CatalogueChecks;
 
 /// What a call decides in the product's place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,6 +126,7 @@ pub fn resolve(
         library,
         product: &product,
         requirements: known_requirements(library)?,
+        catalogue_checks: own_checks::catalogue_checks(library, &layers)?,
         renderer: Renderer::new(serde_json::Value::Object(serde_json::Map::new())),
         accounts: Accounts::of(&product, &mut trouble),
         asked: Everything::new(),
@@ -231,6 +234,7 @@ struct Resolver<'a> {
     library: &'a Library,
     product: &'a Product,
     requirements: Option<RequirementIds>,
+    catalogue_checks: CatalogueChecks,
     renderer: Renderer,
     accounts: Accounts,
     asked: Everything,

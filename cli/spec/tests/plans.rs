@@ -138,6 +138,41 @@ fn layers_that_disagree_are_both_named_with_their_places() {
     }
 }
 
+/// The library of the tests has a catalogue of its own.
+#[test]
+fn a_check_of_the_product_s_own_takes_no_name_of_the_catalogue_unless_it_says_so() {
+    let check = |id: &str, more: &str| {
+        format!("checks: [{{id: {id}, title: t, kind: file-present, with: {{paths: [/etc/passwd]}}{more}}}]")
+    };
+    let taken =
+        own_layer(&check("audit.schema", ""), "catalogue-check", "`audit.schema` is a name of the catalogue");
+    assert!(
+        taken.message.contains("layer `extra` would show") && taken.location.is_some_and(|at| at.line == 3)
+    );
+    assert!(taken.hint.is_some_and(|hint| hint.contains("`shows: true`")));
+    // What shows a check together with others is such a name, too, and so is one of several of it.
+    own_layer(&check("extra.part", ""), "catalogue-check", "`extra.part` is a name");
+    own_layer(&check("extra.part.eth0", ""), "catalogue-check", "`extra.part.eth0` is a name");
+    // A check that reads the image is no test of a running device, and nobody's check is a probe of this program's.
+    for more in ["", ", shows: true"] {
+        own_layer(
+            &check("audit.fields", more),
+            "catalogue-check",
+            "for what is made by the running device, and this check reads the image",
+        );
+        own_layer(&check("traffic.events", more), "catalogue-check", "for what is a probe or an attack");
+    }
+    own_layer(&check("extra.own", ", shows: true"), "shows-nothing", "`extra.own` says `shows`");
+    // One that says so is in the plan as what it is; others are as they were.
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = format!("title: Own\ndescription: Own\n{}\n", check("audit.schema", ", shows: true"));
+    write(folder.path(), "layers/extra/layer.yaml", &text);
+    let product = with("extra: {port: 8080, peers: [10.0.0.0/8]}", "extra: {}");
+    let plan = load_in(folder.path(), &product).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(plan.checks["audit.schema"].value.by_product);
+    assert_eq!(plan.checks.values().filter(|asked| asked.value.by_product).count(), 1);
+}
+
 #[test]
 fn what_a_layer_may_not_ask() {
     own_layer("linux: [{symbol: A, value: m, reason: r}]", "wrong-type", "modules are off");

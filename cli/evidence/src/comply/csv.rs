@@ -3,7 +3,7 @@
 use super::Compliance;
 
 /// Columns, in order.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "id",
     "title",
     "clause",
@@ -17,6 +17,8 @@ const COLUMNS: [&str; 14] = [
     "not passed",
     "not looked at",
     "left to",
+    "no image can show",
+    "provided by",
     "references",
 ];
 
@@ -49,6 +51,8 @@ pub fn render(compliance: &Compliance) -> String {
             checks(false),
             unshown.join(" "),
             item.left_to.clone(),
+            item.out_of_image.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+            item.provided_by.iter().map(super::provided_words).collect::<Vec<_>>().join("; "),
             references.join("; "),
         ];
         out.push_str(&values.iter().map(|value| field(value)).collect::<Vec<_>>().join(","));

@@ -124,7 +124,7 @@ fn requirement(item: &Requirement) -> String {
                 "<li>{} <b>{}</b> <span class=dim>{}</span> {}<br><span class=dim>seen: {}; defined at <code>{}</code></span></li>",
                 badge(shown.verdict),
                 e(&shown.check),
-                e(&shown.kind),
+                e(&shown.kind_words()),
                 prose(&shown.title),
                 prose(&shown.seen),
                 e(&shown.defined_at)
@@ -141,11 +141,13 @@ fn requirement(item: &Requirement) -> String {
         .iter()
         .map(|check| format!("`{}` ({}): {}", check.check, check.kind, check.what))
         .collect();
+    let left: Vec<String> = item.out_of_image.iter().map(ToString::to_string).collect();
+    let provided: Vec<String> = item.provided_by.iter().map(super::provided_words).collect();
     let references: Vec<String> =
         item.references.iter().map(|(framework, ids)| format!("{framework}: {}", ids.join(", "))).collect();
     format!(
         "<details><summary><span class=id>{id}</span> <span class=grow>{title}</span> <span class=\"v {class}\">{words}</span></summary>\
-         <p>{paraphrase}</p><p class=small>{why}. <span class=dim>{applies}; {claim}; {left}.</span></p>{evidence}{unshown}{out}{advice}{means}{references}</details>\n",
+         <p>{paraphrase}</p><p class=small>{why}. <span class=dim>{applies}; {claim}; {left}.</span></p>{provided}{evidence}{unshown}{out}{advice}{means}{references}</details>\n",
         id = e(&item.id),
         title = e(&item.title),
         class = status_class(status),
@@ -156,7 +158,8 @@ fn requirement(item: &Requirement) -> String {
         claim = super::terminal::claim_words(item.claim),
         left = e(&item.left_to),
         unshown = listed("Listed by the catalogue and not passed in this run", &unshown),
-        out = listed("What no image can show", &item.out_of_image),
+        provided = listed("Provided in this product by", &provided),
+        out = listed("What no image can show, and who has to", &left),
         advice = listed("What to do", &item.advice),
         means = listed("Means on Linux", &item.means),
         references = listed("Like requirements", &references),

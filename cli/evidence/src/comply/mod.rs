@@ -17,7 +17,7 @@ use record::{Finding, Stage, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::report::Report;
-use crate::requirements::{Catalogue, Claim, Item, Planned, Row, Status};
+use crate::requirements::{Catalogue, Claim, Item, Planned, Provided, Row, Share, Status};
 
 /// A finding that serves a requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Shown {
     pub artefact_sha256: String,
     /// Where the check is defined.
     pub defined_at: String,
+    /// Whether it is the product's own check, under a name of the catalogue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_product: bool,
 }
 
 /// A check of the catalogue that did not pass in this run.
@@ -76,14 +79,16 @@ pub struct Requirement {
     pub status: Option<Status>,
     /// Why this status.
     pub why: String,
+    /// The layers of this product that provide it; none where it does not apply.
+    pub provided_by: Vec<Provided>,
     /// What meets it on a device with Linux.
     pub means: Vec<String>,
     /// Findings that serve it.
     pub evidence: Vec<Shown>,
     /// Checks of the catalogue that did not pass in this run.
     pub not_shown: Vec<Unshown>,
-    /// What no image can show.
-    pub out_of_image: Vec<String>,
+    /// What no image can show, and who has to.
+    pub out_of_image: Vec<Share>,
     /// Who has to show the rest.
     pub left_to: String,
     /// Ids of like requirements by framework.
@@ -106,7 +111,7 @@ pub struct Level {
 /// What a report shows of the standard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compliance {
-    /// Version of this record's shape; now 1.
+    /// Version of this record's shape; now 2.
     pub schema_version: u32,
     /// Name and version of the program.
     pub generator: String,
@@ -151,7 +156,14 @@ impl Compliance {
             .all()
             .map(|(item, parent)| {
                 let row = of(item, parent);
-                requirement(&catalogue, report, item, parent, row, component_type, level)
+                let mut made = requirement(&catalogue, report, item, parent, row, component_type, level);
+                if made.applies {
+                    made.provided_by = catalogue.provided(item, planned);
+                }
+                for shown in &mut made.evidence {
+                    shown.by_product = planned.is_own(&shown.check);
+                }
+                made
             })
             .collect();
         let levels = (1..=4).map(|level| {
@@ -172,7 +184,7 @@ impl Compliance {
         let name = [&device.product, &device.version, &device.board];
         let disk = report.files.iter().find(|file| file.name.ends_with("disk.img"));
         Ok(Self {
-            schema_version: 1,
+            schema_version: 2,
             generator: report.generator.clone(),
             device: name.into_iter().filter(|text| !text.is_empty()).cloned().collect::<Vec<_>>().join(" "),
             disk_sha256: disk.map(|file| file.sha256.clone()).unwrap_or_default(),
@@ -269,6 +281,7 @@ fn requirement(
         claim: item.claim,
         status,
         why: if applies { row.why } else { String::new() },
+        provided_by: Vec::new(),
         means: item.how_on_linux.clone(),
         advice: status.map(|status| advice(status, &evidence, &not_shown, item)).unwrap_or_default(),
         evidence,
@@ -291,6 +304,7 @@ fn shown(finding: &Finding) -> Shown {
         seen: finding.seen.clone(),
         artefact_sha256: finding.artefact_sha256.clone(),
         defined_at: finding.defined_at.clone(),
+        by_product: false,
     }
 }
 
@@ -302,6 +316,19 @@ fn kind(stage: Stage) -> &'static str {
         Stage::Traffic => "traffic",
         Stage::Attack => "attack",
     }
+}
+
+impl Shown {
+    /// Its kind, as a page names it.
+    pub(crate) fn kind_words(&self) -> String {
+        let own = if self.by_product { ", the product's own check" } else { "" };
+        format!("{}{own}", self.kind)
+    }
+}
+
+/// A layer that provides a requirement, as a page names it.
+pub(crate) fn provided_words(provided: &Provided) -> String {
+    format!("layer `{}` ({}): {}", provided.layer, provided.title, provided.checks.join(", "))
 }
 
 /// Who has to show what an image cannot.
@@ -347,7 +374,7 @@ fn advice(status: Status, evidence: &[Shown], not_shown: &[Unshown], item: &Item
         item.evidence
             .out_of_image
             .iter()
-            .map(|share| format!("no image shows it, write down who does: {share}")),
+            .map(|share| format!("no image shows it, {} does: {}", share.owner.words(), share.what)),
     );
     out
 }
@@ -399,5 +426,42 @@ mod tests {
         assert_eq!((item.status, found.exit_status()), (Some(Status::NotMet), ExitStatus::Check));
         assert!(item.advice[0].starts_with(&format!("mend `{check}` (")), "{:?}", item.advice);
         assert_eq!(made(2).exit_status(), ExitStatus::Success);
+    }
+
+    /// As [`made`], with the product's plan, of which one check is the product's own.
+    pub(crate) fn made_of_a_product() -> Compliance {
+        let mut plan = sample::plan();
+        if let Some(check) = plan.checks.get_mut("acct.unique-ids") {
+            check.value.by_product = true;
+        }
+        let report = Report::new(sample::input()).expect("the sample has a report");
+        Compliance::new(&report, "NDR", 2, &Planned::of(Some(&plan), None)).expect("a catalogue")
+    }
+
+    #[test]
+    fn who_shows_the_rest_and_what_of_the_product_provides_it_is_told_in_every_form() {
+        let made = made_of_a_product();
+        let item = made.requirements.iter().find(|item| item.id == "CR 1.1").unwrap();
+        let base = item.provided_by.iter().find(|one| one.layer == "base").unwrap();
+        assert!(base.checks.contains(&"acct.unique-ids".to_owned()), "{:?}", item.provided_by);
+        assert!(item.evidence.iter().any(|shown| shown.by_product && shown.check == "acct.unique-ids"));
+        assert!(made.requirements.iter().all(|item| item.applies || item.provided_by.is_empty()));
+        let (share, owner) = (&item.out_of_image[0], item.out_of_image[0].owner.words());
+        let forms = [
+            terminal::render_one(item).split_whitespace().collect::<Vec<_>>().join(" "),
+            html::render(&made),
+            csv::render(&made),
+            oscal::document(&made, "2026-11-24T00:00:00Z").to_string(),
+        ];
+        for (number, form) in forms.iter().enumerate() {
+            let form = form.replace("&#39;", "'").replace("&#x27;", "'");
+            for part in [owner, share.what.as_str(), "the product's own check", "base", "acct.unique-ids"] {
+                assert!(form.contains(part), "form {number} lacks `{part}`");
+            }
+        }
+        let json = serde_json::to_value(item).unwrap();
+        assert_eq!(json["out_of_image"][0]["owner"], "application");
+        assert_eq!(json["provided_by"].as_array().unwrap().len(), item.provided_by.len());
+        assert_eq!(serde_json::from_value::<Requirement>(json).unwrap(), *item);
     }
 }

@@ -38,7 +38,7 @@ pub fn document(compliance: &Compliance, when: &str) -> Value {
                     "collected": when,
                     "props": [
                         {"name": "verdict", "ns": "urn:fastness", "value": word(&shown.verdict)},
-                        {"name": "kind", "ns": "urn:fastness", "value": shown.kind}
+                        {"name": "kind", "ns": "urn:fastness", "value": shown.kind_words()}
                     ],
                     "remarks": plain(&format!("expected {}; seen {}", shown.expected, shown.seen)),
                 });
@@ -101,6 +101,15 @@ fn finding(item: &Requirement, status: Status, id: &impl Fn(&str) -> String) -> 
             "status": {"state": state, "reason": reason, "remarks": plain(&format!("{}: {}", status.words(), item.why))},
         },
     });
+    let prop = |name: &str, value: &str, remarks: &str| json!({"name": name, "ns": "urn:fastness", "value": plain(value), "remarks": plain(remarks)});
+    let left = item.out_of_image.iter().map(|share| prop("left-to", share.owner.words(), &share.what));
+    let provided = item.provided_by.iter();
+    let provided =
+        provided.map(|one| prop("provided-by", &format!("layer {}", one.layer), &super::provided_words(one)));
+    let props: Vec<Value> = left.chain(provided).collect();
+    if !props.is_empty() {
+        value["props"] = props.into();
+    }
     let related: Vec<Value> = item
         .evidence
         .iter()

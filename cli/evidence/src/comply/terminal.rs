@@ -98,7 +98,11 @@ pub fn render_one(item: &Requirement) -> String {
                 verdict_words(shown.verdict),
                 shown.kind,
                 shown.check,
-                shown.defined_at
+                if shown.by_product {
+                    format!("{} (the product's own check)", shown.defined_at)
+                } else {
+                    shown.defined_at.clone()
+                }
             );
         }
     }
@@ -107,11 +111,14 @@ pub fn render_one(item: &Requirement) -> String {
         .iter()
         .map(|check| format!("{} ({}): {}", check.check, check.kind, check.what))
         .collect();
+    let left: Vec<String> = item.out_of_image.iter().map(ToString::to_string).collect();
+    let provided: Vec<String> = item.provided_by.iter().map(super::provided_words).collect();
     let references: Vec<String> =
         item.references.iter().map(|(framework, ids)| format!("{framework}: {}", ids.join(", "))).collect();
     for (title, lines) in [
+        ("provided in this product by", &provided),
         ("not shown in this run", &unshown),
-        ("no image can show", &item.out_of_image),
+        ("no image can show, and who has to", &left),
         ("means on Linux", &item.means),
         ("what to do", &item.advice),
         ("like requirements", &references),

@@ -238,6 +238,7 @@ mod tests {
             kind: kind.into(),
             with: json!({}),
             requirements: Vec::new(),
+            by_product: false,
         };
         plan.checks = [("self.time", check("selfcheck")), ("fs.owners", check("owned-by-root"))]
             .map(|(id, value)| (id.to_owned(), Asked { value, origins: Vec::new() }))

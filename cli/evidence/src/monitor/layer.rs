@@ -52,7 +52,8 @@ fn confined(monitoring: &Monitoring) -> Vec<&Sandbox> {
     monitoring.services.iter().filter(|service| !service.given.is_empty()).collect()
 }
 
-const FIRST: &str = "# Made by `fastness monitor` for one image; make it again when the image changes.\n";
+/// How each layer that is made begins.
+pub const FIRST: &str = "# Made by `fastness monitor` for one image; make it again when the image changes.\n";
 
 fn drop_in(name: &str, service: &Sandbox) -> String {
     let mut out = format!(
@@ -187,7 +188,7 @@ fn checks(out: &mut String, monitoring: &Monitoring, name: &str, confined: &[&Sa
         "  - id: monitor.programs\n    title: The list of programs that may run is in the image, and what can be written runs none\n    kind: all-of\n    with:\n      checks:\n        \
          - {{kind: file-mode, with: {{paths: [/usr/lib/fastness/executables], mode: \"0644\", owner: root, group: root}}}}\n        \
          - {{kind: sysctl, with: {{expect: {{vm.memfd_noexec: \"2\"}}}}}}\n    requirements: [{MOBILE_CODE}]\n  \
-         - id: mon.policy\n    title: The monitoring is the one that this very image calls for\n    kind: monitoring-current\n    with: {{list: /usr/lib/fastness/executables}}\n    \
+         - id: mon.policy\n    title: The monitoring is the one that this very image calls for\n    kind: monitoring-current\n    with: {{list: /usr/lib/fastness/executables}}\n    shows: true\n    \
          requirements: [\"EDR 2.13 RE(1)\", \"HDR 2.13 RE(1)\", \"NDR 2.13 RE(1)\", \"HDR 3.2 RE(1)\", \"CR 6.2\"]\n"
     );
 }

@@ -95,6 +95,10 @@ pub fn look(root: &Root, image: &str) -> Result<Monitoring, Unable> {
         }
         services.push(sandbox::of(root, &binaries, table, of_root, unit)?);
     }
+    if reached.is_empty() {
+        not_covered
+            .push("the image starts no unit of systemd: what starts its services is not confined".to_owned());
+    }
     not_covered.push(format!("units named `{MANAGERS_OWN}*` stay as their own maker confines them"));
     Ok(Monitoring {
         schema_version: 1,

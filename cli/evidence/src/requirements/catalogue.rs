@@ -1,6 +1,7 @@
 //! The catalogue as it is written (`standards/requirements.yaml`), read and validated.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +9,52 @@ use super::{Claim, ShownBy};
 
 /// How the names of findings begin that are of a running device.
 const RUNNING: [&str; 3] = ["attack.", "self.", "traffic."];
+
+/// Who has to show what no image can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// Whoever runs the plant and the device in it.
+    Operator,
+    /// The owner's people: accounts, certificates, policies, procedures.
+    Organisation,
+    /// Whoever makes the programs that do the product's own work.
+    Application,
+    /// Whoever makes the device: board, factory, documents, support.
+    Maker,
+    /// Whoever makes its chips.
+    Hardware,
+}
+
+impl Owner {
+    /// As a page names it.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Operator => "the operator",
+            Self::Organisation => "the owner's organisation",
+            Self::Application => "the application's maker",
+            Self::Maker => "the device's maker",
+            Self::Hardware => "the hardware's supplier",
+        }
+    }
+}
+
+/// Something that no image can show, and who has to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// Who.
+    pub owner: Owner,
+    /// What.
+    pub what: String,
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.owner.words(), self.what)
+    }
+}
 
 /// What shows a requirement.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,9 +65,9 @@ pub struct Evidence {
     /// Checks of the running device.
     #[serde(default)]
     pub runtime: Vec<String>,
-    /// What no image can show.
+    /// What no image can show, and who has to.
     #[serde(default)]
-    pub out_of_image: Vec<String>,
+    pub out_of_image: Vec<Share>,
 }
 
 /// A requirement or an enhancement of one.
@@ -229,6 +276,15 @@ impl Catalogue {
                     "`{decides}` decides on its condition: expected a condition, and that check among those listed"
                 ));
             }
+            if item.evidence.out_of_image.iter().any(|share| share.what.trim().is_empty()) {
+                wrong("leaves to somebody what it does not name".to_owned());
+            }
+            if !matches!(item.claim, Claim::Full)
+                && !item.sl.is_empty()
+                && item.evidence.out_of_image.is_empty()
+            {
+                wrong("claims less than all of it, and does not say who shows the rest".to_owned());
+            }
             let shown = !item.evidence.checks.is_empty() || !item.evidence.runtime.is_empty();
             if matches!(item.claim, Claim::Full | Claim::Partial) && !item.sl.is_empty() && !shown {
                 wrong("claims something of the image and lists no check that could show it".to_owned());
@@ -341,5 +397,35 @@ requirements:
         assert!(shown("x.one", &[]).contains("`x.one` is said to be shown by findings, and none is named"));
         assert!(shown("x.none", &["y.one"]).contains("the catalogue does not describe it"));
         assert!(shown("x.one", &["attack.a"]).contains("is no run-time check: `attack.a` is one"));
+    }
+
+    #[test]
+    fn what_no_image_can_show_has_an_owner_whom_the_program_knows() {
+        let item = |claim: &str, left: &str| {
+            format!(
+                "{{id: CR 3.4, title: a, fr: 3, component_types: [EDR], sl: [1], claim: {claim}, evidence: {{static: [x.one], runtime: [x.run], out_of_image: {left}}}}}"
+            )
+        };
+        let good = catalogue(&item("partial", "[{owner: operator, what: the time server}]"));
+        assert_eq!(good.problems(), Vec::<String>::new());
+        let (first, _) = good.all().next().unwrap();
+        let share = &first.evidence.out_of_image[0];
+        assert_eq!(share.to_string(), "the operator: the time server");
+        for claim in ["partial", "supporting", "none"] {
+            let problems = catalogue(&item(claim, "[]")).problems().join("; ");
+            assert!(problems.contains("does not say who shows the rest"), "{claim}: {problems}");
+        }
+        let problems = catalogue(&item("full", "[{owner: maker, what: ' '}]")).problems().join("; ");
+        assert!(problems.contains("leaves to somebody what it does not name"), "{problems}");
+        // Nobody, somebody unknown, and a typing mistake are no catalogue.
+        for left in
+            ["[people]", "[{what: people}]", "[{owner: people, what: w}]", "[{owner: maker, waht: w}]"]
+        {
+            let text = format!(
+                "meta: {{title: t, base_standard: s}}\nfoundational_requirements: []\nrequirements:\n- {}\n",
+                item("partial", left)
+            );
+            assert!(Catalogue::read(&text).is_err(), "{left}");
+        }
     }
 }

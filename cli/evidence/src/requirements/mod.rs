@@ -9,12 +9,12 @@ mod catalogue;
 mod planned;
 mod shown_by;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use record::{Finding, Verdict};
 use serde::{Deserialize, Serialize};
 
-pub use catalogue::{Catalogue, Item};
+pub use catalogue::{Catalogue, Item, Owner, Share};
 pub use planned::Planned;
 pub use shown_by::ShownBy;
 pub(crate) use shown_by::is_of;
@@ -69,6 +69,17 @@ impl Status {
     }
 }
 
+/// A layer of a product that provides a requirement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provided {
+    /// Its name.
+    pub layer: String,
+    /// What it does, in one line.
+    pub title: String,
+    /// Its checks that serve the requirement.
+    pub checks: Vec<String>,
+}
+
 /// One row of the matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
@@ -88,7 +99,7 @@ pub struct Row {
     pub checks: Vec<String>,
     /// Checks that the catalogue lists and this run did not have.
     pub not_looked_at: Vec<String>,
-    /// What no image can show.
+    /// What no image can show, each with who has to.
     pub out_of_image: Vec<String>,
 }
 
@@ -129,14 +140,41 @@ impl Catalogue {
         (finding.verdict == Verdict::NotApplicable).then_some(finding.seen.as_str())
     }
 
+    /// Whether findings show a check of the catalogue: its own, or those that show it together.
+    pub(crate) fn is_shown(&self, id: &str, findings: &[Finding], planned: &Planned) -> bool {
+        match self.shown_by.get(id) {
+            Some(shown) => shown.held(findings, planned),
+            None => findings.iter().any(|finding| finding.check == id && finding.verdict == Verdict::Pass),
+        }
+    }
+
+    /// A check serves what its layer says, and what lists it or what it shows a part of.
+    fn serves(&self, item: &Item, check: &str, requirements: &[String]) -> bool {
+        let shows =
+            |id: &String| id == check || self.shown_by.get(id).is_some_and(|shown| shown.names(check));
+        requirements.contains(&item.id)
+            || item.evidence.checks.iter().chain(&item.evidence.runtime).any(shows)
+    }
+
+    /// The layers of a product that provide a requirement, each with its checks that serve it.
+    pub(crate) fn provided(&self, item: &Item, planned: &Planned) -> Vec<Provided> {
+        let mut layers: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (check, by) in &planned.made_by {
+            if self.serves(item, check, &by.requirements) {
+                layers.entry(&by.layer).or_default().push(check.clone());
+            }
+        }
+        let made = |(layer, checks): (&str, Vec<String>)| Provided {
+            layer: layer.to_owned(),
+            title: planned.titles.get(layer).cloned().unwrap_or_default(),
+            checks,
+        };
+        layers.into_iter().map(made).collect()
+    }
+
     pub(crate) fn row(&self, item: &Item, fr: u8, findings: &[Finding], planned: &Planned) -> Row {
         let listed = || item.evidence.checks.iter().chain(&item.evidence.runtime);
-        // A check serves what its layer says, and what lists it or what it shows a part of.
-        let serves = |check: &str, requirements: &[String]| {
-            let shows =
-                |id: &String| id == check || self.shown_by.get(id).is_some_and(|shown| shown.names(check));
-            requirements.contains(&item.id) || listed().any(shows)
-        };
+        let serves = |check: &str, requirements: &[String]| self.serves(item, check, requirements);
         let serving: Vec<&Finding> = findings
             .iter()
             .filter(|finding| {
@@ -149,9 +187,7 @@ impl Catalogue {
             .filter(|(id, requirements)| serves(id, requirements))
             .map(|(id, _)| id.as_str())
             .collect();
-        let held = |id: &str| findings.iter().any(|f| f.check == id && f.verdict == Verdict::Pass);
-        let passed =
-            |id: &str| self.shown_by.get(id).map_or_else(|| held(id), |shown| shown.held(findings, planned));
+        let passed = |id: &str| self.is_shown(id, findings, planned);
         let nothing =
             |id: &String| planned.nothing_for(self, id, findings).map(|why| format!("{id} ({why})"));
         let missing: Vec<String> =
@@ -160,6 +196,7 @@ impl Catalogue {
         let bad = with(Verdict::Fail) + with(Verdict::CouldNotRun);
         let good = with(Verdict::Pass);
         let names: Vec<String> = serving.iter().map(|finding| finding.check.clone()).collect();
+        let own: Vec<&str> = names.iter().filter(|id| planned.is_own(id)).map(String::as_str).collect();
         let (status, why) = if bad > 0 {
             (Status::NotMet, format!("{bad} of {} checks fail or could not run", serving.len()))
         } else if item.claim == Claim::None {
@@ -201,6 +238,10 @@ impl Catalogue {
                 (Status::Partial, format!("{good} passed; {}{silent}", remains.join("; ")))
             }
         };
+        let why = match own.as_slice() {
+            [] => why,
+            own => format!("{why}; by the product's own check: {}", own.join(", ")),
+        };
         Row {
             id: item.id.clone(),
             title: item.title.clone(),
@@ -210,7 +251,7 @@ impl Catalogue {
             why,
             checks: names,
             not_looked_at: missing,
-            out_of_image: item.evidence.out_of_image.clone(),
+            out_of_image: item.evidence.out_of_image.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -281,7 +322,7 @@ requirements:
   fr: 3
   component_types: [EDR]
   sl: [1, 2]
-  evidence: {static: [x.one, x.two], runtime: [], out_of_image: [people]}
+  evidence: {static: [x.one, x.two], runtime: [], out_of_image: [{owner: organisation, what: people}]}
   claim: full
   enhancements:
   - {id: CR 3.4 RE(1), title: b, sl: [2], evidence: {static: []}, claim: partial}
@@ -400,5 +441,29 @@ requirements:
         assert_eq!(matrix.rows[1].status, Status::Manual);
         assert_eq!(matrix.count(Status::AutomatedMet), 0);
         assert_eq!(matrix.unknown, ["CR 9.9"]);
+    }
+
+    #[test]
+    fn a_check_of_the_product_s_own_is_told_as_such_and_layers_say_what_they_provide() {
+        let mut plan = sample::plan();
+        let own = plan.checks.values_mut().next().unwrap();
+        own.value.by_product = true;
+        let (id, layer) = (plan.checks.keys().next().unwrap().clone(), own_layer(&plan));
+        let planned = Planned::of(Some(&plan), None);
+        let catalogue = Catalogue::built_in().unwrap();
+        let matrix = catalogue.matrix("NDR", 2, &sample::findings(), &planned);
+        let row = matrix.rows.iter().find(|row| row.checks.contains(&id)).unwrap();
+        assert!(row.why.ends_with(&format!("; by the product's own check: {id}")), "{}", row.why);
+        let row = matrix.rows.iter().find(|row| !row.checks.is_empty() && !row.checks.contains(&id)).unwrap();
+        assert!(!row.why.contains("own check"), "{}", row.why);
+        let (item, _) = catalogue.all().find(|(item, _)| item.id == "CR 1.1").unwrap();
+        let provided = catalogue.provided(item, &planned);
+        let one = provided.iter().find(|one| one.layer == layer).unwrap();
+        assert!(one.checks.contains(&id), "{provided:?}");
+        assert!(catalogue.provided(item, &Planned::default()).is_empty());
+    }
+
+    fn own_layer(plan: &spec::plan::Plan) -> String {
+        plan.checks.values().next().map(|asked| asked.value.layer.clone()).expect("a check")
     }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use record::{BootRecord, Finding, Verdict};
 use spec::library::{Area, Library};
-use spec::plan::Plan;
+use spec::plan::{CheckPlan, Plan};
 
 use super::{Catalogue, shown_by};
 use crate::authority::UNIQUE;
@@ -24,6 +24,19 @@ pub struct Planned {
     pub(super) collector: bool,
     /// Whether it has a tunnel.
     pub(super) tunnels: bool,
+    /// Who makes each check of the plan, and what of the catalogue it says that it serves.
+    pub(super) made_by: BTreeMap<String, MadeBy>,
+    /// What each layer does, in one line.
+    pub(super) titles: BTreeMap<String, String>,
+}
+
+/// Who makes a check.
+#[derive(Clone, Debug)]
+pub(super) struct MadeBy {
+    pub(super) layer: String,
+    pub(super) requirements: Vec<String>,
+    /// Whether it is the product's own check under a name of the catalogue.
+    own: bool,
 }
 
 impl Planned {
@@ -48,7 +61,14 @@ impl Planned {
             nothing,
             collector: network.collector.is_some(),
             tunnels: !network.tunnels.is_empty(),
+            made_by: plan.checks.iter().map(|(id, asked)| (id.clone(), made_by(&asked.value))).collect(),
+            titles: plan.layers.iter().map(|layer| (layer.name.clone(), layer.title.clone())).collect(),
         }
+    }
+
+    /// Whether a finding is of the product's own check under a name of the catalogue.
+    pub(crate) fn is_own(&self, check: &str) -> bool {
+        self.made_by.get(check).is_some_and(|by| by.own)
     }
 
     /// Why a listed check has nothing to look at in this product; none: it has, or would have.
@@ -133,6 +153,10 @@ impl Planned {
     }
 }
 
+fn made_by(check: &CheckPlan) -> MadeBy {
+    MadeBy { layer: check.layer.clone(), requirements: check.requirements.clone(), own: check.by_product }
+}
+
 /// The shipped layer that brings a check, by its id.
 fn layers() -> &'static BTreeMap<String, String> {
     static LAYERS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
@@ -157,7 +181,7 @@ fn layers() -> &'static BTreeMap<String, String> {
 fn of_events(id: &str) -> Option<&'static str> {
     let with_login = match OF_EVENTS.iter().find(|of| of.id == id) {
         Some(of) => of.login,
-        None if id == EVENTS => false,
+        None if id == EVENTS || record::NAMED_EVENTS.iter().any(|named| named.finding == id) => false,
         None => return None,
     };
     Some(if with_login { "fastness boot --events --login USER=FILE" } else { "fastness boot --events" })
@@ -166,6 +190,7 @@ fn of_events(id: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requirements::Claim;
 
     #[test]
     fn the_shipped_layers_say_which_brings_a_check() {
@@ -218,5 +243,36 @@ mod tests {
         let row = matrix.rows.iter().find(|row| row.id == "CR 3.1").unwrap();
         assert!(!row.not_looked_at.contains(&"net.openvpn".to_owned()), "{:?}", row.not_looked_at);
         assert!(row.not_looked_at.contains(&"net.strongswan".to_owned()), "{:?}", row.not_looked_at);
+    }
+
+    /// `docs/comply.md` lists what no finding shows, and how many requirements could be met by the image alone today.
+    #[test]
+    fn what_the_documents_say_of_checks_without_a_finding_is_true() {
+        let catalogue = Catalogue::built_in().unwrap();
+        let has = |id: &str| catalogue.shown_by.contains_key(id) || layers().contains_key(id) || id == UNIQUE;
+        let document = include_str!("../../../../docs/comply.md");
+        let (_, section) = document.split_once("### Run-time checks that no finding shows").unwrap();
+        let (section, _) = section.split_once("\nA layer's check may name").unwrap();
+        let rows: BTreeSet<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"))
+            .filter_map(|line| line.split('`').next())
+            .collect();
+        let lacking: BTreeSet<&str> = catalogue
+            .all()
+            .flat_map(|(item, _)| &item.evidence.runtime)
+            .map(String::as_str)
+            .filter(|id| !has(id))
+            .collect();
+        assert_eq!(rows, lacking);
+        let full = || catalogue.all().filter(|(item, _)| item.claim == Claim::Full && !item.sl.is_empty());
+        let whole = full()
+            .filter(|(item, _)| item.evidence.checks.iter().chain(&item.evidence.runtime).all(|id| has(id)));
+        let said = format!(
+            "Of the {} requirements and enhancements that an image alone could meet, {} have a finding for each check",
+            full().count(),
+            whole.count()
+        );
+        assert!(section.contains(&said), "{said}");
     }
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use diag::{ExitStatus, Failure, Outcome};
 use exec::FolderLock;
-use qemu::events::Login;
 use record::{BootRecord, EventClass, SelfcheckVerdict, TrafficRecord, TrafficVerdict};
 
+use super::login;
 use crate::output::{Output, clean};
 use crate::places::{self, Built, PRODUCT};
 use crate::progress::Steps;
@@ -59,16 +59,8 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "network")]
     events: bool,
     /// A user of the product and the private key that opens a login, for what only a login shows
-    #[arg(long, value_name = "USER=FILE", value_parser = login)]
-    login: Option<(String, PathBuf)>,
-}
-
-/// `USER=FILE`.
-fn login(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((user, file)) if !user.is_empty() && !file.is_empty() => Ok((user.to_owned(), file.into())),
-        _ => Err("expected `USER=FILE`".to_owned()),
-    }
+    #[arg(long, value_name = "USER=FILE", value_parser = login::parse)]
+    login: Option<login::Given>,
 }
 
 /// Boots and prints what the boot showed.
@@ -79,7 +71,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let _lock = FolderLock::take(&folder)?;
     let built = Built::open(&folder)?;
     let steps = Steps::new(*output);
-    let login = arguments.login.as_ref().map(known_user(&built)).transpose()?;
+    let login = arguments.login.as_ref().map(|given| login::of(given, &built.plan)).transpose()?;
     if arguments.events {
         let classes = stages::boot_events(&built, login.as_ref(), &steps)?;
         drop(steps);
@@ -132,21 +124,6 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             .hint("it takes updates when its image has the layer `update` and its self-checks have passed"));
     }
     Ok(if boot.passed { ExitStatus::Success } else { ExitStatus::Proof })
-}
-
-/// Somebody who is a user of the product.
-fn known_user(built: &Built) -> impl Fn(&(String, PathBuf)) -> Outcome<Login> {
-    |(user, key)| {
-        if built.plan.users.contains_key(user) {
-            // ssh starts elsewhere.
-            let key = std::path::absolute(key).map_err(|e| Failure::io("find", key, &e))?;
-            return Ok(Login { user: user.clone(), key });
-        }
-        let message = format!("expected a user of the product in `--login`, found `{}`", user.escape_debug());
-        let known: Vec<&str> = built.plan.users.keys().map(String::as_str).collect();
-        Err(Failure::error(ExitStatus::Usage, "unknown-user", message)
-            .hint(format!("it has `{}`", known.join("`, `"))))
-    }
 }
 
 fn word(verdict: TrafficVerdict) -> &'static str {

@@ -9,6 +9,7 @@ use record::{ImageRecord, Verdict};
 use serde::Serialize;
 use spec::plan::Plan;
 
+use super::login;
 use crate::cli::BackendName;
 use crate::machine::{BuildrootOptions, YoctoOptions};
 use crate::output::Output;
@@ -20,6 +21,7 @@ const EXAMPLE: &str = "\
 Examples:
   fastness build                                     product.yaml, its first board
   fastness build gateway/product.yaml --prove        and boot it, probe its ports, attack it
+  fastness build --prove --login maintenance=id_ed25519   also what only a login shows (a product with a collector)
   fastness build --board imx8mm-evk --vendor nxp     with programs that only the board's maker has
   fastness build --all-boards --offline --json       for CI";
 
@@ -42,6 +44,9 @@ pub struct Arguments {
     /// Boot the image, probe every port of every interface, and run every attack, too
     #[arg(long)]
     prove: bool,
+    /// A user of the product and the private key that opens a login, for what only a login shows
+    #[arg(long, value_name = "USER=FILE", value_parser = login::parse, requires = "prove")]
+    login: Option<login::Given>,
     /// Output folder; otherwise `out` beside the product file
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -114,6 +119,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let plans = plans(arguments)?;
     arguments.buildroot.check(&plans)?;
     arguments.yocto.check(&plans)?;
+    if let Some(given) = &arguments.login {
+        plans.iter().try_for_each(|plan| login::of(given, plan).map(drop))?;
+    }
     for plan in &plans {
         backend::refuse_root(plan, arguments.yocto.machine().deploy.is_some())?;
     }
@@ -127,7 +135,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     }
     let mut result = BuildResult { status: ExitStatus::Success, peak_memory_kib: 0, boards: Vec::new() };
     for plan in &plans {
-        let board = one_board(plan, &options, arguments.prove, output)?;
+        let board = one_board(plan, &options, arguments, output)?;
         // `Proof` weighs more than `Check`, and both more than success.
         result.status = result.status.max(board.status);
         result.boards.push(board);
@@ -159,7 +167,7 @@ fn plans(arguments: &Arguments) -> Outcome<Vec<Plan>> {
     boards.iter().map(|board| stages::plan(product, Some(board), arguments.backend, tree)).collect()
 }
 
-fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Outcome<BoardResult> {
+fn one_board(plan: &Plan, options: &Options, arguments: &Arguments, output: &Output) -> Outcome<BoardResult> {
     let folder = options.out.join(&plan.board.name);
     let _lock = places::take(&folder, &plan.product.name)?;
     output.note(&format!("{} {} for {}", plan.product.name, plan.product.version, plan.board.name));
@@ -176,8 +184,9 @@ fn one_board(plan: &Plan, options: &Options, prove: bool, output: &Output) -> Ou
         Some(findings) => steps.step("inspect", None, || Ok((findings, true)))?,
         None => stages::inspect(&built, &steps)?,
     };
-    if prove {
-        stages::boot_network(&built, None, &steps, true)?;
+    if arguments.prove {
+        let login = arguments.login.as_ref().map(|given| login::of(given, plan)).transpose()?;
+        stages::boot_network(&built, login.as_ref(), &steps, true)?;
         stages::attack(&built, &[], options.jobs, &steps)?;
     }
     let report = steps.step("report", None, || {

@@ -28,6 +28,7 @@ pub mod generate;
 pub mod inspect;
 pub mod keys;
 pub mod layers;
+mod login;
 pub mod man;
 pub mod monitor;
 pub mod new;

@@ -1,9 +1,10 @@
 //! `fastness monitor`: monitoring for one image, as a layer that brings it in.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
-use evidence::monitor::layer::{Bounds, files};
+use evidence::monitor::layer::{Bounds, FIRST, files};
 use evidence::monitor::{Monitoring, look, terminal};
 
 use crate::output::Output;
@@ -46,6 +47,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if let Some(folder) = &arguments.into {
         let name = name(arguments)?;
         let made = files(&monitoring, &name, Bounds::default());
+        refuse_foreign(folder, &name, &made)?;
         for (path, text) in &made {
             let path = folder.join(path);
             if let Some(parent) = path.parent() {
@@ -60,6 +62,19 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     }
     output.result(&monitoring, |_| format!("{}{wrote}", terminal::render(&monitoring, arguments.all)));
     Ok(ExitStatus::Success)
+}
+
+/// Only what this program made is written anew: a layer of somebody else's under that name stays.
+fn refuse_foreign(folder: &Path, name: &str, made: &BTreeMap<String, String>) -> Outcome<()> {
+    let layer = folder.join(format!("layers/{name}/layer.yaml"));
+    if std::fs::read_to_string(&layer).is_ok_and(|text| text.starts_with(FIRST)) {
+        return Ok(());
+    }
+    let there = made.keys().map(|path| folder.join(path)).find(|path| path.symlink_metadata().is_ok());
+    let Some(path) = there else { return Ok(()) };
+    let message = format!("`{}` is there, and `fastness monitor` did not make it", path.display());
+    Err(Failure::error(ExitStatus::Usage, "not-ours", message)
+        .hint("give another name with `--name`, or take it away"))
 }
 
 fn of(image: &Path) -> Outcome<Monitoring> {

@@ -26,6 +26,8 @@ mod identities;
 mod image;
 mod interface;
 mod keys;
+mod login;
+mod monitor;
 mod pki;
 mod product;
 mod real_board;

@@ -13,6 +13,8 @@ ExecStart=/bin/sh /run/bench
 ln -s ../bench.service /run/systemd/system/multi-user.target.wants/bench.service
 printf '[Service]\nExecStart=/bin/sleep 1000\n' >/run/systemd/system/bench-once.service
 printf '[Unit]\nStartLimitBurst=3\nStartLimitIntervalSec=60\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=100ms\n' >/run/systemd/system/bench-crash.service
+# More than the recording takes in ten seconds, and less than what the journal itself takes of one service.
+printf '[Service]\nExecStart=/bin/sh -c "i=0; while [ $$i -lt 1500 ]; do echo loud $$i; i=$$((i + 1)); done"\n' >/run/systemd/system/bench-loud.service
 cat >/run/systemd/system/bench-as@.service <<'@end'
 [Service]
 Type=oneshot

@@ -17,6 +17,7 @@ mod hang;
 mod killed;
 mod kinds;
 mod lockout;
+mod loud;
 mod restart;
 mod service;
 mod session;
@@ -40,10 +41,11 @@ use crate::tunnels::{Tree, provision};
 use chain::{collected, numbers, sealed, whole};
 use cost::{RESTS, SERVICES, bounded, costs};
 use kinds::{
-    AFTER, AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, RESET, Records, SUDO, UPDATE, judge, read,
+    AFTER, AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO, UPDATE, judge,
+    read,
 };
 use restart::{Blocks, MOST_AGAIN, again, read_anew};
-use session::{Bench, Collector, Ports, networks};
+use session::{Bench, Collector, Ports, networks, place};
 use time::{Window, Windows};
 
 const BENCH: &str = include_str!("bench.sh");
@@ -121,6 +123,7 @@ pub fn prove(
         bench,
         collector,
         ports,
+        place: place(plan, facts),
         device: Records::new(),
         held: String::new(),
         windows: Windows::default(),
@@ -160,6 +163,7 @@ struct Proof<'a> {
     bench: Bench,
     collector: Collector,
     ports: Ports,
+    place: Place,
     /// All that were seen on the device.
     device: Records,
     /// The lines that it had at the last look.
@@ -222,6 +226,7 @@ impl Proof<'_> {
         self.killed(account)?;
         self.disabled()?;
         self.flood(identities)?;
+        self.loud(account)?;
         self.lockout(login, account)?;
         self.full_audit(account)?;
         self.full(identities, account)?;
@@ -452,7 +457,7 @@ impl Proof<'_> {
         let collected: BTreeSet<String> = self.collector.records().1.into_iter().collect();
         for kind in kinds {
             let window = self.windows.of(kind.name, self.run_so_far());
-            self.out.push(judge(kind, account, &self.plan.product.name, window, &self.device, &collected));
+            self.out.push(judge(kind, account, &self.place, window, &self.device, &collected));
         }
     }
 

@@ -17,6 +17,8 @@ use crate::machine::Machine;
 use crate::pattern::Pattern;
 use crate::tunnels::Tree;
 
+use super::kinds::Place;
+
 /// A port that no conduit opens.
 const CLOSED: u16 = 23;
 
@@ -132,6 +134,25 @@ pub(super) fn networks(plan: &Plan, collector: &CollectorFacts, ports: &Ports) -
         format!("the collector's address `{}` is on no IPv4 network of the device", collector.address),
     )
     .hint("the proof has no router; prove it with a product whose collector is a neighbour"))
+}
+
+/// Who is who in the proof: QEMU's own TCP/IP is the host of each network, and so is who comes in from outside.
+pub(super) fn place(plan: &Plan, collector: &CollectorFacts) -> Place {
+    let address: Option<Ipv4Addr> = collector.address.parse().ok();
+    let link = |name: &String| Link::of(&plan.network.interfaces.get(name)?.addresses);
+    let host = |wanted: &dyn Fn(&String, &Link) -> bool| {
+        let mut names = plan.board.interfaces.iter();
+        let found = names.find_map(|name| link(name).filter(|link| wanted(name, link)));
+        let hosts = found.and_then(|link| link.hosts(address.as_slice()));
+        hosts.map(|(host, _)| host.to_string()).unwrap_or_default()
+    };
+    let access = remote_access(plan);
+    Place {
+        host: plan.product.name.clone(),
+        collector: collector.name.clone(),
+        neighbour: host(&|_, link| address.is_some_and(|address| link.holds(address))),
+        client: host(&|name, _| access.is_some_and(|flow| flow.interfaces.contains(name))),
+    }
 }
 
 /// rsyslog with the configuration that `fastness generate` writes for the plant.
@@ -258,6 +279,23 @@ mod tests {
         let small = Link::of(&["198.51.100.10/29".to_owned()]).unwrap();
         let all: Vec<String> = small.all().map(|address| address.to_string()).collect();
         assert_eq!((all.len(), all[0].as_str(), all[5].as_str()), (6, "198.51.100.14", "198.51.100.9"));
+    }
+
+    #[test]
+    fn who_comes_in_from_outside_is_the_host_of_the_network_that_is_tried() {
+        let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
+        let plan = spec::load(&product, None).unwrap();
+        // The collector has the first address of its network.
+        let collector = CollectorFacts {
+            name: "logs.example".to_owned(),
+            address: "192.0.2.1".to_owned(),
+            port: 6514,
+            local_name: "gw".to_owned(),
+            flow: "logs".to_owned(),
+        };
+        let found = place(&plan, &collector);
+        assert_eq!((found.neighbour.as_str(), found.client.as_str()), ("192.0.2.2", "198.51.100.1"));
+        assert_eq!((found.host.as_str(), found.collector.as_str()), ("cell-gateway", "logs.example"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Resolver;
 use super::asks::Asker;
 use super::layers::Applied;
+use super::own_checks::Looks;
 use crate::decode::{Spanned, suggestion};
 use crate::layer::{CheckAsk, FileAsk, ForEach, SelfCheckAsk};
 use crate::library::Area;
@@ -183,6 +184,7 @@ impl Resolver<'_> {
             kind: "selfcheck".to_owned(),
             with: json!({}),
             requirements: ask.requirements.iter().map(|id| id.as_str().to_owned()).collect(),
+            by_product: self.by_product(layer, &ask.id, ask.shows.0, Looks::Running),
         };
         self.asked.checks.ask(ask.id.as_str(), check, asker, &mut self.trouble);
     }
@@ -191,6 +193,7 @@ impl Resolver<'_> {
     pub(super) fn layer_checks(&mut self, layer: &Applied) {
         for ask in &layer.model.checks {
             self.known_requirements(&ask.requirements);
+            let by_product = self.by_product(layer, &ask.id, ask.shows.0, Looks::Image);
             let elsewhere = ask.backend.is_some_and(|only| only != self.backend);
             if elsewhere || !self.architecture.is_of(&ask.architectures) {
                 continue;
@@ -209,6 +212,7 @@ impl Resolver<'_> {
                     kind: ask.kind.as_str().to_owned(),
                     with,
                     requirements: ask.requirements.iter().map(|id| id.as_str().to_owned()).collect(),
+                    by_product,
                 };
                 let id = match item.as_ref().and_then(|(_, item)| item["name"].as_str()) {
                     Some(name) => format!("{}.{name}", ask.id.as_str()),

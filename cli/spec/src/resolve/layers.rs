@@ -54,6 +54,8 @@ pub struct Applied {
     pub model: Layer,
     /// Its parameters.
     pub parameters: JsonMap<String, Value>,
+    /// Whether the product's own folder has it.
+    pub own: bool,
 }
 
 impl Applied {
@@ -115,8 +117,9 @@ pub fn choose(
         present.insert(name.clone());
         if let Some(model) = read_model::<Layer>(&source, trouble) {
             let parameters = parameters(&name, &model, &source, product, product_source, trouble);
+            let own = library.read_own(Area::Layers, &format!("{name}/layer.yaml"))?.is_some();
             order.push(name.clone());
-            loaded.insert(name.clone(), Applied { name, model, parameters });
+            loaded.insert(name.clone(), Applied { name, model, parameters, own });
         }
     }
     reject_unmet_needs(&loaded, &present, trouble);
