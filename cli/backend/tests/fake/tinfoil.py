@@ -30,7 +30,8 @@ class Tinfoil:
 
     def get_runtime_providers(self, package):
         """Each package is of the recipe with its name's first part; nobody provides one."""
-        return None if package == "dash" else f"/srv/{package.split('-')[0]}_1.bb"
+        best = None if package == "dash" else f"/srv/{package.split('-')[0]}_1.bb"
+        return [best] if best else [], best
 
     def parse_recipe_file(self, file):
         name = os.path.basename(file).split("_")[0]

@@ -28,8 +28,8 @@ with bb.tinfoil.Tinfoil(tracking=True) as tinfoil:
             told.add(recipe)
             continue
         package, variables = asked.split("@", 1)
-        # A package that nobody provides is the build's to refuse, with the reason.
-        file = tinfoil.get_runtime_providers(package)
+        # All that have it, and the one that is preferred. One that nobody has is the build's to refuse, with the reason.
+        _, file = tinfoil.get_runtime_providers(package)
         if not file or file in files:
             continue
         files.add(file)
