@@ -3,10 +3,18 @@
 # folder, `machine` its machine, `work` where logs go.
 # shellcheck shell=bash
 
-case ${machine:?} in
-*arm64* | *aarch64*) architecture=arm64 cross=aarch64-linux-gnu- ;;
-*) architecture=arm cross=arm-linux-gnueabihf- ;;
+# What the board's tuning file is for: a product's or a board's name says nothing of it.
+tuned=$(sed -n 's,^require conf/machine/include/,,p' "${bsp_layer:?}/conf/machine/include/${machine:?}.inc")
+case $tuned in
+arm/arch-armv8* | arm/armv8*) architecture=arm64 cross=aarch64-linux-gnu- ;;
+arm/arch-armv7* | arm/armv7*) architecture=arm cross=arm-linux-gnueabihf- ;;
+riscv/*) architecture=riscv cross=riscv64-linux-gnu- ;;
+*) architecture="" cross="" ;;
 esac
+# known: whether it is one that can be configured here.
+known() {
+	[ -n "$architecture" ] || { echo "error: $machine is tuned by $tuned: expected one of ARMv8, ARMv7 or RISC-V" >&2; return 2; }
+}
 
 # held NAME CONFIG FOLDER SOURCES: FOLDER has what was asked, and who asked.
 held() {
@@ -23,7 +31,8 @@ logged() {
 
 # configured_linux TREE FOLDER: Linux' final configuration in that folder, held.
 configured_linux() {
-	local files=${bsp_layer:?}/recipes-kernel/linux/files/$machine
+	local files=$bsp_layer/recipes-kernel/linux/files/$machine
+	known || return
 	mkdir -p "$2"
 	(cd "$1" && ARCH=$architecture CROSS_COMPILE=$cross logged "${work:?}/linux.log" \
 		scripts/kconfig/merge_config.sh -n -O "$2" "$files/defconfig" "$files/fastness.cfg") || return 1
@@ -33,6 +42,7 @@ configured_linux() {
 # configured_uboot TREE FOLDER: the same of U-Boot, with its environment.
 configured_uboot() {
 	local files=$bsp_layer/recipes-bsp/u-boot/files/$machine base
+	known || return
 	base=$(sed -n 's/^UBOOT_MACHINE ?= "\(.*\)"/\1/p' "$bsp_layer/conf/machine/include/$machine.inc")
 	mkdir -p "$2"
 	install -m 0644 "$files/fastness.env" "$2/fastness.env"

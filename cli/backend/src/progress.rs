@@ -11,6 +11,8 @@ pub trait Progress: Sync {
     fn begin(&self, step: &str, log: Option<&Path>);
     /// What the step under work does now.
     fn detail(&self, _text: &str) {}
+    /// What a person should know of a build that goes on.
+    fn warn(&self, _text: &str) {}
     /// A step ended well. `cached` when nothing had to be done.
     fn end(&self, step: &str, cached: bool, took: Duration);
 }

@@ -1,108 +1,14 @@
-//! Driving BitBake, with a program that stands for it: checkouts, variables, failures, what is handed over.
+//! Driving BitBake, with a program that stands for it: checkouts, commits, what is handed over.
 
 mod fake;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use backend::yocto;
-use fake::{
-    Artefacts, Backend, BuildOptions, Choice, ExitStatus, Library, NoProgress, Plan, Role, Told, build,
-    qemu_is_there,
-};
-
-const BITBAKE: &str = include_str!("fake/bitbake.py");
-const TINFOIL: &str = include_str!("fake/tinfoil.py");
-
-struct Yocto {
-    folder: PathBuf,
-    /// Removes it at the end.
-    _temporary: Option<tempfile::TempDir>,
-    plan: Plan,
-}
-
-impl Yocto {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut fake = Self::below(folder.path());
-        fake._temporary = Some(folder);
-        fake.write("src/bitbake/bin/bitbake", BITBAKE);
-        fake.write("src/bitbake/lib/bb/__init__.py", "import sys\n__version__ = \"2.18.0\"\n");
-        fake.write("src/bitbake/lib/bb/tinfoil.py", TINFOIL);
-        fake.write("src/bitbake/lib/bb/data.py", "from bb.tinfoil import emit_var\n");
-        fake.write("src/openembedded-core/meta/conf/layer.conf", "LAYERSERIES_CORENAMES = \"wrynose\"\n");
-        for layer in &fake.plan.yocto.as_ref().expect("a plan for Yocto").layers {
-            fake.write(
-                &format!("src/{}/{}/conf/layer.conf", layer.source, layer.name),
-                &format!("LAYERSERIES_COMPAT_{} = \"whinlatter wrynose\"\n", layer.collection),
-            );
-        }
-        fake
-    }
-
-    /// What another process has made there.
-    fn below(folder: &Path) -> Self {
-        let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
-        let choice = Choice { backend: Some(Backend::Yocto), series: None };
-        let plan = spec::load_as(&Library::built_in(None), &product, None, choice).expect("a plan");
-        Self { folder: folder.to_owned(), _temporary: None, plan }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        fs::write(path, text).expect("written");
-    }
-
-    fn options(&self) -> BuildOptions {
-        BuildOptions {
-            cache: self.path("cache"),
-            out: self.path("out"),
-            lock: self.path("fastness.lock"),
-            vendor: self.path("vendor"),
-            jobs: 2,
-            offline: false,
-            update_lock: false,
-            buildroot: fake::Machine::default(),
-            yocto: yocto::Machine { checkouts: Some(self.path("src")), ..yocto::Machine::default() },
-        }
-    }
-
-    /// Another test's child may hold a copy of the lock's descriptor until it is executed.
-    fn ended(&self, options: &BuildOptions) -> diag::Outcome<Artefacts> {
-        loop {
-            match build(&self.plan, options, &NoProgress) {
-                Err(failure) if failure.status == ExitStatus::Busy => {
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                }
-                ended => return ended,
-            }
-        }
-    }
-
-    fn built(&self) -> Artefacts {
-        self.ended(&self.options()).unwrap_or_else(|failure| panic!("{failure}"))
-    }
-
-    fn refused(&self) -> diag::Failure {
-        self.ended(&self.options()).expect_err("a failure")
-    }
-
-    fn calls(&self) -> String {
-        fs::read_to_string(self.path("src/calls")).unwrap_or_default()
-    }
-
-    fn local_conf(&self) -> String {
-        let mut found = fs::read_dir(self.path("cache/yocto")).expect("a folder");
-        let work = found.next().expect("one").expect("one").path();
-        fs::read_to_string(work.join("build/conf/local.conf")).expect("a file")
-    }
-}
+use fake::driven::Yocto;
+use fake::{Artefacts, ExitStatus, Role, Told, build, qemu_is_there};
 
 #[test]
 fn the_parts_are_handed_over_with_every_symbol_accounted_for() {
@@ -166,87 +72,6 @@ fn the_build_folder_says_what_the_product_and_the_machine_bring() {
     let kas = yocto::tree_of(&fake.plan).unwrap_or_else(|failure| panic!("{failure}"));
     let kas = kas.nodes().iter().find(|(path, _)| path.as_str() == "kas.yml").expect("a kas file");
     assert!(format!("{kas:?}").contains("local_conf_header"), "{kas:?}");
-}
-
-#[test]
-fn an_override_of_another_layer_is_named_before_anything_is_built() {
-    if !qemu_is_there() {
-        return;
-    }
-    let fake = Yocto::new();
-    fake.write("src/mode", "weak");
-    let failure = fake.refused();
-    let text = failure.to_string();
-    assert_eq!(
-        (failure.status, failure.diagnostics[0].code.as_str()),
-        (ExitStatus::Build, "weakened-variable")
-    );
-    assert!(text.contains("`IMAGE_FEATURES` has the word `allow-root-login`"), "{text}");
-    assert!(text.contains("append /srv/meta-evil/conf/layer.conf:7"), "{text}");
-    assert_eq!(fake.calls(), "--postread one.conf --parse-only\n--parse-only\n-e cell-gateway-image\n");
-}
-
-#[test]
-fn what_we_set_and_another_layer_undoes_is_named_with_its_recipe() {
-    if !qemu_is_there() {
-        return;
-    }
-    let fake = Yocto::new();
-    fake.write("src/mode", "undone");
-    let failure = fake.refused();
-    let messages: Vec<&str> = failure.diagnostics.iter().map(|d| d.message.as_str()).collect();
-    assert_eq!(failure.status, ExitStatus::Build);
-    assert_eq!(messages.len(), 3, "{failure}");
-    assert!(
-        messages[0].starts_with("`SECURITY_CFLAGS` of the recipe `systemd` lacks `-fstack-protector-strong`"),
-        "{failure}"
-    );
-    assert!(messages[2].starts_with("`PACKAGECONFIG` of the recipe `systemd` lacks `seccomp`"), "{failure}");
-    assert!(failure.to_string().contains(":remove /srv/meta-evil/y.bbappend:2"), "{failure}");
-    fake.write("src/mode", "spdx");
-    let text = fake.refused().to_string();
-    assert!(
-        text.contains("`INHERIT` lacks `create-spdx`") && text.contains("/srv/meta-evil/conf/layer.conf:8"),
-        "{text}"
-    );
-    fake.write("src/mode", "unknown");
-    let failure = fake.refused();
-    assert_eq!(
-        (failure.status, failure.diagnostics[0].code.as_str()),
-        (ExitStatus::Build, "missing-recipe"),
-        "{failure}"
-    );
-    // Nothing was built.
-    assert!(!fake.calls().contains("virtual/kernel"), "{}", fake.calls());
-}
-
-#[test]
-fn failures_of_bitbake_are_told_with_recipe_task_and_log_and_the_build_goes_on_afterwards() {
-    if !qemu_is_there() {
-        return;
-    }
-    let fake = Yocto::new();
-    for (mode, code, words) in [
-        ("nameless", "no-variable", "expected the variable `IMAGE_LINK_NAME`"),
-        ("parse", "parse-failed", "ParseError at /srv/meta-x/x.bb:3"),
-        ("task", "symbol-dropped", "the recipe `linux-yocto 6.18` failed in its task `do_configure`"),
-        ("late", "symbol-dropped", "`DM_VERITY` was asked to be `y`"),
-        ("fit", "kernel-is-a-fit", "is a FIT, expected the plain kernel"),
-        ("nothing", "no-output", "gw.rootfs.squashfs-zst"),
-    ] {
-        fake.write("src/mode", mode);
-        let failure = fake.refused();
-        let text = failure.to_string();
-        assert_eq!(
-            (failure.status, failure.diagnostics[0].code.as_str()),
-            (ExitStatus::Build, code),
-            "{text}"
-        );
-        assert!(text.contains(words), "{text}");
-        assert!(!fake.path("out/artefacts.json").exists());
-    }
-    fake.write("src/mode", "");
-    fake.built();
 }
 
 #[test]
@@ -427,57 +252,4 @@ fn another_product_in_the_same_output_folder_has_a_build_folder_of_its_own() {
     options.yocto = yocto::Machine { deploy: Some(deploy), ..yocto::Machine::default() };
     let text = fake.ended(&options).expect_err("a failure").to_string();
     assert!(text.contains("found no") && text.contains("other-image-other-qemu-aarch64.rootfs"), "{text}");
-}
-
-/// Where the process that is interrupted finds what this one has made.
-const FOLDER: &str = "FASTNESS_TEST_FOLDER";
-
-#[test]
-#[ignore = "in a process of its own, by the next test: an interrupt is for the whole process"]
-fn a_process_that_is_interrupted() {
-    let folder = std::env::var_os(FOLDER).expect("the folder of the test that starts this one");
-    exec::install_interrupt_handler().expect("a handler");
-    let fake = Yocto::below(Path::new(&folder));
-    let failure = fake.refused();
-    assert_eq!(failure.status, ExitStatus::Interrupted, "{failure}");
-    assert!(failure.to_string().contains("run the same command again to go on"), "{failure}");
-}
-
-#[test]
-fn an_interrupt_ends_bitbake_with_its_server_and_the_next_build_goes_on() {
-    if !qemu_is_there() {
-        return;
-    }
-    let fake = Yocto::new();
-    fake.write("src/mode", "half");
-    let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "a_process_that_is_interrupted", "--ignored"])
-        .env(FOLDER, &fake.folder)
-        .spawn()
-        .expect("started");
-    let started = std::time::Instant::now();
-    let server = loop {
-        if let Ok(text) = fs::read_to_string(fake.path("src/half"))
-            && text.ends_with('\n')
-        {
-            break text.trim().to_owned();
-        }
-        assert!(started.elapsed().as_secs() < 120, "the build never came so far");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    };
-    let running = || fs::read(format!("/proc/{server}/cmdline")).is_ok_and(|line| !line.is_empty());
-    assert!(running());
-    let kill = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status();
-    assert!(kill.expect("started").success());
-    assert!(child.wait().expect("ended").success());
-    let asked = std::time::Instant::now();
-    while running() {
-        assert!(asked.elapsed().as_secs() < 30, "BitBake's server goes on");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    fake.write("src/mode", "");
-    let before = fake.calls();
-    fake.built();
-    // What was read before is there.
-    assert!(fake.calls()[before.len()..].starts_with("--parse-only\n-e "), "{}", fake.calls());
 }

@@ -45,7 +45,8 @@ fn functions(class: &str) -> String {
 }
 
 fn python(class: &str, program: &str, arguments: &[&str]) -> Output {
-    let whole = format!("{BITBAKE}{}{program}", functions(class));
+    // The class that signs inherits the one of the key.
+    let whole = format!("{BITBAKE}{}{}{program}", functions("cell_gateway_key.bbclass"), functions(class));
     Command::new("python3").args(["-c", &whole]).args(arguments).output().expect("python3 is started")
 }
 
@@ -55,7 +56,7 @@ fn answer(output: &Output) -> String {
 }
 
 const ANONYMOUS: &str = "d = Data(UBOOT_SIGN_ENABLE='1', UBOOT_SIGN_KEYDIR=sys.argv[1], UBOOT_SIGN_KEYNAME='dev', SIGNING_TASK='do_sign', \
-    TOPDIR=sys.argv[2], TMPDIR=sys.argv[2] + '/tmp', SSTATE_DIR='/nowhere/sstate', DL_DIR='/nowhere/downloads', BBLAYERS='/nowhere/meta /nowhere/meta-x')\n\
+    TOPDIR=sys.argv[2], TMPDIR='/nowhere/tmp', SSTATE_DIR='/nowhere/sstate', DL_DIR='/nowhere/downloads', BBLAYERS='/nowhere/meta /nowhere/meta-x')\n\
     try: anonymous(d)\nexcept bb.parse.SkipRecipe as skip: print('skipped:', skip)\n\
     else: print(d.get('SIGNING_KEY_ID'), d.flags, bb.parse.dependencies)\n";
 
@@ -104,8 +105,21 @@ fn a_key_in_a_build_or_none_at_all_is_said() {
     let text = said(&format!("{top}/keys"));
     assert!(text.starts_with("skipped: UBOOT_SIGN_KEYDIR is `"), "{text}");
     assert!(text.contains("(TOPDIR): keep keys where nothing of a build is kept or shared"), "{text}");
-    for (at, place) in [("/nowhere/sstate/k", "SSTATE_DIR"), ("/nowhere/meta-x", "BBLAYERS")] {
+    for (at, place) in [
+        ("/nowhere/sstate/k", "SSTATE_DIR"),
+        ("/nowhere/meta-x", "BBLAYERS"),
+        ("/nowhere/downloads", "DL_DIR"),
+        ("/nowhere/tmp/work/keys", "TMPDIR"),
+    ] {
         assert!(said(at).contains(&format!("({place}): keep keys")), "{}", said(at));
+    }
+    // A link that leads there is no other place.
+    let links = tempfile::tempdir().expect("a folder");
+    let link = links.path().join("keys");
+    std::os::unix::fs::symlink(build.path(), &link).expect("a link");
+    for at in [link.clone(), link.join("below")] {
+        let text = said(at.to_str().expect("text"));
+        assert!(text.contains(&format!("below `{top}` (TOPDIR): keep keys")), "{text}");
     }
     assert!(said("keys").contains("expected the folder of the keys, an absolute path"), "{}", said("keys"));
     let other = tempfile::tempdir().expect("a folder");
@@ -115,6 +129,121 @@ fn a_key_in_a_build_or_none_at_all_is_said() {
         fs::write(other.path().join("dev.crt"), broken).expect("written");
         assert!(said(at).contains("expected a certificate of the key that signs"), "{}", said(at));
     }
+}
+
+const FIT: &str = "/dts-v1/;\n/ { description = \"x\"; #address-cells = <1>;\n images {\n  \
+    kernel { data = [01 02 03 04]; type = \"kernel\"; arch = \"arm64\"; os = \"linux\"; compression = \"none\"; load = <0>; entry = <0>; hash-1 { algo = \"sha256\"; }; };\n  \
+    fdt { data = [05 06]; type = \"flat_dt\"; arch = \"arm64\"; compression = \"none\"; hash-1 { algo = \"sha256\"; }; };\n };\n \
+    configurations { default = \"conf\"; conf { kernel = \"kernel\"; fdt = \"fdt\";\n  \
+    signature-1 { algo = \"sha256,rsa2048\"; key-name-hint = \"dev\"; padding = \"pkcs-1.5\"; sign-images = \"kernel\", \"fdt\"; };\n }; }; };\n";
+
+const SIGN: &str = "os.chdir(sys.argv[1])\n\
+    d = Data(UBOOT_SIGN_KEYDIR=sys.argv[2], UBOOT_SIGN_KEYNAME='dev', FIT_KERNEL_SIGN_KEYDIR=sys.argv[2], FIT_KERNEL_SIGN_KEYNAME='dev', \
+    UBOOT_MKIMAGE_SIGN=sys.argv[3], UBOOT_FIT_CHECK_SIGN=sys.argv[1] + '/check')\n\
+    cell_gateway_sign(d)\nprint('signed')\n";
+
+/// What the program that stands for `fit_check_sign` is to look at.
+const CHECKED: &str = "FASTNESS_TEST_CHECKED";
+
+#[test]
+#[ignore = "stands for U-Boot's `fit_check_sign`, which Debian does not ship: the next test's script calls it"]
+fn a_fit_that_is_verified_with_a_control_tree() {
+    let named = std::env::var(CHECKED).expect("FIT and control tree");
+    let (blob, control) = named.split_once(' ').expect("two names");
+    let read = |name: &str| fs::read(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let report = fit::verify::verify_with_control(&read(blob), &read(control)).expect("a FIT");
+    let problems: Vec<_> = report.all_problems().collect();
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+/// An executable script.
+fn script(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");
+}
+
+#[test]
+fn a_key_beside_another_ones_certificate_does_not_sign() {
+    let absent =
+        ["mkimage", "dtc", "fdtget"].into_iter().find(|tool| Command::new(tool).arg("-V").output().is_err());
+    if let Some(tool) = absent {
+        assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "{tool} is needed");
+        #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+        {
+            eprintln!("SKIPPED: {tool} is not there");
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("text").to_owned();
+    for name in ["ours", "theirs", "mixed"] {
+        fs::create_dir(path(name)).expect("made");
+    }
+    if key(&path("ours"), "10").is_none() || key(&path("theirs"), "10").is_none() {
+        return;
+    }
+    fs::copy(path("theirs/dev.key"), path("mixed/dev.key")).expect("copied");
+    fs::copy(path("ours/dev.crt"), path("mixed/dev.crt")).expect("copied");
+    let exe = std::env::current_exe().expect("this program");
+    script(
+        &path("check"),
+        &format!(
+            "{CHECKED}=\"$2 $4\" exec '{}' --exact a_fit_that_is_verified_with_a_control_tree --ignored",
+            exe.display()
+        ),
+    );
+    fs::write(path("fit.its"), FIT).expect("written");
+    let sign = |keys: &str, mkimage: &str| {
+        let made = Command::new("mkimage").args(["-f", "fit.its", "fitImage"]).current_dir(&folder).output();
+        assert!(made.expect("started").status.success());
+        python("cell_gateway_fit.bbclass", SIGN, &[&text(""), &text(keys), mkimage])
+    };
+    let refused = |output: Output| {
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for keys in ["ours", "theirs"] {
+        assert_eq!(answer(&sign(keys, "mkimage")), "signed", "{keys}");
+    }
+    let said = refused(sign("mixed", "mkimage"));
+    let pair = text("mixed/dev");
+    assert!(
+        said.contains(&format!("what `{pair}.key` signed is not verified with the certificate `{pair}.crt`")),
+        "{said}"
+    );
+    assert!(said.contains("put a key and its own certificate there"), "{said}");
+    // A token signs with a key of its own, whatever certificate lies in the folder.
+    script(&path("token"), &format!("shift 3; exec mkimage -F -k '{}' \"$@\"", text("theirs")));
+    let said = refused(sign("ours", &text("token")));
+    let certificate = format!(
+        "the public key that mkimage knows as `dev` is not the one of the certificate `{}.crt`",
+        text("ours/dev")
+    );
+    assert!(said.contains(&certificate), "{said}");
+    assert!(said.contains("put the certificate of the key that signs there"), "{said}");
+    assert_eq!(answer(&sign("theirs", &text("token"))), "signed");
+    // Without a key nothing is left of the old signature's word.
+    fs::remove_file(path("mixed/dev.key")).expect("removed");
+    assert!(refused(sign("mixed", "mkimage")).contains("the FIT cannot be signed with the key `dev`"));
+}
+
+#[test]
+fn u_boots_control_tree_is_compared_with_the_certificate_and_the_fits_task_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path().to_str().expect("text");
+    let Some(_) = key(folder.path(), "10") else { return };
+    let said = |task: &str| {
+        let program = ANONYMOUS.replace("'do_sign'", &format!("'{task}'"));
+        answer(&python("cell_gateway_key.bbclass", &program, &[at, "/nowhere/build"]))
+    };
+    let uboot = said("do_uboot_assemble_fitimage");
+    assert!(
+        uboot.contains("('do_uboot_assemble_fitimage', 'postfuncs'): ' cell_gateway_control_key'"),
+        "{uboot}"
+    );
+    assert!(!said("do_compile").contains("postfuncs"));
 }
 
 #[test]

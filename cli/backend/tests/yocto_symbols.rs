@@ -147,3 +147,45 @@ fn every_lost_symbol_is_told_also_without_sources() {
     assert_eq!(told.lines().count(), 2, "{told}");
     assert!(told.contains("but is `y`: no Kconfig file of its sources defines it"), "{told}");
 }
+
+/// What a kernel and its cross compiler are called, of the board's processor: its name may say nothing of it.
+#[test]
+fn the_architecture_is_that_of_the_boards_tuning_and_an_unknown_one_is_refused() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let said = |tuned: &str| {
+        let layer = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(layer.path().join("conf/machine/include")).expect("made");
+        // A product's name with another architecture in it.
+        let line = format!("DEFAULTTUNE ?= \"x\"\nrequire {tuned}\n");
+        fs::write(layer.path().join("conf/machine/include/alarm64-x.inc"), line).expect("written");
+        let script = format!(
+            "bsp_layer={} machine=alarm64-x work=/nowhere; . ci/peers/yocto-symbols.sh; \
+             echo \"$architecture $cross\"; known && exit 0; configured_linux /nowhere /nowhere && exit 9; configured_uboot /nowhere /nowhere",
+            layer.path().display()
+        );
+        let output =
+            Command::new("bash").args(["-uc", &script]).current_dir(&root).output().expect("bash runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let mut boards = 0;
+    for board in fs::read_dir(root.join("boards")).expect("boards") {
+        let path = board.expect("a board").path().join("board.yaml");
+        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let (_, rest) = text.split_once("\nyocto: {require: ").expect("what Yocto needs of it");
+        let (_, name) = text.split_once("\narchitecture: ").expect("an architecture");
+        let expected = match name.lines().next() {
+            Some("arm64") => "arm64 aarch64-linux-gnu-\n",
+            Some("armhf") => "arm arm-linux-gnueabihf-\n",
+            Some("riscv64") => "riscv riscv64-linux-gnu-\n",
+            other => panic!("{other:?}"),
+        };
+        let found = said(rest.split(',').next().unwrap_or_default());
+        assert_eq!(found, (Some(0), expected.to_owned(), String::new()), "{}", path.display());
+        boards += 1;
+    }
+    assert!(boards >= 10, "{boards}");
+    let (code, _, errors) = said("conf/machine/include/mips/arch-mips.inc");
+    assert_eq!(code, Some(2), "{errors}");
+    assert_eq!(errors.matches("expected one of ARMv8, ARMv7 or RISC-V").count(), 3, "{errors}");
+}

@@ -104,19 +104,36 @@ fn every_file_of_the_plan_is_in_one_recipe_as_it_is() {
 
 #[test]
 fn nothing_of_an_append_reaches_a_build_of_others() {
-    let tree = tree_of(&plan()).expect("a tree");
-    let mut appends = 0;
-    for (path, node) in tree.nodes().iter().filter(|(path, _)| path.ends_with(".bbappend")) {
-        let Node::File(text) = node else { panic!("`{path}`") };
-        appends += 1;
-        let scope = if path.contains("-bsp/") { ":cell-gateway-qemu-aarch64" } else { ":cell-gateway" };
-        for line in text.lines().filter(|line| !line.starts_with([' ', '#', '}']) && !line.is_empty()) {
-            let name = line.split([' ', '(']).next().unwrap_or_default();
-            let asked = line.starts_with("inherit ${@") && line.contains(&format!("'{}' in", &scope[1..]));
-            assert!(name.ends_with(scope) || asked, "`{path}`: `{line}` is not scoped");
+    let boards = ["qemu-aarch64", "qemu-arm"];
+    let single = |series| tree_of(&plan_for("cell-gateway", boards[0], series)).expect("a tree");
+    let both = boards.map(|board| plan_for("cell-gateway", board, "wrynose"));
+    for (what, tree, boards) in [
+        ("wrynose", single("wrynose"), &boards[..1]),
+        ("scarthgap", single("scarthgap"), &boards[..1]),
+        ("two boards", tree_of_boards(&both).expect("a tree"), &boards[..]),
+    ] {
+        let mut appends = 0;
+        for (path, node) in tree.nodes().iter().filter(|(path, _)| path.ends_with(".bbappend")) {
+            let Node::File(text) = node else { panic!("`{path}`") };
+            appends += 1;
+            let machines = boards.iter().map(|board| format!("cell-gateway-{board}"));
+            let scopes: Vec<String> =
+                if path.contains("-bsp/") { machines.collect() } else { vec!["cell-gateway".to_owned()] };
+            // Each of them has lines: of several boards none is forgotten.
+            let mut seen = std::collections::BTreeSet::new();
+            for line in text.lines().filter(|line| !line.starts_with([' ', '#', '}']) && !line.is_empty()) {
+                let name = line.split([' ', '(']).next().unwrap_or_default();
+                let scope = scopes.iter().find(|scope| {
+                    let asked = line.starts_with("inherit ${@") && line.contains(&format!("'{scope}' in"));
+                    name.ends_with(&format!(":{scope}")) || asked
+                });
+                assert!(scope.is_some(), "{what}: `{path}`: `{line}` is not scoped");
+                seen.extend(scope);
+            }
+            assert_eq!(seen.len(), scopes.len(), "{what}: `{path}`");
         }
+        assert!(appends >= 4, "{what}: {appends}");
     }
-    assert!(appends >= 4, "{appends}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use backend::Progress;
 use diag::Outcome;
 use serde::Serialize;
 
-use crate::output::Output;
+use crate::output::{Output, clean};
 
 /// One finished step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,6 +115,11 @@ impl Progress for Steps {
 
     fn detail(&self, text: &str) {
         Self::detail(self, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.output.live("");
+        self.output.note(&format!("warning: {}", clean(text)));
     }
 
     fn end(&self, step: &str, cached: bool, took: Duration) {

@@ -6,8 +6,8 @@
 use crate::decode::{Map, Spanned, choice, model};
 use crate::layer::RemoveAsk;
 use crate::types::{
-    BitbakeValue, BitbakeVariable, Commit, FileUrl, Flag, KconfigSymbol, KconfigValue, LocalPath, Name,
-    PackageName, Reason, Release, Text, WaiverTarget, Word,
+    AbsPath, BitbakeValue, BitbakeVariable, Commit, FileUrl, Flag, KconfigSymbol, KconfigValue, LocalPath,
+    Name, PackageName, Reason, Release, Text, WaiverTarget, Word,
 };
 
 /// The series that is taken when the product names none: the newest long-term one.
@@ -83,6 +83,18 @@ model! {
 }
 
 model! {
+    /// A file that is in a package of its own, not in that of the layer which asks for it.
+    pub struct YoctoApart {
+        /// The file.
+        path: AbsPath,
+        /// The last part of the package's name.
+        name: Name,
+        /// What the package holds.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
     /// A layer that holds recipes.
     pub struct YoctoLayer {
         /// Its folder's name.
@@ -105,6 +117,8 @@ model! {
         expect: Vec<YoctoExpect> = Vec::new(),
         /// Layers besides OpenEmbedded-Core.
         layers: Vec<YoctoLayer>,
+        /// Files whose change is to rerun no recipe but their own.
+        apart: Vec<YoctoApart> = Vec::new(),
         /// Files of packages that layers write anew.
         overwrites: Vec<RemoveAsk> = Vec::new(),
         /// What packages bring and the device must not have.

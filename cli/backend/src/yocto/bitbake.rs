@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use spec::plan::YoctoFacts;
 
 use super::checkouts::Checkouts;
-use super::{Names, distro, log, quoted, variables};
+use super::{Names, distro, log, quoted, read_back, variables};
 use crate::buildroot::Tree;
 use crate::{BuildOptions, Cache, Progress, follow};
 
@@ -121,19 +121,18 @@ impl Build<'_> {
         Ok(variables::parse(&text))
     }
 
-    /// Variables of recipes, with their history: each recipe with the names that are asked of it. One run of BitBake for
-    /// all of them, since each run reads the layers' configuration anew.
+    /// Variables of recipes, with their history: of each that we append to, what is asked of it; of the others whose
+    /// packages are installed, the compiler's hardening. One run of BitBake for all of them, since each run reads the
+    /// layers' configuration anew.
     ///
     /// # Errors
     /// When a layer cannot be parsed, or a recipe is not there.
     pub fn variables_of_recipes(
         &self,
-        asked: &BTreeMap<String, BTreeSet<String>>,
+        facts: &YoctoFacts,
         progress: &dyn Progress,
     ) -> Outcome<BTreeMap<String, BTreeMap<String, variables::Variable>>> {
-        if asked.is_empty() {
-            return Ok(BTreeMap::new());
-        }
+        let (asked, hardening) = (read_back::asked(facts), read_back::hardening(facts));
         let folder = self.folder.join("fastness");
         let mut tree = Tree::default();
         tree.file("variables.py", VARIABLES);
@@ -143,9 +142,15 @@ impl Build<'_> {
         self.fresh(&printed)?;
         let library = self.checkouts.bitbake.ancestors().nth(2).unwrap_or(&self.folder).join("lib");
         let mut arguments = vec![library.to_string_lossy().into_owned()];
-        for (recipe, names) in asked {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            arguments.push(format!("{recipe}={}", names.join(",")));
+        let joined =
+            |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        arguments.extend(asked.iter().map(|(recipe, names)| format!("{recipe}={}", joined(names))));
+        if !hardening.is_empty() {
+            let names = joined(&hardening);
+            arguments.extend(facts.install.keys().map(|package| format!("{package}@{names}")));
+        }
+        if arguments.len() == 1 {
+            return Ok(BTreeMap::new());
         }
         self.run_program(&folder.join("script/variables.py"), &arguments, &printed, progress)?;
         let text = fs::read_to_string(&printed).map_err(|e| Failure::io("read", &printed, &e))?;

@@ -15,7 +15,7 @@ use spec::plan::Plan;
 use super::bitbake::Build;
 use super::checkouts::{self, Checkouts};
 use super::hand_over::{Parts, hand_over};
-use super::{Names, facts, generate, read_back, variables};
+use super::{Names, facts, generate, read_back, variables, written};
 use crate::device_tree::device_tree;
 use crate::{BuildOptions, Cache, Progress, key_of, step};
 
@@ -58,10 +58,17 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     // A layer that weakens what was asked is told before an hour of building.
     let found = step(progress, "read BitBake's variables", Some(&build.log), || {
         let found = build.variables(progress)?;
-        let of_recipes = build.variables_of_recipes(&read_back::asked(facts), progress)?;
-        read_back::hold(facts, &found, &of_recipes)?;
+        let of_recipes = build.variables_of_recipes(facts, progress)?;
+        read_back::hold(facts, &written::written(plan, facts, &names), &found, &of_recipes)?;
         Ok((found, false))
     })?;
+    let besides = written::besides(plan, facts, &names, &found);
+    if !besides.is_empty() {
+        let named = besides.join("`, `");
+        progress.warn(&format!(
+            "another layer or configuration adds to the image, besides the plan's packages: `{named}`"
+        ));
+    }
     let deploy = PathBuf::from(value(&found, "DEPLOY_DIR_IMAGE")?);
     let link = value(&found, "IMAGE_LINK_NAME")?;
     step(progress, "build with BitBake", Some(&build.log), || Ok((build.build(progress)?, false)))?;

@@ -3,7 +3,7 @@
 use diag::Outcome;
 use spec::plan::{Asked, FilePlan, Plan, YoctoFacts};
 
-use super::{Names, Tree, recipes};
+use super::{Names, Tree, recipes, written};
 use crate::buildroot::overlay;
 
 const CLASS: &str = include_str!("files/image.bbclass");
@@ -27,9 +27,8 @@ pub fn image(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
     .iter()
     .fold(CLASS.to_owned(), |text, (word, value)| text.replace(word, value));
     tree.file(format!("{top}/classes-recipe/{}_image.bbclass", names.function()), class);
-    let mut install = recipes::packages(plan, names);
-    install.extend(facts.install.keys().cloned());
-    let install: String = install.iter().map(|name| format!("    {name} \\\n")).collect();
+    let packages = written::packages(plan, facts, names);
+    let install: String = packages.iter().map(|name| format!("    {name} \\\n")).collect();
     tree.file(
         format!("{top}/recipes-image/images/{}.bb", names.image()),
         format!(

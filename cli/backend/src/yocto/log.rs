@@ -4,6 +4,7 @@ use std::path::Path;
 
 use diag::{Diagnostic, ExitStatus, Failure};
 
+use super::failed::{Failed, named};
 use crate::follow::end_of;
 
 /// Lines of a task's log that a failure shows.
@@ -29,13 +30,6 @@ pub fn doing(line: &str) -> Option<String> {
     Some(clean)
 }
 
-/// `/…/zlib_1.3.1.bb:do_compile` → `zlib 1.3.1`, `do_compile`.
-fn named(task: &str) -> Option<(String, &str)> {
-    let (path, task) = task.rsplit_once(':')?;
-    let name = path.rsplit('/').next()?.strip_suffix(".bb")?;
-    Some((name.replace('_', " "), task))
-}
-
 /// The failure of a build as its log tells it; `whole` is what BitBake itself ended with.
 #[must_use]
 pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
@@ -44,18 +38,40 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
         return whole;
     }
     let lines: Vec<&str> = text.lines().collect();
-    let task_log = lines
-        .iter()
-        .find_map(|line| line.split_once("Logfile of failure stored in: "))
-        .map(|(_, path)| path.trim());
+    let logs = lines.iter().filter_map(|line| line.split_once("Logfile of failure stored in: "));
+    let logs: Vec<&str> = logs.map(|(_, path)| path.trim()).collect();
+    let failed: Vec<Failed<'_>> = lines.iter().filter_map(|line| Failed::read(line)).collect();
+    if failed.is_empty() {
+        let (status, told) =
+            diagnosis(log, &deciding(&lines, false, |_| false), &lines, None, logs.first().copied());
+        return Failure::new(status, told);
+    }
+    let mut whole = Failure { status: ExitStatus::Build, diagnostics: Vec::new() };
+    for task in failed.iter().take(TOLD) {
+        // Of several, what another said of itself is no reason of this one.
+        let others = |line: &str| failed.iter().any(|other| other != task && other.said(line));
+        let decide = deciding(&lines, true, others);
+        let (status, told) = diagnosis(log, &decide, &lines, Some(task), task.log(&logs, failed.len() == 1));
+        if status == ExitStatus::Environment {
+            whole.status = status;
+        }
+        whole.diagnostics.push(told);
+    }
+    whole
+}
+
+/// What is said of one task that failed, or of a build in which none did; `decide` are BitBake's lines that say why.
+fn diagnosis(
+    log: &Path,
+    decide: &[&str],
+    lines: &[&str],
+    failed: Option<&Failed<'_>>,
+    task_log: Option<&str>,
+) -> (ExitStatus, Diagnostic) {
     let task_text = task_log.map(|path| end_of(Path::new(path))).unwrap_or_default();
-    let failed = lines.iter().find_map(|line| {
-        line.strip_prefix("ERROR: Task (")?.split_once(") failed with").and_then(|(task, _)| named(task))
-    });
     // What BitBake says of its own steps is not what went wrong.
     let task_lines: Vec<&str> = task_text.lines().filter(|line| !line.starts_with("DEBUG: ")).collect();
-    let decide = deciding(&lines, failed.is_some());
-    let (code, what, hint) = cause(&decide.into_iter().chain(serious(&task_lines)).collect::<Vec<_>>());
+    let (code, what, hint) = cause(&decide.iter().copied().chain(serious(&task_lines)).collect::<Vec<_>>());
     let go_on = "run the same command again to go on where it stopped";
     let hint = hint.map_or_else(|| go_on.to_owned(), |hint| format!("{hint}; then {go_on}"));
     let status = if code == "missing-tool" || code == "disk-full" || code == "root-refused" {
@@ -63,12 +79,14 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
     } else {
         ExitStatus::Build
     };
-    let message = match &failed {
-        Some((recipe, task)) => format!("the recipe `{recipe}` failed in its task `{task}`{what}"),
+    let message = match failed {
+        Some(Failed { recipe, task, .. }) => {
+            format!("the recipe `{recipe}` failed in its task `{task}`{what}")
+        }
         None => format!("BitBake's build failed{what}"),
     };
     let mut first = Diagnostic::error(code, message);
-    for line in lines_told(&lines, &task_lines, failed.is_some()) {
+    for line in lines_told(lines, &task_lines, failed.is_some()) {
         first = first.note(line, None);
     }
     if let Some(path) = task_log {
@@ -76,13 +94,13 @@ pub fn failure(log: &Path, text: &str, whole: Failure) -> Failure {
         first =
             first.note(format!("last lines of its log `{path}`:\n{}", task_lines[from..].join("\n")), None);
     }
-    let first = first.note(format!("the whole log is `{}`", log.display()), None).hint(hint);
-    Failure::new(status, first)
+    (status, first.note(format!("the whole log is `{}`", log.display()), None).hint(hint))
 }
 
 /// The lines that say why: of a failed task BitBake's errors alone, since other tasks go on meanwhile; otherwise all but
 /// warnings and notes. What follows a warning or an error without a word of its own belongs to it.
-fn deciding<'a>(lines: &[&'a str], of_a_task: bool) -> Vec<&'a str> {
+/// What is `others` does not count.
+fn deciding<'a>(lines: &[&'a str], of_a_task: bool, others: impl Fn(&str) -> bool) -> Vec<&'a str> {
     let mut counts = !of_a_task;
     let mut found = Vec::new();
     for line in lines {
@@ -93,7 +111,7 @@ fn deciding<'a>(lines: &[&'a str], of_a_task: bool) -> Vec<&'a str> {
         if line.starts_with("WARNING: ") {
             counts = false;
         } else if line.starts_with("ERROR: ") {
-            counts = true;
+            counts = !others(line);
         }
         if counts {
             found.push(*line);
@@ -415,6 +433,40 @@ mod tests {
         assert_eq!(said(full, ""), "disk-full");
         assert_eq!(said("cc: error: x.c\n", full), "recipe-failed");
         assert_eq!(said("WARNING: Checksum mismatch of a mirror\ncc: error: x.c\n", ""), "recipe-failed");
+    }
+
+    #[test]
+    fn of_tasks_that_fail_at_once_each_has_its_own_log_and_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = |name: &str, task: &str, text: &str| {
+            let path = folder.path().join(format!("{name}/1.0/temp/log.{task}.7"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let zlib = log("zlib", "do_compile", "cc: error: x.c\n");
+        let curl = log("curl", "do_fetch", "ERROR: what curl says\n");
+        // The logs come in the order of the ends, BitBake's last words of the tasks in another.
+        let failure = told(&format!(
+            "ERROR: zlib-1.0-r0 do_compile: oe_runmake failed\nERROR: Logfile of failure stored in: {zlib}\n\
+             ERROR: curl-1.0-r0 do_fetch: Fetcher failure for URL\nERROR: Logfile of failure stored in: {curl}\n\
+             ERROR: Task (/srv/curl_1.0.bb:do_fetch) failed with exit code '1'\n\
+             ERROR: Task (/srv/zlib_1.0.bb:do_compile) failed with exit code '1'\n"
+        ));
+        let [first, second] = failure.diagnostics.as_slice() else { panic!("{failure}") };
+        assert_eq!(failure.status, ExitStatus::Build);
+        assert_eq!(
+            (first.code.as_str(), second.code.as_str()),
+            ("fetch-failed", "recipe-failed"),
+            "{failure}"
+        );
+        let text = |one: &Diagnostic| Failure::new(ExitStatus::Build, one.clone()).to_string();
+        let (first, second) = (text(first), text(second));
+        assert!(first.contains("`curl 1.0` failed in its task `do_fetch`: a download failed"), "{first}");
+        assert!(first.contains("what curl says") && !first.contains("x.c"), "{first}");
+        assert!(second.contains("`zlib 1.0` failed in its task `do_compile`\n"), "{second}");
+        assert!(second.contains("cc: error: x.c") && !second.contains("curl"), "{second}");
+        assert!(second.contains("run the same command again"), "{second}");
     }
 
     #[test]

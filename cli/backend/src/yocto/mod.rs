@@ -9,6 +9,7 @@ mod bsp;
 mod build;
 mod checkouts;
 mod distro;
+mod failed;
 mod generate;
 mod hand_over;
 mod image;
@@ -19,6 +20,7 @@ mod recipes;
 mod signing;
 mod together;
 mod variables;
+mod written;
 
 use diag::{ExitStatus, Failure, Outcome};
 use spec::plan::{Plan, YoctoFacts};

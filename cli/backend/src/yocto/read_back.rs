@@ -9,6 +9,7 @@ use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 use spec::plan::YoctoFacts;
 
 use super::variables::Variable;
+use super::written::{How, Written};
 
 /// Variables by name.
 pub type Variables = BTreeMap<String, Variable>;
@@ -29,24 +30,35 @@ enum Must<'a> {
     Be(BTreeSet<&'a str>),
 }
 
+/// The variables that hold compiler hardening, and are to be read of each recipe.
+pub fn hardening(facts: &YoctoFacts) -> BTreeSet<String> {
+    let all = facts.expect.iter().map(|expect| &expect.variable);
+    all.filter(|name| name.starts_with(HARDENING)).cloned().collect()
+}
+
 /// The variables that are to be read of each recipe with an append of ours.
 pub fn asked(facts: &YoctoFacts) -> BTreeMap<String, BTreeSet<String>> {
     let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let hardening = facts.expect.iter().map(|expect| &expect.variable);
-    let hardening: Vec<&String> = hardening.filter(|name| name.starts_with(HARDENING)).collect();
+    let hardening = hardening(facts);
     for option in &facts.options {
         let variables = asked.entry(option.recipe.clone()).or_default();
-        variables.extend(hardening.iter().map(|name| (*name).clone()));
+        variables.extend(hardening.iter().cloned());
         variables.extend(operation(&option.variable).map(|(name, _)| name.to_owned()));
     }
     asked
 }
 
-/// Whether everything that must hold does, in the image's variables and in those of the recipes.
+/// Whether everything that must hold does, in the image's variables and in those of the recipes. `written` is what the
+/// image's own recipe, class and distro set.
 ///
 /// # Errors
 /// One diagnostic for each that does not, with the operations that made it so.
-pub fn hold(facts: &YoctoFacts, image: &Variables, recipes: &BTreeMap<String, Variables>) -> Outcome<()> {
+pub fn hold(
+    facts: &YoctoFacts,
+    written: &[Written],
+    image: &Variables,
+    recipes: &BTreeMap<String, Variables>,
+) -> Outcome<()> {
     let mut wrong = Vec::new();
     for expect in &facts.expect {
         let mut all: Vec<(String, &Variables)> = vec![(String::new(), image)];
@@ -54,12 +66,21 @@ pub fn hold(facts: &YoctoFacts, image: &Variables, recipes: &BTreeMap<String, Va
             all.extend(recipes.iter().map(|(recipe, found)| (format!(" of the recipe `{recipe}`"), found)));
         }
         for (of, found) in all {
-            let contains = expect.contains.as_deref().map(Must::Contain);
+            let contains = expect.contains.as_deref().map(|text| contain(&expect.variable, text));
             let lacks = expect.lacks.as_deref().map(|word| Must::Lack(BTreeSet::from([word])));
             for must in contains.into_iter().chain(lacks) {
                 wrong.extend(refused(&expect.variable, &of, &must, &expect.reason, found));
             }
         }
+    }
+    for one in written {
+        let words = one.words.iter().map(String::as_str).collect();
+        let must = match one.how {
+            How::Among => Must::Have(words),
+            How::Alone => Must::Be(words),
+            How::Not => Must::Lack(words),
+        };
+        wrong.extend(refused(one.variable, "", &must, one.reason, image));
     }
     let settings = facts.settings.iter().filter(|setting| !setting.taste);
     let settings = settings.map(|one| (one.variable.as_str(), one.value.as_str(), one.reason.as_str()));
@@ -74,6 +95,11 @@ pub fn hold(facts: &YoctoFacts, image: &Variables, recipes: &BTreeMap<String, Va
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(Failure { status: ExitStatus::Build, diagnostics: wrong }) }
+}
+
+/// Features are words, and one may begin as another: `read-only-rootfs-delayed-postinsts` is no `read-only-rootfs`.
+fn contain<'a>(variable: &str, text: &'a str) -> Must<'a> {
+    if variable.ends_with("FEATURES") { Must::Have(BTreeSet::from([text])) } else { Must::Contain(text) }
 }
 
 /// `PACKAGECONFIG:append` → `PACKAGECONFIG`, `append`. None where an override stands behind it: another build may not
@@ -120,7 +146,13 @@ fn ours<'a>(set: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> Vec<(&'a 
 fn refused(name: &str, of: &str, must: &Must<'_>, reason: &str, found: &Variables) -> Option<Diagnostic> {
     let nothing = Variable::default();
     let variable = found.get(name).unwrap_or(&nothing);
-    let has: BTreeSet<&str> = variable.value.split_whitespace().collect();
+    // Lists of commands may have a semicolon behind each.
+    let has: BTreeSet<&str> = variable
+        .value
+        .split_whitespace()
+        .map(|word| word.trim_end_matches(';'))
+        .filter(|word| !word.is_empty())
+        .collect();
     let (lacking, unwanted): (Vec<&str>, Vec<&str>) = match must {
         Must::Contain(text) if variable.value.contains(text) => return None,
         Must::Contain(text) => (vec![*text], Vec::new()),
@@ -199,13 +231,13 @@ mod tests {
             {"variable": "IMAGE_FEATURES", "contains": "read-only-rootfs", "lacks": "root-login", "reason": "why"},
             {"variable": "ABSENT", "lacks": "word", "reason": "why"},
         ]}));
-        hold(&good, &found, &none).unwrap();
+        hold(&good, &[], &found, &none).unwrap();
         let bad = facts(serde_json::json!({"expect": [
             {"variable": "IMAGE_FEATURES", "lacks": "allow-root-login", "reason": "why"},
             {"variable": "SECURITY_CFLAGS", "contains": "-fstack-protector-strong", "reason": "why"},
             {"variable": "ABSENT", "contains": "text", "reason": "why"},
         ]}));
-        let failure = hold(&bad, &found, &none).unwrap_err();
+        let failure = hold(&bad, &[], &found, &none).unwrap_err();
         assert!(failure.to_string().contains(":append /srv/meta-evil/y.bbappend:7"), "{failure}");
         assert_eq!(
             messages(Err(failure)),
@@ -213,6 +245,60 @@ mod tests {
                 "`IMAGE_FEATURES` has the word `allow-root-login`, expected it without (why)",
                 "`SECURITY_CFLAGS` lacks `-fstack-protector-strong` (why), its value is `-O2`",
                 "`ABSENT` lacks `text` (why), its value is ``",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_feature_is_a_word_and_not_the_start_of_one() {
+        let ours = facts(serde_json::json!({"expect": [
+            {"variable": "IMAGE_FEATURES", "contains": "read-only-rootfs", "reason": "why"},
+            {"variable": "GCCPIE", "contains": "--enable", "reason": "why"},
+        ]}));
+        let found =
+            |features: &str| variables(&[("IMAGE_FEATURES", features), ("GCCPIE", "--enable-default-pie")]);
+        let none = BTreeMap::new();
+        hold(&ours, &[], &found("x read-only-rootfs"), &none).unwrap();
+        assert_eq!(
+            messages(hold(&ours, &[], &found("read-only-rootfs-delayed-postinsts"), &none)),
+            [
+                "`IMAGE_FEATURES` lacks `read-only-rootfs` (why), its value is `read-only-rootfs-delayed-postinsts`"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_image_itself_sets_is_read_back() {
+        let one = |variable, words: &[&str], how| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            Written { variable, words, how, reason: "why" }
+        };
+        let written = [
+            one("IMAGE_INSTALL", &["nftables", "chrony"], How::Among),
+            one("PACKAGE_EXCLUDE", &["nftables"], How::Not),
+            one("NO_RECOMMENDATIONS", &["1"], How::Alone),
+            one("IMAGE_PREPROCESS_COMMAND", &["gw_finish"], How::Among),
+        ];
+        let (ours, none) = (facts(serde_json::json!({})), BTreeMap::new());
+        let good = [
+            ("IMAGE_INSTALL", "vim nftables chrony"),
+            ("NO_RECOMMENDATIONS", "1"),
+            ("IMAGE_PREPROCESS_COMMAND", " x; gw_finish; y;"),
+        ];
+        hold(&ours, &written, &variables(&good), &none).unwrap();
+        let bad = [
+            ("IMAGE_INSTALL", "chrony nftables-python"),
+            ("PACKAGE_EXCLUDE", "nftables"),
+            ("NO_RECOMMENDATIONS", "0"),
+            ("IMAGE_PREPROCESS_COMMAND", " x; gw_finished;"),
+        ];
+        assert_eq!(
+            messages(hold(&ours, &written, &variables(&bad), &none)),
+            [
+                "`IMAGE_INSTALL` lacks `nftables` (why), its value is `chrony nftables-python`",
+                "`PACKAGE_EXCLUDE` has the word `nftables`, expected it without (why)",
+                "`NO_RECOMMENDATIONS` lacks `1` (why), its value is `0`",
+                "`IMAGE_PREPROCESS_COMMAND` lacks `gw_finish` (why), its value is `x; gw_finished;`",
             ]
         );
     }
@@ -229,11 +315,11 @@ mod tests {
         let none = BTreeMap::new();
         let good =
             [("INHERIT", "a create-spdx b vex"), ("DISTRO_FEATURES", "x11"), ("INIT_MANAGER", "systemd")];
-        hold(&ours, &variables(&good), &none).unwrap();
+        hold(&ours, &[], &variables(&good), &none).unwrap();
         let bad =
             [("INHERIT", "a vex"), ("FEATURES", "nfs"), ("INIT_MANAGER", "sysvinit"), ("SYSLOG", "busybox")];
         assert_eq!(
-            messages(hold(&ours, &variables(&bad), &none)),
+            messages(hold(&ours, &[], &variables(&bad), &none)),
             [
                 "`FEATURES` has the word `nfs`, expected it without (none)",
                 "`INHERIT` lacks `create-spdx` (a list), its value is `a vex`",
@@ -274,10 +360,10 @@ mod tests {
             ])
         };
         let image = variables(&[strong]);
-        hold(&ours, &image, &of("  nts ipv6 scfilter", "--y --with-x", "libc", strong)).unwrap();
+        hold(&ours, &[], &image, &of("  nts ipv6 scfilter", "--y --with-x", "libc", strong)).unwrap();
         let weak = of("scfilter nts debug", "--y", "logrotate libc", ("SECURITY_CFLAGS", ""));
         assert_eq!(
-            messages(hold(&ours, &image, &weak)),
+            messages(hold(&ours, &[], &image, &weak)),
             [
                 "`SECURITY_CFLAGS` of the recipe `chrony` lacks `-fstack-protector` (stack), its value is ``",
                 "`PACKAGECONFIG` of the recipe `chrony` lacks `ipv6` (a filter), its value is `scfilter nts debug`",
@@ -287,7 +373,7 @@ mod tests {
         );
         let more = of("scfilter ipv6 nts debug", "--with-x", "", strong);
         assert_eq!(
-            messages(hold(&ours, &image, &more)),
+            messages(hold(&ours, &[], &image, &more)),
             ["`PACKAGECONFIG` of the recipe `chrony` has the word `debug`, expected it without (a filter)"]
         );
     }

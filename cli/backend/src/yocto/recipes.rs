@@ -1,4 +1,5 @@
-//! Recipes of our configuration packages: one for each layer of the plan, and one for the accounts.
+//! Recipes of our configuration packages: one for each layer of the plan, one for the accounts, and one for what `apart` of
+//! the data names: a file that every layer's change changes reruns no layer's recipe.
 //!
 //! Files are the plan's, byte for byte. A file that a package of Yocto owns, too, is kept aside, since
 //! two packages may not own one path; the image class puts it in place.
@@ -32,15 +33,15 @@ pub fn recipes(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) 
             tree.file(format!("meta-{}/recipes-own/{name}/{path}", names.distro_layer), text);
         }
     }
-    for (layer, content) in by_layer(plan) {
+    for (layer, content) in by_layer(plan, facts) {
         recipe(plan, facts, names, (&layer, &content), tree)?;
     }
     Ok(())
 }
 
 /// Names of the recipes that an image installs.
-pub fn packages(plan: &Plan, names: &Names) -> Vec<String> {
-    let recipes = by_layer(plan).into_keys().map(|layer| package(names, &layer));
+pub fn packages(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<String> {
+    let recipes = by_layer(plan, facts).into_keys().map(|layer| package(names, &layer));
     std::iter::once(names.accounts()).chain(recipes).collect()
 }
 
@@ -48,8 +49,8 @@ fn package(names: &Names, layer: &str) -> String {
     format!("{}-config-{layer}", names.distro)
 }
 
-/// Files by the layer that asks first. Folders of the root itself are the image's.
-fn by_layer(plan: &Plan) -> BTreeMap<String, Content> {
+/// Files by the layer that asks first, or by the package of their own. Folders of the root itself are the image's.
+fn by_layer(plan: &Plan, facts: &YoctoFacts) -> BTreeMap<String, Content> {
     let mut all: BTreeMap<String, Content> = BTreeMap::new();
     let layer_of = |origins: &[spec::plan::Origin]| {
         origins
@@ -58,7 +59,8 @@ fn by_layer(plan: &Plan) -> BTreeMap<String, Content> {
             .to_owned()
     };
     for (path, asked) in &plan.files {
-        let content = all.entry(layer_of(&asked.origins)).or_default();
+        let apart = facts.apart.get(path).map(|apart| apart.name.clone());
+        let content = all.entry(apart.unwrap_or_else(|| layer_of(&asked.origins))).or_default();
         if is_top(path) && matches!(asked.value, FilePlan::Directory { .. }) {
             continue;
         }
@@ -132,7 +134,7 @@ fn recipe(
 ) -> Outcome<()> {
     let name = package(names, layer);
     let folder = format!("meta-{}/recipes-config/{name}", names.distro_layer);
-    let title = plan.layers.iter().find(|facts| facts.name == layer).map_or("product", |facts| &facts.title);
+    let (title, whose) = title(plan, facts, layer);
     let mut install = String::new();
     let mut folders = BTreeSet::new();
     let mut roots = BTreeSet::new();
@@ -181,7 +183,7 @@ fn recipe(
     let has_files = content.files.values().any(|file| matches!(file, FilePlan::File { .. }));
     let services: Vec<String> = content.services.iter().cloned().collect();
     let mut out = format!(
-        "{NO_HOMEPAGE}SUMMARY = {}\nDESCRIPTION = \"Files of the layer {layer}, as fastness resolved them\"\n\
+        "{NO_HOMEPAGE}SUMMARY = {}\nDESCRIPTION = \"Files {whose}, as fastness resolved them\"\n\
          SECTION = \"base\"\n{}",
         quoted(&format!("{}: {title}", names.distro))?,
         names.license_lines()
@@ -211,6 +213,16 @@ fn recipe(
     out.push_str(&format!("RDEPENDS:${{PN}} = \"{}\"\n", names.accounts()));
     tree.file(format!("{folder}/{name}_{}.bb", pv(plan)), out);
     Ok(())
+}
+
+/// What a package holds, and whose files these are.
+fn title<'a>(plan: &'a Plan, facts: &'a YoctoFacts, name: &str) -> (&'a str, String) {
+    let layer = plan.layers.iter().find(|layer| layer.name == name);
+    let apart = facts.apart.values().find(|apart| apart.name == name);
+    match (layer, apart) {
+        (None, Some(apart)) => (&apart.reason, "in a package of their own".to_owned()),
+        (layer, _) => (layer.map_or("product", |layer| layer.title.as_str()), format!("of the layer {name}")),
+    }
 }
 
 fn program(path: &str) -> Failure {

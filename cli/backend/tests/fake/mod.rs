@@ -7,6 +7,8 @@
     reason = "each test program uses a part; one that could not run must say so"
 )]
 
+pub mod driven;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -163,6 +165,9 @@ impl Progress for Told {
     }
     fn detail(&self, text: &str) {
         self.0.lock().expect("a lock").push(text.to_owned());
+    }
+    fn warn(&self, text: &str) {
+        self.0.lock().expect("a lock").push(format!("warn {text}"));
     }
     fn end(&self, _: &str, _: bool, _: Duration) {}
 }

@@ -1,5 +1,7 @@
 //! Plans of the examples for the Yocto backend, with lines of their own.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 use std::fs;
 use std::path::Path;
 
@@ -25,6 +27,21 @@ pub fn load_edited(example: &str, board: &str, more: &str, behind: &[(&str, &str
         assert!(text.contains(line), "the example has no `{line}`");
         text = text.replace(line, &format!("{line}{lines}"));
     }
+    resolved(&text)
+}
+
+/// The example with words in the place of others, which it has once.
+pub fn changed(example: &str, board: &str, series: &str, (from, to): (&str, &str)) -> Plan {
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../examples/{example}/product.yaml"));
+    let text = fs::read_to_string(&example).expect("the example");
+    assert_eq!(text.matches(from).count(), 1, "the example has `{from}` elsewhere, too, or nowhere");
+    let boards = format!("\nboards: [{board}]\nyocto: {{series: {series}}}\n");
+    let text = text.replace("\nboards: [qemu-aarch64]\n", &boards).replace(from, to);
+    resolved(&text).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn resolved(text: &str) -> diag::Outcome<Plan> {
     let folder = tempfile::tempdir().expect("a folder");
     let product = folder.path().join("product.yaml");
     fs::write(&product, text).expect("written");

@@ -65,6 +65,18 @@ pub struct YoctoFacts {
     pub hash_server: Option<String>,
     /// Patterns of paths that packages own and the plan may write anew.
     pub overwrites: Vec<String>,
+    /// Files that are in a package of their own, by path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apart: BTreeMap<String, YoctoApartFacts>,
+}
+
+/// A package for files that change with what other layers ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoApartFacts {
+    /// The last part of its name.
+    pub name: String,
+    /// What it holds.
+    pub reason: String,
 }
 
 /// A variable of the distro.

@@ -9,7 +9,8 @@ use super::{NamedBoard, Resolver};
 use crate::decode::{Decode, Spanned, suggestion};
 use crate::library::{Area, read_model};
 use crate::plan::{
-    YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts, YoctoSourceFacts,
+    YoctoApartFacts, YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts,
+    YoctoSourceFacts,
 };
 use crate::types::Name;
 use crate::yocto::{
@@ -115,6 +116,7 @@ impl Resolver<'_> {
             sstate: site.and_then(|site| site.sstate.as_ref()).map(|url| url.as_str().to_owned()),
             hash_server: site.and_then(|site| site.hash_server.as_ref()).map(|at| at.as_str().to_owned()),
             overwrites,
+            apart: apart(&base),
         }))
     }
 
@@ -398,4 +400,12 @@ fn expectations(base: &YoctoBase) -> Vec<YoctoExpectFacts> {
         reason: expect.reason.0.clone(),
     });
     expect.collect()
+}
+
+fn apart(base: &YoctoBase) -> BTreeMap<String, YoctoApartFacts> {
+    let facts = base.apart.iter().map(|apart| {
+        let facts = YoctoApartFacts { name: apart.name.as_str().to_owned(), reason: apart.reason.0.clone() };
+        (apart.path.as_str().to_owned(), facts)
+    });
+    facts.collect()
 }

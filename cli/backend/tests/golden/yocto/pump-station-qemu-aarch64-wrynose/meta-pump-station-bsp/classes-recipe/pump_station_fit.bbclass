@@ -72,18 +72,31 @@ python do_compile:prepend() {
 }
 do_compile[depends] += "${SIGNED_IMAGE}:do_image_complete"
 
+# Signs `fitImage` as the class signs it, and verifies that with the public key, which mkimage takes from the certificate
+# (or from a token): a `.key` beside another's certificate signs under an identity that is not its own.
+def pump_station_sign(d):
+    import shlex, subprocess
+    folder, name = d.getVar('FIT_KERNEL_SIGN_KEYDIR'), d.getVar('FIT_KERNEL_SIGN_KEYNAME')
+    subprocess.run(['dtc', '-I', 'dts', '-O', 'dtb', '-o', 'key.dtb'], input='/dts-v1/; / { };', text=True, check=True)
+    call = [d.getVar('UBOOT_MKIMAGE_SIGN'), '-F', '-k', folder, '-K', 'key.dtb', '-r', 'fitImage', *shlex.split(d.getVar('UBOOT_MKIMAGE_SIGN_ARGS') or '')]
+    done = subprocess.run(call, capture_output=True, text=True)
+    # mkimage ends with 0 where it found no key, and leaves the old signature.
+    if done.returncode or not os.path.exists(os.path.join(folder, name + '.key')):
+        bb.fatal('the FIT cannot be signed with the key `%s` of `%s`: %s' % (name, folder, done.stderr))
+    check = d.getVar('UBOOT_FIT_CHECK_SIGN')
+    done = subprocess.run([check, '-f', 'fitImage', '-k', 'key.dtb'], capture_output=True, text=True)
+    if done.returncode:
+        path = os.path.join(folder, name)
+        bb.fatal('what `%s.key` signed is not verified with the certificate `%s.crt`, whose identity is part of the signatures of this build: put a key and its own certificate there (%s ended with %d: %s)' % (path, path, check, done.returncode, (done.stderr or done.stdout).strip()[-400:]))
+    pump_station_expect_key(d, 'key.dtb')
+
 # The class gives the configuration a hash that U-Boot does not read and whose value no signature covers: it is taken
-# out, and the FIT is signed again as the class signs it.
+# out, and the FIT is signed again.
 python do_compile:append() {
-    import shlex
-    conf, folder, name = '/configurations/conf', d.getVar('FIT_KERNEL_SIGN_KEYDIR'), d.getVar('FIT_KERNEL_SIGN_KEYNAME')
+    conf = '/configurations/conf'
     if 'hash-1' in subprocess.run(['fdtget', '-l', 'fitImage', conf], check=True, capture_output=True, text=True).stdout.split():
         subprocess.run(['fdtput', '-r', 'fitImage', conf + '/hash-1'], check=True)
-        call = [d.getVar('UBOOT_MKIMAGE_SIGN'), '-F', '-k', folder, '-r', 'fitImage', *shlex.split(d.getVar('UBOOT_MKIMAGE_SIGN_ARGS') or '')]
-        done = subprocess.run(call, capture_output=True, text=True)
-        # mkimage ends with 0 where it found no key, and leaves the old signature.
-        if done.returncode or not os.path.exists(os.path.join(folder, name + '.key')):
-            bb.fatal('the FIT cannot be signed with the key `%s` of `%s`: %s' % (name, folder, done.stderr))
+    pump_station_sign(d)
 }
 
 do_deploy:append() {

@@ -16,9 +16,9 @@ def pump_station_der(data, at):
         raise ValueError('an element is longer than the file')
     return start, start + length
 
-# SHA-256 of the SubjectPublicKeyInfo of a certificate in PEM (RFC 5280, section 4.1).
-def pump_station_key_id(text):
-    import base64, hashlib
+# The SubjectPublicKeyInfo, in DER, of a certificate in PEM (RFC 5280, section 4.1).
+def pump_station_public_key(text):
+    import base64
     body = text.split('-----BEGIN CERTIFICATE-----')[1].split('-----END CERTIFICATE-----')[0]
     data = base64.b64decode(body)
     at, end = pump_station_der(data, 0)
@@ -26,7 +26,32 @@ def pump_station_key_id(text):
     # The version may be left out; then serial number, algorithm, issuer, validity and subject.
     for _ in range(6 if data[at] == 0xa0 else 5):
         at = pump_station_der(data, at)[1]
-    return hashlib.sha256(data[at:pump_station_der(data, at)[1]]).hexdigest()
+    return data[at:pump_station_der(data, at)[1]]
+
+def pump_station_key_id(text):
+    import hashlib
+    return hashlib.sha256(pump_station_public_key(text)).hexdigest()
+
+# The modulus of an RSA key (RFC 8017, appendix A.1.1) in its SubjectPublicKeyInfo.
+def pump_station_modulus(key):
+    at = pump_station_der(key, pump_station_der(key, 0)[0])[1]
+    # Behind the algorithm a string of bits, whose first byte counts those that are not used.
+    at = pump_station_der(key, pump_station_der(key, at)[0] + 1)[0]
+    start, end = pump_station_der(key, at)
+    return int.from_bytes(key[start:end], 'big')
+
+# Whether the key that mkimage put into a control tree is the certificate's: with a token it comes from there, and a build
+# would be kept in shared state under the identity of another key.
+def pump_station_expect_key(d, tree):
+    import subprocess
+    folder, name = d.getVar('UBOOT_SIGN_KEYDIR'), d.getVar('UBOOT_SIGN_KEYNAME')
+    path = os.path.join(folder, name + '.crt')
+    with open(path, encoding='ascii') as file:
+        expected = pump_station_modulus(pump_station_public_key(file.read()))
+    call = ['fdtget', '-t', 'bx', tree, '/signature/key-' + name, 'rsa,modulus']
+    found = subprocess.run(call, capture_output=True, text=True)
+    if found.returncode or int.from_bytes(bytes(int(byte, 16) for byte in found.stdout.split()), 'big') != expected:
+        bb.fatal('the public key that mkimage knows as `%s` is not the one of the certificate `%s`: put the certificate of the key that signs there' % (name, path))
 
 # Why this folder is none for keys; nothing where it is one.
 def pump_station_unfit(d, folder):
@@ -57,4 +82,11 @@ python () {
         raise bb.parse.SkipRecipe('expected a certificate of the key that signs in `%s`: %s' % (path, error))
     d.appendVarFlag(d.getVar('SIGNING_TASK'), 'vardeps', ' SIGNING_KEY_ID')
     d.setVarFlag('UBOOT_SIGN_KEYDIR', 'vardepvalue', '')
+    if d.getVar('SIGNING_TASK') == 'do_uboot_assemble_fitimage':
+        d.appendVarFlag('do_uboot_assemble_fitimage', 'postfuncs', ' pump_station_control_key')
+}
+
+# U-Boot's control FDT, once the key is in it.
+python pump_station_control_key() {
+    pump_station_expect_key(d, d.expand('${B}/${UBOOT_DTB_BINARY}'))
 }

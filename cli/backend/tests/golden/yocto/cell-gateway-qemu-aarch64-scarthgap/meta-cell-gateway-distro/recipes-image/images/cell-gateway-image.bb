@@ -11,6 +11,7 @@ IMAGE_INSTALL = " \
     cell-gateway-config-audit \
     cell-gateway-config-base \
     cell-gateway-config-firewall \
+    cell-gateway-config-guide \
     cell-gateway-config-kernel-hardening \
     cell-gateway-config-selfcheck \
     cell-gateway-config-ssh \

@@ -11,6 +11,7 @@ IMAGE_INSTALL = " \
     feeder-terminal-config-audit \
     feeder-terminal-config-base \
     feeder-terminal-config-firewall \
+    feeder-terminal-config-guide \
     feeder-terminal-config-ipsec \
     feeder-terminal-config-kernel-hardening \
     feeder-terminal-config-openvpn \

@@ -11,6 +11,7 @@ IMAGE_INSTALL = " \
     plc-gateway-config-audit \
     plc-gateway-config-base \
     plc-gateway-config-firewall \
+    plc-gateway-config-guide \
     plc-gateway-config-ipsec \
     plc-gateway-config-kernel-hardening \
     plc-gateway-config-opcua \

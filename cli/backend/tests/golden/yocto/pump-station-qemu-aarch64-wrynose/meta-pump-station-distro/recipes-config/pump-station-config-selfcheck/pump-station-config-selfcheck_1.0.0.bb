@@ -26,10 +26,8 @@ do_install() {
     ln -s /etc/machine-id ${D}${nonarch_libdir}/fastness/identity.d/machine-id
     install -d ${D}${nonarch_libdir}/fastness
     install -m 0755 ${UNPACKDIR}/rootfs/usr/lib/fastness/selfcheck ${D}${nonarch_libdir}/fastness/selfcheck
-    install -d ${D}${datadir}/fastness
-    install -m 0644 ${UNPACKDIR}/rootfs/usr/share/fastness/security-guide.txt ${D}${datadir}/fastness/security-guide.txt
 }
 
-FILES:${PN} = "${datadir} ${nonarch_libdir} ${sysconfdir}"
+FILES:${PN} = "${nonarch_libdir} ${sysconfdir}"
 
 RDEPENDS:${PN} = "pump-station-accounts"

@@ -11,6 +11,7 @@ IMAGE_INSTALL = " \
     pump-station-config-audit \
     pump-station-config-base \
     pump-station-config-firewall \
+    pump-station-config-guide \
     pump-station-config-ipsec \
     pump-station-config-kernel-hardening \
     pump-station-config-selfcheck \

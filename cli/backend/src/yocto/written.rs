@@ -1,0 +1,87 @@
+//! What our image recipe, image class and distro set, as it must be read back: another layer may change it, too.
+
+use std::collections::BTreeSet;
+
+use spec::plan::{Plan, YoctoFacts};
+
+use super::read_back::Variables;
+use super::{Names, recipes};
+
+/// A variable of the image, and what of ours must be in it.
+#[derive(Debug)]
+pub struct Written {
+    pub variable: &'static str,
+    pub words: Vec<String>,
+    pub how: How,
+    pub reason: &'static str,
+}
+
+/// How words of ours are in a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Among others.
+    Among,
+    /// Alone.
+    Alone,
+    /// Not at all.
+    Not,
+}
+
+/// All of it.
+pub fn written(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<Written> {
+    let (distro, packages) = (&names.distro, packages(plan, facts, names));
+    let one = |variable, word: String, how, reason| Written { variable, words: vec![word], how, reason };
+    vec![
+        Written {
+            variable: "IMAGE_INSTALL",
+            words: packages.clone(),
+            how: How::Among,
+            reason: "what the plan asks for is installed",
+        },
+        // `do_rootfs` takes such a package out of what is installed, and only warns.
+        Written {
+            variable: "PACKAGE_EXCLUDE",
+            words: packages,
+            how: How::Not,
+            reason: "what the plan asks for is installed",
+        },
+        one("IMAGE_FSTYPES", "squashfs-zst".to_owned(), How::Among, "the root that is signed is a squashfs"),
+        one(
+            "IMAGE_PREPROCESS_COMMAND",
+            format!("{}_finish", names.function()),
+            How::Among,
+            "it removes, puts in place and locks what the plan says",
+        ),
+        one("NO_RECOMMENDATIONS", "1".to_owned(), How::Alone, "nothing is installed that nobody asks for"),
+        one(
+            "USERADD_UID_TABLES",
+            format!("files/{distro}-passwd"),
+            How::Among,
+            "accounts have the plan's numbers",
+        ),
+        one(
+            "USERADD_GID_TABLES",
+            format!("files/{distro}-group"),
+            How::Among,
+            "groups have the plan's numbers",
+        ),
+    ]
+}
+
+/// Packages that the image installs besides the plan's, on purpose or not: features of the image and lines of others bring them.
+pub fn besides(plan: &Plan, facts: &YoctoFacts, names: &Names, found: &Variables) -> Vec<String> {
+    // OE-Core's `image.bbclass` adds this one to every image.
+    let mut ours: BTreeSet<String> = packages(plan, facts, names).into_iter().collect();
+    ours.insert("run-postinsts".to_owned());
+    // The first has the packages of image features, too.
+    let all = ["PACKAGE_INSTALL", "IMAGE_INSTALL"].iter().find_map(|name| found.get(*name));
+    let words: BTreeSet<&str> = all.map(|all| all.value.split_whitespace().collect()).unwrap_or_default();
+    words.into_iter().filter(|word| !ours.contains(*word)).map(str::to_owned).collect()
+}
+
+/// What the image recipe installs.
+pub fn packages(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<String> {
+    let mut install = recipes::packages(plan, facts, names);
+    install.extend(facts.install.keys().cloned());
+    install
+}
