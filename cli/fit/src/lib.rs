@@ -23,6 +23,7 @@ pub mod external;
 pub mod fdt;
 pub mod its;
 pub mod key;
+pub mod packed;
 mod parallel;
 pub mod request;
 pub mod show;

@@ -9,7 +9,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use common::{ignore, signed, unsigned};
@@ -451,12 +451,7 @@ fn ours_takes_no_external_data_that_u_boot_refuses() {
 
 /// Both verifiers on that many mutations of the FITs: ours takes nothing alone, and what it refuses alone is explained.
 fn agree(blobs: &[Vec<u8>], seed: u64, mutate: impl Fn(&[u8], &mut Numbers) -> (&'static str, Vec<u8>)) {
-    let Some(tool) = std::env::var_os("FIT_CHECK_SIGN").map(PathBuf::from) else {
-        eprintln!(
-            "SKIPPED: FIT_CHECK_SIGN names no `fit_check_sign` of U-Boot's (ci/peers/uboot builds one)"
-        );
-        return;
-    };
+    let Some(tool) = common::fit_check_sign() else { return };
     let count: usize = std::env::var("FIT_AGREEMENT").map_or(400, |text| text.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let control = common::control();

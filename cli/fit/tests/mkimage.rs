@@ -6,10 +6,10 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{empty, options, other_key, private_key, signed, signer, trusted, unsigned};
+use common::{empty, fit_check_sign, options, other_key, private_key, signed, signer, trusted, unsigned};
 use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::external::{Placement, externalise};
 use fit::fdt::Tree;
@@ -27,19 +27,6 @@ fn have(programs: &[&str]) -> bool {
     assert!(std::env::var_os("FASTNESS_REQUIRE_TOOLS").is_none(), "`{program}` is required");
     eprintln!("SKIPPED: `{program}` is not installed");
     false
-}
-
-fn fit_check_sign() -> Option<PathBuf> {
-    let named = std::env::var_os("FIT_CHECK_SIGN").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        named.or_else(|| std::env::split_paths(&path).map(|p| p.join("fit_check_sign")).find(|p| p.exists()));
-    if found.is_none() {
-        eprintln!(
-            "SKIPPED: no `fit_check_sign`: Debian does not ship it, set `FIT_CHECK_SIGN` to one built from U-Boot"
-        );
-    }
-    found
 }
 
 fn run(folder: &Path, program: &str, arguments: &[&str]) -> Output {

@@ -4,12 +4,14 @@
 
 mod common;
 
-use common::{control, options, other_key, private_key, signed, signer, trusted, unsigned};
+use common::{control, empty, options, other_key, private_key, signed, signer, trusted, unsigned};
 use fit::control_fdt::{KeyNode, insert_key, keys};
-use fit::fdt::{Node, Tree};
+use fit::fdt::Tree;
 use fit::key::{Algorithm, Hash, KeyType, Padding};
 use fit::sign::{RsaSigner, Signer, sign, sign_all};
 use fit::verify::verify;
+use rsa::RsaPrivateKey;
+
 #[test]
 fn what_was_signed_verifies_with_both_paddings() {
     for padding in [Padding::Pss, Padding::Pkcs1v15] {
@@ -21,19 +23,50 @@ fn what_was_signed_verifies_with_both_paddings() {
     }
 }
 
-#[test]
-fn every_hash_and_padding_signs_and_verifies() {
-    let signer = RsaSigner::new(private_key().clone());
+/// Every hash with both paddings: signed, verified, and no longer once a byte of the kernel or the signature is another one.
+fn every_hash_and_padding(key: KeyType, private: RsaPrivateKey) {
+    let signer = RsaSigner::new(private);
     for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
         for padding in [Padding::Pss, Padding::Pkcs1v15] {
             let mut options = options(padding);
-            options.algorithm = Algorithm { hash, key: KeyType::Rsa2048 };
+            options.algorithm = Algorithm { hash, key };
             let blob = sign(unsigned(), &options, &signer).unwrap();
-            let empty = Tree { root: Node::new(""), ..Tree::default() }.write().unwrap();
-            let control = insert_key(&empty, "dev", options.algorithm, &signer.public_key()).unwrap();
-            assert!(verify(&blob, &keys(&control).unwrap(), false).unwrap().ok);
+            let control = insert_key(&empty(), "dev", options.algorithm, &signer.public_key()).unwrap();
+            let trusted = keys(&control).unwrap();
+            let report = verify(&blob, &trusted, false).unwrap();
+            assert!(report.ok, "{report:?}");
+            let said = format!("{} {}", options.algorithm.name(), padding.name());
+            assert_eq!(report.configurations[0].algo, [said.as_str()]);
+            let mut tree = Tree::parse(&blob).unwrap();
+            let signature = tree.root.at_mut("/configurations/conf/signature-1").unwrap();
+            let mut value = signature.get("value").unwrap().to_vec();
+            assert_eq!(value.len(), key.bits() / 8, "{said}");
+            value[key.bits() / 16] ^= 1;
+            signature.set("value", value);
+            let report = verify(&tree.write().unwrap(), &trusted, false).unwrap();
+            assert_eq!(report.configurations[0].problems[0].code, "bad-signature", "{said}");
+            // The same signature for another hash, padding or size of key is none.
+            let other = if padding == Padding::Pss { Padding::Pkcs1v15 } else { Padding::Pss };
+            let mut tree = Tree::parse(&blob).unwrap();
+            tree.root.at_mut("/configurations/conf/signature-1").unwrap().set_text("padding", other.name());
+            assert!(!verify(&tree.write().unwrap(), &trusted, false).unwrap().ok, "{said}");
         }
     }
+}
+
+#[test]
+fn every_hash_and_padding_signs_and_verifies_with_rsa_2048() {
+    every_hash_and_padding(KeyType::Rsa2048, private_key().clone());
+}
+
+#[test]
+fn every_hash_and_padding_signs_and_verifies_with_rsa_3072() {
+    every_hash_and_padding(KeyType::Rsa3072, RsaPrivateKey::new(&mut rand_core::OsRng, 3072).unwrap());
+}
+
+#[test]
+fn every_hash_and_padding_signs_and_verifies_with_rsa_4096() {
+    every_hash_and_padding(KeyType::Rsa4096, RsaPrivateKey::new(&mut rand_core::OsRng, 4096).unwrap());
 }
 
 #[test]

@@ -85,8 +85,12 @@ pub fn trust(asked: &TrustArguments, store: &KeyStore, output: &Output) -> Outco
             .hint("name U-Boot's own device tree, such as `u-boot.dtb`"));
     }
     refuse_other_key(&control, &tree, asked, &public)?;
-    let mut with_key = insert_key_for(&control, &asked.key, algorithm, &public, required)
-        .map_err(|e| wrong(&asked.control, &e))?;
+    let mut with_key =
+        insert_key_for(&control, &asked.key, algorithm, &public, required).map_err(|e| match e {
+            // The control FDT is as it should be: it is the key that does not fit.
+            FitError::Key(why) => Failure::error(ExitStatus::Keys, "wrong-key", why),
+            other => wrong(&asked.control, &other),
+        })?;
     if asked.any {
         with_key = set_required_mode(&with_key, RequiredMode::Any).map_err(|e| wrong(&asked.control, &e))?;
     }
@@ -147,7 +151,7 @@ pub fn sign_as_described(asked: &SignArguments, store: &KeyStore, output: &Outpu
     // Each key is opened once, whatever it signs.
     let (mut keys, mut jobs) = (BTreeMap::<String, SigningKey>::new(), Vec::new());
     for one in wanted {
-        let public = store.public(&one.key_name)?.key;
+        let public = store.public(&one.key_name).map_err(|failure| odd_hint(&asked.file, &one, failure))?.key;
         jobs.push((options(&one, &asked.how, &public)?, one.part));
         if !keys.contains_key(&one.key_name) {
             let secret = asked.passphrase.read(store, &one.key_name)?;
@@ -165,6 +169,17 @@ pub fn sign_as_described(asked: &SignArguments, store: &KeyStore, output: &Outpu
             .map_err(|failure| cause(&asked.file, &blob, failure))
     };
     write(&asked.output, &pieces, holds, output)
+}
+
+/// A name that is none of a key was written by whoever made the FIT, not by who called this.
+fn odd_hint(file: &Path, one: &Described, failure: Failure) -> Failure {
+    let Some(said) = failure.diagnostics.first().filter(|said| said.code == "key-name") else {
+        return failure;
+    };
+    let place = one.place();
+    let message = format!("`{}`: `key-name-hint` of {place}: {}", file.display(), said.message);
+    Failure::error(ExitStatus::Input, "key-name", message)
+        .hint("change the hint, or sign every configuration by a key of the store with `--key`")
 }
 
 /// What is to be signed with one key: what the description says of it, and a signature of each configuration that describes none.
@@ -215,11 +230,8 @@ pub fn planned(
 fn options(one: &Described, how: &Signature, public: &PublicKey) -> Outcome<SignOptions> {
     let asked = how.options(&one.key_name, public)?;
     let contradicts = |option: &str, asked: &str, described: &str| {
-        let (node, place) = match &one.part {
-            Part::Configuration(name) => (&one.node, format!("the configuration `{name}`")),
-            Part::Image(name) => (&one.node, format!("the image `{name}`")),
-        };
-        let message = format!("`{option} {asked}` contradicts `{node}` of {place}, which says `{described}`");
+        let place = one.place();
+        let message = format!("`{option} {asked}` contradicts {place}, which says `{described}`");
         Err(Failure::error(ExitStatus::Usage, "contradiction", message)
             .hint("leave the option out, or change the description"))
     };

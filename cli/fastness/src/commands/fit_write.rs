@@ -16,7 +16,7 @@ use super::fit_described::prove;
 use super::fit_file::{Bytes, Part, read, told, wrong};
 use super::fit_list::{List, load, outputs};
 use super::fit_sign::{OneKey, Signature};
-use crate::output::Output;
+use crate::output::{Output, clean};
 use crate::stages::Passphrase;
 
 /// Where the images' data lies.
@@ -151,7 +151,9 @@ pub fn build(
                 .map_err(|e| wrong(source, &e))?;
             Ok((tree, digests))
         })?;
+        let contradictions = fit::packed::contradictions(&tree);
         let bytes = finish_described(tree, source, key.as_ref(), asked, &digests)?;
+        warn(&contradictions, output);
         return Ok(told(&asked.output, bytes, output));
     }
     if !asked.list.is_empty() {
@@ -174,7 +176,9 @@ pub fn build(
     let mut part = Part::new(&asked.output)?;
     let (key, tree) =
         beside(open, || laid_out(&mut part, &layout, || from_parts(asked, &parts, &mut digests)))?;
+    let contradictions = fit::packed::contradictions(&tree);
     let bytes = finish(tree, kernel, part, key.as_ref(), asked, &digests)?;
+    warn(&contradictions, output);
     Ok(told(&asked.output, bytes, output))
 }
 
@@ -221,20 +225,29 @@ fn from_lists(
         let mut part = Part::new(&asked.output)?;
         let hash = || list.tree(&files, asked.how.timestamp(), &mut digests);
         let (key, tree) = beside(open, || laid_out(&mut part, &layout, hash))?;
+        let contradictions = fit::packed::contradictions(&tree);
         let bytes = finish(tree, list.path(), part, key.as_ref(), asked, &digests)?;
+        warn(&contradictions, output);
         return Ok(told(&asked.output, bytes, output));
     }
     let (paths, key) = (outputs(&lists, &asked.output)?, open()?);
     let key = key.as_ref();
     for (list, path) in lists.iter().zip(&paths) {
         let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
+        let contradictions = fit::packed::contradictions(&tree);
         finish(tree, list.path(), Part::new(path)?, key, asked, &digests)?;
+        warn(&contradictions, output);
     }
     output.result(&paths, |_| {
         let (count, folder) = (paths.len(), asked.output.display());
         format!("wrote {count} FITs into `{folder}`; {} contents were hashed\n", digests.computed())
     });
     Ok(ExitStatus::Success)
+}
+
+/// Says what is odd in what was written and no reason not to write it.
+fn warn(contradictions: &[String], output: &Output) {
+    contradictions.iter().for_each(|said| output.note(&clean(&format!("warning: {said}"))));
 }
 
 /// Signs the tree where a key is given, and stores it; how many bytes it has.

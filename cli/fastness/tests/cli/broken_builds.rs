@@ -41,7 +41,7 @@ fn another_image() -> Option<World> {
 }
 
 #[track_caller]
-fn stops(run: &Run, code: i32, error: &str) {
+pub fn stops(run: &Run, code: i32, error: &str) {
     assert_eq!((run.code, run.out.as_str()), (code, ""), "{run:?}");
     assert!(run.err.contains(&format!("error[{error}]")), "{}", run.err);
 }

@@ -262,3 +262,125 @@ fn options_and_control_trees_that_say_something_odd_are_told() {
         "{run:?}"
     );
 }
+
+#[test]
+fn a_ready_fit_that_refers_to_itself_is_neither_signed_nor_verified() {
+    let place = place();
+    key(&place, "dev");
+    let algorithm = ["--key", "dev", "--algorithm", "sha256,rsa2048"];
+    let parts = ["fit", "build", "--kernel", "Image", "--load", "0x40400000", "--fdt", "a.dtb"];
+    assert_eq!(place.run(&[&parts[..], &algorithm, &["-o", "s.itb"]].concat()).code, 0);
+    let good = std::fs::read(place.path("s.itb")).unwrap();
+    for (node, property, to) in [
+        ("/configurations/conf", "kernel", "conf"),
+        ("/configurations/conf", "loadables", "/configurations/conf"),
+        ("/configurations/conf", "fdt", "conf/signature-1"),
+        ("/configurations/conf", "kernel", "/images/kernel"),
+        ("/configurations/conf", "ramdisk", "configurations"),
+    ] {
+        let mut tree = fit::fdt::Tree::parse(&good).unwrap();
+        tree.root.at_mut(node).unwrap().set_text(property, to);
+        std::fs::write(place.path("c.itb"), tree.write().unwrap()).unwrap();
+        let run = place.run(&[&["fit", "verify", "c.itb"][..], &algorithm].concat());
+        let told = format!("missing-image: `{property}` refers to the image `{to}`, which is not there\n");
+        assert!(run.code == 6 && run.out.contains(&told), "{run:?}");
+        assert!(run.out.ends_with("the FIT does not verify\n"), "{run:?}");
+        let run = place.run(&[&["fit", "sign", "c.itb", "-o", "t.itb"][..], &algorithm].concat());
+        let told = format!("the configuration `conf` refers to the image `{to}`, which is not there");
+        assert!(run.code == 3 && run.err.contains(&told), "{run:?}");
+        assert!(!place.path("t.itb").exists());
+        assert_eq!(place.run(&["fit", "show", "c.itb"]).code, 0);
+    }
+    // Of the default configuration there is nothing to go round in: it is a name, and looked up once.
+    let mut tree = fit::fdt::Tree::parse(&good).unwrap();
+    tree.root.at_mut("/configurations").unwrap().set_text("default", "default");
+    std::fs::write(place.path("c.itb"), tree.write().unwrap()).unwrap();
+    let run = place.run(&[&["fit", "verify", "c.itb"][..], &algorithm].concat());
+    assert!(run.code == 6 && run.out.contains("the default configuration `default` is not there"), "{run:?}");
+}
+
+#[test]
+fn an_odd_name_of_a_key_in_a_fit_is_told_with_its_place() {
+    let place = place();
+    key(&place, "dev");
+    for hint in ["../x", "a b", "@", "dev/../dev", "/dev/null", "dev\u{1b}[2J"] {
+        let signature = SIGNATURE.replace("\"dev\"", &format!("\"{hint}\""));
+        assert_eq!(describe(&place, "hash-1 { algo = \"sha256\"; };", &signature, &[]).code, 0);
+        let run = place.run(&["fit", "sign", "u.itb", "--described", "-o", "s.itb"]);
+        assert_eq!((run.code, run.out.as_str()), (3, ""), "{run:?}");
+        let told = format!(
+            "error[key-name]: `u.itb`: `key-name-hint` of `signature` of the configuration `c`: expected a key name (letters, digits, `-`, `_` and `.`, a letter or digit first, at most 64), found `{}`",
+            hint.escape_debug()
+        );
+        assert!(run.err.contains(&told), "{run:?}");
+        assert!(!place.path("s.itb").exists());
+        // Signing with a key of the store does not read it, and puts the key's own name there.
+        let sign = ["fit", "sign", "u.itb", "--key", "dev", "--algorithm", "sha256,rsa2048", "-o", "t.itb"];
+        assert_eq!(place.run(&sign).code, 0);
+        let run = place.run(&["fit", "verify", "t.itb", "--key", "dev", "--algorithm", "sha256,rsa2048"]);
+        assert!(run.code == 0 && run.out.contains("signed by `dev`"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_control_fdt_that_is_cut_anywhere_gets_no_key() {
+    let place = place();
+    key(&place, "dev");
+    key(&place, "next");
+    std::fs::write(place.path("empty.dtb"), empty_tree()).unwrap();
+    let trust = ["--algorithm", "sha256,rsa2048", "-o"];
+    let keyed =
+        place.run(&[&["fit", "trust", "empty.dtb", "--key", "dev"][..], &trust, &["keyed.dtb"]].concat());
+    assert_eq!(keyed.code, 0, "{keyed:?}");
+    let whole = std::fs::read(place.path("keyed.dtb")).unwrap();
+    std::fs::write(place.path("there.dtb"), "what was there").unwrap();
+    let with_next = |file: &str| {
+        place.run(&[&["fit", "trust", file, "--key", "next"][..], &trust, &["there.dtb"]].concat())
+    };
+    // Each of the header's fields, and the tree in steps of one cell and a bit.
+    let cuts = (0..40).chain((40..whole.len()).step_by(13)).chain([whole.len() - 1]);
+    for length in cuts {
+        std::fs::write(place.path("cut.dtb"), &whole[..length]).unwrap();
+        let run = with_next("cut.dtb");
+        assert_eq!((run.code, run.out.as_str()), (3, ""), "{length}: {run:?}");
+        assert!(run.err.contains("error[fit]: `cut.dtb`: not a valid device tree"), "{length}: {run:?}");
+        assert_eq!(std::fs::read(place.path("there.dtb")).unwrap(), b"what was there", "{length}");
+    }
+    assert_eq!(with_next("keyed.dtb").code, 0);
+    assert_ne!(std::fs::read(place.path("there.dtb")).unwrap(), b"what was there");
+}
+
+#[test]
+fn data_that_its_compression_contradicts_is_told_when_it_is_built_and_when_it_is_verified() {
+    let place = place();
+    key(&place, "dev");
+    let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0x5a; 700]].concat();
+    std::fs::write(place.path("Image"), &packed).unwrap();
+    std::fs::write(place.path("initrd.gz"), &packed).unwrap();
+    let none = "`compression` of the image `kernel` is `none`, and its data begin as gzip: U-Boot would not unpack them\n";
+    let said = format!("warning: {none}");
+    // By parts, by a list; the list's RAM disk of gzip is what it says.
+    let parts = ["fit", "build", "--kernel", "Image", "--load", "0x40400000"];
+    let algorithm = ["--key", "dev", "--algorithm", "sha256,rsa2048"];
+    let run = place.run(&[&parts[..], &algorithm, &["-o", "s.itb"]].concat());
+    assert_eq!((run.code, run.err.as_str()), (0, said.as_str()), "{run:?}");
+    let quiet = place.run(&[&parts[..], &["-o", "u.itb", "--quiet"]].concat());
+    assert_eq!((quiet.code, quiet.err.as_str()), (0, ""), "{quiet:?}");
+    let run = build(&place, &[]);
+    assert_eq!((run.code, run.err.as_str()), (0, said.as_str()), "{run:?}");
+    let verified = place.run(&[&["fit", "verify", "s.itb"][..], &algorithm].concat());
+    assert_eq!(verified.code, 0, "{verified:?}");
+    assert!(verified.out.contains(&format!("  warning: compression: {none}")), "{verified:?}");
+    // By a description, the other way round: words without data of theirs.
+    std::fs::write(place.path("Image"), [0x5a; 700]).unwrap();
+    for word in ["gzip", "bzip2", "lzo", "lz4", "zstd"] {
+        let text = ITS.replace("HASH", "hash-1 { algo = \"sha256\"; };").replace("SIGNATURE", "");
+        let text = text.replace("compression = \"none\"", &format!("compression = \"{word}\""));
+        std::fs::write(place.path("x.its"), text).unwrap();
+        let run = place.run(&["fit", "build", "--its", "x.its", "-o", "u.itb"]);
+        let told = format!(
+            "warning: `compression` of the image `k` is `{word}`, and its data begin as none that is known: U-Boot could not unpack them\n"
+        );
+        assert_eq!((run.code, run.err.as_str()), (0, told.as_str()), "{run:?}");
+    }
+}

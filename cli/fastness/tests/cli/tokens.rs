@@ -94,6 +94,60 @@ fn a_token_signs_with_ecdsa_on_both_curves() {
     assert!(gone.err.contains("error[token") && gone.err.contains("of SoftHSM `SOFTHSM2_CONF`"), "{gone:?}");
 }
 
+/// A library whose only token, `fab`, is locked: SoftHSM never locks one. Nothing where there is no compiler.
+pub fn locked_module(place: &Place) -> Option<std::path::PathBuf> {
+    if missing(&["gcc"]) {
+        return None;
+    }
+    let module = place.path("locked.so");
+    std::fs::write(place.path("locked_token.c"), include_str!("locked_token.c"))
+        .expect("a place to write in");
+    shell(place, "gcc -shared -fPIC -o locked.so locked_token.c");
+    Some(module)
+}
+
+/// Has the store believe that the private half of the key is there, which nobody was asked.
+pub fn moved_to(place: &Place, name: &str, uri: &str) {
+    let path = place.path(&format!(".local/share/fastness/keys/{name}.json"));
+    let text = std::fs::read_to_string(&path).expect("the key's record");
+    let mut record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    record["place"] = uri.into();
+    std::fs::write(path, record.to_string()).expect("a store to write in");
+}
+
+#[test]
+fn a_locked_token_is_told_whatever_is_asked_of_it() {
+    if missing(&["openssl"]) {
+        return;
+    }
+    let place = with_pin();
+    let Some(module) = locked_module(&place) else { return };
+    std::fs::write(place.path("Image"), vec![0x5a; 5000]).unwrap();
+    shell(
+        &place,
+        "fastness fit build --kernel Image --load 0x40400000 -o u.itb
+         openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem 2>/dev/null
+         openssl pkey -in key.pem -pubout -out key.pub.pem
+         fastness keys add gw --uri offline: --public key.pub.pem",
+    );
+    let uri = format!("pkcs11:token=fab;object=gw?module-path={}", module.display());
+    moved_to(&place, "gw", &uri);
+    for words in [
+        &["keys", "add", "other", "--uri", &uri][..],
+        &["keys", "check", "gw", "--open"],
+        &["fit", "sign", "u.itb", "--key", "gw", "-o", "s.itb"],
+        &["fit", "build", "--kernel", "Image", "--load", "0x40400000", "--key", "gw", "-o", "s.itb"],
+    ] {
+        let run = place.run(&[words, &["--passphrase-file", "pin"]].concat());
+        assert_eq!((run.code, run.out.as_str()), (8, ""), "{words:?}: {run:?}");
+        let expected =
+            "error[token-locked]: the token is locked\n  hint: its security officer can set a new PIN";
+        assert!(run.err.contains(expected) && !run.err.contains("471108"), "{words:?}: {run:?}");
+    }
+    assert!(!place.path("s.itb").exists());
+    assert!(!place.path(".local/share/fastness/keys/other.json").exists());
+}
+
 /// 2020-01-01 and 2021-01-01, 00:00 UTC.
 const YEAR_2020: u64 = 1_577_836_800;
 const YEAR_2021: u64 = 1_609_459_200;

@@ -161,8 +161,13 @@ impl World {
     /// Starts the program and waits until a tool hangs. Returns it with the tool's process id.
     #[track_caller]
     pub fn start_until_it_hangs(&self, arguments: &[&str]) -> (Child, i32) {
-        let mut child =
-            self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.until_it_hangs(&mut self.command(arguments))
+    }
+
+    /// The same of a command that has more than its arguments.
+    #[track_caller]
+    pub fn until_it_hangs(&self, command: &mut Command) -> (Child, i32) {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let limit = Instant::now() + Duration::from_secs(120);
         loop {
             if let Ok(text) = fs::read_to_string(self.path("started")) {

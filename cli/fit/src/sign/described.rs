@@ -34,6 +34,18 @@ pub struct Described {
     pub padding: Padding,
 }
 
+impl Described {
+    /// Where it stands, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let (kind, name) = match &self.part {
+            Part::Configuration(name) => ("configuration", name),
+            Part::Image(name) => ("image", name),
+        };
+        format!("`{}` of the {kind} `{name}`", self.node)
+    }
+}
+
 /// The signatures that are described, in the tree's order.
 ///
 /// # Errors

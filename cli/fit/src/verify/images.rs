@@ -61,6 +61,8 @@ impl<'t, 'a> Images<'t, 'a> {
             |found| found.image.bytes,
             |found| {
                 if let Some(data) = found.data {
+                    let packed = crate::packed::contradiction(found.image.node, data);
+                    found.warnings.extend(packed.map(|message| problem("compression", message)));
                     check_hashes(&mut found.image, data, known, &mut found.warnings);
                 }
             },

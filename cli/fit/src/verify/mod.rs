@@ -90,7 +90,7 @@ pub struct VerifyReport {
     pub outside: Vec<String>,
     /// What is wrong with the FIT as a whole.
     pub problems: Vec<Problem>,
-    /// What is odd but no reason to refuse: load addresses that overlap, a weak hash beside a good one,
+    /// What is odd but no reason to refuse: load addresses that overlap, data that its `compression` contradicts, a weak hash beside a good one,
     /// a signature by a key that is not trusted beside a good one.
     pub warnings: Vec<Problem>,
 }

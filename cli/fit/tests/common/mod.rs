@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use fit::build::{Configuration, FitSpec, Image, build};
@@ -97,4 +98,20 @@ pub fn control() -> Vec<u8> {
 
 pub fn trusted() -> Vec<KeyNode> {
     keys(&control()).unwrap()
+}
+
+/// U-Boot's own verifier: what `FIT_CHECK_SIGN` names, else one on the search path. No distribution that `ci/setup` knows has it
+/// (Debian's u-boot-tools has not), so that its absence is loud and no failure; `ci/test` repeats it at its end.
+#[allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
+pub fn fit_check_sign() -> Option<PathBuf> {
+    let named = std::env::var_os("FIT_CHECK_SIGN").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = named
+        .or_else(|| std::env::split_paths(&path).map(|at| at.join("fit_check_sign")).find(|at| at.exists()));
+    if found.is_none() {
+        eprintln!(
+            "SKIPPED: no `fit_check_sign`: Debian does not ship it, set `FIT_CHECK_SIGN` to one built from U-Boot (ci/peers/uboot builds one)"
+        );
+    }
+    found
 }
