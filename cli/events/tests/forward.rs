@@ -288,7 +288,7 @@ fn a_device_that_the_collector_does_not_know_keeps_its_records_and_says_so() {
     // 6350). Whatever it does, nothing counts as sent that the collector has not got.
     let said = tried(&bench, "device-name");
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(bench.chain("good").unwrap().records, bench.sent(), "{said}");
+    assert!(bench.chain("good").unwrap().records >= bench.sent(), "{said}");
     assert!(bench.sent() > 0 || said.contains(AWAY), "{said}");
     // Nothing was lost: the right one brings all of them.
     let _device = bench.device(3);

@@ -91,7 +91,7 @@ fn a_layer_is_written_the_same_each_time_and_what_somebody_else_wrote_is_not_ove
     let layer = place.path("product/layers/monitoring-x/layer.yaml");
     let first = fs::read_to_string(&layer).unwrap();
     assert!(first.contains("id: mon.policy") && first.contains("shows: true"), "{first}");
-    assert!(place.path("product/templates/monitoring-x/serve.service.hbs").is_file());
+    assert!(place.path("product/templates/monitoring-x/executables.hbs").is_file());
     // Its own is made again.
     assert_eq!(place.run(&arguments).code, 0);
     assert_eq!(fs::read_to_string(&layer).unwrap(), first);
@@ -106,7 +106,7 @@ fn a_layer_is_written_the_same_each_time_and_what_somebody_else_wrote_is_not_ove
     );
     assert_eq!(fs::read_to_string(&layer).unwrap(), "title: Mine\n");
     fs::remove_file(&layer).unwrap();
-    let template = place.path("product/templates/monitoring-x/serve.service.hbs");
+    let template = place.path("product/templates/monitoring-x/executables.hbs");
     fs::write(&template, "mine\n").unwrap();
     assert_eq!(place.run(&[&arguments[..], &["--json"]].concat()).failure().1, "not-ours");
     assert_eq!(fs::read_to_string(&template).unwrap(), "mine\n");
