@@ -187,7 +187,7 @@ fn fat(work: &Path, folder: &Path) {
         run(make
             .args(["-F", "12", "-f", tables, "-s", "1", "-r", "32", "-i", "1", "-C"])
             .arg(&image)
-            .arg("32"));
+            .arg("64"));
         run(Command::new("mmd").arg("-i").arg(&image).args(["::EFI", "::EFI/BOOT"]));
         run(Command::new("mcopy")
             .arg("-i")

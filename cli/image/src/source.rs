@@ -104,14 +104,15 @@ impl Source {
     /// # Ok::<(), image::Error>(())
     /// ```
     pub fn unpacked(&self, limit: u64) -> Result<Option<Self>> {
-        self.unpacked_until(limit, &|| false)
+        Ok(self.unpacked_with_end(limit, &|| false)?.map(|(unpacked, _)| unpacked))
     }
 
-    /// As [`Source::unpacked`]; ends with an error as soon as `stop` says so.
+    /// As [`Source::unpacked`], with where the packed bytes end: something else may lie behind. Ends with an error as soon as
+    /// `stop` says so.
     ///
     /// # Errors
     /// As [`Source::unpacked`].
-    pub fn unpacked_until(&self, limit: u64, stop: &dyn Fn() -> bool) -> Result<Option<Self>> {
+    pub fn unpacked_with_end(&self, limit: u64, stop: &dyn Fn() -> bool) -> Result<Option<(Self, u64)>> {
         let head = self.read_vec(0, self.len.min(16))?;
         Codec::of_archive(&head).map(|codec| codec.archive_until(self, limit, stop)).transpose()
     }

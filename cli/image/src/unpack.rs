@@ -64,25 +64,25 @@ impl Codec {
         }
     }
 
-    fn decoder<'a>(self, input: impl Read + 'a) -> std::io::Result<Box<dyn Read + 'a>> {
+    fn decoder<'a>(self, input: impl Read + 'a) -> std::io::Result<Box<dyn Stream + 'a>> {
         Ok(match self {
-            Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(input)),
-            Self::Zlib => Box::new(flate2::read::ZlibDecoder::new(input)),
-            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+            Self::Bzip2 => Box::new(Whole(bzip2::read::MultiBzDecoder::new(input))),
+            Self::Zlib => Box::new(Whole(flate2::read::ZlibDecoder::new(input))),
+            Self::Gzip => Box::new(Whole(flate2::read::MultiGzDecoder::new(input))),
             Self::Lzma => {
                 let stream = xz2::stream::Stream::new_lzma_decoder(XZ_MEMORY)?;
-                Box::new(xz2::read::XzDecoder::new_stream(input, stream))
+                Box::new(Lzma { input, stream, buffer: Vec::new(), at: 0, done: false })
             }
-            Self::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
+            Self::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(Counted { input, bytes: 0 })),
             Self::Lz4Block => return Err(std::io::Error::other("a block of LZ4 is no stream")),
             Self::Xz => {
                 let stream = xz2::stream::Stream::new_stream_decoder(XZ_MEMORY, xz2::stream::CONCATENATED)?;
-                Box::new(xz2::read::XzDecoder::new_stream(input, stream))
+                Box::new(Whole(xz2::read::XzDecoder::new_stream(input, stream)))
             }
             Self::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::new(input)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-                Box::new(decoder)
+                Box::new(Whole(decoder))
             }
         })
     }
@@ -106,11 +106,16 @@ impl Codec {
 
     /// Unpacks a whole archive into an unnamed temporary file, so that it can be read at any offset.
     pub fn archive(self, packed: &Source, limit: u64) -> Result<Source> {
-        self.archive_until(packed, limit, &|| false)
+        self.archive_until(packed, limit, &|| false).map(|(unpacked, _)| unpacked)
     }
 
-    /// As [`Codec::archive`], until `stop` says so.
-    pub fn archive_until(self, packed: &Source, limit: u64, stop: &dyn Fn() -> bool) -> Result<Source> {
+    /// As [`Codec::archive`], until `stop` says so; gives where the packed bytes end, too.
+    pub fn archive_until(
+        self,
+        packed: &Source,
+        limit: u64,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(Source, u64)> {
         let name = packed.name();
         let broken = |e: std::io::Error| Error::malformed("compressed archive", name, e.to_string());
         let mut file = Holed::new(name)?;
@@ -126,13 +131,99 @@ impl Codec {
             }
             let size = decoder.read(&mut buffer).map_err(broken)?;
             if size == 0 {
-                return file.finish();
+                let end = decoder.end().unwrap_or(packed.len());
+                return Ok((file.finish()?, end.min(packed.len())));
             }
             file.write(&buffer[..size])?;
             if file.total > limit {
                 return Err(Error::limit("compressed archive", "unpacked size in bytes", file.total, limit));
             }
         }
+    }
+}
+
+/// Something that unpacks.
+trait Stream: Read {
+    /// Where what it unpacked ends, in bytes from its start; nothing where it takes all that there is.
+    fn end(&self) -> Option<u64>;
+}
+
+/// One that takes everything, and calls what is no stream of its kind behind the first an error.
+struct Whole<R>(R);
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R: Read> Stream for Whole<R> {
+    fn end(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// LZMA alone. The library's own reader calls whatever lies behind the stream a broken one.
+struct Lzma<R> {
+    input: R,
+    stream: xz2::stream::Stream,
+    buffer: Vec<u8>,
+    /// The first byte of the buffer that was not taken yet.
+    at: usize,
+    done: bool,
+}
+
+impl<R: Read> Read for Lzma<R> {
+    fn read(&mut self, output: &mut [u8]) -> std::io::Result<usize> {
+        use xz2::stream::{Action, Status};
+        while !self.done && !output.is_empty() {
+            if self.at == self.buffer.len() {
+                self.buffer.resize(BUFFER, 0);
+                let size = self.input.read(&mut self.buffer)?;
+                self.buffer.truncate(size);
+                self.at = 0;
+            }
+            let rest = &self.buffer[self.at..];
+            let action = if rest.is_empty() { Action::Finish } else { Action::Run };
+            let before = (self.stream.total_in(), self.stream.total_out());
+            self.done = self.stream.process(rest, output, action)? == Status::StreamEnd;
+            let taken = self.stream.total_in() - before.0;
+            let made = self.stream.total_out() - before.1;
+            self.at += usize::try_from(taken).unwrap_or(rest.len());
+            if made > 0 {
+                return Ok(usize::try_from(made).unwrap_or(output.len()));
+            }
+            if taken == 0 && !self.done {
+                return Err(std::io::Error::other("the LZMA stream ends too early, or is broken"));
+            }
+        }
+        Ok(0)
+    }
+}
+
+impl<R: Read> Stream for Lzma<R> {
+    fn end(&self) -> Option<u64> {
+        Some(self.stream.total_in())
+    }
+}
+
+/// Counts what is read; a decoder of LZ4 reads no further than its frame.
+struct Counted<R> {
+    input: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let size = self.input.read(buffer)?;
+        self.bytes += size as u64;
+        Ok(size)
+    }
+}
+
+impl<R: Read> Stream for lz4_flex::frame::FrameDecoder<Counted<R>> {
+    fn end(&self) -> Option<u64> {
+        Some(self.get_ref().bytes)
     }
 }
 
@@ -263,6 +354,23 @@ mod tests {
         packed[1..5].copy_from_slice(&(1_u32 << 30).to_le_bytes());
         let error = Codec::Lzma.archive(&Source::from_bytes("x", packed), 8 << 20).unwrap_err().to_string();
         assert!(error.contains("emory"), "{error}");
+    }
+
+    #[test]
+    fn what_lies_behind_lzma_and_lz4_is_told_from_them() {
+        use std::io::Write;
+        let plain = vec![7; 100_000];
+        let lzma = xz2::stream::Stream::new_lzma_encoder(&xz2::stream::LzmaOptions::new_preset(1).unwrap());
+        let mut lzma = xz2::write::XzEncoder::new_stream(Vec::new(), lzma.unwrap());
+        lzma.write_all(&plain).unwrap();
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(&plain).unwrap();
+        for packed in [lzma.finish().unwrap(), lz4.finish().unwrap()] {
+            let whole = [&packed[..], b"something else"].concat();
+            let source = Source::from_bytes("x", whole);
+            let (unpacked, end) = source.unpacked_with_end(1 << 20, &|| false).unwrap().unwrap();
+            assert_eq!((unpacked.len(), end), (100_000, packed.len() as u64));
+        }
     }
 
     #[test]

@@ -70,6 +70,37 @@ fn a_boot_loader_in_a_fat_partition_is_found_and_what_is_unknown_is_said() {
     assert!(told.contains("/firmware.dat: 100000 bytes") && !told.contains("readme"), "{told}");
 }
 
+/// A script of U-Boot in the form of `mkimage -T script`.
+fn script(text: &str) -> Vec<u8> {
+    let payload = [&(text.len() as u32).to_be_bytes()[..], &[0; 4], text.as_bytes()].concat();
+    let mut image = vec![0; 64];
+    image[..4].copy_from_slice(&[0x27, 0x05, 0x19, 0x56]);
+    image[12..16].copy_from_slice(&(payload.len() as u32).to_be_bytes());
+    image[24..28].copy_from_slice(&image::disk::crc32(&payload).to_be_bytes());
+    image[30] = 6;
+    let sum = image::disk::crc32(&image);
+    image[4..8].copy_from_slice(&sum.to_be_bytes());
+    image.extend(payload);
+    image
+}
+
+#[test]
+fn a_script_of_the_boot_loader_is_read_for_what_it_sets() {
+    let text = "# made by hand\nsetenv bootargs console=ttyS0 init=/bin/sh; bootm\n";
+    let analysis = analyzed(&fat(&[("boot.scr", &script(text))]));
+    assert!(seen(&analysis, "cmdline-dangerous").contains("/boot.scr: `init=/bin/sh`"));
+    assert!(seen(&analysis, "boot-environment").contains("/boot.scr: bootcmd=setenv bootargs"));
+    for rule in ["not-understood", "broken"] {
+        assert!(!rules(&analysis).contains(&rule), "{rule}");
+    }
+    // What only says that it is one.
+    let mut noise = script("x");
+    noise.truncate(64);
+    noise[12..16].copy_from_slice(&4_u32.to_be_bytes());
+    noise.extend([1, 2, 3, 4]);
+    assert!(rules(&analyzed(&fat(&[("boot.scr", &noise)]))).contains(&"not-understood"));
+}
+
 #[test]
 fn a_broken_fat_partition_is_said_and_never_clean() {
     let good = boot();

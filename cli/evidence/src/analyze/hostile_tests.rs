@@ -1,5 +1,6 @@
 //! What lies behind, over or inside other things, and images that claim more than they have.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -303,6 +304,9 @@ fn older_compressions_are_opened_in_squashfs_and_legacy_images() {
     let mut image = legacy(&packed);
     image[31] = 3;
     assert!(rules(&analyzed(&image)).contains(&"account-empty-password"));
+    // What lies behind the packed bytes is a piece of its own.
+    let behind = analyzed(&[packed.clone(), padded(vec![], 4096, 0), cpio(&OPEN)].concat());
+    assert!(behind_byte(&behind).is_some(), "{:?}", behind.parts);
     // LZO is named.
     image[31] = 4;
     assert!(seen(&analyzed(&image), "not-understood").contains("compression 4 is not read"));
@@ -314,7 +318,11 @@ fn older_compressions_are_opened_in_squashfs_and_legacy_images() {
 fn images_of_a_fit_may_be_packed_by_all_that_is_read() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("root"), root_cpio()).unwrap();
-    for name in ["bzip2", "lz4", "lzma", "xz"] {
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(&root_cpio()).unwrap();
+    let analysis = analyzed(&fit(&lz4.finish().unwrap(), "lz4"));
+    assert!(rules(&analysis).contains(&"account-empty-password"), "lz4: {:?}", rules(&analysis));
+    for name in ["bzip2", "lzma", "xz"] {
         if !tool(folder.path(), &format!("{name} -kc root > packed")) {
             return;
         }

@@ -155,6 +155,7 @@ pub fn boot(pieces: &Pieces, known: &KnownKeys, found: &mut Found) -> Vec<BootLo
         unsigned(fit, found);
     }
     let mut loaders = Vec::new();
+    let one = is_one(&pieces.boot_loaders);
     for blob in &pieces.boot_loaders {
         let bytes = match blob.read() {
             Ok(bytes) => bytes,
@@ -167,7 +168,7 @@ pub fn boot(pieces: &Pieces, known: &KnownKeys, found: &mut Found) -> Vec<BootLo
         let mut loader =
             BootLoader { at: blob.at.clone(), version, keys: Vec::new(), settings: BTreeMap::new() };
         settings(pieces, blob, &bytes, &mut loader, found);
-        keys(pieces, blob, bytes, known, &mut loader, found);
+        keys(if one { &pieces.fits } else { &[] }, blob, bytes, known, &mut loader, found);
         loaders.push(loader);
     }
     for (at, variables) in &pieces.environments {
@@ -175,6 +176,17 @@ pub fn boot(pieces: &Pieces, known: &KnownKeys, found: &mut Found) -> Vec<BootLo
         found.add("boot-environment", at, what.map_or("a saved environment", String::as_str));
     }
     loaders
+}
+
+/// Whether there is one boot loader, wherever else the same bytes lie: in a boot partition and in a flash's image, say. Which of
+/// several starts which FIT nobody knows.
+fn is_one(loaders: &[Blob]) -> bool {
+    let [first, others @ ..] = loaders else { return false };
+    let same = |other: &Blob| {
+        other.source.len() == first.source.len()
+            && first.read().is_ok_and(|own| other.read().is_ok_and(|bytes| bytes == own))
+    };
+    others.iter().all(same)
 }
 
 fn unsigned(fit: &Blob, found: &mut Found) {
@@ -196,7 +208,7 @@ fn unsigned(fit: &Blob, found: &mut Found) {
 }
 
 fn keys(
-    pieces: &Pieces,
+    fits: &[Blob],
     blob: &Blob,
     bytes: Vec<u8>,
     known: &KnownKeys,
@@ -231,8 +243,8 @@ fn keys(
             &blob.at,
             format!("{} device trees in it, none with a key", facts.control_fdts),
         );
-    } else if pieces.boot_loaders.len() == 1 {
-        for fit in &pieces.fits {
+    } else {
+        for fit in fits {
             let verified = fit
                 .read()
                 .map_err(|e| e.to_string())

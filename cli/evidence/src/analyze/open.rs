@@ -299,12 +299,12 @@ impl Pieces {
             return None;
         }
         let left = MAX_UNPACKED.saturating_sub(self.unpacked);
-        match source.unpacked_until(left, &exec::interrupted) {
-            Ok(Some(inner)) => {
+        match source.unpacked_with_end(left, &exec::interrupted) {
+            Ok(Some((inner, end))) => {
                 self.unpacked = self.unpacked.saturating_add(inner.len());
                 self.part(at, len, "packed", true);
                 self.look(&format!("{at} (unpacked)"), &inner, depth + 1, found);
-                return None;
+                return Some(end);
             }
             Ok(None) => {}
             // A kernel with something behind it is no archive; what it is is seen below.

@@ -332,6 +332,13 @@ fn legacy(
     for what in wrong_sums(head, source, size) {
         found.add("broken", at, format!("the checksum of its {what} is not right"));
     }
+    if let (Some([6, 0]), Ok(part)) = (head.get(30..32), source.slice(64, size))
+        && let Some(lines) = script(&part)
+    {
+        pieces.part(&format!("{at} / payload"), Some(size), "a script of U-Boot", true);
+        pieces.environments.push((at.to_owned(), lines));
+        return 64 + size;
+    }
     match (head.get(31).copied(), source.slice(64, size)) {
         (Some(0..=3 | 5 | 6), Ok(part)) => pieces.look(&format!("{at} / payload"), &part, depth + 1, found),
         (Some(kind), Ok(_)) => found.add("not-understood", at, format!("compression {kind} is not read")),
@@ -342,6 +349,18 @@ fn legacy(
         (None, Ok(_)) => found.add("broken", at, "the header is cut short"),
     }
     64 + size
+}
+
+/// The commands of a script of U-Boot, each as a variable: behind a list of lengths that ends with 0. Source: U-Boot, `cmd/source.c`.
+fn script(part: &Source) -> Option<Vec<String>> {
+    let bytes = part.read_vec(0, part.len().min(1 << 20)).ok()?;
+    let mut start = 0;
+    while u32::from_be_bytes(bytes.get(start..start + 4)?.try_into().ok()?) != 0 {
+        start += 4;
+    }
+    let text = std::str::from_utf8(bytes.get(start + 4..)?).ok()?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Some(lines.take(10_000).map(|line| format!("bootcmd={line}")).collect())
 }
 
 /// Which of the two checksums of a legacy image do not hold: of the header with that field as zeros, and of the data.

@@ -182,9 +182,13 @@ fn boot_loader(keys: &[(&str, u8, Required)], mode: RequiredMode) -> Vec<u8> {
 
 /// What there is to say of a boot loader with a FIT and the configuration that its build recorded.
 fn boot(loader: Vec<u8>, fit: Option<Vec<u8>>, config: &str) -> (Vec<String>, String) {
+    boot_of(vec![loader], fit, config)
+}
+
+fn boot_of(loaders: Vec<Vec<u8>>, fit: Option<Vec<u8>>, config: &str) -> (Vec<String>, String) {
     let blob = |at: &str, bytes| Blob { at: at.to_owned(), source: Source::from_bytes(at, bytes) };
     let mut pieces = Pieces::default();
-    pieces.boot_loaders.push(blob("u-boot", loader));
+    pieces.boot_loaders.extend(loaders.into_iter().map(|loader| blob("u-boot", loader)));
     pieces.fits.extend(fit.map(|fit| blob("fit", fit)));
     if !config.is_empty() {
         pieces.boot_configs.push(("u-boot.config".to_owned(), config.to_owned()));
@@ -202,6 +206,10 @@ fn a_fit_is_held_against_the_key_of_the_boot_loader() {
     assert_eq!(boot(loader(), Some(signed(7)), ""), (vec![], String::new()));
     let (rules, seen) = boot(loader(), Some(signed(8)), "");
     assert_eq!(rules, ["boot-not-verified"], "{seen}");
+    // The same boot loader in two places is one; which of two others starts the FIT is not known.
+    assert_eq!(boot_of(vec![loader(), loader()], Some(signed(8)), "").0, ["boot-not-verified"]);
+    let other = boot_loader(&[("dev", 9, Required::Configurations)], RequiredMode::All);
+    assert!(boot_of(vec![loader(), other], Some(signed(8)), "").0.is_empty());
     // One byte of what is signed.
     let mut fit = signed(7);
     let at = keys::find(&fit, b"the only one").unwrap();

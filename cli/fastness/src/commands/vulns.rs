@@ -33,7 +33,7 @@ pub struct Arguments {
     /// Output folder, when PATH is a product file; otherwise `out` beside it
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Debian's security tracker (JSON), records of OSV, or CVE records of the kernel; may be given again
+    /// Debian's security tracker (JSON), records of OSV, CVE records of the kernel, or dumps of the NVD; may be given again
     #[arg(long, value_name = "FILE", required = true)]
     database: Vec<PathBuf>,
     /// Statements of OpenVEX; may be given again, the last word counts
