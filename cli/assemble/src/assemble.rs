@@ -144,7 +144,8 @@ impl Work<'_> {
             cmdline,
             boot_chain::update_keys(plan, &key.public())?.as_deref(),
         )?;
-        let fit = boot_chain::signed_fit(plan, &self.read(Role::Kernel)?, &fdt, key)?;
+        let fit = boot_chain::signed_fit(plan, &self.read(Role::Kernel)?, &fdt, key)
+            .map_err(|failure| self.with_what_spl_wants(failure, key))?;
         let name = &plan.board.name;
         refuse_too_large(
             "what U-Boot reads of a FIT slot",
@@ -175,6 +176,19 @@ impl Work<'_> {
             self.fits_in_flash("U-Boot with its control FDT", &uboot)?;
         }
         self.write(Role::Uboot, &uboot)
+    }
+
+    /// Where the kernel's signature is asked of another machine, SPL's FIT needs one, too: both are asked for, and one way there is enough.
+    fn with_what_spl_wants(&self, mut failure: Failure, key: &SigningKey) -> Failure {
+        let wanted = |failure: &Failure| failure.diagnostics.iter().all(|one| one.code == "signature-wanted");
+        if let Some(facts) = self.plan.board.boot.spl.as_ref().filter(|_| wanted(&failure)) {
+            let spl = self.read(Role::UbootNodtb).and_then(|nodtb| self.spl(facts, &nodtb, key));
+            // What else is wrong is told when the kernel's is there.
+            failure
+                .diagnostics
+                .extend(spl.err().filter(wanted).into_iter().flat_map(|more| more.diagnostics));
+        }
+        failure
     }
 
     /// What the boot ROM starts.

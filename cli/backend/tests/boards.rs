@@ -57,6 +57,67 @@ fn every_board_is_generated_with_every_backend() {
     }
 }
 
+/// Commands of U-Boot that write fuses, or other memory that is written once: the general ones, then those of an architecture or a
+/// kind of memory. Source: who calls `fuse_prog`, `misc_write` and a driver's OTP in U-Boot 2025.01.
+const GENERAL: [&str; 2] = ["CMD_FUSE", "CMD_MISC"];
+const OF_SOME: [&str; 5] = ["CMD_STM32KEY", "CMD_STM32PROG", "CMD_STBOARD", "CMD_MESON", "CMD_MTD_OTP"];
+/// Of those, what the defconfig or the target of an STM32MP15 switches on.
+const OF_STM32: [&str; 3] = ["CMD_STM32KEY", "CMD_STM32PROG", "CMD_STBOARD"];
+
+/// What burns a fuse, as the boards' guides have it and as the commands above are called.
+const BURNS: [&str; 13] = [
+    "fuse prog",
+    "fuse override",
+    "stm32key fuse",
+    "stm32key close",
+    "stboard ",
+    "misc write",
+    "mtd otp",
+    "efuse write",
+    "sec_fuse_prog",
+    "xilskey",
+    "XSK_EFUSEPS",
+    "program_pubkey=",
+    "program_rpiboot_gpio=",
+];
+
+/// Nothing in Fastness burns a fuse: no U-Boot has the means, and the words are in the guide for people alone.
+#[test]
+fn no_board_has_a_command_or_a_script_that_burns_a_fuse() {
+    let mut guides = 0;
+    for board in Library::built_in(None).names(Area::Boards).expect("boards") {
+        for backend in [Backend::Debian, Backend::Buildroot, Backend::Yocto] {
+            let mut plan = plan(&board, backend);
+            let value = |symbol: &str| plan.uboot.symbols.get(symbol).map(|asked| asked.value.as_str());
+            for symbol in GENERAL {
+                assert_eq!(value(symbol), Some("n"), "{board}: {symbol}");
+            }
+            for symbol in OF_SOME {
+                let wanted = OF_STM32.contains(&symbol) && plan.uboot.base.starts_with("stm32mp15");
+                assert!(
+                    value(symbol) == Some("n") || (!wanted && value(symbol).is_none()),
+                    "{board}: {symbol}"
+                );
+            }
+            let guide = plan.outside.remove("root-of-trust.txt").unwrap_or_default();
+            guides += usize::from(BURNS.iter().any(|word| guide.contains(word)));
+            let folder = generated(&plan);
+            let texts = plan.files.iter().filter_map(|(path, asked)| Some((path, asked.value.bytes()?)));
+            let texts: Vec<_> =
+                texts.map(|(path, bytes)| (path, String::from_utf8_lossy(&bytes).into_owned())).collect();
+            for word in BURNS {
+                assert!(!holds(folder.path(), word), "{board} with {}: `{word}`", backend.as_str());
+                let outside = plan.outside.iter().find(|(_, text)| text.contains(word));
+                assert!(outside.is_none(), "{board}: `{word}` in {outside:?}");
+                let file = texts.iter().find(|(_, text)| text.contains(word));
+                assert!(file.is_none(), "{board}: `{word}` in {file:?}");
+            }
+        }
+    }
+    // The words are those of the guides: four boards have what U-Boot or a program of the maker burns.
+    assert_eq!(guides, 4 * 3);
+}
+
 #[test]
 fn a_board_that_starts_by_its_makers_programs_says_why_it_is_not_built_here() {
     let plan = plan("imx8mm-evk", Backend::Debian);

@@ -161,6 +161,51 @@ fn the_patches_of_layers_are_where_buildroot_looks_for_them() {
     assert!(defconfig.contains(folder), "{defconfig}");
 }
 
+/// The symbols of a layer that are asked of U-Boot, as a fragment has them; a template's word stands for any value.
+fn lines_of_uboot(layer: &str) -> Vec<String> {
+    let text = fs::read_to_string(top().join("layers").join(layer).join("layer.yaml")).expect("the layer");
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("- {symbol: "));
+    let line = |line: &str| {
+        let (symbol, rest) = line.split_once(", value: ")?;
+        let value = rest.split_once(", reason: ")?.0.trim_matches('\'');
+        Some(match value {
+            "n" => format!("# CONFIG_{symbol} is not set\n"),
+            value if value.contains("{{") => format!("CONFIG_{symbol}="),
+            value => format!("CONFIG_{symbol}={value}\n"),
+        })
+    };
+    lines.filter_map(line).collect()
+}
+
+/// The same of the counter against older images: the patch, every symbol of it, and none of either in another product.
+#[test]
+fn the_rollback_patch_and_its_symbols_are_where_buildroot_looks_for_them() {
+    let patch = "patches/uboot/0001-fit-rollback.patch";
+    let layer =
+        fs::read_to_string(top().join("layers/rollback/uboot/0001-fit-rollback.patch")).expect("a patch");
+    let symbols = lines_of_uboot("rollback");
+    assert!(symbols.contains(&"CONFIG_FIT_ROLLBACK=y\n".to_owned()) && symbols.len() == 6, "{symbols:?}");
+    let text = |tree: &Tree, path: &str| match tree.nodes().get(path) {
+        Some(Node::File(text)) => text.clone(),
+        other => panic!("`{path}` is {other:?}"),
+    };
+    let asked = "\nsigning: {rollback_version: 3}\n";
+    for board in BOARDS {
+        let with =
+            tree_of(&plan_for(EXAMPLES[0], board, asked)).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(text(&with, patch), layer);
+        let fragment = text(&with, &format!("board/{board}/uboot.fragment"));
+        for line in &symbols {
+            assert!(fragment.contains(line), "{board}: `{line}`: {fragment}");
+        }
+        let defconfig = text(&with, &format!("configs/cell-gateway_{board}_defconfig"));
+        assert!(defconfig.contains("/patches\"\n"), "{defconfig}");
+        let without = tree_of(&plan_for(EXAMPLES[0], board, "")).expect("a tree");
+        assert!(!without.nodes().contains_key(patch));
+        assert!(!text(&without, &format!("board/{board}/uboot.fragment")).contains("FIT_ROLLBACK"));
+    }
+}
+
 /// Buildroot has no symbol for strongSwan's plugin, and its provider of OpenSSL selects the library that both use.
 #[test]
 fn a_key_in_the_tpm_brings_its_library_the_plugin_and_the_provider() {

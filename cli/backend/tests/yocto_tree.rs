@@ -454,6 +454,48 @@ fn a_patch_says_how_it_stands_upstream() {
     assert!(refused.contains("asked for by layer ecdsa at "), "{refused}");
 }
 
+/// The counter against older images: the patch is fetched, each of its symbols is in the fragment, and neither is in another product.
+#[test]
+fn the_rollback_patch_is_fetched_and_its_symbols_are_asked() {
+    let name = "0001-fit-rollback.patch";
+    let layer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../layers/rollback/uboot").join(name);
+    let layer = fs::read_to_string(layer).expect("the layer's patch");
+    let found = |more: &str| {
+        let plan = load("cell-gateway", "qemu-aarch64", more).unwrap_or_else(|failure| panic!("{failure}"));
+        let tree = tree_of(&plan).unwrap_or_else(|failure| panic!("{failure}"));
+        let patch = tree.nodes().keys().find(|path| path.ends_with(name)).map(|path| text(&tree, path));
+        let of = |end: &str| {
+            let path = tree.nodes().keys().find(|path| path.contains("/u-boot/") && path.ends_with(end));
+            text(&tree, path.unwrap_or_else(|| panic!("no `{end}`")))
+        };
+        (patch, of("u-boot_%.bbappend"), of("fastness.cfg"), of("asked.txt"))
+    };
+    let (patch, append, fragment, asked) = found("signing: {rollback_version: 3}\n");
+    // Yocto wants its own word of where a patch stands, in front of what the layer says.
+    let patch = patch.expect("the patch is in the layer");
+    let body = |text: &str| text[text.find("\n--- ").expect("a first file")..].to_owned();
+    assert_eq!(body(&patch), body(&layer));
+    let fetched = append.lines().find(|line| line.starts_with("SRC_URI:append")).expect("what it fetches");
+    assert!(fetched.contains(&format!("file://{name}")), "{fetched}");
+    for line in ["CONFIG_FIT_ROLLBACK=y\n", "CONFIG_FIT_ROLLBACK_NV_INDEX=0x1504653\n", "CONFIG_TPM_V2=y\n"] {
+        // As Kconfig writes a number, or as the layer does.
+        let other = line.replace("0x1504653", "0x01504653");
+        assert!(fragment.contains(line) || fragment.contains(&other), "`{line}`: {fragment}");
+    }
+    assert!(fragment.contains("CONFIG_FIT_ROLLBACK_PARTITION=\"proof\"\n"), "{fragment}");
+    assert!(asked.contains("\nFIT_ROLLBACK\ty\t"), "{asked}");
+    let (patch, append, fragment, asked) = found("");
+    assert_eq!(patch, None);
+    for text in [append, fragment, asked] {
+        assert!(!text.to_lowercase().contains("rollback"), "{text}");
+    }
+    // U-Boot 2024.01 has no such patch: an error, and nothing that starts older images in silence.
+    let older =
+        load("cell-gateway", "qemu-aarch64", "signing: {rollback_version: 3}\nyocto: {series: scarthgap}\n");
+    let refused = tree_of(&older.expect("a plan")).expect_err("refused").to_string();
+    assert!(refused.contains("asked for by layer rollback at "), "{refused}");
+}
+
 #[test]
 fn several_boards_are_multiconfigs_of_one_build() {
     let plans = ["qemu-aarch64", "qemu-arm"].map(|board| plan_for("cell-gateway", board, "wrynose"));

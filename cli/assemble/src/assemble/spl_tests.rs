@@ -4,6 +4,7 @@ use record::Artefact;
 use spec::plan::{BehindFacts, MonitorFacts, QemuFacts, RomCopyFacts, RomFacts, SplFacts};
 
 use super::*;
+use crate::keys::OfflineSigner;
 use crate::spl;
 use crate::testing::{artefacts, missing_tool, plan, signing_key};
 
@@ -106,6 +107,44 @@ fn spl_verifies_u_boot_and_u_boot_the_kernel() {
     assert_eq!(steps(&plan), 1, "the image is up to date");
     fs::write(folder.path().join("image/u-boot-spl.bin"), b"another").unwrap();
     assert_eq!(steps(&plan), 4);
+}
+
+/// One way to the machine with the key: both signatures are asked for at once, and the image is made when both are there.
+#[test]
+fn a_key_on_another_machine_is_asked_for_both_signatures_at_once() {
+    if missing_tool("mke2fs") {
+        return;
+    }
+    let (plan, vault) = (spl_plan(), signing_key(0, "gw-dev"));
+    let (folder, artefacts) = ready(&plan);
+    let requests = folder.path().join("requests");
+    let signer =
+        OfflineSigner { folder: requests.clone(), name: "gw-dev".into(), key: vault.key.clone(), asks: true };
+    let key = SigningKey { record: vault.record.clone(), key: vault.key.clone(), signer: Box::new(signer) };
+    let make = || assemble(&plan, &artefacts, folder.path(), &key, &|_| ());
+    let failure = make().unwrap_err();
+    let codes: Vec<&str> = failure.diagnostics.iter().map(|one| &*one.code).collect();
+    assert_eq!((failure.status, codes), (ExitStatus::Keys, vec!["signature-wanted"; 2]), "{failure}");
+    assert!(!folder.path().join("image").exists() && !folder.path().join("image.new").exists());
+    let regions: Vec<_> = fs::read_dir(&requests)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "region"))
+        .collect();
+    assert_eq!(regions.len(), 2, "{regions:?}");
+    let options = boot_chain::sign_options(&plan).unwrap();
+    for (answered, region) in regions.iter().enumerate() {
+        let covered = fs::read(region).unwrap();
+        let parts: [&[u8]; 1] = [&covered];
+        let message =
+            fit::sign::Message { hash: options.algorithm.hash, padding: options.padding, parts: &parts };
+        fs::write(region.with_extension("sig"), vault.signer().sign(&message).unwrap()).unwrap();
+        if answered == 0 {
+            let one = make().unwrap_err();
+            assert!(one.diagnostics.len() == 1 && one.diagnostics[0].code == "signature-wanted", "{one}");
+        }
+    }
+    make().unwrap();
 }
 
 #[test]
