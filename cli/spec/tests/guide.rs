@@ -60,6 +60,7 @@ fn every_example_has_one_without_a_secret_and_for_a_terminal() {
         "feeder-terminal",
         "field-controller",
         "pump-station",
+        "logging-gateway",
         "sealed-logger",
     ] {
         let plan = example(name);
