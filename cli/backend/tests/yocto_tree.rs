@@ -445,7 +445,10 @@ fn a_patch_says_how_it_stands_upstream() {
         let Node::File(text) = node else { panic!("`{path}`") };
         let said = text.lines().find_map(|line| line.strip_prefix("Upstream-Status: "));
         // The only words without a place that BitBake's own test of patches takes.
-        assert!(said.is_some_and(|said| said == "Pending" || said.starts_with("Inappropriate [")), "`{path}`");
+        assert!(
+            said.is_some_and(|said| said == "Pending" || said.starts_with("Inappropriate [")),
+            "`{path}`"
+        );
     }
     let older = load(
         "cell-gateway",

@@ -270,6 +270,24 @@ fn one(path: &str, content: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(path.to_owned(), content.to_owned())])
 }
 
+/// What the plan's patches of U-Boot find there: of each file the lines that a hunk keeps or takes away.
+fn before_patches(plan: &Plan) -> BTreeMap<String, String> {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for patch in plan.uboot_patches.values() {
+        let (mut file, mut inside) = (String::new(), false);
+        for line in patch.value.text.lines() {
+            if let Some(path) = line.strip_prefix("--- a/") {
+                (file, inside) = (format!("u-boot/{path}"), false);
+            } else if line.starts_with("@@ ") {
+                inside = true;
+            } else if let Some(kept) = line.strip_prefix([' ', '-']).filter(|_| inside) {
+                files.entry(file.clone()).or_default().push_str(&format!("{kept}\n"));
+            }
+        }
+    }
+    files
+}
+
 /// All that the plan wants of the packages: something to remove, to enable and to change.
 fn base_files(plan: &Plan) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
@@ -320,9 +338,10 @@ fn write_archive(world: &Path, plan: &Plan) {
     builder.append_data(&mut header, format!("usr/src/{linux}.tar.x"), &source[..]).unwrap();
     add(&format!("{linux}=1"), &format!("{linux}_1_all.deb"), &builder.into_inner().unwrap());
     let uboot = &plan.debian.uboot_source;
-    let parts = [("orig", "u-boot/Makefile"), ("debian", "debian/patches/series")];
-    for (part, file) in parts {
-        add(&format!("source:{uboot}"), &format!("{uboot}_1.{part}.tar.x"), &tar_of(&one(file, "")));
+    let mut tree = one("u-boot/Makefile", "");
+    tree.extend(before_patches(plan));
+    for (part, files) in [("orig", tree), ("debian", one("debian/patches/series", ""))] {
+        add(&format!("source:{uboot}"), &format!("{uboot}_1.{part}.tar.x"), &tar_of(&files));
     }
     fs::write(world.join("index"), index).unwrap();
     let mut tree = fit::fdt::Tree { root: fit::fdt::Node::new(""), reserved: vec![], strings: vec![] };
