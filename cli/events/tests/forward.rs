@@ -316,7 +316,13 @@ fn a_collector_that_ends_the_connection_behind_the_handshake_has_got_nothing() {
         place("good.pem"),
         place("good.key")
     );
-    let refuses = Command::new("socat").args([&listens, "EXEC:true"]).stderr(Stdio::null()).spawn().unwrap();
+    let refuses = Command::new("socat")
+        .args([&listens, "EXEC:true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let refuses = Ends(refuses);
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", bench.port)).is_err() {

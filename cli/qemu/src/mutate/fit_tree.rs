@@ -151,6 +151,17 @@ pub(super) fn set_data(case: &mut Case<'_>, image: &str, data: &[u8]) -> Outcome
     })
 }
 
+pub(super) fn grow_data(case: &mut Case<'_>, image: &str, by: usize) -> Outcome<String> {
+    edit(case, |tree| {
+        let node = node(tree, &format!("/images/{image}"))?;
+        let data = node.get("data").ok_or_else(|| unfit(format!("the image `{image}` has no data")))?;
+        let grown = [data, &vec![0; by]].concat();
+        node.set("data", grown);
+        rehash(node)?;
+        Ok(format!("{by} zeros behind the data of the image `{image}`, its hash made anew"))
+    })
+}
+
 fn fate(hash: HashFate) -> &'static str {
     match hash {
         HashFate::Keep => "its hash kept",
@@ -231,6 +242,24 @@ mod tests {
             property: property.into(),
             texts: texts.iter().map(|t| (*t).to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn data_grows_by_zeros_and_its_hash_is_the_right_one() {
+        let bench = Bench::new();
+        let (words, case) = bench.run(&[Mutation::GrowData { image: "{kernel}".into(), by: 8 }]);
+        assert!(words.contains("8 zeros behind the data of the image `kernel`"), "{words}");
+        let data = |fit: &[u8]| fit_of(fit).root.at("/images/kernel").unwrap().get("data").unwrap().to_vec();
+        let grown = [&data(&bench.subject.fit)[..], &[0; 8]].concat();
+        assert_eq!(data(&case.fit), grown);
+        let tree = fit_of(&case.fit);
+        let hash = tree.root.at("/images/kernel/hash-1").unwrap().get("value").unwrap();
+        assert_eq!(hash, Hash::Sha256.digest(&[&grown]));
+        assert!(
+            bench
+                .fails(&[Mutation::GrowData { image: "ghost".into(), by: 8 }])
+                .contains("no node `/images/ghost`")
+        );
     }
 
     #[test]

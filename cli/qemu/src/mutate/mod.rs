@@ -214,6 +214,13 @@ pub enum Mutation {
         /// What becomes of its hash.
         hash: HashFate,
     },
+    /// Zeros behind an image's data, which change nothing of what runs; its hash is made anew.
+    GrowData {
+        /// Image's name.
+        image: String,
+        /// How many.
+        by: usize,
+    },
     /// An image's hash becomes one whose collisions can be computed, with the right value; signed with the attacker's key.
     BrokenHash {
         /// Image's name.
@@ -419,6 +426,7 @@ impl Mutation {
             Self::RemoveNode { node } => fit_tree::remove_node(case, &named(node)?),
             Self::RenameNode { node, to } => fit_tree::rename_node(case, &named(node)?, &named(to)?),
             Self::ReplaceData { image, hash } => fit_tree::replace_data(case, &named(image)?, *hash),
+            Self::GrowData { image, by } => fit_tree::grow_data(case, &named(image)?, *by),
             Self::AddImage { name, image_type } => fit_tree::add_image(case, name, image_type),
             Self::CloneConfiguration { name, kernel, first } => {
                 forge::clone_configuration(case, &named(name)?, &named(kernel)?, *first)
