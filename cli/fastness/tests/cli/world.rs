@@ -45,7 +45,7 @@ impl World {
 
     /// A world whose product has these lines, too.
     pub fn with(lines: &str) -> Option<Self> {
-        for tool in ["tar", "mksquashfs", "mke2fs", "nft"] {
+        for tool in ["tar", "mksquashfs", "mke2fs", "nft", "patch"] {
             if exec::find(&exec::tool(tool).unwrap()).is_err() {
                 return skipped(&format!("`{tool}` is not installed"));
             }
@@ -378,7 +378,7 @@ esac"#,
     ("mke2fs", "mke2fs", r#"exec REAL "$@""#),
     ("unshare", "unshare", r#"exec REAL "$@""#),
     ("nft", "nft", r#"exec REAL "$@""#),
-    ("patch", "patch", "exit 1"),
+    ("patch", "patch", r#"exec REAL "$@""#),
     ("gcc", "gcc", "echo 'gcc (fake) 1'"),
     ("aarch64-linux-gnu-gcc", "cross-gcc", "echo 'gcc (fake) 1'"),
     (
