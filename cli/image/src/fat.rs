@@ -364,7 +364,7 @@ impl Fat {
             Width::Sixteen => u32::from(field::u16(&self.table, number * 2).unwrap_or_default()),
             Width::Twelve => {
                 let pair = u32::from(field::u16(&self.table, number + number / 2).unwrap_or_default());
-                if number % 2 == 0 { pair & 0xfff } else { pair >> 4 }
+                if number.is_multiple_of(2) { pair & 0xfff } else { pair >> 4 }
             }
         }
     }

@@ -27,7 +27,7 @@ pub struct VerityFacts {
 /// The attacker's key, which nothing prints.
 pub(super) enum Attacker {
     /// RSA.
-    Rsa(RsaSigner, rsa::RsaPrivateKey),
+    Rsa(Box<RsaSigner>, Box<rsa::RsaPrivateKey>),
     /// ECDSA.
     Ecdsa(EcdsaSigner),
 }
@@ -35,12 +35,12 @@ pub(super) enum Attacker {
 impl Attacker {
     /// With that RSA key.
     pub(super) fn rsa(key: rsa::RsaPrivateKey) -> Self {
-        Self::Rsa(RsaSigner::new(key.clone()), key)
+        Self::Rsa(Box::new(RsaSigner::new(key.clone())), Box::new(key))
     }
 
     pub(super) fn signer(&self) -> &dyn Signer {
         match self {
-            Self::Rsa(signer, _) => signer,
+            Self::Rsa(signer, _) => &**signer,
             Self::Ecdsa(signer) => signer,
         }
     }
