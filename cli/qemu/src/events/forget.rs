@@ -1,7 +1,7 @@
 //! A factory reset: what was on the data partition cannot be found on the disk afterwards.
 //!
 //! The device is asked as a person would; it restarts by itself, and the next start erases. What is looked for is what the disk itself
-//! has before: each private key, those of the test and those that the device made, and its last record. No key leaves the copy of
+//! has before: each private key, those of the test and those that the device made, and its last records. No key leaves the copy of
 //! the disk for it.
 
 use std::collections::BTreeSet;
@@ -18,6 +18,8 @@ use super::{MINUTE, Proof, start};
 
 /// Bytes that are looked at at once.
 const STEP: u64 = 1 << 20;
+/// The last records that are looked for.
+const RECORDS: usize = 8;
 /// What is looked for is at most so long: chunks overlap by that.
 const LONGEST: usize = 16 << 10;
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -39,7 +41,11 @@ impl Proof<'_> {
         let data = Data::of(self.record, &self.spec.disk)?;
         let mut wanted = data.keys()?;
         let keys = wanted.len();
-        wanted.extend(self.held.lines().next_back().map(|line| line.as_bytes().to_vec()));
+        // A file need not lie in one piece: a record across the end of one is nowhere whole.
+        let last = self.held.lines().rev().take(RECORDS).map(|line| line.as_bytes().to_vec()).collect();
+        let records = data.which(&last)?;
+        let looked_for = keys + records.len().max(1);
+        wanted.extend(records);
         let before = data.found(&wanted)?;
         self.bench.tell(&format!("echo {} >/var/lib/reset/erase", self.plan.product.name));
         // QEMU hangs up when the device restarts.
@@ -58,7 +64,7 @@ impl Proof<'_> {
         let said = said.rfind(|line| line.contains("\"event\":\"reset\""));
         let (seen, problems) = forgotten(&Forgotten {
             keys,
-            looked_for: wanted.len(),
+            looked_for,
             before,
             restarted,
             told,
@@ -110,11 +116,16 @@ impl Data {
         Ok(found)
     }
 
+    /// Those of these that are there.
+    fn which(&self, wanted: &BTreeSet<Vec<u8>>) -> Outcome<BTreeSet<Vec<u8>>> {
+        let mut missing = wanted.clone();
+        self.each(|part| missing.retain(|one| memmem::find(part, one).is_none()))?;
+        Ok(wanted - &missing)
+    }
+
     /// How many of these are there.
     fn found(&self, wanted: &BTreeSet<Vec<u8>>) -> Outcome<usize> {
-        let mut missing: BTreeSet<&Vec<u8>> = wanted.iter().collect();
-        self.each(|part| missing.retain(|one| memmem::find(part, one).is_none()))?;
-        Ok(wanted.len() - missing.len())
+        Ok(self.which(wanted)?.len())
     }
 }
 
@@ -133,7 +144,7 @@ fn keys(part: &[u8]) -> Vec<Vec<u8>> {
 struct Forgotten {
     /// How many private keys the disk had before.
     keys: usize,
-    /// They and the last record.
+    /// They and the last records that could be found, one at least.
     looked_for: usize,
     /// How many of these were found before it.
     before: usize,
@@ -151,7 +162,7 @@ fn forgotten(seen: &Forgotten) -> (Vec<String>, Vec<String>) {
     let mut problems = Vec::new();
     if seen.keys == 0 || seen.before < seen.looked_for || seen.looked_for == seen.keys {
         problems.push(format!(
-            "before the reset {} of {} keys and the last record could be found on the disk: nothing was shown",
+            "before the reset {} of {} keys and records could be found on the disk: nothing was shown",
             seen.before, seen.looked_for
         ));
     }
@@ -170,8 +181,10 @@ fn forgotten(seen: &Forgotten) -> (Vec<String>, Vec<String>) {
         problems.push(format!("{} of them can still be found on the disk", seen.after));
     }
     let seen = format!(
-        "{} private keys and the last record were on the disk before, {} of them are after; {said}",
-        seen.keys, seen.after
+        "{} private keys and {} of the last records were on the disk before, {} of them are after; {said}",
+        seen.keys,
+        seen.looked_for.saturating_sub(seen.keys),
+        seen.after
     );
     (vec![seen], problems)
 }
@@ -204,6 +217,11 @@ mod tests {
         assert_eq!(data.found(&keys).unwrap(), 1);
         disk.write_all_at(&[0; 200], 9000).unwrap();
         assert_eq!(data.found(&keys).unwrap(), 1, "it was there twice");
+        // A record in two pieces is not one that could be looked for afterwards.
+        disk.write_all_at(b"{\"seq\":1}\n", 30_000).unwrap();
+        disk.write_all_at(b"{\"seq\"", 40_000).unwrap();
+        let records = BTreeSet::from([b"{\"seq\":1}".to_vec(), b"{\"seq\":2}".to_vec()]);
+        assert_eq!(data.which(&records).unwrap(), BTreeSet::from([b"{\"seq\":1}".to_vec()]));
     }
 
     #[test]
