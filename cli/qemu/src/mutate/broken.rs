@@ -3,7 +3,7 @@
 use diag::Outcome;
 use fit::fdt::Tree;
 use fit::key::Padding;
-use fit::sign::{EcdsaSigner, Message, SignOptions};
+use fit::sign::{EcdsaSigner, Message};
 use md5::Digest;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use serde::Deserialize;
@@ -114,15 +114,7 @@ fn resign(
     let subject = case.subject;
     let (configuration, signature) =
         (subject.names.get(names::CONFIGURATION)?, subject.names.get(names::SIGNATURE)?);
-    let options = SignOptions {
-        key_name: subject.key_name.clone(),
-        algorithm: subject.algorithm,
-        padding,
-        timestamp: subject.timestamp,
-        node: signature.to_owned(),
-    };
-    let tree = Tree::parse(&case.fit).map_err(|e| bad_fit(&e))?;
-    case.fit = fit::sign::sign(tree, &options, subject.attacker()?).map_err(|e| bad_fit(&e))?;
+    super::forge::sign(case, &subject.key_name, padding)?;
     let words = edit(case, change)?;
     let parts = fit::verify::covered(&case.fit, configuration, signature).map_err(|e| bad_fit(&e))?;
     let value = sign(case, &parts)?;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use diag::{Failure, Outcome};
 use fit::fdt::{Blocks, Tree};
+use fit::key::Padding;
 use fit::sign::SignOptions;
 
 use super::fit_tree::{edit, node};
@@ -69,20 +70,25 @@ pub(super) fn hashed_nodes(case: &mut Case<'_>) -> Outcome<String> {
 }
 
 pub(super) fn resign(case: &mut Case<'_>, key_name: Option<&str>) -> Outcome<String> {
+    let name = key_name.unwrap_or(&case.subject.key_name).to_owned();
+    sign(case, &name, case.subject.padding)?;
+    Ok(format!("signed anew with the attacker's key, named `{name}`"))
+}
+
+/// Signs every configuration with the attacker's key.
+pub(super) fn sign(case: &mut Case<'_>, key_name: &str, padding: Padding) -> Outcome<()> {
     let subject = case.subject;
-    let name = key_name.unwrap_or(&subject.key_name).to_owned();
     let options = SignOptions {
-        key_name: name.clone(),
+        key_name: key_name.to_owned(),
         algorithm: subject.algorithm,
-        padding: subject.padding,
+        padding,
         timestamp: subject.timestamp,
         node: subject.names.get(names::SIGNATURE)?.to_owned(),
     };
-    let signer = subject.attacker()?;
     let tree = Tree::parse(&case.fit).map_err(|e| bad_fit(&e))?;
-    let signed = fit::sign::sign(tree, &options, signer).map_err(|e| bad_fit(&e))?;
+    let signed = fit::sign::sign(tree, &options, subject.attacker()?).map_err(|e| bad_fit(&e))?;
     case.fit = signed;
-    Ok(format!("signed anew with the attacker's key, named `{name}`"))
+    Ok(())
 }
 
 pub(super) fn other_product(case: &mut Case<'_>, name: &str) -> Outcome<String> {
