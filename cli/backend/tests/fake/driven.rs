@@ -55,17 +55,8 @@ impl Yocto {
     }
 
     pub fn options(&self) -> BuildOptions {
-        BuildOptions {
-            cache: self.path("cache"),
-            out: self.path("out"),
-            lock: self.path("fastness.lock"),
-            vendor: self.path("vendor"),
-            jobs: 2,
-            offline: false,
-            update_lock: false,
-            buildroot: super::Machine::default(),
-            yocto: yocto::Machine { checkouts: Some(self.path("src")), ..yocto::Machine::default() },
-        }
+        let yocto = yocto::Machine { checkouts: Some(self.path("src")), ..yocto::Machine::default() };
+        super::options(&self.folder, super::Machine::default(), yocto)
     }
 
     /// Another test's child may hold a copy of the lock's descriptor until it is executed.

@@ -130,17 +130,22 @@ impl Fake {
     }
 
     pub fn options(&self) -> BuildOptions {
-        BuildOptions {
-            cache: self.path("cache"),
-            out: self.path("out"),
-            lock: self.path("fastness.lock"),
-            vendor: self.path("vendor"),
-            jobs: 2,
-            offline: false,
-            update_lock: false,
-            buildroot: self.machine(),
-            yocto: backend::yocto::Machine::default(),
-        }
+        options(self.folder.path(), self.machine(), backend::yocto::Machine::default())
+    }
+}
+
+/// Options of a build whose places are all in one folder.
+pub fn options(folder: &Path, buildroot: Machine, yocto: backend::yocto::Machine) -> BuildOptions {
+    BuildOptions {
+        cache: folder.join("cache"),
+        out: folder.join("out"),
+        lock: folder.join("fastness.lock"),
+        vendor: folder.join("vendor"),
+        jobs: 2,
+        offline: false,
+        update_lock: false,
+        buildroot,
+        yocto,
     }
 }
 

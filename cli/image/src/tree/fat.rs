@@ -2,8 +2,6 @@
 //!
 //! Owners and modes are not stored; they are as Linux gives them to whoever mounts it without options.
 
-use std::collections::BTreeMap;
-
 use super::builder::Builder;
 use super::{Contents, Entry, FileTree, Kind, RootKind};
 use crate::fat::{Fat, FatEntry};
@@ -58,15 +56,6 @@ pub fn open(source: &Source) -> Result<FileTree> {
 }
 
 fn entry(kind: Kind, node: u64) -> Entry {
-    Entry {
-        kind,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        mtime: 0,
-        links: 1,
-        xattrs: BTreeMap::new(),
-        implied: false,
-        node,
-    }
+    // FAT has no owners and no modes.
+    Entry { kind, implied: false, node, ..Entry::implied_folder() }
 }
