@@ -1,8 +1,6 @@
 //! What runs on the device (templates/events), run here: its records must satisfy the verifier.
 
 #![allow(clippy::unwrap_used)]
-// Each file of tests takes of it what it needs.
-#![allow(dead_code)]
 
 use std::fs;
 use std::io::Write as _;
@@ -14,6 +12,7 @@ use events::{Chain, Outcome, SealKey};
 use rsyslog::{program, records, verify_with};
 
 #[path = "support/rsyslog.rs"]
+#[allow(dead_code, reason = "each test program uses a part")]
 mod rsyslog;
 
 fn event(number: usize, component: &str, message: &str) -> String {

@@ -1,8 +1,6 @@
 //! What the rules of rsyslog (templates/events) make of audit records and of entries of the journal.
 
 #![allow(clippy::unwrap_used)]
-// Each file of tests takes of it what it needs.
-#![allow(dead_code)]
 
 use std::fs;
 use std::net::UdpSocket;
@@ -12,6 +10,7 @@ use events::Outcome;
 use rsyslog::{Rsyslog, events_of, rules_of_files};
 
 #[path = "support/rsyslog.rs"]
+#[allow(dead_code, reason = "each test program uses a part")]
 mod rsyslog;
 
 /// The rules of rsyslog on audit records as auditd writes them.

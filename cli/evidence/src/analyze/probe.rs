@@ -8,7 +8,7 @@ use crate::root::{Node, NodeKind, Root};
 use spec::known_keys::KnownKeys;
 
 /// Names under which bytes are read as keys.
-const KEYS: [&str; 4] = ["/etc/x", "/etc/x.pub", "/root/.ssh/authorized_keys", "/etc/dropbear/x_host_key"];
+const KEYS: [&str; 4] = ["/etc/x", "/etc/x.pub", "/home/x/.ssh/authorized_keys", "/etc/dropbear/x_host_key"];
 /// Files of a root that are read as what they are.
 const FILES: [&str; 13] = [
     "/etc/passwd",
