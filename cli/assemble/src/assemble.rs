@@ -18,7 +18,7 @@ use crate::cache::{file_name, remember, up_to_date, written};
 use crate::disk::{Contents, refuse_too_large};
 use crate::keys::SigningKey;
 use crate::verity::{self, VerityTree, hex};
-use crate::{boot_chain, command_line, data_partition, disk, event_log, guid, place, readback};
+use crate::{board_tree, boot_chain, command_line, data_partition, disk, guid, place, readback};
 
 /// Makes the image of a plan from its artefacts, in `folder` (the board's output folder, which holds the
 /// artefacts' paths): `image/` and `image.json`.
@@ -138,7 +138,7 @@ impl Work<'_> {
     fn boot_chain(&self, cmdline: &str, key: &SigningKey) -> Outcome<()> {
         let (plan, boot) = (self.plan, &self.plan.board.boot);
         let board = self.read(Role::DeviceTree)?;
-        let device_tree = event_log::board_tree(plan, &board)?;
+        let device_tree = board_tree::board_tree(plan, &board)?;
         let fdt = boot_chain::kernel_fdt(
             &device_tree,
             cmdline,

@@ -4,32 +4,15 @@
 //! `tpm_event_log_size` (`lib/tpm_tcg2.c`): it would take the region, too, but a 32-bit U-Boot reads addresses of one cell there
 //! (`fdtdec_get_addr_size`), whatever the tree says.
 
-use std::borrow::Cow;
+use fit::fdt::Node;
+use spec::plan::{EVENT_LOG_BYTES, SealedPlan};
 
-use diag::{ExitStatus, Failure, Outcome};
-use fit::fdt::{Node, Tree};
-use spec::plan::{EVENT_LOG_BYTES, Plan, SealedPlan};
+use crate::board_tree::reserved;
 
-/// The board's device tree, with that memory where the plan seals the data partition.
-///
-/// # Errors
-/// `device-tree` when it is none, or has no TPM of the planned kind.
-pub fn board_tree<'a>(plan: &Plan, board: &'a [u8]) -> Outcome<Cow<'a, [u8]>> {
-    let Some(sealed) = &plan.storage.sealed else { return Ok(Cow::Borrowed(board)) };
-    let mut tree = Tree::parse(board).map_err(|e| wrong(&e.to_string()))?;
-    add(&mut tree.root, sealed).map_err(|why| wrong(&why))?;
-    tree.write().map(Cow::Owned).map_err(|e| wrong(&e.to_string()))
-}
-
-fn add(root: &mut Node<'_>, sealed: &SealedPlan) -> Result<(), String> {
-    if (root.cell("#address-cells"), root.cell("#size-cells")) != (Some(2), Some(2)) {
-        return Err("expected addresses and sizes of two cells in its root, found others".to_owned());
-    }
+/// Adds that memory, and points the TPM to it.
+pub(crate) fn add(root: &mut Node<'_>, sealed: &SealedPlan) -> Result<(), String> {
     let handle = highest_phandle(root) + 1;
-    let memory = root.child_or_new("reserved-memory");
-    memory.set_cell("#address-cells", 2);
-    memory.set_cell("#size-cells", 2);
-    memory.set("ranges", Vec::new());
+    let memory = reserved(root)?;
     let log = memory.child_or_new(&format!("event-log@{:x}", sealed.event_log));
     log.set("reg", [sealed.event_log.to_be_bytes(), EVENT_LOG_BYTES.to_be_bytes()].concat());
     log.set("no-map", Vec::new());
@@ -55,45 +38,35 @@ fn find<'n, 'a>(node: &'n mut Node<'a>, compatible: &str) -> Option<&'n mut Node
     node.children.iter_mut().find_map(|child| find(child, compatible))
 }
 
-fn wrong(why: &str) -> Failure {
-    Failure::error(
-        ExitStatus::Build,
-        "device-tree",
-        format!("the board's device tree cannot be used for measured boot: {why}"),
-    )
-    .hint("`measured_boot` of the board must fit its device tree")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::plan;
+    use fit::fdt::Tree;
 
-    fn sealed() -> Plan {
-        let mut plan = plan();
-        plan.storage.sealed = Some(SealedPlan {
+    fn sealed() -> SealedPlan {
+        SealedPlan {
             recovery: String::new(),
             event_log: 0x4900_0000,
             tpm_compatible: "tcg,tpm-tis-mmio".into(),
             limits: String::new(),
-        });
-        plan
+        }
     }
 
-    fn board(compatible: &str) -> Vec<u8> {
+    fn board(compatible: &str) -> Node<'static> {
         let mut root = Node::new("");
         root.set_cell("#address-cells", 2);
         root.set_cell("#size-cells", 2);
         root.child_or_new("intc").set_cell("phandle", 0x8002);
         root.child_or_new("bus").child_or_new("tpm@0").set_text("compatible", compatible);
-        Tree { root, ..Tree::default() }.write().unwrap()
+        root
     }
 
     #[test]
     fn the_tpm_points_to_memory_of_its_own() {
-        let blob = board("tcg,tpm-tis-mmio");
-        let with = board_tree(&sealed(), &blob).unwrap();
-        let tree = Tree::parse(&with).unwrap();
+        let mut root = board("tcg,tpm-tis-mmio");
+        add(&mut root, &sealed()).unwrap();
+        let blob = Tree { root, ..Tree::default() }.write().unwrap();
+        let tree = Tree::parse(&blob).unwrap();
         let log = tree.root.at("/reserved-memory/event-log@49000000").unwrap();
         assert_eq!(log.get("reg"), Some(&[0, 0, 0, 0, 0x49, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0][..]));
         assert_eq!(log.cell("phandle"), Some(0x8003));
@@ -101,15 +74,11 @@ mod tests {
         assert_eq!(tpm.cell("memory-region"), Some(0x8003));
         assert_eq!(tpm.get("tpm_event_log_addr"), Some(&[0, 0, 0, 0, 0x49, 0, 0, 0][..]));
         assert_eq!(tpm.get("tpm_event_log_size"), Some(&[0, 0, 0, 0, 0, 1, 0, 0][..]));
-        // A plain product's tree stays what it is.
-        assert!(matches!(board_tree(&plan(), &blob).unwrap(), Cow::Borrowed(_)));
     }
 
     #[test]
     fn a_tree_without_that_tpm_is_refused() {
-        let why = board_tree(&sealed(), &board("another")).unwrap_err();
-        assert!(why.to_string().contains("a node of the TPM, `tcg,tpm-tis-mmio`, found none"), "{why}");
-        assert_eq!(why.status, ExitStatus::Build);
-        assert!(board_tree(&sealed(), b"no tree").is_err());
+        let why = add(&mut board("another"), &sealed()).unwrap_err();
+        assert!(why.contains("a node of the TPM, `tcg,tpm-tis-mmio`, found none"), "{why}");
     }
 }

@@ -7,6 +7,7 @@
 
 mod assemble;
 mod behind;
+mod board_tree;
 mod boot_chain;
 pub mod bundle;
 mod cache;

@@ -196,6 +196,7 @@ fn board() -> BoardFacts {
         tamper: None,
         watchdog: None,
         random: None,
+        crash_memory: None,
         trust: None,
         device_tree: None,
         rom_places: vec![],

@@ -44,8 +44,16 @@ fn run(folder: &Path) -> Output {
         fs::write(&path, "#!/bin/sh\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
+    if !folder.join("backend").exists() {
+        fs::write(folder.join("backend"), "ramoops\n").unwrap();
+    }
     let script = SCRIPT
         .replace("{{sh parameters.folder}}", folder.to_str().unwrap())
+        // As on a board with memory for the last words.
+        .replace("{{#if crash_memory}}\n", "")
+        .replace("{{/if}}\n", "")
+        .replace("/sys/module/pstore/parameters/backend", &folder.join("backend").to_string_lossy())
+        .replace("/sys/fs/pstore", &folder.join("pstore").to_string_lossy())
         .replace("-lt 60", "-lt 1")
         .replace("sleep 1", ":");
     assert!(!script.contains("{{"), "a parameter that this test does not know");
@@ -97,4 +105,22 @@ fn a_record_without_its_facts_and_a_chain_that_is_broken_fail() {
         broken.status.code() == Some(1) && said.contains("; the chain is broken at {\"seq\":6"),
         "{said}"
     );
+}
+
+#[test]
+fn memory_for_the_last_words_that_nothing_uses_and_words_that_were_not_taken_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("events.jsonl"), lines(&records(&kinds()))).unwrap();
+    assert!(run(folder.path()).status.success());
+    let refused = |expected: &str| {
+        let output = run(folder.path());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains(expected), "{said}");
+    };
+    fs::write(folder.path().join("backend"), "(null)\n").unwrap();
+    refused("pstore has the backend (null), expected ramoops");
+    fs::write(folder.path().join("backend"), "ramoops\n").unwrap();
+    fs::create_dir(folder.path().join("pstore")).unwrap();
+    fs::write(folder.path().join("pstore/dmesg-ramoops-0"), "Panic#1 Part1\n").unwrap();
+    refused("dmesg-ramoops-0 was left by a panic and is still there");
 }

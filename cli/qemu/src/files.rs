@@ -108,17 +108,25 @@ pub fn write_flash(path: &Path, content: &[u8], bank_bytes: u64) -> Outcome<()> 
 /// # Errors
 /// When there is no FIT, or none with a kernel.
 pub(crate) fn kernel_of(fit: &Path) -> Outcome<Vec<u8>> {
+    part_of(fit, "/images/kernel", "kernel")
+}
+
+/// The kernel's device tree in an image's FIT.
+///
+/// # Errors
+/// When there is no FIT, or none with a device tree.
+pub(crate) fn device_tree_of(fit: &Path) -> Outcome<Vec<u8>> {
+    part_of(fit, "/images/fdt", "device tree")
+}
+
+fn part_of(fit: &Path, node: &str, what: &str) -> Outcome<Vec<u8>> {
     let blob = std::fs::read(fit).map_err(|e| Failure::io("read", fit, &e))?;
     let tree = fit::fdt::Tree::parse(&blob).ok();
-    let data =
-        tree.as_ref().and_then(|tree| tree.root.at("/images/kernel")).and_then(|node| node.get("data"));
+    let data = tree.as_ref().and_then(|tree| tree.root.at(node)).and_then(|node| node.get("data"));
     data.map(<[u8]>::to_vec).ok_or_else(|| {
-        Failure::error(
-            ExitStatus::Input,
-            "no-kernel",
-            format!("expected a kernel in `{}`, found none", fit.display()),
-        )
-        .hint("build the image again with `fastness build`")
+        let message = format!("expected a {what} in `{}`, found none", fit.display());
+        Failure::error(ExitStatus::Input, "no-kernel", message)
+            .hint("build the image again with `fastness build`")
     })
 }
 

@@ -98,7 +98,7 @@ impl<'a> Bench<'a> {
         let mut spec = MachineSpec::new(self.plan, Path::new(""), &image, &logs)?;
         spec.wires = true;
         let append = self.record.cmdline.clone() + WITH_SHELL;
-        spec.direct = Some(Direct { kernel, append, second: Some(second) });
+        spec.direct = Some(Direct { kernel, append, second: Some(second), device_tree: None });
         let interface = &self.names[self.index];
         let mut wire = None;
         let machine = Machine::start_with(&spec, |sockets| {

@@ -39,6 +39,8 @@ pub struct Direct {
     pub append: String,
     /// A second disk, read only.
     pub second: Option<PathBuf>,
+    /// Its device tree; none: QEMU's own.
+    pub device_tree: Option<PathBuf>,
 }
 
 /// What a machine is made of.
@@ -69,6 +71,9 @@ pub struct MachineSpec<'a> {
     pub disk: PathBuf,
     /// Whether what the guest writes goes into a throw-away overlay.
     pub snapshot: bool,
+    /// A file that is the machine's memory, so that the next start finds what this one left there, as after a reset; none: memory
+    /// that ends with the machine.
+    pub memory: Option<PathBuf>,
     /// Memory of the TPM, for boards that have one; none: a new TPM, as of a new device.
     pub tpm_state: Option<PathBuf>,
     /// Whether the TPM was taken off the board.
@@ -112,6 +117,7 @@ impl<'a> MachineSpec<'a> {
             environment: None,
             disk: disk.to_owned(),
             snapshot: true,
+            memory: None,
             tpm_state: None,
             without_tpm: false,
             logs: logs.to_owned(),
@@ -126,12 +132,21 @@ impl<'a> MachineSpec<'a> {
         let mut out: Vec<OsString> = qemu.machine_arguments().into_iter().map(Into::into).collect();
         let mut add = |words: &[&str]| out.extend(words.iter().map(OsString::from));
         add(&["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot"]);
+        if let Some(memory) = &self.memory {
+            let size = self.qemu.memory_mib;
+            let file = quoted(memory);
+            add(&["-object", &format!("memory-backend-file,id=ram,size={size}M,share=on,mem-path={file}")]);
+            add(&["-machine", "memory-backend=ram"]);
+        }
         // The clock is the product's date and runs with the machine: the host's time is no input.
         // QEMU takes the date in UTC without the zone's letter.
         let date = spec::time::rfc3339(self.epoch);
         add(&["-rtc", &format!("base={},clock=vm", date.trim_end_matches('Z'))]);
         if let Some(direct) = &self.direct {
             add(&["-kernel", &direct.kernel.to_string_lossy(), "-append", &direct.append]);
+            if let Some(tree) = &direct.device_tree {
+                add(&["-dtb", &tree.to_string_lossy()]);
+            }
             if let Some(second) = &direct.second {
                 add(&[
                     "-drive",
@@ -414,6 +429,7 @@ mod tests {
             environment: None,
             disk: "/x/disk.img".into(),
             snapshot: true,
+            memory: None,
             tpm_state: None,
             without_tpm: false,
             logs: "/x".into(),
@@ -451,6 +467,34 @@ mod tests {
         };
         assert!(line(false).contains("filter-redirector,id=tap-in,netdev=net1"), "{}", line(false));
         assert!(!line(true).contains("filter-"), "{}", line(true));
+    }
+
+    #[test]
+    fn memory_that_outlives_the_machine_is_a_file_of_its_size() {
+        let qemu = qemu();
+        let line = |memory: Option<&str>| {
+            let spec = MachineSpec { memory: memory.map(PathBuf::from), ..spec(&qemu) };
+            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        let with = line(Some("/x/ram,1"));
+        let part = "-object memory-backend-file,id=ram,size=1024M,share=on,mem-path=/x/ram,,1 -machine memory-backend=ram";
+        assert!(with.contains(part), "{with}");
+        assert!(!line(None).contains("memory-backend"));
+    }
+
+    #[test]
+    fn a_kernel_without_a_boot_loader_may_have_the_image_s_device_tree() {
+        let qemu = qemu();
+        let line = |tree: Option<&str>| {
+            let device_tree = tree.map(PathBuf::from);
+            let direct =
+                Direct { kernel: "/x/Image".into(), append: "quiet".into(), second: None, device_tree };
+            let spec = MachineSpec { direct: Some(direct), ..spec(&qemu) };
+            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        let with = line(Some("/x/board.dtb"));
+        assert!(with.contains("-kernel /x/Image -append quiet -dtb /x/board.dtb"), "{with}");
+        assert!(!line(None).contains("-dtb"));
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub struct NamedEvents {
 }
 
 /// All of them.
-pub const NAMED_EVENTS: [NamedEvents; 6] = [
+pub const NAMED_EVENTS: [NamedEvents; 7] = [
     NamedEvents {
         finding: "traffic.login-refused",
         title: "A login that is refused is recorded, with whom it was tried for",
@@ -163,6 +163,16 @@ pub const NAMED_EVENTS: [NamedEvents; 6] = [
         title: "Backup and restore are recorded",
         layer: "backup",
         kinds: &["a backup is refused", "a backup is asked for"],
+    },
+    NamedEvents {
+        finding: "traffic.integrity-event",
+        title: "A root file system that does not verify is recorded, and that it ended the start",
+        layer: "events",
+        kinds: &[
+            "a block that did not verify ended the last start",
+            "the kernel panicked, and why",
+            "the last start ended without an orderly stop",
+        ],
     },
 ];
 

@@ -17,8 +17,8 @@ use crate::types::{
 use crate::yocto::YoctoBoard;
 pub use fat::{Fat, FatContent, FatFile, FatImage};
 pub use hardware::{
-    DeviceTreeFiles, FirstStage, Monitor, RandomSource, Rom, RomCopy, RomFormat, RomPlace, Spl, Trust,
-    TrustAnchor, TrustKind, TrustPlace, TrustStep, Watchdog,
+    CrashMemory, DeviceTreeFiles, FirstStage, Monitor, RandomSource, Rom, RomCopy, RomFormat, RomPlace, Spl,
+    Trust, TrustAnchor, TrustKind, TrustPlace, TrustStep, Watchdog,
 };
 pub use vendor::{Behind, VendorProgram};
 
@@ -68,6 +68,8 @@ model! {
         watchdog: Option<Spanned<Watchdog>> = None,
         /// Its source of random numbers; left out: no driver of one is asked for.
         random: Option<Spanned<RandomSource>> = None,
+        /// Memory in which the kernel leaves its last words when it panics; left out: why a start ended is not recorded.
+        crash_memory: Option<Spanned<CrashMemory>> = None,
         /// QEMU machine, if it has one.
         qemu: Option<Qemu> = None,
         /// What it asks of U-Boot.
@@ -322,6 +324,7 @@ impl Board {
             rollback: self.rollback.facts(),
             watchdog: self.watchdog.as_ref().map(|watchdog| watchdog.facts()),
             random: self.random.as_ref().map(|random| random.facts()),
+            crash_memory: self.crash_memory.as_ref().map(|memory| memory.facts()),
             qemu: self.qemu.as_ref().map(|qemu| QemuFacts {
                 program: qemu.program.as_str().to_owned(),
                 machine: qemu.machine.as_str().to_owned(),

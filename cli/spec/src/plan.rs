@@ -22,8 +22,8 @@ mod yocto;
 pub use boot_chain::{EVENT_LOG_BYTES, OWN_PARTITIONS, SealedPlan, SigningPlan, StoragePlan, TrustedKeyPlan};
 pub use fat::{FatFacts, FatFileFacts, FatImageFacts};
 pub use hardware::{
-    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RandomFacts, RomCopyFacts, RomFacts, RomPlaceFacts,
-    SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts, WatchdogFacts,
+    CrashMemoryFacts, DeviceTreeFacts, FirstStageFacts, MonitorFacts, RandomFacts, RomCopyFacts, RomFacts,
+    RomPlaceFacts, SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts, WatchdogFacts,
 };
 pub use network::{
     AcceptedRisk, CollectorFacts, Flow, FrameFlow, InterfaceFacts, NetworkFacts, OcspFacts, OpcuaFacts,
@@ -195,6 +195,9 @@ pub struct BoardFacts {
     /// Its source of random numbers; none: no driver of one is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<RandomFacts>,
+    /// Where a panicking kernel leaves its last words; none: it has no such memory, or the product's layers do not read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash_memory: Option<CrashMemoryFacts>,
     /// QEMU machine, if it has one.
     pub qemu: Option<QemuFacts>,
 }

@@ -110,7 +110,9 @@ pub fn resolve(
     network.surface = surface::of(&network, layers::answers_ping(&layers));
     let product_facts = product_facts(&product);
     // Without a board nothing can be rendered; what was found so far is said.
-    let (Some(board), Some(facts)) = (board, facts) else { return Err(input(trouble)) };
+    let (Some(board), Some(mut facts)) = (board, facts) else { return Err(input(trouble)) };
+    // Only for products that read it: the others' kernel and device tree stay what they are.
+    facts.crash_memory = facts.crash_memory.filter(|_| layers::reads_crash_memory(&layers));
     let mut signing = signing(&product, &board, &mut trouble);
     signing.also_trusts = trust::keys(library, &product, &board, &signing, &mut trouble)?;
     match KnownKeys::of_product(library) {

@@ -434,3 +434,47 @@ fn every_shipped_board_names_its_watchdog_and_the_service_manager_feeds_it() {
         assert!(text.contains("\nRandom numbers: "), "{text}");
     }
 }
+
+const CRASH_MEMORY: &str =
+    "crash_memory: {address: 0x60000000, bytes: 256KiB, limits: \"It outlives a reset.\"}\n";
+
+#[test]
+fn memory_for_the_last_words_is_of_the_driver_s_form_and_nothing_that_boots_is_there() {
+    for (address, bytes, expected) in [
+        (
+            "0x60000000",
+            "32KiB",
+            "expected a power of two from 64KiB to 1MiB for `crash_memory.bytes`, found 32768 bytes",
+        ),
+        ("0x60000000", "2MiB", "expected a power of two from 64KiB to 1MiB"),
+        ("0x60000000", "192KiB", "expected a power of two from 64KiB to 1MiB"),
+        (
+            "0x49fc0000",
+            "512KiB",
+            "found 0x49fc0000 to 0x4a040000, where `boot.fit_address` puts up to 33554432 bytes from 0x48000000 on",
+        ),
+        ("0x41000000", "256KiB", "where `boot.kernel_address` puts up to 33554432 bytes from 0x40400000 on"),
+        ("0x46ff0000", "128KiB", "where `boot.fdt_address` puts up to 1048576 bytes from 0x47000000 on"),
+        (
+            "0x60001000",
+            "256KiB",
+            "expected a multiple of 64 KiB for `crash_memory.address`, found 0x60001000",
+        ),
+    ] {
+        let memory = CRASH_MEMORY.replace("0x60000000", address).replace("256KiB", bytes);
+        let text = refused(&format!("{BOARD}{memory}"));
+        assert!(text.contains(expected) && text.contains("boards/bench/board.yaml:"), "{text}");
+    }
+}
+
+#[test]
+fn only_a_product_that_records_the_last_words_has_memory_for_them() {
+    let library = Library::built_in(None);
+    for name in library.names(Area::Boards).expect("boards") {
+        let facts = spec::board_facts(&library, &name).expect("reads").expect("is there");
+        let emulated = ["qemu-aarch64", "qemu-arm", "qemu-riscv64"].contains(&name.as_str());
+        assert_eq!(facts.crash_memory.is_some(), emulated, "{name}");
+        let told = facts.root_of_trust_text().contains("\nLast words of a panic: 262144 bytes at 0x");
+        assert_eq!(told, emulated, "{name}");
+    }
+}

@@ -7,7 +7,7 @@
 
 use diag::Outcome;
 use spec::guid::guid;
-use spec::plan::{Plan, QemuFacts, YoctoFacts};
+use spec::plan::{CrashMemoryFacts, Plan, QemuFacts, YoctoFacts};
 
 use super::{Names, Tree, pv, quoted};
 
@@ -121,15 +121,16 @@ impl<'a> Signing<'a> {
         if let Some(machine) = arguments.get_mut(1) {
             machine.push_str(",dumpdtb=${B}/board.dtb");
         }
+        let reserve = plan.board.crash_memory.as_ref().map(reserve).unwrap_or_default();
         tree.file(
             format!("{top}/recipes-bsp/signed/{machine}-devicetree_{}.bb", pv(plan)),
             format!(
                 "# nooelint: oelint.var.mandatoryvar.HOMEPAGE,oelint.var.mandatoryvar.SRC_URI\nSUMMARY = \"The device tree of {board} as QEMU has it\"\n\
                  DESCRIPTION = \"What U-Boot and the kernel of this machine are given: QEMU's own tree for exactly its options\"\n{head}\
                  PACKAGE_ARCH = \"${{MACHINE_ARCH}}\"\nEXCLUDE_FROM_WORLD = \"1\"\nINHIBIT_DEFAULT_DEPS = \"1\"\n\
-                 DEPENDS = \"qemu-system-native\"\n\nS = \"${{{unpack}}}\"\nB = \"${{WORKDIR}}/build\"\n\n\
+                 DEPENDS = \"qemu-system-native{dtc}\"\n\nS = \"${{{unpack}}}\"\nB = \"${{WORKDIR}}/build\"\n\n\
                  do_configure[noexec] = \"1\"\n\n\
-                 do_compile() {{\n    {program} {arguments} -display none -nodefaults\n}}\n\
+                 do_compile() {{\n    {program} {arguments} -display none -nodefaults\n{reserve}}}\n\
                  do_compile[cleandirs] = \"${{B}}\"\n\n\
                  do_install() {{\n    install -D -m 0644 ${{B}}/board.dtb ${{D}}/boot/devicetree/board.dtb\n}}\n\n\
                  FILES:${{PN}} = \"/boot\"\nSYSROOT_DIRS += \"/boot/devicetree\"\n",
@@ -137,8 +138,27 @@ impl<'a> Signing<'a> {
                 unpack = facts.unpack,
                 program = self.qemu.program,
                 arguments = arguments.join(" "),
+                dtc = if reserve.is_empty() { "" } else { " dtc-native" },
             ),
         );
         Ok(())
     }
+}
+
+/// Lines of `do_compile` that reserve the memory for a panic's last words in the dumped tree, as the assembler does it
+/// (`cli/assemble/src/board_tree.rs`).
+fn reserve(memory: &CrashMemoryFacts) -> String {
+    let (high, low) = (memory.address >> 32, memory.address & 0xffff_ffff);
+    let (address, bytes) = (memory.address, memory.bytes);
+    let node = format!("/reserved-memory/ramoops@{address:x}");
+    format!(
+        "    fdtput -cp ${{B}}/board.dtb {node}\n    \
+         fdtput -t x ${{B}}/board.dtb /reserved-memory '#address-cells' 2\n    \
+         fdtput -t x ${{B}}/board.dtb /reserved-memory '#size-cells' 2\n    \
+         fdtput -t bx ${{B}}/board.dtb /reserved-memory ranges\n    \
+         fdtput -t s ${{B}}/board.dtb {node} compatible ramoops\n    \
+         fdtput -t x ${{B}}/board.dtb {node} reg {high:x} {low:x} 0 {bytes:x}\n    \
+         fdtput -t x ${{B}}/board.dtb {node} record-size {bytes:x}\n    \
+         fdtput -t x ${{B}}/board.dtb {node} ecc-size 10\n"
+    )
 }

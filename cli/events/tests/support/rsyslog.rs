@@ -21,7 +21,11 @@ pub fn program(folder: &Path, limit: usize, keep: usize) -> PathBuf {
     let text = template("event-log.sh.hbs")
         .replace("{{sh parameters.folder}}", &folder.to_string_lossy())
         .replace("{{parameters.log_size}}", &limit.to_string())
-        .replace("{{parameters.logs}}", &keep.to_string());
+        .replace("{{parameters.logs}}", &keep.to_string())
+        // As on a board with memory for the last words; here a folder of the test.
+        .replace("{{#if crash_memory}}\n", "")
+        .replace("{{/if}}\n", "")
+        .replace("/sys/fs/pstore", &folder.join("pstore").to_string_lossy());
     assert!(!text.contains("{{"), "a parameter that this test does not know");
     let path = folder.join("event-log");
     fs::write(&path, text).expect("the program is written");

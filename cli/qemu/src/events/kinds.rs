@@ -152,6 +152,12 @@ pub(crate) const AFTER: &[Kind] = kinds! {
     "the last start ended without an orderly stop", "" => "log.interrupted" "event-log" "root" Failure "without an orderly stop";
 };
 
+/// What the start after a panic finds in memory that outlived it: recorded with the time of the end, by the kernel's own words.
+pub(crate) const LAST_WORDS: &[Kind] = kinds! {
+    "a block that did not verify ended the last start", "" => "integrity.verity" "kernel" "kernel" Failure " is corrupted";
+    "the kernel panicked, and why", "" => "kernel.panic" "kernel" "kernel" Failure "Kernel panic - not syncing: ";
+};
+
 /// Kinds that nothing provokes, each with the reason.
 pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
     ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),

@@ -210,5 +210,7 @@ fn kinds_that_the_record_names_are_kinds_of_the_proof() {
     }
 }
 
-const ALL: [&[Kind]; 14] =
-    [KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, KILLED, LOUD, LOCKOUT, AUDIT_FULL, FULL, AFTER];
+const ALL: [&[Kind]; 15] = [
+    KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, KILLED, LOUD, LOCKOUT, AUDIT_FULL, FULL, AFTER,
+    LAST_WORDS,
+];

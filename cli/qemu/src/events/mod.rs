@@ -35,16 +35,16 @@ use record::{EventClass, ImageRecord, Role, TrafficVerdict};
 use spec::plan::Plan;
 
 use crate::boot::{absolute, file, watch};
-use crate::files::{kernel_of, scratch_in};
+use crate::files::{device_tree_of, kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
 use chain::{collected, numbers, sealed, whole};
 use cost::{RESTS, SERVICES, bounded, costs};
 use kinds::{
-    AFTER, AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO, UPDATE, judge,
-    read,
+    AFTER, AWAY, BACKUP, CALLED, KINDS, Kind, LAST_WORDS, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO,
+    UPDATE, judge, read,
 };
-use restart::{Blocks, MOST_AGAIN, again, read_anew};
+use restart::{Blocks, MOST_AGAIN, STOPPED, again, read_anew};
 use session::{Bench, Collector, Ports, networks, place};
 use time::{Window, Windows};
 
@@ -93,7 +93,8 @@ pub fn prove(
     let scratch = scratch_in(&logs)?;
     let at = absolute(scratch.path())?;
     let (kernel, disk, script) = (at.join("Image"), at.join("disk.img"), at.join("bench"));
-    write(&kernel, &kernel_of(&folder.join(&file(record, Role::Fit)?.path))?)?;
+    let fit = folder.join(&file(record, Role::Fit)?.path);
+    write(&kernel, &kernel_of(&fit)?)?;
     provision(plan, record, folder, &disk, &identities.device, &at)?;
     let mut bench = BENCH.as_bytes().to_vec();
     bench.resize(bench.len().next_multiple_of(512), b'\n');
@@ -113,7 +114,14 @@ pub fn prove(
     spec.networks = networks(plan, facts, &ports)?;
     spec.tap = service::Service::of(plan).ok().map(|service| service.interface);
     let append = format!("{} init=/bin/sh -- /dev/vdb", record.cmdline);
-    spec.direct = Some(Direct { kernel, append, second: Some(script) });
+    let mut device_tree = None;
+    if plan.board.crash_memory.is_some() {
+        // The panic of its first start is to be found by the second; where, says the image's device tree.
+        spec.memory = Some(at.join("memory"));
+        let tree = device_tree.insert(at.join("board.dtb"));
+        write(tree, &device_tree_of(&fit)?)?;
+    }
+    spec.direct = Some(Direct { kernel, append, second: Some(script), device_tree });
     let bench = start(&spec, limit)?;
     let mut proof = Proof {
         plan,
@@ -384,7 +392,7 @@ impl Proof<'_> {
         let seen = read_anew(&mut self.bench)?;
         blocks.flip()?;
         let problems = match seen.len() {
-            2 => vec![],
+            STOPPED => vec![],
             _ => vec!["the device was not stopped by the kernel".to_owned()],
         };
         self.verdict("a block that does not verify stops the running device", seen, problems);
@@ -398,6 +406,10 @@ impl Proof<'_> {
         self.bench = start(&self.spec, self.limit)?;
         self.settle()?;
         self.judge_all(AFTER, account);
+        let remembers = self.plan.board.crash_memory.as_ref().map(|_| ());
+        let why = "the board's file names no `crash_memory`: a panic leaves nothing for the next start";
+        self.windows.happened(LAST_WORDS.iter().map(|kind| kind.name), (identities.epoch, self.spec.epoch));
+        self.judge_or(LAST_WORDS, account, remembers.ok_or(why));
         let again = again(&self.device);
         let problems = match again.len() {
             count if count <= MOST_AGAIN => vec![],

@@ -1,7 +1,7 @@
 //! The device ends while it runs, because a block of its root file system does not verify, and starts again.
 //!
-//! Nothing can be recorded at that moment: the kernel panics. What counts is that the next start says so, and
-//! that the chain of records and its seals go on over it.
+//! Nothing can be recorded at that moment: the kernel panics. What counts is that the next start says so, and why where the board
+//! has memory that outlives a reset, and that the chain of records and its seals go on over it.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -66,6 +66,12 @@ fn places(blocks: u64) -> impl Iterator<Item = u64> {
     (1..=PLACES).map(move |n| blocks * n / (PLACES + 1))
 }
 
+/// What the console says when the kernel stops at such a block. The last words are in memory before the last of these lines.
+const SAID: [&str; 3] =
+    ["device-mapper: verity: *block * is corrupted", "Kernel panic - not syncing", "Rebooting in * seconds"];
+/// How many lines that are.
+pub(super) const STOPPED: usize = SAID.len();
+
 /// Lets the device read its root file system anew, and returns what its console said when it ended.
 pub(super) fn read_anew(bench: &mut Bench) -> Outcome<Vec<String>> {
     // What was read before is forgotten; the shell itself may be what ends. Nothing is written to the disk for it.
@@ -73,7 +79,7 @@ pub(super) fn read_anew(bench: &mut Bench) -> Outcome<Vec<String>> {
     let deadline = Instant::now() + LIMIT;
     let console = &mut bench.machine.console;
     let mut seen = Vec::new();
-    for wanted in ["device-mapper: verity: *block * is corrupted", "Kernel panic - not syncing"] {
+    for wanted in SAID {
         match console.wait_for(&Pattern::all([wanted]), deadline)? {
             Seen::Line { line, .. } => seen.push(line.text),
             _ => return Ok(seen),

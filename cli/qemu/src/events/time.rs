@@ -39,6 +39,11 @@ impl Windows {
         }
     }
 
+    /// Kinds that happened in a window of their own.
+    pub(super) fn happened(&mut self, kinds: impl Iterator<Item = &'static str>, (from, to): Window) {
+        self.kinds.extend(kinds.map(|kind| (kind, (from, Some(to)))));
+    }
+
     /// The window of a kind; of one that nothing provoked from the device's start until now.
     pub(super) fn of(&self, kind: &str, (start, now): Window) -> Window {
         let (from, to) = self.kinds.get(kind).copied().unwrap_or((start, None));

@@ -44,7 +44,7 @@ pub fn enroll(
     let mut spec = MachineSpec::new(plan, Path::new(""), &disk, &logs)?;
     spec.epoch = epoch;
     spec.tpm_state = Some(tpm.to_owned());
-    spec.direct = Some(Direct { kernel, append: record.cmdline.clone(), second: None });
+    spec.direct = Some(Direct { kernel, append: record.cmdline.clone(), second: None, device_tree: None });
     let mut machine = Machine::start(&spec)?;
     let shown = machine.console.wait_for(&Pattern::all([END]), Instant::now() + limit)?;
     let lines = log(&machine, 0);

@@ -95,7 +95,7 @@ impl Wired {
             append.push_str(WITH_SHELL);
             second = Some(path);
         }
-        spec.direct = Some(Direct { kernel: kernel.clone(), append, second });
+        spec.direct = Some(Direct { kernel: kernel.clone(), append, second, device_tree: None });
 
         let interface = subjects.first().map(|(_, facts, _)| &facts.interface);
         let wire = plan.board.interfaces.iter().position(|i| Some(i) == interface).unwrap_or(0);
@@ -118,7 +118,8 @@ impl Wired {
             (other.interfaces, other.station) = (1, station);
             other.disk = absolute(&folder.join(&file(record, Role::RootfsVerity)?.path))?;
             let append = peer::append(&plan.board.console);
-            other.direct = Some(Direct { kernel: kernel.clone(), append, second: Some(script) });
+            other.direct =
+                Some(Direct { kernel: kernel.clone(), append, second: Some(script), device_tree: None });
             peers.push(Machine::start_with(&other, |sockets| {
                 peer_ports.push(bind(sockets, 0)?);
                 Ok(())

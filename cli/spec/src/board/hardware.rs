@@ -6,8 +6,8 @@
 use super::vendor::Behind;
 use crate::decode::{Spanned, choice, model};
 use crate::plan::{
-    DeviceTreeFacts, FirstStageFacts, MonitorFacts, RandomFacts, RomCopyFacts, RomFacts, RomPlaceFacts,
-    SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts, WatchdogFacts,
+    CrashMemoryFacts, DeviceTreeFacts, FirstStageFacts, MonitorFacts, RandomFacts, RomCopyFacts, RomFacts,
+    RomPlaceFacts, SplFacts, TrustAnchorFacts, TrustFacts, TrustStepFacts, WatchdogFacts,
 };
 use crate::types::{AbsPath, Count, FileName, Flag, GuidText, KconfigSymbol, PackageName, Size, Text, Word};
 
@@ -81,6 +81,29 @@ model! {
         driver: Spanned<KconfigSymbol>,
         /// What is to be known of it, in words for the report.
         about: Text,
+    }
+}
+
+model! {
+    /// Memory that keeps its content over a reset, and that neither the boot chain nor Linux uses for anything else: a panicking kernel
+    /// leaves its last words there, and the next start records them. A product with the layer `events` gets it.
+    pub struct CrashMemory {
+        /// Physical address, a multiple of 64 KiB.
+        address: Spanned<Size>,
+        /// Size, a power of two from 64 KiB to 1 MiB: one record of that size is kept.
+        bytes: Spanned<Size>,
+        /// What is to be known of it, in words for the report: which resets it outlives, who else could write it.
+        limits: Text,
+    }
+}
+
+impl CrashMemory {
+    pub(super) fn facts(&self) -> CrashMemoryFacts {
+        CrashMemoryFacts {
+            address: self.address.0,
+            bytes: self.bytes.0,
+            limits: self.limits.as_str().to_owned(),
+        }
     }
 }
 

@@ -148,6 +148,17 @@ pub struct TrustFacts {
     pub sources: Vec<String>,
 }
 
+/// Memory that keeps its content over a reset, for the last words of a kernel that panics.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrashMemoryFacts {
+    /// Physical address.
+    pub address: u64,
+    /// Size in bytes, a power of two.
+    pub bytes: u64,
+    /// What is to be known of it.
+    pub limits: String,
+}
+
 /// Something in the hardware that cannot be changed once it is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustAnchorFacts {
@@ -198,6 +209,10 @@ impl BoardFacts {
                 let _ = writeln!(out, "Random numbers: {}. {}", random.driver, random.about);
             }
             None => out.push_str("Random numbers: no source in hardware whose driver is asked for\n"),
+        }
+        if let Some(memory) = &self.crash_memory {
+            let CrashMemoryFacts { address, bytes, limits } = memory;
+            let _ = writeln!(out, "Last words of a panic: {bytes} bytes at {address:#x}. {limits}");
         }
         let Some(trust) = &self.trust else {
             out.push_str("\nThis board is emulated: there is nothing to burn.\n");

@@ -71,6 +71,7 @@ pub fn fixed(
             "uses_tpm".to_owned(),
             (fixed.signing.rollback_version.is_some() || fixed.storage.sealed.is_some()).into(),
         ),
+        ("crash_memory".to_owned(), fixed.board.crash_memory.is_some().into()),
         // Who reads the records of events decides their folder's group.
         ("auditors".to_owned(), auditors.into()),
         ("nts_roots".to_owned(), fixed.nts_roots.clone().into()),

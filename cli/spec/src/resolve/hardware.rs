@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use diag::Diagnostic;
 
 use super::{NamedBoard, fat};
-use crate::board::{CounterStore, Rom, TrustKind};
+use crate::board::{CounterStore, CrashMemory, Rom, TrustKind};
 use crate::decode::Spanned;
-use crate::plan::OWN_PARTITIONS;
+use crate::plan::{EVENT_LOG_BYTES, OWN_PARTITIONS};
 use crate::source::At;
 
 /// Reports what a board's file leaves out.
@@ -38,6 +38,9 @@ pub(super) fn reject_incomplete(board: &NamedBoard, at: &At, trouble: &mut Vec<D
         trouble.push(Diagnostic::error("incomplete-board", message).at(at.location()).hint(hint));
     }
     reject_undriven(board, trouble);
+    if let Some(memory) = &model.crash_memory {
+        reject_used_memory(board, memory, trouble);
+    }
     for place in &model.rom_places {
         reject_unclear_place(board, place, trouble);
     }
@@ -135,6 +138,50 @@ fn reject_undriven(board: &NamedBoard, trouble: &mut Vec<Diagnostic>) {
         );
         let hint = "30 does for most; take less where the hardware cannot count that far";
         trouble.push(Diagnostic::error("incomplete-board", message).at(seconds.at.location()).hint(hint));
+    }
+}
+
+/// Sizes of the memory for the last words: the kernel's log has to fit in part, and nothing needs more.
+const LAST_WORDS: RangeInclusive<u64> = 64 << 10..=1 << 20;
+
+/// Memory for the last words is of the form that the driver takes, and nothing that boots is put there.
+fn reject_used_memory(board: &NamedBoard, memory: &CrashMemory, trouble: &mut Vec<Diagnostic>) {
+    let (address, bytes) = (&memory.address, &memory.bytes);
+    let mut wrong = |at: &At, message: String, hint: &str| {
+        trouble.push(Diagnostic::error("incomplete-board", message).at(at.location()).hint(hint));
+    };
+    if !LAST_WORDS.contains(&bytes.0) || !bytes.0.is_power_of_two() {
+        let message = format!(
+            "expected a power of two from 64KiB to 1MiB for `crash_memory.bytes`, found {} bytes",
+            bytes.0
+        );
+        wrong(&bytes.at, message, "256KiB does for most");
+        return;
+    }
+    if address.0 % LAST_WORDS.start() != 0 {
+        let message =
+            format!("expected a multiple of 64 KiB for `crash_memory.address`, found {:#x}", address.0);
+        wrong(&address.at, message, "take an address in the middle of the memory that nothing else uses");
+        return;
+    }
+    let boot = &board.model.boot;
+    // Of kernel and device tree the board says where they begin: neither is larger than the FIT that has both.
+    let used = [
+        ("boot.fit_address", boot.fit_address.0, boot.fit_bytes.0),
+        ("boot.kernel_address", boot.kernel_address.0, boot.fit_bytes.0),
+        ("boot.fdt_address", boot.fdt_address.0, LAST_WORDS.end().to_owned()),
+    ];
+    let measured = board.model.measured_boot.as_ref();
+    let log = measured.map(|tpm| ("measured_boot.event_log", tpm.event_log.0, EVENT_LOG_BYTES));
+    for (key, from, length) in used.into_iter().chain(log) {
+        if address.0 < from.saturating_add(length) && from < address.0.saturating_add(bytes.0) {
+            let message = format!(
+                "expected `crash_memory` apart from what boots, found {:#x} to {:#x}, where `{key}` puts up to {length} bytes from {from:#x} on",
+                address.0,
+                address.0 + bytes.0
+            );
+            wrong(&address.at, message, "take an address in the middle of the memory that nothing else uses");
+        }
     }
 }
 

@@ -71,6 +71,11 @@ pub fn answers_ping(layers: &[Applied]) -> bool {
     firewall.is_some_and(|layer| layer.parameters.get("ping") == Some(&Value::Bool(true)))
 }
 
+/// Whether a layer records what a panicking kernel left in the board's memory.
+pub fn reads_crash_memory(layers: &[Applied]) -> bool {
+    layers.iter().any(|layer| layer.name == "events")
+}
+
 /// The layer that erases the data partition.
 const RESET_LAYER: &str = "factory-reset";
 
