@@ -36,7 +36,10 @@ fn run(cli: &Cli) -> ExitStatus {
             Failure::error(ExitStatus::Internal, "signals", format!("cannot watch for signals: {e}"))
         })
         .and_then(|()| commands::run(&cli.command, &output));
-    match outcome {
+    match outcome.and_then(|status| match output::unwritten().filter(|_| status == ExitStatus::Success) {
+        Some(failure) => Err(failure),
+        None => Ok(status),
+    }) {
         Ok(status) => status,
         Err(failure) => {
             output.failure(&failure);

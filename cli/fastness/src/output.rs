@@ -5,6 +5,7 @@
 //! (`fastness … | head`) is no error: the rest is not printed, the exit status stays.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use diag::{Diagnostic, ExitStatus, Failure};
 use serde::Serialize;
@@ -132,10 +133,27 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// Rust ignores SIGPIPE: a closed pipe is an error of the write, and nobody is left to be told.
+/// Why a result is not where it was to go; the first reason.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Rust ignores SIGPIPE: a closed pipe is an error of the write, and nobody is left to be told. Of everything else
+/// [`unwritten`] tells at the end.
 fn write_out(bytes: &[u8]) {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    if let Err(e) = out.write_all(bytes).and_then(|()| out.flush())
+        && e.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = UNWRITTEN.set(e.to_string());
+    }
+}
+
+/// What to say of a result that could not be printed: half of one must not be taken for all of it.
+pub fn unwritten() -> Option<Failure> {
+    UNWRITTEN.get().map(|why| {
+        let message = format!("the result cannot be written to standard output: {why}");
+        Failure::error(ExitStatus::Environment, "unwritten-result", message)
+            .hint("what was printed may be a part of it; make room, or print elsewhere")
+    })
 }
 
 fn write_err(text: &str) {

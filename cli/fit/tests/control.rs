@@ -6,8 +6,8 @@ mod common;
 
 use common::{control, empty, options, other_key, private_key, signed, signer, trusted};
 use fit::control_fdt::{
-    RequiredMode, any_required, candidates, find_control, find_trees, insert_key, keys, remove_key,
-    required_mode, set_required_mode,
+    Required, RequiredMode, any_required, candidates, find_control, find_trees, insert_key, insert_key_for,
+    keys, remove_key, required_mode, set_required_mode,
 };
 use fit::fdt::Tree;
 use fit::key::{Hash, Padding, PublicKey, hex};
@@ -136,4 +136,20 @@ fn keys_go_through_pem_and_the_fingerprint_is_that_of_the_spki() {
     assert!(PublicKey::from_pem(&pem).unwrap_err().to_string().contains("expected a PEM public key"));
     let text = PublicKey::from_private_pem(&key.to_pem().unwrap()).unwrap_err().to_string();
     assert!(text.contains("expected a PEM private key"), "{text}");
+}
+
+/// Found by a reader: such a key was passed over, and U-Boot refuses what it did not sign.
+#[test]
+fn a_key_that_is_required_for_images_lets_nothing_pass_that_is_not_looked_at() {
+    let other = RsaSigner::new(other_key().clone()).public_key();
+    let algorithm = options(Padding::Pss).algorithm;
+    let blob = signed();
+    assert!(verify_with_control(&blob, &control()).unwrap().ok);
+    for (required, refused) in [(Required::Images, true), (Required::Nothing, false)] {
+        let both = insert_key_for(&control(), "img", algorithm, &other, required).unwrap();
+        let report = verify_with_control(&blob, &both).unwrap();
+        let codes: Vec<&str> = report.all_problems().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(codes.contains(&"required-for-images"), refused, "{codes:?}");
+        assert_eq!(report.ok, !refused);
+    }
 }

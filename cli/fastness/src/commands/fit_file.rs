@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::Deref;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
@@ -23,6 +23,8 @@ const MAPPED: u64 = 1 << 20;
 const LARGEST: u64 = u32::MAX as u64;
 /// The most that is read of what is no file and cannot be mapped, such as a pipe, in bytes.
 const LARGEST_READ: u64 = 1 << 30;
+/// How a key or a certificate begins (RFC 7468, 2).
+const PEM: &[u8; 11] = b"-----BEGIN ";
 
 /// Content of a file.
 pub enum Bytes {
@@ -133,6 +135,7 @@ impl<'d> Part<'d> {
     /// When nothing can be written there.
     pub fn new(path: &Path) -> Outcome<Self> {
         record::refuse_odd_place(path)?;
+        refuse_key(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // Nobody else's name.
         let made = tempfile::Builder::new().prefix(".fit-").permissions(permissions()).tempfile_in(folder);
@@ -173,6 +176,40 @@ impl<'d> Part<'d> {
         holds(&mapped(self.file.as_file()).map_err(|e| io(&e))?)?;
         let Self { path, file, .. } = self;
         file.persist(&path).map(|_| fit.len()).map_err(|e| Failure::io("write", &path, &e.error))
+    }
+}
+
+/// No FIT takes the place of a key or a certificate: a private key is nowhere else.
+fn refuse_key(path: &Path) -> Outcome<()> {
+    let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    let mut begin = [0; PEM.len()];
+    // What cannot be read cannot be told, and is told when it is written.
+    if is_file && File::open(path).is_ok_and(|file| file.read_exact_at(&mut begin, 0).is_ok()) && begin == *PEM {
+        let message = format!("`{}` is a key or a certificate: expected another place for the output", path.display());
+        return Err(Failure::error(ExitStatus::Usage, "would-replace", message)
+            .hint("remove it first if nobody needs it any more"));
+    }
+    Ok(())
+}
+
+/// An output that is one of the files that it is made from would take what it is made from away.
+///
+/// # Errors
+/// `would-replace` when it is one of them, by whatever name.
+pub fn refuse_input<'p>(path: &Path, inputs: impl IntoIterator<Item = &'p Path>) -> Outcome<()> {
+    let of = |path: &Path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    let Some(own) = of(path) else { return Ok(()) };
+    match inputs.into_iter().find(|input| of(input) == Some(own)) {
+        None => Ok(()),
+        Some(input) => {
+            let message = format!(
+                "the output `{}` is `{}`, which the FIT is made from: expected another place",
+                path.display(),
+                input.display()
+            );
+            Err(Failure::error(ExitStatus::Usage, "would-replace", message)
+                .hint("name another file with `--output`"))
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use fit::its::Strictness;
 use fit::key::Hash;
 
 use super::fit_described::prove;
-use super::fit_file::{Bytes, Part, read, told, wrong};
+use super::fit_file::{Bytes, Part, read, refuse_input, told, wrong};
 use super::fit_list::{List, load, outputs};
 use super::fit_sign::{OneKey, Signature};
 use crate::output::{Output, clean};
@@ -141,6 +141,8 @@ pub fn build(
         let name = asked.key.as_ref();
         name.map(|name| OneKey::open(name, &asked.how, &asked.passphrase, &keys()?)).transpose()
     };
+    let parts = [&asked.its, &asked.kernel, &asked.fdt, &asked.ramdisk].into_iter().flatten();
+    refuse_input(&asked.output, parts.map(PathBuf::as_path))?;
     if let Some(source) = &asked.its {
         let strictness = if asked.unprotected { Strictness::AsDescribed } else { Strictness::Protected };
         let mut compiled = None;
@@ -218,8 +220,10 @@ fn from_lists(
 ) -> Outcome<ExitStatus> {
     let lists = asked.list.iter().map(|path| List::read(path)).collect::<Outcome<Vec<_>>>()?;
     let files = load(&lists)?;
+    let inputs = || asked.list.iter().chain(files.keys()).map(PathBuf::as_path);
     let mut digests = Digests::default();
     if let [list] = lists.as_slice() {
+        refuse_input(&asked.output, inputs())?;
         let blank = list.tree(&files, asked.how.timestamp(), &mut Digests::blank())?;
         let layout = asked.outside.pieces(&blank)?;
         let mut part = Part::new(&asked.output)?;
@@ -230,7 +234,9 @@ fn from_lists(
         warn(&contradictions, output);
         return Ok(told(&asked.output, bytes, output));
     }
-    let (paths, key) = (outputs(&lists, &asked.output)?, open()?);
+    let paths = outputs(&lists, &asked.output)?;
+    paths.iter().try_for_each(|path| refuse_input(path, inputs()))?;
+    let key = open()?;
     let key = key.as_ref();
     for (list, path) in lists.iter().zip(&paths) {
         let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
@@ -292,18 +298,24 @@ fn compiled_by_dtc(source: &Path, asked: &BuildArguments) -> Outcome<Bytes> {
         return Err(Failure::error(ExitStatus::Input, "no-its", message));
     }
     let folder = tempfile::tempdir().map_err(|e| Failure::io("make", Path::new("a temporary folder"), &e))?;
-    let (compiled, log) = (folder.path().join("fit.dtb"), folder.path().join("dtc.log"));
+    let at = |name: &str| folder.path().join(name);
+    let (compiled, included, log) = (at("fit.dtb"), at("fit.d"), at("dtc.log"));
     let source = source.canonicalize().map_err(|e| Failure::io("open", source, &e))?;
     Call::new(tool("dtc")?)
         .args(["-q", "-I", "dts", "-O", "dtb"])
         .args(asked.include.iter().flat_map(|folder| ["-i".as_ref(), folder.as_os_str()]))
         .arg("-o")
         .arg(&compiled)
+        .arg("-d")
+        .arg(&included)
         .arg(&source)
         .log(&log)
         .failing_as(ExitStatus::Input)
         .run()
         .map_err(|failure| without_log_path(failure, &source, &log))?;
+    // `fit.dtb: FILE FILE…`; a name with a blank is in pieces, and none of the files then.
+    let included = std::fs::read_to_string(&included).unwrap_or_default();
+    refuse_input(&asked.output, included.split_whitespace().skip(1).map(Path::new))?;
     // A file that is mapped is there until it is let go, whatever becomes of its name.
     read(&compiled)
 }

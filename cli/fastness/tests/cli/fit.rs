@@ -233,3 +233,46 @@ fn a_description_that_is_none_or_lacks_a_file_writes_nothing() {
     let run = place.run(&["fit", "build", "-o", "u.itb"]);
     assert!(run.code == 2 && run.err.contains("--kernel"), "{run:?}");
 }
+
+/// Found by a reader: each of these was replaced by the FIT, a private key among them.
+#[test]
+fn an_output_takes_the_place_of_nothing_that_it_is_made_from_and_of_no_key() {
+    let place = signed();
+    let its = "/dts-v1/;\n/ { description = \"x\"; images { kernel { description = \"k\"; data = /incbin/(\"Image\"); type = \"kernel\"; \
+        arch = \"arm64\"; os = \"linux\"; compression = \"none\"; load = <0x40400000>; entry = <0x40400000>; hash-1 { algo = \"sha256\"; }; }; }; \
+        configurations { default = \"conf\"; conf { description = \"c\"; kernel = \"kernel\"; }; }; };\n";
+    std::fs::write(place.path("u.its"), its).unwrap();
+    std::os::unix::fs::symlink("Image", place.path("link")).unwrap();
+    let key = "keys/dev.key.pem";
+    std::fs::create_dir_all(place.path("keys")).unwrap();
+    std::fs::write(place.path(key), "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap();
+    let parts = ["fit", "build", "--kernel", "Image", "--fdt", "board.dtb", "--load", "0x40400000", "-o"];
+    let described = ["fit", "build", "--its", "u.its", "-o"];
+    for (arguments, output, said) in [
+        (&parts[..], "Image", "the output `Image` is `Image`, which the FIT is made from"),
+        (&parts, "link", "the output `link` is `Image`, which the FIT is made from"),
+        (&parts, "board.dtb", "the output `board.dtb` is `board.dtb`"),
+        (&parts, key, "`keys/dev.key.pem` is a key or a certificate"),
+        (&described, "u.its", "the output `u.its` is `u.its`"),
+        (&described, "Image", "which the FIT is made from"),
+    ] {
+        let before = std::fs::read(place.path(output)).unwrap();
+        let run = place.run(&[arguments, &[output]].concat());
+        assert!(run.code == 2 && run.err.contains(said), "{output}: {run:?}");
+        assert_eq!(std::fs::read(place.path(output)).unwrap(), before, "{output}");
+    }
+    // What was built before is built again in its place.
+    assert_eq!(place.run(&[&parts[..], &["u.itb"]].concat()).code, 0);
+    assert_eq!(place.run(&[&described[..], &["u.itb"]].concat()).code, 0);
+}
+
+/// Found by a reader: exit code 0, and nothing or half of it was written.
+#[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let place = signed();
+    for arguments in [vec!["fit", "show", "s.itb"], vec!["fit", "show", "s.itb", "--json"], vec!["keys", "list"]] {
+        let run = place.run_into("/dev/full", &arguments);
+        assert_eq!(run.code, 4, "{arguments:?}: {run:?}");
+        assert!(run.err.contains("the result cannot be written to standard output: No space left"), "{run:?}");
+    }
+}

@@ -85,6 +85,13 @@ impl Place {
         Run::of(self.command(arguments).output().unwrap())
     }
 
+    /// As [`Self::run`], with its results into a file that is there.
+    pub fn run_into(&self, file: &str, arguments: &[&str]) -> Run {
+        let out = fs::File::options().write(true).open(file).expect("a file to write to");
+        let child = self.command(arguments).stdout(out).stderr(Stdio::piped()).spawn().expect("it starts");
+        Run::of(child.wait_with_output().expect("it ends"))
+    }
+
     /// The program with its arguments, not started; no terminal, no environment but `PATH`.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fastness"));

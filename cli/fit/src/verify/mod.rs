@@ -141,7 +141,8 @@ pub fn data_problems(blob: &[u8]) -> Result<Vec<Problem>, FitError> {
 ///
 /// All keys with `required = "conf"` must have signed each configuration (`required-mode`
 /// `all`), or one of them (`any`). Without such a key nothing verifies. `blob` may be longer than the FIT; its
-/// external data must lie in it.
+/// external data must lie in it. A key that is required for images is a problem: U-Boot then wants signatures of single images,
+/// which are not verified here.
 ///
 /// # Errors
 /// When the blob is no device tree; everything else is a problem in the report.
@@ -183,6 +184,16 @@ pub fn verify_knowing(
         report.problems.push(problem(
             "no-required-key",
             "no key is required for configurations: unsigned images would start",
+        ));
+    }
+    for key in keys.iter().filter(|key| key.required.as_deref() == Some("image")) {
+        // `fit_image_verify_required_sigs` of U-Boot's `boot/image-fit-sig.c`.
+        report.problems.push(problem(
+            "required-for-images",
+            format!(
+                "the key `{}` is required for images: U-Boot starts only those that it signed one by one, and such signatures are not verified here",
+                key.name
+            ),
         ));
     }
     let images = images::Images::read(blob, blocks.total(), &tree.root, known, &mut report);

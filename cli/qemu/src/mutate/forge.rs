@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::Path;
 
 use diag::{Failure, Outcome};
-use fit::fdt::{Blocks, Tree};
+use fit::fdt::{Blocks, Node, Tree};
 use fit::key::Padding;
 use fit::sign::SignOptions;
 
@@ -16,6 +16,9 @@ use super::{Case, Names, Subject, bad_fit, names, unfit};
 
 /// Name of the image with the attacker's code.
 const FALSE_KERNEL: &str = "attacker-kernel";
+
+/// Name of the node that hides what was signed.
+const HIDDEN: &str = "hidden";
 
 /// Path of the configuration that is booted.
 fn configuration(names: &Names) -> Outcome<String> {
@@ -41,6 +44,14 @@ pub(super) fn clone_configuration(
     })
 }
 
+/// The node that hides a signed one. U-Boot hashes the end of a node that is not listed where it stands right behind one that is: an
+/// empty node stands between, without which the digest would be another (`boot/fdt_region.c`, `fdt_find_regions`).
+fn hidden_behind(signed: Node<'_>) -> Node<'_> {
+    let mut hidden = Node::new(HIDDEN);
+    hidden.children.extend([signed, Node::new("end")]);
+    hidden
+}
+
 pub(super) fn hashed_nodes(case: &mut Case<'_>) -> Outcome<String> {
     super::fit_tree::add_image(case, FALSE_KERNEL, "kernel")?;
     let found = &case.subject.names;
@@ -51,7 +62,7 @@ pub(super) fn hashed_nodes(case: &mut Case<'_>) -> Outcome<String> {
         forged.set_text("kernel", FALSE_KERNEL);
         let signature = forged.child_mut(signature).ok_or_else(|| unfit("the FIT is not signed"))?;
         let listed = signature.texts("hashed-nodes").ok_or_else(|| unfit("it has no `hashed-nodes`"))?;
-        let hidden = format!("/configurations/hidden/{}", signed.name);
+        let hidden = format!("/configurations/{HIDDEN}/{}", signed.name);
         // Whole names only: `conf-1` is the beginning of `conf-10`.
         let moved = |listed: &str| match listed.strip_prefix(&path) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{hidden}{rest}"),
@@ -61,12 +72,39 @@ pub(super) fn hashed_nodes(case: &mut Case<'_>) -> Outcome<String> {
         signature.set_texts("hashed-nodes", &listed.iter().map(String::as_str).collect::<Vec<_>>());
         let configurations = node(tree, "/configurations")?;
         configurations.children.retain(|child| child.name != signed.name);
-        configurations.child_or_new("hidden").children.push(signed);
+        configurations.children.push(hidden_behind(signed));
         configurations.children.push(forged);
         Ok(format!(
             "a false `{path}` boots `{FALSE_KERNEL}`; its `hashed-nodes` name the signed one, moved to `{hidden}`"
         ))
     })
+}
+
+pub(super) fn hide_image(case: &mut Case<'_>, image: &str) -> Outcome<String> {
+    let found = &case.subject.names;
+    let signature = format!("{}/{}", configuration(found)?, found.get(names::SIGNATURE)?);
+    edit(case, |tree| {
+        let images = node(tree, "/images")?;
+        let at = images.children.iter().position(|child| child.name == image);
+        let at = at.ok_or_else(|| unfit(format!("the FIT has no image `{image}`")))?;
+        let signed = images.children[at].clone();
+        // Where it was: the order of what is hashed stays the same.
+        images.children.insert(at, hidden_behind(signed));
+        let signature = node(tree, &signature)?;
+        let listed = signature.texts("hashed-nodes").ok_or_else(|| unfit("it has no `hashed-nodes`"))?;
+        let (from, to) = (format!("/images/{image}"), format!("/images/{HIDDEN}/{image}"));
+        let moved = |listed: &str| match listed.strip_prefix(&from) {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{to}{rest}"),
+            _ => listed.to_owned(),
+        };
+        let listed: Vec<String> = listed.into_iter().map(moved).collect();
+        signature.set_texts("hashed-nodes", &listed.iter().map(String::as_str).collect::<Vec<_>>());
+        Ok(String::new())
+    })?;
+    super::fit_tree::replace_data(case, image, super::HashFate::Update)?;
+    Ok(format!(
+        "the signed `/images/{image}` is at `/images/{HIDDEN}/{image}`, which `hashed-nodes` name, and the attacker's code in its place"
+    ))
 }
 
 pub(super) fn resign(case: &mut Case<'_>, key_name: Option<&str>) -> Outcome<String> {

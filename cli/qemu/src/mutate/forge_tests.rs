@@ -56,43 +56,53 @@ fn a_cloned_configuration_keeps_the_signature_and_boots_something_else() {
     assert_eq!(tree.root.at("/configurations/conf").unwrap().text("kernel"), Some("evil"));
 }
 
-/// The bytes that a verifier hashes which believes `hashed-nodes`: properties and tokens of the
-/// listed nodes, and begin and end of their children, as `boot/fdt_region.c` selects them.
+/// The bytes that a verifier hashes which believes `hashed-nodes`, as `fdt_find_regions` of U-Boot's `boot/fdt_region.c` selects
+/// them: what is open when a token comes that it passes over ends before that token, or behind it where that is the end of a node.
 fn believed(fit: &[u8]) -> Vec<u8> {
     use fit::fdt::Token;
     let tree = fit_of(fit);
     let signature = tree.root.at("/configurations/conf/signature-1").unwrap();
     let listed: Vec<String> =
         signature.texts("hashed-nodes").unwrap().into_iter().map(str::to_owned).collect();
-    let covered = |path: &str| listed.iter().any(|p| p == if path.is_empty() { "/" } else { path });
-    let parent = |path: &str| path.rsplit_once('/').map_or(String::new(), |(p, _)| p.to_owned());
-    let mut path = String::new();
+    let (mut path, mut before) = (Vec::new(), Vec::new());
+    let (mut want, mut open) = (0_u8, false);
     let mut out = Vec::new();
     Blocks::open(fit)
         .unwrap()
         .walk(|token, bytes| {
-            let take = match token {
+            let (include, behind) = match token {
                 Token::Begin(name) => {
-                    if !name.is_empty() {
-                        path = format!("{path}/{name}");
-                    }
-                    covered(&path) || covered(&parent(&path))
+                    path.push(name.to_owned());
+                    before.push(want);
+                    let whole = format!("/{}", path[1..].join("/"));
+                    want = if listed.contains(&whole) { 2 } else { want.saturating_sub(1) };
+                    (want > 0, false)
                 }
-                Token::Property(name, _) => covered(&path) && !name.starts_with("data"),
+                Token::Property(name, _) => (want >= 2 && !name.starts_with("data"), false),
                 Token::End => {
-                    let take = covered(&path) || covered(&parent(&path));
-                    path = parent(&path);
-                    take
+                    let include = want > 0;
+                    path.pop();
+                    want = before.pop().unwrap();
+                    (include, true)
                 }
-                Token::Nop | Token::Finish => true,
+                Token::Nop => (want >= 2, false),
+                Token::Finish => (true, false),
             };
-            if take {
+            if include || open && behind {
                 out.extend_from_slice(bytes);
             }
+            open = include;
             Ok(())
         })
         .unwrap();
     out
+}
+
+/// Whether `hashed-nodes` name the configuration in its place, which U-Boot has asked since 2020 (`fit_config_check_sig`).
+fn configuration_is_listed(fit: &[u8]) -> bool {
+    let tree = fit_of(fit);
+    let signature = tree.root.at("/configurations/conf/signature-1").unwrap();
+    signature.texts("hashed-nodes").unwrap().contains(&"/configurations/conf")
 }
 
 #[test]
@@ -100,10 +110,33 @@ fn forged_hashed_nodes_would_deceive_a_verifier_that_believes_them() {
     let bench = Bench::new();
     let (_, case) = bench.run(&[Mutation::ForgeHashedNodes {}]);
     assert_eq!(believed(&case.fit), believed(&bench.subject.fit));
+    // One that asks where the configuration is, is not deceived.
+    assert!(configuration_is_listed(&bench.subject.fit) && !configuration_is_listed(&case.fit));
     let tree = fit_of(&case.fit);
     assert_eq!(tree.root.at("/configurations/conf").unwrap().text("kernel"), Some(FALSE_KERNEL));
     // Ours does not.
     assert!(!bench.problems(&case.fit).is_empty());
+}
+
+/// U-Boot 2025.01 as it is starts such a FIT: it asks where the configuration is, and not where its images are.
+#[test]
+fn a_hidden_image_would_deceive_a_verifier_that_asks_for_the_configuration_alone() {
+    let bench = Bench::new();
+    for image in ["kernel", "fdt"] {
+        let (_, case) = bench.run(&[Mutation::HideImage { image: image.into() }]);
+        assert_eq!(believed(&case.fit), believed(&bench.subject.fit));
+        assert!(configuration_is_listed(&case.fit));
+        let (genuine, forged) = (fit_of(&bench.subject.fit), fit_of(&case.fit));
+        let data = |tree: &Tree<'_>, path: &str| tree.root.at(path).unwrap().get("data").unwrap().to_vec();
+        let (there, hidden) = (format!("/images/{image}"), format!("/images/hidden/{image}"));
+        assert_eq!(data(&forged, &hidden), data(&genuine, &there));
+        assert_ne!(data(&forged, &there), data(&genuine, &there));
+        assert_eq!(forged.root.at("/configurations/conf").unwrap().text(image), Some(image));
+        // Its hash is right: nothing but the signature stands against it. Ours does.
+        let problems = bench.problems(&case.fit);
+        assert!(!problems.is_empty());
+        assert!(!problems.iter().any(|problem| problem.contains("hash of")), "{problems:?}");
+    }
 }
 
 #[test]

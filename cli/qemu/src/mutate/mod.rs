@@ -246,8 +246,14 @@ pub enum Mutation {
     },
     /// Hides the signed configuration below another node and puts a false one in its place whose
     /// `hashed-nodes` name the hidden one: the bytes that are hashed stay the signed ones
-    /// (CVE-2026-46728).
+    /// (CVE-2020-10648).
     ForgeHashedNodes {},
+    /// Moves a signed image below another node, where `hashed-nodes` then names it, and puts the attacker's code in its place with a
+    /// correct hash: the bytes that are hashed stay the signed ones, and the configuration is where it was (CVE-2026-46728).
+    HideImage {
+        /// Image's name.
+        image: String,
+    },
     /// Changes the command line in the FIT's device tree.
     Bootargs {
         /// Text that is added at the end.
@@ -432,6 +438,7 @@ impl Mutation {
                 forge::clone_configuration(case, &named(name)?, &named(kernel)?, *first)
             }
             Self::ForgeHashedNodes {} => forge::hashed_nodes(case),
+            Self::HideImage { image } => forge::hide_image(case, &named(image)?),
             Self::Bootargs { append, replace, hash } => {
                 fit_tree::bootargs(case, append.as_deref(), replace.as_ref(), *hash)
             }
