@@ -143,7 +143,7 @@ fn keys_go_through_pem_and_the_fingerprint_is_that_of_the_spki() {
 fn a_key_that_is_required_for_images_lets_nothing_pass_that_is_not_looked_at() {
     let other = RsaSigner::new(other_key().clone()).public_key();
     let algorithm = options(Padding::Pss).algorithm;
-    let blob = signed();
+    let blob = signed(Padding::Pss);
     assert!(verify_with_control(&blob, &control()).unwrap().ok);
     for (required, refused) in [(Required::Images, true), (Required::Nothing, false)] {
         let both = insert_key_for(&control(), "img", algorithm, &other, required).unwrap();
