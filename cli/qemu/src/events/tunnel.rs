@@ -12,16 +12,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use diag::{Failure, Outcome};
+use events::Outcome as Ended;
 use exec::{Call, Running, tool};
 use spec::plan::{Plan, TunnelFacts};
 use traffic::relay::Ends;
 
 use super::kinds::{Kind, TUNNEL};
 use super::session::Link;
-use super::{MINUTE, Proof, parameter};
+use super::time::TOLERANCE;
+use super::{MINUTE, Proof};
 use crate::tunnels::Tree;
 
-/// How long the device may take until it has recorded what it says of a peer: it gives up a handshake after the layer's
+/// How long the device may take until it has said what it thinks of a peer: it gives up a handshake after the layer's
 /// `hand_window`, and pauses between the attempts.
 const PATIENCE: Duration = Duration::from_secs(240);
 const PAUSE: Duration = Duration::from_secs(3);
@@ -183,45 +185,49 @@ pub fn on_loopback(config: &str, own: u16, other: u16) -> String {
 }
 
 impl Proof<'_> {
-    /// One bad peer after the other, until the device has recorded why it wants none of it; then the good one, which stays.
-    /// `Err` says why there is no peer.
+    /// One bad peer after the other, each until the device has said why it wants none of it; then the good one, which stays. What
+    /// was recorded of them is judged later. `Err` says why there is no peer.
     pub(super) fn tunnel(&mut self, identities: Option<&TunnelIdentities>) -> Outcome<Result<(), String>> {
         let (Some(identities), Some(mut peer)) = (identities, self.peer.take()) else {
             let why = tunnel(self.plan).err();
             return Ok(Err(why.unwrap_or_else(|| "no peer was made".to_owned())));
         };
+        let unit = format!("openvpn-{}.service", peer.name);
         let bad = identities.refused.iter().map(|(bad, tree)| (bad.kind(), tree));
         for (kind, tree) in bad.chain([(&TUNNEL[UP], &identities.good)]) {
-            self.look()?;
             let (_, before) = self.run_so_far();
             peer.start(tree, &self.spec.logs.join("peer.log"))?;
             // The device asks at once, and not when it has missed the peer that was there.
-            self.bench.ask(&format!("systemctl restart openvpn-{}.service", peer.name), MINUTE * 2)?;
-            self.told(kind)?;
+            self.bench.ask(&format!("systemctl restart {unit}"), MINUTE * 2)?;
+            self.said(&said(&unit, kind, before))?;
+            if kind.outcome == Ended::Failure {
+                // A device that asks a bad peer again and again says the same each time.
+                self.bench.ask(&format!("systemctl stop {unit}"), MINUTE * 2)?;
+            }
             self.windows.provoked(kind.name, (before, self.run_so_far().1));
         }
         self.peer = Some(peer);
         Ok(Ok(()))
     }
 
-    /// Waits until the device has a record more with the words of a kind, or it does not come: what is there is judged later.
-    fn told(&mut self, kind: &Kind) -> Outcome<()> {
-        let folder = parameter(self.plan, "events", "folder");
-        let files = format!("cat {folder}/events.jsonl.1 {folder}/events.jsonl 2>/dev/null");
-        let command =
-            format!("{files} | grep '\"type\":\"{}\"' | grep '{}' | tail -n 1", kind.r#type, kind.contains);
-        let from = self.device.keys().next_back().copied().unwrap_or_default();
+    /// Waits until a command answers with a number that is not 0, or does not: a busy device records later than it says.
+    fn said(&mut self, command: &str) -> Outcome<()> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let lines = self.bench.ask(&command, MINUTE * 2)?;
-            let mut found = super::Records::new();
-            if super::read(&lines, &mut found).is_ok() && found.keys().any(|seq| *seq > from) {
+            let answer = self.bench.ask(command, MINUTE * 2)?;
+            if answer.iter().any(|line| line.parse::<u32>().is_ok_and(|count| count > 0)) {
                 break;
             }
             thread::sleep(PAUSE);
         }
         Ok(())
     }
+}
+
+/// Asks how often the device's journal has a kind's words, from a time on.
+fn said(unit: &str, kind: &Kind, from: u64) -> String {
+    let from = from.saturating_sub(TOLERANCE);
+    format!("journalctl -q -b -o cat -u {unit} --since @{from} 2>/dev/null | grep -c -e '{}'", kind.contains)
 }
 
 #[cfg(test)]

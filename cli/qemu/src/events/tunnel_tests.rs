@@ -74,7 +74,10 @@ fn each_bad_peer_has_a_kind_of_its_own_and_the_good_one_is_the_last() {
     assert_eq!((TUNNEL.len(), TUNNEL[UP].r#type), (UP + 1, "tunnel.up"));
     for bad in [Bad::Authority, Bad::Name, Bad::Revoked] {
         assert_eq!(bad.words(), bad.kind().contains);
-        // What the device is asked for stands in the quotes of a shell.
-        assert!(!bad.words().contains('\''));
     }
+    let command = said("openvpn-support.service", &TUNNEL[1], 105);
+    assert!(command.contains("-u openvpn-support.service --since @100 "), "{command}");
+    assert!(command.ends_with("| grep -c -e 'VERIFY X509NAME ERROR'"), "{command}");
+    // The words stand in the quotes of a shell.
+    assert!(TUNNEL.iter().all(|kind| !kind.contains.contains('\'')));
 }
