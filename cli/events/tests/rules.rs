@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use events::Outcome;
-use rsyslog::{Rsyslog, events_of, rules_of_files};
+use rsyslog::{Rsyslog, TUNNEL, events_of, rules_of_files};
 
 #[path = "support/rsyslog.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -137,9 +137,14 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         charon("sending DPD request"),
         openvpn("Initialization Sequence Completed"),
         openvpn("VERIFY ERROR: depth=0, error=certificate revoked: CN=eve, serial=4"),
+        openvpn("VERIFY X509NAME ERROR: CN=eve, must be plant.example"),
         openvpn("TLS Error: TLS handshake failed"),
         openvpn("AUTH: Received control message: AUTH_FAILED"),
         openvpn("SIGUSR1[soft,ping-restart] received, process restarting"),
+        openvpn(
+            "TLS Error: Unroutable control packet received from [AF_INET]192.0.2.1:1194 (si=3 op=P_ACK_V1)",
+        ),
+        line(&format!(r#""_SYSTEMD_UNIT":"{}""#, TUNNEL.0), "openvpn", "Initialization Sequence Completed"),
         kernel("IPv4: martian source 192.0.2.10 from 10.0.0.1, on dev eth0"),
         kernel(
             "fastness drop: IN=eth0 OUT= MAC= SRC=192.0.2.77 DST=192.0.2.10 LEN=60 PROTO=TCP SPT=4 DPT=23",
@@ -160,7 +165,7 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
             "the audit log is 80 % full (4 of 5 files); when the next one is, the oldest go: the last record of the oldest is of 2026-01-31T12:00:00Z",
         ),
     ];
-    let Some(records) = events_of("", &entries, 18) else { return };
+    let Some(records) = events_of("", &entries, 21) else { return };
     let facts: Vec<_> = records
         .iter()
         .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
@@ -179,7 +184,11 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         refused("openvpn", tls),
         refused("openvpn", tls),
         refused("openvpn", tls),
+        refused("openvpn", tls),
         ("openvpn", "tunnel.message", tls, Unknown),
+        ("openvpn", "tunnel.message", tls, Failure),
+        // Of a tunnel that the rules know the peer's address is who.
+        ("openvpn", "tunnel.up", TUNNEL.1, Success),
         ("kernel", "firewall.martian", "10.0.0.1", Failure),
         ("kernel", "firewall.dropped", "192.0.2.77", Failure),
         ("kernel", "integrity.verity", "kernel", Failure),

@@ -64,7 +64,11 @@ pub const TOOLS: &[Tool] = &[
         package: "nftables",
     },
     Tool { program: "openssl", purpose: "makes peers that a tunnel must refuse", package: "openssl" },
-    Tool { program: "openvpn", purpose: "makes the keys of a test's tunnel", package: "openvpn" },
+    Tool {
+        program: "openvpn",
+        purpose: "makes the keys of a test's tunnel, and is its peer",
+        package: "openvpn",
+    },
     Tool { program: "patch", purpose: "applies the suite's patches to its sources", package: "patch" },
     Tool { program: "python3", purpose: "runs BitBake", package: "python3" },
     Tool {

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use diag::{ExitStatus, Failure, Outcome};
 use exec::{Call, Running, Tpm};
 use spec::plan::{Plan, QemuFacts, TPM_SOCKET};
-use traffic::Tap;
+use traffic::relay::Ends;
+use traffic::{Relay, Tap};
 
 use crate::console::Console;
 use crate::qmp::Qmp;
-use crate::tap::{FROM_DEVICE, TO_DEVICE};
+use crate::tap::{FROM_DEVICE, FROM_DEVICE_TO_PEER, TO_DEVICE, TO_DEVICE_OF_PEER};
 
 /// Name of the virtio-serial port on which the device reports its self-check.
 pub const SELFCHECK_PORT: &str = "org.fastness.selfcheck";
@@ -59,6 +60,8 @@ pub struct MachineSpec<'a> {
     pub networks: Vec<String>,
     /// The interface whose network has a tap ([`crate::tap`]); only where it is no wire.
     pub tap: Option<usize>,
+    /// A neighbour on an interface's network that is a program of this host; only where it is no wire.
+    pub relay: Option<(usize, Ends)>,
     /// The clock at the start, seconds since the Unix epoch.
     pub epoch: u64,
     /// Boot flash: exactly the bank's size. Never written.
@@ -111,6 +114,7 @@ impl<'a> MachineSpec<'a> {
             wires: false,
             networks: Vec::new(),
             tap: None,
+            relay: None,
             epoch: plan.product.epoch,
             flash: flash.to_owned(),
             direct: None,
@@ -167,7 +171,9 @@ impl<'a> MachineSpec<'a> {
             add(&["-drive", &format!("if=pflash,unit=1,format=raw,snapshot=on,file={file}")]);
         }
         let (snapshot, disk) = (if self.snapshot { "on" } else { "off" }, quoted(&self.disk));
-        for word in self.tap.filter(|_| !self.wires).into_iter().flat_map(crate::tap::arguments) {
+        let taps = [("tap", self.tap), ("peer", self.relay.as_ref().map(|(index, _)| *index))];
+        let taps = taps.into_iter().filter_map(|(name, index)| Some((name, index.filter(|_| !self.wires)?)));
+        for word in taps.flat_map(|(name, index)| crate::tap::arguments(name, index)) {
             add(&[&word]);
         }
         let drive = format!("format=raw,cache=unsafe,snapshot={snapshot},file={disk}");
@@ -267,6 +273,8 @@ pub struct Machine {
     pub started: Instant,
     /// The tap on one of its networks.
     pub tap: Option<Tap>,
+    // Reads what the device sends: QEMU waits for it.
+    _relay: Option<Relay>,
     running: Running,
     // After QEMU, which stays connected to it.
     _tpm: Option<Tpm>,
@@ -301,10 +309,10 @@ impl Machine {
             Ok(listener)
         };
         let (console, port, qmp) = (listen(CONSOLE_SOCKET)?, listen(PORT_SOCKET)?, listen(QMP_SOCKET)?);
-        let tap = match spec.tap.filter(|_| !spec.wires) {
-            Some(_) => Some((listen(TO_DEVICE)?, listen(FROM_DEVICE)?)),
-            None => None,
-        };
+        let pair = |to, from| Ok::<_, Failure>((listen(to)?, listen(from)?));
+        let tap = spec.tap.filter(|_| !spec.wires).map(|_| pair(TO_DEVICE, FROM_DEVICE)).transpose()?;
+        let relay = spec.relay.clone().filter(|_| !spec.wires);
+        let peer = relay.as_ref().map(|_| pair(TO_DEVICE_OF_PEER, FROM_DEVICE_TO_PEER)).transpose()?;
         before(sockets.path())?;
         let tpm = spec.start_tpm(sockets.path())?;
         let log = spec.logs.join("qemu.log");
@@ -321,10 +329,14 @@ impl Machine {
         let console = accept(&console)?;
         let port = accept(&port)?;
         let qmp = accept(&qmp)?;
+        let used = |e: std::io::Error| Failure::io("use", sockets.path(), &e);
         let tap = match tap {
-            Some((to, from)) => {
-                let tap = Tap::start(accept(&to)?, accept(&from)?);
-                Some(tap.map_err(|e| Failure::io("use", sockets.path(), &e))?)
+            Some((to, from)) => Some(Tap::start(accept(&to)?, accept(&from)?).map_err(used)?),
+            None => None,
+        };
+        let relay = match relay.zip(peer) {
+            Some(((_, ends), (to, from))) => {
+                Some(Relay::start(accept(&to)?, accept(&from)?, ends).map_err(used)?)
             }
             None => None,
         };
@@ -334,6 +346,7 @@ impl Machine {
             qmp: Qmp::connect(qmp, PATIENCE)?,
             started,
             tap,
+            _relay: relay,
             running,
             _tpm: tpm,
             _sockets: sockets,
@@ -423,6 +436,7 @@ mod tests {
             wires: false,
             networks: Vec::new(),
             tap: None,
+            relay: None,
             epoch: 1_700_000_000,
             flash: "/x/a,b.bin".into(),
             direct: None,
@@ -459,13 +473,18 @@ mod tests {
     }
 
     #[test]
-    fn a_tap_is_on_the_network_of_one_interface_and_on_no_wire() {
+    fn taps_are_on_the_network_of_one_interface_each_and_on_no_wire() {
         let qemu = qemu();
         let line = |wires| {
-            let spec = MachineSpec { tap: Some(1), wires, ..spec(&qemu) };
+            let at = "127.0.0.1:9".parse().unwrap();
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into();
+            let relay = Some((0, Ends { device: at, peer: at, socket, program: at }));
+            let spec = MachineSpec { tap: Some(1), relay, wires, ..spec(&qemu) };
             spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
         };
-        assert!(line(false).contains("filter-redirector,id=tap-in,netdev=net1"), "{}", line(false));
+        for part in ["filter-redirector,id=tap-in,netdev=net1", "filter-redirector,id=peer-in,netdev=net0"] {
+            assert!(line(false).contains(part), "{}", line(false));
+        }
         assert!(!line(true).contains("filter-"), "{}", line(true));
     }
 

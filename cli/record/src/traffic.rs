@@ -121,12 +121,22 @@ pub struct NamedEvents {
 }
 
 /// All of them.
-pub const NAMED_EVENTS: [NamedEvents; 7] = [
+pub const NAMED_EVENTS: [NamedEvents; 8] = [
     NamedEvents {
         finding: "traffic.login-refused",
         title: "A login that is refused is recorded, with whom it was tried for",
         layer: "ssh",
         kinds: &["a login without a key is refused", "a login of nobody is refused"],
+    },
+    NamedEvents {
+        finding: "traffic.peer-refused",
+        title: "A tunnel's peer that is refused is recorded, with its address and why",
+        layer: "openvpn",
+        kinds: &[
+            "a tunnel's peer of another authority is refused",
+            "a tunnel's peer with another name is refused",
+            "a tunnel's peer whose certificate was revoked is refused",
+        ],
     },
     NamedEvents {
         finding: "traffic.privilege-use",

@@ -21,6 +21,7 @@ pub mod industrial;
 pub mod judge;
 pub mod pcap;
 pub mod rekey;
+pub mod relay;
 mod special;
 pub mod sweep;
 pub mod tap;
@@ -30,6 +31,7 @@ pub mod wireguard;
 
 pub use engine::Engine;
 pub use flood::Flood;
+pub use relay::Relay;
 pub use sweep::Sweep;
 pub use tap::Tap;
 pub use wire::Wire;

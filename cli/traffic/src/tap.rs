@@ -125,7 +125,7 @@ fn read_all(mut input: UnixStream, shared: &Shared) {
 }
 
 /// The next frame; `false`: this is no stream of frames.
-fn read(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
+pub(crate) fn read(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
     let mut length = [0_u8; 4];
     input.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);

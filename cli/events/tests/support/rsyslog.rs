@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use events::{Chain, Event, SealKey, Verifier};
 
+/// The tunnel of OpenVPN that the rules know: its unit and its peer's address.
+pub const TUNNEL: (&str, &str) = ("openvpn-support.service", "192.0.2.50");
+
 /// The text of a template of the events.
 pub fn template(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/events").join(name);
@@ -78,6 +81,11 @@ impl Rsyslog {
         let text = rules
             .replace("{{conf parameters.folder}}", &place)
             .replace("{{conf product.name}}", "gw")
+            // One tunnel of OpenVPN.
+            .replace("{{#each ends.openvpn}}\n", "")
+            .replace("{{/each}}\n", "")
+            .replace("openvpn-{{conf name}}.service", TUNNEL.0)
+            .replace("{{conf peer_address}}", TUNNEL.1)
             .replace("/var/log/audit", &place)
             .replace("/usr/lib/fastness/event-log", &program.to_string_lossy());
         // The journal of this machine is no part of the test.

@@ -184,8 +184,12 @@ fn refuse_key(path: &Path) -> Outcome<()> {
     let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
     let mut begin = [0; PEM.len()];
     // What cannot be read cannot be told, and is told when it is written.
-    if is_file && File::open(path).is_ok_and(|file| file.read_exact_at(&mut begin, 0).is_ok()) && begin == *PEM {
-        let message = format!("`{}` is a key or a certificate: expected another place for the output", path.display());
+    if is_file
+        && File::open(path).is_ok_and(|file| file.read_exact_at(&mut begin, 0).is_ok())
+        && begin == *PEM
+    {
+        let message =
+            format!("`{}` is a key or a certificate: expected another place for the output", path.display());
         return Err(Failure::error(ExitStatus::Usage, "would-replace", message)
             .hint("remove it first if nobody needs it any more"));
     }

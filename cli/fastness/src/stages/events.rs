@@ -47,12 +47,16 @@ pub fn identities(
         })
     };
     let key = first_key(folder)?;
+    let (tunnel, of_tunnel) = super::event_tunnel::identities(&built.plan, folder, now)?;
     let mut of_device = files("device", End::Device, folder_of("forward")?)?;
     seal(&mut of_device, &folder_of("events")?, &key.line())?;
+    let mut device = tree(of_device);
+    device.extend(of_tunnel);
     Ok(EventIdentities {
-        device: tree(of_device),
+        device,
         collector: tree(files("collector", End::Peer, "collector".to_owned())?),
         stranger: tree(files("stranger", End::Peer, "collector".to_owned())?),
+        tunnel,
         seal: key,
         epoch: now,
     })

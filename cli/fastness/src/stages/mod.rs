@@ -4,6 +4,7 @@
 //! leaves is what docs/contract.md says; no function keeps anything in memory that is not also
 //! a file of the output folder.
 
+mod event_tunnel;
 mod events;
 mod findings;
 mod proof;

@@ -21,17 +21,17 @@ const DAY: u64 = 86_400;
 pub(super) const LIST_DAYS: u32 = 800;
 
 /// What concerns one tunnel while its identities are made.
-struct Tunnel<'a> {
-    name: &'a String,
-    facts: &'a TunnelFacts,
+pub(super) struct Tunnel<'a> {
+    pub(super) name: &'a String,
+    pub(super) facts: &'a TunnelFacts,
     /// Where the device looks for its identity, below `/var`.
-    place: String,
+    pub(super) place: String,
     /// The tls-crypt-v2 keys of both ends, the device's first: OpenVPN only.
-    keys: Option<(Secret, Secret)>,
+    pub(super) keys: Option<(Secret, Secret)>,
 }
 
 impl Tunnel<'_> {
-    fn target(&self, end: End) -> Target {
+    pub(super) fn target(&self, end: End) -> Target {
         let folder = if end == End::Device { self.place.clone() } else { self.name.clone() };
         match &self.keys {
             None => Target::Ipsec { folder },
@@ -188,7 +188,7 @@ fn own_key(
 }
 
 /// The tunnels that have a scenario, with their keys.
-fn tunnels<'a>(plan: &'a Plan, folder: &Path) -> Outcome<Vec<Tunnel<'a>>> {
+pub(super) fn tunnels<'a>(plan: &'a Plan, folder: &Path) -> Outcome<Vec<Tunnel<'a>>> {
     let mut out = Vec::new();
     for (name, facts) in &plan.network.tunnels {
         // WireGuard has no certificates: `wireguard` makes its keys.

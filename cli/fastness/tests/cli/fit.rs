@@ -270,9 +270,14 @@ fn an_output_takes_the_place_of_nothing_that_it_is_made_from_and_of_no_key() {
 #[test]
 fn a_result_that_cannot_be_written_is_no_success() {
     let place = signed();
-    for arguments in [vec!["fit", "show", "s.itb"], vec!["fit", "show", "s.itb", "--json"], vec!["keys", "list"]] {
+    for arguments in
+        [vec!["fit", "show", "s.itb"], vec!["fit", "show", "s.itb", "--json"], vec!["keys", "list"]]
+    {
         let run = place.run_into("/dev/full", &arguments);
         assert_eq!(run.code, 4, "{arguments:?}: {run:?}");
-        assert!(run.err.contains("the result cannot be written to standard output: No space left"), "{run:?}");
+        assert!(
+            run.err.contains("the result cannot be written to standard output: No space left"),
+            "{run:?}"
+        );
     }
 }

@@ -87,7 +87,7 @@ impl Place {
 
     /// As [`Self::run`], with its results into a file that is there.
     pub fn run_into(&self, file: &str, arguments: &[&str]) -> Run {
-        let out = fs::File::options().write(true).open(file).expect("a file to write to");
+        let out = std::fs::File::options().write(true).open(file).expect("a file to write to");
         let child = self.command(arguments).stdout(out).stderr(Stdio::piped()).spawn().expect("it starts");
         Run::of(child.wait_with_output().expect("it ends"))
     }

@@ -32,7 +32,7 @@ macro_rules! kinds {
 }
 
 /// In the order in which they are provoked. `USER` is an account of the product with its `UID`, `COLLECTOR` the collector's name,
-/// `NEIGHBOUR` and `CLIENT` the addresses from which a closed port and sshd are tried.
+/// `NEIGHBOUR` and `CLIENT` the addresses from which a closed port and sshd are tried, `PEER` that of the tunnel's peer.
 pub(crate) const KINDS: &[Kind] = kinds! {
     "the recording begins", "" => "log.started" "event-log" "root" Success "";
     "auditing begins", "" => "audit.daemon_start" "auditd" "root" Success "";
@@ -101,6 +101,15 @@ pub(crate) const BACKUP: &[Kind] = kinds! {
 /// What a factory reset shows, where the product has one: a request that does not name the product is refused.
 pub(crate) const RESET: &[Kind] = kinds! {
     "a factory reset is refused", "echo bench >/var/lib/reset/erase" => "reset.refused" "reset" "root" Failure "found bench";
+};
+
+/// What the peers of a tunnel of OpenVPN show, in the order in which they come (`tunnel.rs`): those that are refused, and the
+/// one that the plan names.
+pub(crate) const TUNNEL: &[Kind] = kinds! {
+    "a tunnel's peer of another authority is refused", "" => "tunnel.refused" "openvpn" "PEER" Failure "error=unable to get";
+    "a tunnel's peer with another name is refused", "" => "tunnel.refused" "openvpn" "PEER" Failure "VERIFY X509NAME ERROR";
+    "a tunnel's peer whose certificate was revoked is refused", "" => "tunnel.refused" "openvpn" "PEER" Failure "error=certificate revoked";
+    "a tunnel comes up with the peer that the plan names", "" => "tunnel.up" "openvpn" "PEER" Success "Initialization Sequence Completed";
 };
 
 /// What only a login with a key of the product shows.
@@ -214,12 +223,18 @@ pub(crate) struct Place {
     pub(crate) neighbour: String,
     /// From where people come to sshd.
     pub(crate) client: String,
+    /// The address of the tunnel's peer.
+    pub(crate) peer: String,
 }
 
 impl Place {
     fn fill(&self, text: &str) -> String {
-        let words =
-            [("COLLECTOR", &self.collector), ("NEIGHBOUR", &self.neighbour), ("CLIENT", &self.client)];
+        let words = [
+            ("COLLECTOR", &self.collector),
+            ("NEIGHBOUR", &self.neighbour),
+            ("CLIENT", &self.client),
+            ("PEER", &self.peer),
+        ];
         words.into_iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
     }
 }

@@ -15,6 +15,8 @@ const RULES: &str = include_str!("../../../../templates/audit/audit.rules.hbs");
 
 const SYSTEMD: &str = r#""_TRANSPORT":"journal","_PID":"1","_SYSTEMD_UNIT":"init.scope","UNIT":"OF","SYSLOG_IDENTIFIER":"systemd""#;
 const KERNEL: &str = r#""_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel""#;
+const OPENVPN: &str =
+    r#""_TRANSPORT":"stdout","_SYSTEMD_UNIT":"openvpn-support.service","SYSLOG_IDENTIFIER":"openvpn""#;
 const SSHD: &str =
     r#""_TRANSPORT":"syslog","_SYSTEMD_UNIT":"ssh.service","SYSLOG_IDENTIFIER":"sshd-session""#;
 
@@ -147,6 +149,25 @@ const JOURNAL: &[(&str, &str, &str, &str)] = &[
         "",
         r#"{"event":"reset","check":"refused","verdict":"fail","by":"root","seen":"expected the name of the product in the request, found bench"}"#,
     ),
+    (
+        "a tunnel's peer of another authority is refused",
+        OPENVPN,
+        "",
+        "VERIFY ERROR: depth=1, error=unable to get local issuer certificate: O=Others, CN=Others Issuing CA, serial=123",
+    ),
+    (
+        "a tunnel's peer with another name is refused",
+        OPENVPN,
+        "",
+        "VERIFY X509NAME ERROR: O=Test, CN=other.support.plant.example, must be support.plant.example",
+    ),
+    (
+        "a tunnel's peer whose certificate was revoked is refused",
+        OPENVPN,
+        "",
+        "VERIFY ERROR: depth=0, error=certificate revoked: O=Test, CN=support.plant.example, serial=456",
+    ),
+    ("a tunnel comes up with the peer that the plan names", OPENVPN, "", "Initialization Sequence Completed"),
     (
         "messages beyond the recording's rate are lost: that is told",
         r#""_SYSTEMD_UNIT":"fastness-events.service","SYSLOG_IDENTIFIER":"rsyslogd""#,

@@ -15,6 +15,7 @@ fn place(host: &str) -> Place {
         collector: text("logs.example"),
         neighbour: text("192.0.2.2"),
         client: text("198.51.100.2"),
+        peer: text("192.0.2.50"),
     }
 }
 
@@ -210,7 +211,7 @@ fn kinds_that_the_record_names_are_kinds_of_the_proof() {
     }
 }
 
-const ALL: [&[Kind]; 15] = [
-    KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, LOGIN, AWAY, KILLED, LOUD, LOCKOUT, AUDIT_FULL, FULL, AFTER,
-    LAST_WORDS,
+const ALL: [&[Kind]; 16] = [
+    KINDS, CALLED, SUDO, UPDATE, BACKUP, RESET, TUNNEL, LOGIN, AWAY, KILLED, LOUD, LOCKOUT, AUDIT_FULL, FULL,
+    AFTER, LAST_WORDS,
 ];

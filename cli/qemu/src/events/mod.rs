@@ -23,6 +23,7 @@ mod service;
 mod session;
 mod storm;
 mod time;
+mod tunnel;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -39,19 +40,18 @@ use crate::files::{device_tree_of, kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
 use chain::{collected, numbers, sealed, whole};
-use cost::{RESTS, SERVICES, bounded, costs};
 use kinds::{
     AFTER, AWAY, BACKUP, CALLED, KINDS, Kind, LAST_WORDS, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO,
-    UPDATE, judge, read,
+    TUNNEL, UPDATE, judge, read,
 };
 use restart::{Blocks, MOST_AGAIN, STOPPED, again, read_anew};
 use session::{Bench, Collector, Ports, networks, place};
 use time::{Window, Windows};
+use tunnel::TunnelPeer;
+pub use tunnel::{Bad, TunnelIdentities, on_loopback, tunnel};
 
 const BENCH: &str = include_str!("bench.sh");
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long the device is left alone while its cost is measured.
-const REST: Duration = Duration::from_secs(60);
 
 /// Identities for one test.
 pub struct EventIdentities {
@@ -61,6 +61,8 @@ pub struct EventIdentities {
     pub collector: Tree,
     /// One of the same authority with another name, which the device must refuse.
     pub stranger: Tree,
+    /// The peers of a tunnel, where the proof has some ([`tunnel`]).
+    pub tunnel: Option<TunnelIdentities>,
     /// The first key of the seal.
     pub seal: SealKey,
     /// Clock of the device, seconds since the Unix epoch.
@@ -113,6 +115,15 @@ pub fn prove(
     spec.epoch = identities.epoch;
     spec.networks = networks(plan, facts, &ports)?;
     spec.tap = service::Service::of(plan).ok().map(|service| service.interface);
+    let mut peer = None;
+    if let Some(of) = &identities.tunnel {
+        // It is there when the device asks: one that is not makes many records, as a plant's would that is away.
+        peer = TunnelPeer::new(plan, &at.join("peer"))?;
+        if let Some(peer) = &mut peer {
+            peer.start(&of.good, &logs.join("peer.log"))?;
+            spec.relay = Some(peer.relay.clone());
+        }
+    }
     let append = format!("{} init=/bin/sh -- /dev/vdb", record.cmdline);
     let mut device_tree = None;
     if plan.board.crash_memory.is_some() {
@@ -130,6 +141,7 @@ pub fn prove(
         limit,
         bench,
         collector,
+        peer,
         ports,
         place: place(plan, facts),
         device: Records::new(),
@@ -170,6 +182,8 @@ struct Proof<'a> {
     limit: Duration,
     bench: Bench,
     collector: Collector,
+    /// The tunnel's, where the proof has one.
+    peer: Option<TunnelPeer>,
     ports: Ports,
     place: Place,
     /// All that were seen on the device.
@@ -212,6 +226,7 @@ impl Proof<'_> {
             true => Ok(self.request(RESET, account)?),
             false => Err("the product has no factory reset: the layer `factory-reset` is not on"),
         };
+        let tunnel = self.tunnel(identities.tunnel.as_ref())?;
         self.strangers(name)?;
         if let Some(login) = login {
             let key = ["-i".to_owned(), login.key.to_string_lossy().into_owned()];
@@ -224,6 +239,7 @@ impl Proof<'_> {
         self.judge_or(UPDATE, account, updates);
         self.judge_or(BACKUP, account, backups);
         self.judge_or(RESET, account, resets);
+        self.judge_or(TUNNEL, account, tunnel.as_ref().map(|()| ()).map_err(String::as_str));
         self.times();
         let without = "needs a key of a user of the product: `--login USER=FILE`";
         let user = login.map_or(name, |login| &login.user);
@@ -444,25 +460,6 @@ impl Proof<'_> {
             Err(why) => (vec![], vec![why]),
         };
         self.verdict("chain and seals verify on the device, over the restart", seen, problems);
-    }
-
-    /// What the services cost while nothing happens: a record that comes in a minute of it is no rest, and what a busy host
-    /// takes from an emulated device looks like its own work, so that one quiet minute of three is enough.
-    fn cost(&mut self) -> Outcome<()> {
-        let command = format!("cost {}", SERVICES.join(" "));
-        let (mut seen, mut problems) = (Vec::new(), Vec::new());
-        for minute in 1..=RESTS {
-            let before = self.bench.ask(&command, MINUTE)?;
-            std::thread::sleep(REST);
-            let after = self.bench.ask(&command, MINUTE)?;
-            (seen, problems) = bounded(&costs(&before, &after));
-            seen.push(format!("minute {minute} of at most {RESTS}"));
-            if problems.is_empty() {
-                break;
-            }
-        }
-        self.verdict("the cost at rest is bounded", seen, problems);
-        Ok(())
     }
 
     fn judge_all(&mut self, kinds: &[Kind], account: (&str, u32)) {

@@ -11,7 +11,7 @@ use spec::plan::{Flow, Plan};
 use spec::types::{Prefix, Scalar};
 use traffic::Flood;
 
-use super::session::{Link, remote_access};
+use super::session::{Link, remote_access, taken};
 
 /// Addresses that send, of each sort.
 const SENDERS: usize = 64;
@@ -55,10 +55,9 @@ impl<'a> Service<'a> {
         let Some((interface, name, link)) = found.next() else {
             return Err(format!("the conduit `{}` comes in by no interface with an IPv4 network", flow.name));
         };
-        let collector: Option<Ipv4Addr> =
-            plan.network.collector.as_ref().and_then(|collector| collector.address.parse().ok());
+        let named = taken(plan);
         let none = || format!("the network of `{name}` has too few addresses");
-        let (client, other) = link.hosts(collector.as_slice()).ok_or_else(none)?;
+        let (client, other) = link.hosts(&named).ok_or_else(none)?;
         let peers: Vec<Prefix> =
             flow.peers_v4.iter().filter_map(|text| Prefix::parse(text, true).ok()).collect();
         let is_allowed = |address: Ipv4Addr| peers.iter().any(|peer| peer.contains(address.into()));
@@ -68,8 +67,9 @@ impl<'a> Service<'a> {
                 flow.name
             ));
         }
-        let taken = [Some(link.own), Some(client), Some(other), collector];
-        let mut free = link.all().filter(|address| !taken.contains(&Some(*address)));
+        let mut free = link
+            .all()
+            .filter(|address| ![link.own, client, other].contains(address) && !named.contains(address));
         let helper = free.next().ok_or_else(none)?;
         let (allowed, near): (Vec<_>, Vec<_>) = free.partition(|address| is_allowed(*address));
         let far = (1..=60_u8).flat_map(|n| ELSEWHERE.map(|[a, b]| Ipv4Addr::new(a, b, 113, n)));

@@ -1,7 +1,8 @@
 //! The machine under test with its networks, and the real collector beside it.
 //!
 //! Each interface of the device ends in QEMU's own TCP/IP. From there one connection leads to rsyslog on
-//! this host's loopback, at the collector's address, and two come in: to sshd and to a closed port.
+//! this host's loopback, at the collector's address, and two come in: to sshd and to a closed port. A tunnel's peer is on a tap
+//! beside it (`tunnel.rs`).
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -18,6 +19,7 @@ use crate::pattern::Pattern;
 use crate::tunnels::Tree;
 
 use super::kinds::Place;
+use super::tunnel::tunnel;
 
 /// A port that no conduit opens.
 const CLOSED: u16 = 23;
@@ -65,7 +67,7 @@ impl Link {
         self.own.to_bits() & (u32::MAX << (32 - self.length))
     }
 
-    fn holds(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn holds(&self, address: Ipv4Addr) -> bool {
         address.to_bits() & (u32::MAX << (32 - self.length)) == self.network()
     }
 
@@ -85,9 +87,17 @@ impl Link {
     }
 }
 
-/// The conduit through which people come in.
+/// The conduit through which people come in, in clear.
 pub(super) fn remote_access(plan: &Plan) -> Option<&Flow> {
-    plan.network.flows.iter().find(|flow| flow.direction == "in" && flow.service == "ssh")
+    let mut flows = plan.network.flows.iter();
+    flows.find(|flow| flow.direction == "in" && flow.service == "ssh" && flow.tunnel.is_none())
+}
+
+/// Addresses of machines that the product names, and whom QEMU's own TCP/IP must not be: the collector, and the peers of tunnels.
+pub(super) fn taken(plan: &Plan) -> Vec<Ipv4Addr> {
+    let collector = plan.network.collector.as_ref().map(|collector| &collector.address);
+    let peers = plan.network.tunnels.values().map(|tunnel| &tunnel.peer_address);
+    collector.into_iter().chain(peers).filter_map(|address| address.parse().ok()).collect()
 }
 
 /// QEMU's options for each interface, in the board's order.
@@ -96,7 +106,7 @@ pub(super) fn remote_access(plan: &Plan) -> Option<&Flow> {
 /// When the collector is on no network of the device: QEMU's own TCP/IP leads to neighbours only.
 pub(super) fn networks(plan: &Plan, collector: &CollectorFacts, ports: &Ports) -> Outcome<Vec<String>> {
     let address: Option<Ipv4Addr> = collector.address.parse().ok();
-    let socat = find(&tool("socat")?)?;
+    let (socat, taken) = (find(&tool("socat")?)?, taken(plan));
     let (mut out, mut reached) = (Vec::new(), false);
     for name in &plan.board.interfaces {
         let facts = plan.network.interfaces.get(name);
@@ -104,7 +114,7 @@ pub(super) fn networks(plan: &Plan, collector: &CollectorFacts, ports: &Ports) -
             out.push("restrict=on".to_owned());
             continue;
         };
-        let Some((host, other)) = link.hosts(address.as_slice()) else {
+        let Some((host, other)) = link.hosts(&taken) else {
             out.push("restrict=on".to_owned());
             continue;
         };
@@ -138,12 +148,12 @@ pub(super) fn networks(plan: &Plan, collector: &CollectorFacts, ports: &Ports) -
 
 /// Who is who in the proof: QEMU's own TCP/IP is the host of each network, and so is who comes in from outside.
 pub(super) fn place(plan: &Plan, collector: &CollectorFacts) -> Place {
-    let address: Option<Ipv4Addr> = collector.address.parse().ok();
+    let (address, taken): (Option<Ipv4Addr>, _) = (collector.address.parse().ok(), taken(plan));
     let link = |name: &String| Link::of(&plan.network.interfaces.get(name)?.addresses);
     let host = |wanted: &dyn Fn(&String, &Link) -> bool| {
         let mut names = plan.board.interfaces.iter();
         let found = names.find_map(|name| link(name).filter(|link| wanted(name, link)));
-        let hosts = found.and_then(|link| link.hosts(address.as_slice()));
+        let hosts = found.and_then(|link| link.hosts(&taken));
         hosts.map(|(host, _)| host.to_string()).unwrap_or_default()
     };
     let access = remote_access(plan);
@@ -152,6 +162,7 @@ pub(super) fn place(plan: &Plan, collector: &CollectorFacts) -> Place {
         collector: collector.name.clone(),
         neighbour: host(&|_, link| address.is_some_and(|address| link.holds(address))),
         client: host(&|name, _| access.is_some_and(|flow| flow.interfaces.contains(name))),
+        peer: tunnel(plan).map(|(_, facts)| facts.peer_address.clone()).unwrap_or_default(),
     }
 }
 
