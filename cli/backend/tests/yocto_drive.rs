@@ -94,9 +94,23 @@ fn checkouts_that_are_missing_or_of_another_release_are_all_named() {
     options.yocto.checkouts = None;
     let text = fake.ended(&options).expect_err("a failure").to_string();
     assert!(text.contains("needs BitBake and layers") && text.contains("--yocto-deploy DIR"), "{text}");
-    options.yocto.checkouts = Some(fake.path("nowhere"));
-    let text = fake.ended(&options).expect_err("a failure").to_string();
-    assert!(text.contains("kas checkout"), "{text}");
+    fake.write("a-file", "");
+    for (name, found) in [("nowhere", "found none"), ("a-file", "found a file")] {
+        options.yocto = yocto::Machine { checkouts: Some(fake.path(name)), ..yocto::Machine::default() };
+        let failure = fake.ended(&options).expect_err("a failure");
+        let text = failure.to_string();
+        assert_eq!((failure.status, failure.diagnostics.len()), (ExitStatus::Input, 1), "{text}");
+        assert!(text.contains("expected the folder of the checkouts in `") && text.contains(found), "{text}");
+        assert!(text.contains("kas checkout") && !text.contains("git clone"), "{text}");
+        options.yocto = yocto::Machine { deploy: Some(fake.path(name)), ..yocto::Machine::default() };
+        let failure = fake.ended(&options).expect_err("a failure");
+        let text = failure.to_string();
+        assert_eq!((failure.status, failure.diagnostics.len()), (ExitStatus::Input, 1), "{text}");
+        assert!(
+            text.contains("expected the folder of BitBake's images in `") && text.contains(found),
+            "{text}"
+        );
+    }
 }
 
 /// A repository of git with one commit; its name.

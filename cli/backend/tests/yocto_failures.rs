@@ -53,6 +53,8 @@ fn what_we_set_and_another_layer_undoes_is_named_with_its_recipe() {
     for (mode, said) in [
         ("without:IMAGE_INSTALL:nftables", "`IMAGE_INSTALL` lacks `nftables`"),
         ("with:PACKAGE_EXCLUDE:nftables", "`PACKAGE_EXCLUDE` has the word `nftables`"),
+        ("with:IMAGE_INSTALL_COMPLEMENTARY:*-src", "`IMAGE_INSTALL_COMPLEMENTARY` has the word `*-src`"),
+        ("with:PACKAGE_INSTALL_ATTEMPTONLY:vim", "`PACKAGE_INSTALL_ATTEMPTONLY` has the word `vim`"),
         ("without:IMAGE_FSTYPES:squashfs-zst", "`IMAGE_FSTYPES` lacks `squashfs-zst`"),
         ("without:IMAGE_PREPROCESS_COMMAND:cell_gateway_finish", "lacks `cell_gateway_finish`"),
         ("without:NO_RECOMMENDATIONS:1", "`NO_RECOMMENDATIONS` lacks `1`"),

@@ -1,4 +1,4 @@
-//! What the layers ask of others' recipes and of BitBake: options, commits, servers, taste.
+//! What the layers ask of others' recipes and of BitBake: options, commits, servers, taste, numbers of accounts.
 
 mod plans;
 
@@ -59,9 +59,30 @@ fn kas_finds_our_layers_in_the_folder_where_it_is_called() {
     let kas = text(&tree_of(&plan()).expect("a tree"), "kas.yml");
     // Without a path kas takes the top of the work tree of git that the product lies in.
     assert!(
-        kas.contains("\n  cell-gateway:\n    path: .\n    layers:\n      meta-cell-gateway-distro:\n"),
+        kas.contains(
+            "\n  \"cell-gateway\":\n    path: \".\"\n    layers:\n      \"meta-cell-gateway-distro\":\n"
+        ),
         "{kas}"
     );
+}
+
+/// `on`, `null`, `1e3`: YAML reads another type in words that a product may be called.
+#[test]
+fn every_name_in_the_kas_file_is_in_quotes() {
+    let mut plan = plan();
+    plan.product.name = "on".to_owned();
+    let kas = text(&tree_of(&plan).expect("a tree"), "kas.yml");
+    for line in ["machine: \"on-qemu-aarch64\"", "distro: \"on\"", "  \"on\":", "      \"meta-on-bsp\":"] {
+        assert!(kas.lines().any(|found| found == line), "no `{line}` in {kas}");
+    }
+    let ours = ["header:", "repos:", "layers:", "version: 14", "\".\": disabled"];
+    for line in kas.lines().filter(|line| !line.starts_with('#') && !line.starts_with("target: [")) {
+        let line = line.trim_start();
+        let scalar = line.split_once(": ").map_or(line, |(_, value)| value).trim_end_matches(':');
+        let quoted = scalar.len() > 2 && scalar.starts_with('"') && scalar.ends_with('"');
+        assert!(quoted || ours.contains(&line), "`{line}` in {kas}");
+    }
+    assert!(kas.contains("target: [\"on-image\", \"virtual/kernel\", \"virtual/bootloader\"]\n"), "{kas}");
 }
 
 #[test]
@@ -90,6 +111,13 @@ fn the_include_hardens_and_taste_is_the_distros_own() {
         assert!(!include.contains(taste), "{taste}: {include}");
     }
     assert!(include.contains("\nINIT_MANAGER = \"systemd\"\n"), "{include}");
+    // A team whose release has `cve-check` takes `vex` out: OE-Core refuses every recipe of a build with both.
+    let inherits = |text: &str, class: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix("INHERIT:append = \" "));
+        lines.flat_map(|line| line.trim_end_matches('"').split(' ')).any(|word| word == class)
+    };
+    assert!(inherits(&conf, "vex") && !inherits(&include, "vex"), "{conf} {include}");
+    assert!(inherits(&include, "create-spdx") && !inherits(&conf, "create-spdx"), "{conf} {include}");
     assert!(!include.contains("BUILD_REPRODUCIBLE_BINARIES"), "no supported release knows it: {include}");
 }
 
@@ -130,9 +158,11 @@ fn commits_of_the_lock_are_in_the_kas_file_and_the_products_go_before_them() {
     backend::generate(&plan, &out, &lock).unwrap_or_else(|failure| panic!("{failure}"));
     let kas = fs::read_to_string(out.join("kas.yml")).expect("a file");
     let pinned = |name: &str| {
-        let rest = kas.split(&format!("  {name}:\n    url: ")).nth(1).expect("a repository");
+        let rest = kas.split(&format!("  \"{name}\":\n    url: ")).nth(1).expect("a repository");
         let rest = rest.split("    layers:").next().unwrap_or_default();
-        rest.lines().find_map(|line| line.trim().strip_prefix("commit: ")).map(str::to_owned)
+        rest.lines()
+            .find_map(|line| line.trim().strip_prefix("commit: "))
+            .map(|found| found.trim_matches('"').to_owned())
     };
     assert_eq!(pinned("bitbake").as_deref(), Some(ours));
     assert_eq!(pinned("openembedded-core"), Some(locked));
@@ -142,4 +172,50 @@ fn commits_of_the_lock_are_in_the_kas_file_and_the_products_go_before_them() {
     let refused = backend::generate(&plan, &out, &lock).expect_err("refused");
     assert_eq!(refused.status, diag::ExitStatus::Input);
     assert!(refused.to_string().contains("restore it from version control"), "{refused}");
+}
+
+/// The accounts of others' packages have numbers, too: `/var` is older than the image after an update. What the table leaves out
+/// is as the recipe has it (`useradd-staticids.bbclass`), such as the home.
+#[test]
+fn accounts_of_others_packages_have_numbers_that_no_other_package_moves() {
+    let plan = plan();
+    let tree = tree_of(&plan).expect("a tree");
+    let table = |name: &str| text(&tree, &format!("meta-cell-gateway-distro/files/cell-gateway-{name}"));
+    let (passwd, group) = (table("passwd"), table("group"));
+    for user in ["systemd-network", "messagebus", "chronyd"] {
+        let line = passwd.lines().find(|line| line.starts_with(&format!("{user}:"))).expect("a user");
+        let fields: Vec<&str> = line.split(':').collect();
+        assert_eq!((fields.len(), fields[2], &fields[4..]), (7, fields[3], &["", "", ""][..]), "{line}");
+        assert!(group.contains(&format!("\n{user}:x:{}:\n", fields[3])), "{group}");
+    }
+    for name in ["systemd-journal", "empower", "render"] {
+        assert!(group.contains(&format!("\n{name}:x:9")), "{group}");
+        assert!(!passwd.contains(&format!("{name}:")), "{passwd}");
+    }
+    for table in [passwd, group] {
+        let mut numbers: Vec<&str> = table.lines().filter_map(|line| line.split(':').nth(2)).collect();
+        let all = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), all, "{table}");
+    }
+}
+
+/// `useradd-staticids` takes the comment of the table, in single quotes, before that of the recipe. No product has such a
+/// comment; a plan that somebody wrote might.
+#[test]
+fn no_comment_of_an_account_ends_the_quotes_that_it_stands_in() {
+    let mut plan = plan();
+    plan.users.get_mut("sshd").expect("a user").value.comment =
+        "x' --password '' 'y; z | \"a\" `b` $c \\d: e,\n".to_owned();
+    let tree = tree_of(&plan).expect("a tree");
+    let table = text(&tree, "meta-cell-gateway-distro/files/cell-gateway-passwd");
+    let line = table.lines().find(|line| line.starts_with("sshd:")).expect("a line");
+    let recipe = text(
+        &tree,
+        "meta-cell-gateway-distro/recipes-config/cell-gateway-accounts/cell-gateway-accounts_1.0.0.bb",
+    );
+    let clean = "x  --password     y  z |  a   b   c  d  e";
+    assert_eq!(line, format!("sshd:x:110:110:{clean}:/run/sshd:/usr/sbin/nologin"));
+    assert!(recipe.contains(&format!(" --comment '{clean}' sshd")), "{recipe}");
 }

@@ -56,7 +56,8 @@ fn answer(output: &Output) -> String {
 }
 
 const ANONYMOUS: &str = "d = Data(UBOOT_SIGN_ENABLE='1', UBOOT_SIGN_KEYDIR=sys.argv[1], UBOOT_SIGN_KEYNAME='dev', SIGNING_TASK='do_sign', \
-    TOPDIR=sys.argv[2], TMPDIR='/nowhere/tmp', SSTATE_DIR='/nowhere/sstate', DL_DIR='/nowhere/downloads', BBLAYERS='/nowhere/meta /nowhere/meta-x')\n\
+    TOPDIR=sys.argv[2], TMPDIR='/nowhere/tmp', SSTATE_DIR='/nowhere/sstate', DL_DIR='/nowhere/downloads', BBLAYERS='/nowhere/meta /nowhere/meta-x', \
+    DEPLOY_DIR='/nowhere/deploy', SSTATE_MIRRORS='file://.* https://x/PATH;downloadfilename=PATH file://.* file:///nowhere/mirror/PATH')\n\
     try: anonymous(d)\nexcept bb.parse.SkipRecipe as skip: print('skipped:', skip)\n\
     else: print(d.get('SIGNING_KEY_ID'), d.flags, bb.parse.dependencies)\n";
 
@@ -110,6 +111,8 @@ fn a_key_in_a_build_or_none_at_all_is_said() {
         ("/nowhere/meta-x", "BBLAYERS"),
         ("/nowhere/downloads", "DL_DIR"),
         ("/nowhere/tmp/work/keys", "TMPDIR"),
+        ("/nowhere/deploy/images", "DEPLOY_DIR"),
+        ("/nowhere/mirror/keys", "SSTATE_MIRRORS"),
     ] {
         assert!(said(at).contains(&format!("({place}): keep keys")), "{}", said(at));
     }

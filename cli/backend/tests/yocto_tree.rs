@@ -171,7 +171,7 @@ fn a_commit_that_the_product_pins_is_in_the_kas_file() {
         &format!("yocto: {{commits: {{openembedded-core: {commit}}}}}\n"),
     );
     let tree = tree_of(&plan.expect("a plan")).expect("a tree");
-    assert!(text(&tree, "kas.yml").contains(&format!("    commit: {commit}\n")));
+    assert!(text(&tree, "kas.yml").contains(&format!("    commit: \"{commit}\"\n")));
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_key_in_the_tpm_brings_a_layer_that_no_other_product_needs() {
     }
     // The package of the recipe's own name gives the TPM to an account.
     assert!(!image.contains("    tpm2-tss \\\n"), "{image}");
-    let kas = "  meta-security:\n    url: https://git.yoctoproject.org/meta-security\n    branch: \"wrynose\"\n    layers:\n      meta-tpm:\n";
+    let kas = "  \"meta-security\":\n    url: \"https://git.yoctoproject.org/meta-security\"\n    branch: \"wrynose\"\n    layers:\n      \"meta-tpm\":\n";
     assert!(text(&tree, "kas.yml").contains(kas));
     let conf = text(&tree, &format!("{top}/conf/layer.conf"));
     assert!(conf.contains("LAYERDEPENDS_feeder-terminal-distro = \"core openembedded-layer meta-python networking-layer tpm-layer\""), "{conf}");

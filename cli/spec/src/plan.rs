@@ -33,8 +33,8 @@ pub use proof::{ProofFacts, ReaderFacts};
 pub use rollback::{PossibleCounterFacts, RollbackFacts};
 pub use vendor::{BehindFacts, VENDOR_PROGRAM_BYTES, VendorProgramFacts};
 pub use yocto::{
-    YoctoApartFacts, YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts,
-    YoctoSourceFacts,
+    YoctoAccountFacts, YoctoApartFacts, YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts,
+    YoctoSettingFacts, YoctoSourceFacts,
 };
 
 /// Who asked for a value, where, and why.

@@ -6,8 +6,8 @@
 use crate::decode::{Map, Spanned, choice, model};
 use crate::layer::RemoveAsk;
 use crate::types::{
-    AbsPath, BitbakeValue, BitbakeVariable, Commit, FileUrl, Flag, KconfigSymbol, KconfigValue, LocalPath,
-    Name, PackageName, Reason, Release, Text, WaiverTarget, Word,
+    AbsPath, BitbakeValue, BitbakeVariable, Commit, Count, FileUrl, Flag, KconfigSymbol, KconfigValue,
+    LocalPath, Name, PackageName, Reason, Release, Text, UserName, WaiverTarget, Word,
 };
 
 /// The series that is taken when the product names none: the newest long-term one.
@@ -45,10 +45,24 @@ model! {
 }
 
 model! {
+    /// A package that is installed, too, but for some series.
+    pub struct YoctoAlso {
+        /// The package (not the recipe).
+        package: PackageName,
+        /// Series whose recipe has no such package: there it is not installed.
+        not_in: Vec<Name> = Vec::new(),
+        /// What it brings, and where that is in the other series.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
     /// What a package's name means to Yocto (`yocto/packages/NAME.yaml`).
     pub struct YoctoPackage {
         /// Packages (not recipes) that bring it.
         install: Vec<PackageName> = Vec::new(),
+        /// Packages that bring the rest of it in some series: releases cut one recipe into other packages.
+        also: Vec<YoctoAlso> = Vec::new(),
         /// The layer that has them, by its name in `base.yaml`; default: OpenEmbedded-Core.
         layer: Option<Spanned<Name>> = None,
         /// A recipe of the product's own, where no layer has one: `yocto/recipes/OWN.bb`.
@@ -109,12 +123,28 @@ model! {
 }
 
 model! {
+    /// An account that the packages of others make.
+    pub struct YoctoAccount {
+        /// The group, and the user if it is one.
+        name: Spanned<UserName>,
+        /// Its number.
+        id: Count,
+        /// Whether it is a user, with a group of its own.
+        user: Flag = Flag(false),
+        /// Who makes it.
+        reason: Spanned<Reason>,
+    }
+}
+
+model! {
     /// What is asked of Yocto for every product (`yocto/base.yaml`).
     pub struct YoctoBase {
         /// Variables of the distro.
         settings: Vec<YoctoSetting>,
         /// What must hold in the image's variables.
         expect: Vec<YoctoExpect> = Vec::new(),
+        /// Accounts of others' packages.
+        accounts: Vec<YoctoAccount> = Vec::new(),
         /// Layers besides OpenEmbedded-Core.
         layers: Vec<YoctoLayer>,
         /// Files whose change is to rerun no recipe but their own.

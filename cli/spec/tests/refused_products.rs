@@ -249,6 +249,42 @@ fn accounts_whose_numbers_clash() {
     assert!(found[0].notes[0].location.is_some());
 }
 
+/// What a shell or BitBake would read out of an account's comment ends nowhere in a command: build systems make accounts by
+/// useradd(8), each through a shell of its own.
+#[test]
+fn accounts_with_words_that_a_shell_reads() {
+    for comment in [
+        "O'Brien staff",
+        "a; b",
+        "x' --password '' 'y",
+        "x' | touch /tmp/made | echo '",
+        "the \\\"chief\\\"",
+        "pays $5",
+        "a `b`",
+        "a \\\\ b",
+    ] {
+        let plain = comment.replace("\\\"", "\"").replace("\\\\", "\\");
+        says(
+            "comment: Maintenance",
+            &format!("comment: \"{comment}\""),
+            "shell-character",
+            &format!(
+                "expected a comment of `maintenance` without quotes, backquotes, semicolons, `$` and `\\`, found `{plain}`"
+            ),
+            "leave it out",
+        );
+    }
+    says(
+        "comment: Maintenance",
+        "comment: Maintenance, home: '/home/a\\b'",
+        "shell-character",
+        "expected a home of `maintenance` without quotes, backquotes, semicolons, `$` and `\\`, found `/home/a\\b`",
+        "leave it out",
+    );
+    common::load(&with("comment: Maintenance", "comment: \"Müller & Co. (day shift) <x> 100% #1\""))
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 #[test]
 fn parameters_of_layers() {
     says("port: 8080", "port: x", "wrong-type", "expected a port (1-65535), found `x`", "");

@@ -218,8 +218,79 @@ fn a_name_that_bitbake_takes_for_something_else_is_refused() {
         );
         assert!(problem.message.contains(&format!("found `{name}`")), "{problem:?}");
     }
+    for (name, what) in [
+        ("bitbake", "a repository of the series `wrynose`"),
+        ("openembedded-core", "a repository of the series `wrynose`"),
+        // Of the series, although no product of this kind needs it.
+        ("meta-security", "a repository of the series `wrynose`"),
+        ("systemd", "a package of the image"),
+        ("nftables", "a package of the image"),
+        ("audit-userspace", ""),
+        // Not installed under its own name.
+        ("libpam", "a recipe that the layers append to"),
+    ] {
+        if what.is_empty() {
+            named(name).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+            continue;
+        }
+        let problem = refused(named(name), "reserved-name");
+        assert_eq!(
+            problem.message,
+            format!("the name `{name}` is that of {what}, and would be taken for it")
+        );
+        assert!(problem.location.expect("a place").file.ends_with("product.yaml"));
+    }
+    let problem = refused(named("core-image-minimal"), "reserved-name");
+    assert!(problem.message.contains("`core-image-minimal` is that of an image of OE-Core"), "{problem:?}");
     for name in ["my-device", "linux-box", "preremover", "tasks", "arm-rest", "pnp"] {
         named(name).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+    }
+}
+
+/// A number of the product's that an account of others' packages has: groupadd(8) would fail when the image is made.
+#[test]
+fn a_number_that_others_packages_have_is_refused_at_the_products_line() {
+    for (layer, message) in [
+        (
+            "users:\n  - {name: other, uid: 953, reason: \"x\"}\n",
+            "`other` and `systemd-network` have the same uid, 953",
+        ),
+        (
+            "groups:\n  - {name: other, gid: 950, reason: \"x\"}\n",
+            "`other` and `systemd-journal` have the same gid, 950",
+        ),
+        (
+            "users:\n  - {name: systemd-network, uid: 200, reason: \"x\"}\n",
+            "`systemd-network` has the uid 953 in every image by Yocto, found `200`",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!("title: A layer of the product\ndescription: Tests\n{layer}");
+        write(folder.path(), "layers/one/layer.yaml", &text);
+        let product = folder.path().join("product.yaml");
+        std::fs::write(&product, spec::scaffold("my-device") + "\nlayers: {one: {}}\n").expect("written");
+        let choice = Choice { backend: Some(Backend::Yocto), series: None };
+        let library = Library::built_in(Some(folder.path()));
+        let problem = refused(spec::load_as(&library, &product, None, choice), "number-clash");
+        assert_eq!(problem.message, message);
+        let at = problem.location.expect("a place");
+        assert!(at.file.ends_with("layers/one/layer.yaml") && at.line == 4, "{at:?}");
+        // Another backend makes no such account.
+        let choice = Choice { backend: Some(Backend::Debian), series: None };
+        spec::load_as(&library, &product, None, choice).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}
+
+/// Releases cut a recipe into other packages: what is not in a series is not installed there, and in every other one it is.
+#[test]
+fn a_package_that_a_series_does_not_have_is_installed_in_the_others_alone() {
+    let twiddle = "install: [twiddle]\nalso:\n  - {package: twiddle-more, not_in: [scarthgap], reason: \"cut since\"}\n";
+    for (series, there) in [("wrynose", true), ("scarthgap", false)] {
+        let plan = load(Some("install: [frob]\n"), twiddle, &format!("yocto: {{series: {series}}}\n"));
+        let install = plan.unwrap_or_else(|failure| panic!("{failure}")).yocto.expect("facts").install;
+        assert!(install.contains_key("twiddle"), "{series}");
+        let who = install.get("twiddle-more").map(|asked| asked.origins[0].who.as_str());
+        assert_eq!(who, there.then_some("layer two"), "{series}");
     }
 }
 

@@ -33,6 +33,9 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     let dtb_log = log("dtb");
     let tree = || step(progress, "device tree", Some(&dtb_log), || device_tree(plan, &cache, &dtb_log));
     if let Some(deploy) = &options.yocto.deploy {
+        checkouts::is_folder(deploy, "no-deploy", "the folder of BitBake's images").map_err(|failure| {
+            failure.hint("give DEPLOY_DIR_IMAGE of a build of these layers: `bitbake -e` prints it")
+        })?;
         let dtb = tree()?;
         return step(progress, "take BitBake's images", None, || {
             let link = names.image_link();

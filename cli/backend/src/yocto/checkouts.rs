@@ -37,10 +37,10 @@ impl Checkouts {
     /// When a repository or layer is missing, is of another release, or is not at the commit that the
     /// product pins.
     pub fn open(facts: &YoctoFacts, folder: &Path, log: &Path) -> Outcome<Self> {
-        let folder = folder.canonicalize().map_err(|e| {
-            Failure::io("open", folder, &e)
-                .hint("`kas checkout kas.yml` makes the checkouts; give the folder that holds them")
-        })?;
+        const HINT: &str = "`kas checkout kas.yml` makes the checkouts; give the folder that holds them";
+        is_folder(folder, "no-checkouts", "the folder of the checkouts")
+            .map_err(|failure| failure.hint(HINT))?;
+        let folder = folder.canonicalize().map_err(|e| Failure::io("open", folder, &e).hint(HINT))?;
         usable(&folder)?;
         let mut wrong = Vec::new();
         let mut provenance = BTreeMap::new();
@@ -114,13 +114,27 @@ impl Checkouts {
     }
 }
 
-/// Refuses a path in which BitBake does not build. Source: OE-Core `sanity.bbclass`, the checks of TMPDIR.
+/// Refuses what is no folder.
+///
+/// # Errors
+/// When nothing is there, or a file.
+pub fn is_folder(path: &Path, code: &'static str, what: &str) -> Outcome<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let found = if path.exists() { "a file" } else { "none" };
+    let message = format!("expected {what} in `{}`, found {found}", path.display());
+    Err(Failure::error(ExitStatus::Input, code, message))
+}
+
+/// Refuses a path in which BitBake does not build. Source: OE-Core `sanity.bbclass`, the checks of TMPDIR; the layers' paths are
+/// part of a pattern (`BBFILE_PATTERN`), and shells of tasks read the others.
 ///
 /// # Errors
 /// When it holds one of the characters.
 pub fn usable(path: &Path) -> Outcome<()> {
     let text = path.to_string_lossy();
-    match text.chars().find(|c| c.is_whitespace() || "+@:~$\"'\\%#".contains(*c)) {
+    match text.chars().find(|c| c.is_whitespace() || "+@:~$\"'\\%#`;&|<>()[]{}*?^!".contains(*c)) {
         None => Ok(()),
         Some(found) => Err(Failure::error(
             ExitStatus::Input,
@@ -180,9 +194,12 @@ fn commit(path: &Path, used: &[String], log: &Path) -> Outcome<Option<(String, b
         return Ok(None);
     }
     let git = |arguments: &[&str]| -> Outcome<String> {
-        // A checkout of somebody else is looked at, and none of its hooks or settings is run.
+        // A checkout of somebody else is looked at, and none of its hooks is run, nor is its index written. A filter runs where
+        // its own `.git/config` names one, which no clone brings.
         let safe = format!("safe.directory={}", path.display());
-        let call = Call::new(tool("git")?).args(["-c", &safe, "-c", "core.fsmonitor=false", "-C"]).arg(path);
+        let call = Call::new(tool("git")?)
+            .args(["--no-optional-locks", "-c", &safe, "-c", "core.fsmonitor=false", "-C"])
+            .arg(path);
         Ok(String::from_utf8_lossy(&call.args(arguments).log(log).output()?).into_owned())
     };
     let head = git(&["rev-parse", "HEAD"])?.trim().to_owned();
@@ -310,7 +327,18 @@ mod tests {
     #[test]
     fn a_path_in_which_bitbake_does_not_build_is_refused() {
         usable(Path::new("/srv/yocto-6.0_x")).unwrap();
-        for bad in ["/srv/my build", "/srv/a+b", "/srv/a@b", "/srv/a:b"] {
+        // The last ones are read as part of a pattern (`BBFILE_PATTERN`), or by a shell.
+        for bad in [
+            "/srv/my build",
+            "/srv/a+b",
+            "/srv/a@b",
+            "/srv/a:b",
+            "/srv/a(b)",
+            "/srv/a[b",
+            "/srv/a*",
+            "/srv/a;b",
+            "/srv/a&b",
+        ] {
             let text = usable(Path::new(bad)).unwrap_err().to_string();
             assert!(text.contains(&format!("BitBake cannot work in `{bad}`")), "{text}");
         }

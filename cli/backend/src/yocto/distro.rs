@@ -8,7 +8,7 @@ use diag::Outcome;
 use spec::plan::{Plan, YoctoFacts};
 
 use super::generate::{layer_conf, multiconfig};
-use super::{Names, Tree, quoted};
+use super::{Names, Tree, quoted, recipes};
 
 /// Writes `conf/`, `files/` and the appends.
 pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) -> Outcome<()> {
@@ -29,8 +29,8 @@ pub fn layer(plan: &Plan, facts: &YoctoFacts, names: &Names, tree: &mut Tree) ->
         ),
     );
     tree.file(format!("{top}/conf/distro/include/{distro}.inc"), include(facts, distro)?);
-    tree.file(format!("{top}/files/{distro}-passwd"), passwd(plan));
-    tree.file(format!("{top}/files/{distro}-group"), group(plan));
+    tree.file(format!("{top}/files/{distro}-passwd"), passwd(plan, facts));
+    tree.file(format!("{top}/files/{distro}-group"), group(plan, facts));
     appends(facts, distro, &top, tree)?;
     templates(facts, names, "", &names.targets(), tree);
     Ok(())
@@ -92,18 +92,23 @@ pub(super) fn site(facts: &YoctoFacts) -> String {
     out
 }
 
-/// passwd(5): what useradd-staticids.bbclass gives to whichever recipe makes the account.
-fn passwd(plan: &Plan) -> String {
+/// passwd(5): what useradd-staticids.bbclass gives to whichever recipe makes the account. What is left out is as that recipe has
+/// it.
+fn passwd(plan: &Plan, facts: &YoctoFacts) -> String {
     let line = |(name, asked): (&String, &spec::plan::Asked<spec::plan::UserPlan>)| {
         let user = &asked.value;
         let gid = plan.groups.get(&user.group).map_or(user.uid, |group| group.value.gid);
-        format!("{name}:x:{}:{gid}:{}:{}:{}\n", user.uid, user.comment, user.home, user.shell)
+        format!("{name}:x:{}:{gid}:{}:{}:{}\n", user.uid, recipes::comment(user), user.home, user.shell)
     };
-    plan.users.iter().map(line).collect()
+    let others = facts.accounts.iter().filter(|(_, account)| account.user);
+    let others = others.map(|(name, account)| format!("{name}:x:{id}:{id}:::\n", id = account.id));
+    plan.users.iter().map(line).chain(others).collect()
 }
 
-fn group(plan: &Plan) -> String {
-    plan.groups.iter().map(|(name, group)| format!("{name}:x:{}:\n", group.value.gid)).collect()
+fn group(plan: &Plan, facts: &YoctoFacts) -> String {
+    let ours = plan.groups.iter().map(|(name, group)| (name, group.value.gid));
+    let others = facts.accounts.iter().map(|(name, account)| (name, account.id));
+    ours.chain(others).map(|(name, gid)| format!("{name}:x:{gid}:\n")).collect()
 }
 
 fn appends(facts: &YoctoFacts, distro: &str, top: &str, tree: &mut Tree) -> Outcome<()> {

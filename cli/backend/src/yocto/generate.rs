@@ -162,34 +162,46 @@ pub(super) fn layer_conf(facts: &YoctoFacts, collection: &str, depends: &[&str])
     )
 }
 
+/// A word in YAML's quotes: `on`, `null` or a commit of digits alone would be no text. None has a quote or a backslash in it: names,
+/// addresses and commits have alphabets of their own.
+fn scalar(word: &str) -> String {
+    format!("\"{word}\"")
+}
+
 /// A project file of kas: repositories, layers, distro, machine and targets.
 pub(super) fn kas_of_boards(plans: &[Plan]) -> Outcome<String> {
     let all: Vec<Names> = plans.iter().map(Names::of).collect();
     let (Some(first), [names, ..]) = (plans.first(), all.as_slice()) else { return Ok(String::new()) };
     let facts = facts(first)?;
     let targets = match plans {
-        [_] => names.targets().join(", "),
-        // In YAML's quotes, for the colons.
-        _ => together::targets(plans, &all).iter().map(|t| format!("\"{t}\"")).collect::<Vec<_>>().join(", "),
+        [_] => names.targets().to_vec(),
+        _ => together::targets(plans, &all),
     };
+    let targets: Vec<String> = targets.iter().map(|target| scalar(target)).collect();
     let mut out = format!(
         "# kas build kas.yml, in this folder. The image is unsigned: `fastness build` signs it.\n\
-         header:\n  version: 14\nmachine: {}\ndistro: {}\ntarget: [{targets}]\nrepos:\n",
-        names.machine, names.distro,
+         header:\n  version: 14\nmachine: {}\ndistro: {}\ntarget: [{}]\nrepos:\n",
+        scalar(&names.machine),
+        scalar(&names.distro),
+        targets.join(", "),
     );
     // Without a path kas takes the top of the work tree of git that this file lies in, which is the product's.
     // Relative ones begin at KAS_WORK_DIR, which is the folder where kas is called unless it is set.
     out.push_str(&format!(
-        "  {}:\n    path: .\n    layers:\n      meta-{}:\n      meta-{}:\n",
-        names.distro, names.distro_layer, names.bsp_layer
+        "  {}:\n    path: \".\"\n    layers:\n      {}:\n      {}:\n",
+        scalar(&names.distro),
+        scalar(&format!("meta-{}", names.distro_layer)),
+        scalar(&format!("meta-{}", names.bsp_layer))
     ));
     for source in &facts.sources {
         out.push_str(&format!(
-            "  {}:\n    url: {}\n    branch: \"{}\"\n",
-            source.name, source.url, source.branch
+            "  {}:\n    url: {}\n    branch: {}\n",
+            scalar(&source.name),
+            scalar(&source.url),
+            scalar(&source.branch)
         ));
         if let Some(commit) = &source.commit {
-            out.push_str(&format!("    commit: {commit}\n"));
+            out.push_str(&format!("    commit: {}\n", scalar(commit)));
         }
         let of = facts.layers.iter().filter(|layer| layer.source == source.name);
         let layers: Vec<&str> = match source.name.as_str() {
@@ -198,10 +210,10 @@ pub(super) fn kas_of_boards(plans: &[Plan]) -> Outcome<String> {
         };
         if layers.is_empty() {
             // A repository without layers: kas would take its top for one.
-            out.push_str("    layers:\n      .: disabled\n");
+            out.push_str("    layers:\n      \".\": disabled\n");
         } else {
             out.push_str("    layers:\n");
-            layers.iter().for_each(|layer| out.push_str(&format!("      {layer}:\n")));
+            layers.iter().for_each(|layer| out.push_str(&format!("      {}:\n", scalar(layer))));
         }
     }
     let site = distro::site(facts) + &multiconfig(plans);

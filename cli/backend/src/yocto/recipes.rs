@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diag::{ExitStatus, Failure, Outcome};
-use spec::plan::{FilePlan, Plan, UnitState, YoctoFacts};
+use spec::plan::{FilePlan, Plan, UnitState, UserPlan, YoctoFacts};
 
 use super::{Names, Tree, pv, quoted};
 use crate::buildroot::overlay;
@@ -249,6 +249,13 @@ fn root_of(path: &str) -> String {
     }
 }
 
+/// The comment of an account as recipe and table have it: in single quotes, which are within double ones of another shell.
+/// Products with such characters are refused; this is for a plan that somebody wrote.
+pub fn comment(user: &UserPlan) -> String {
+    let special = |c: char| c.is_control() || "'\";$`\\:,".contains(c);
+    user.comment.replace(special, " ").trim_end().to_owned()
+}
+
 /// The recipe that makes groups and users. Nobody has a password: useradd(8) leaves it locked.
 fn accounts(plan: &Plan, names: &Names, tree: &mut Tree) -> Outcome<()> {
     let name = names.accounts();
@@ -268,7 +275,7 @@ fn accounts(plan: &Plan, names: &Names, tree: &mut Tree) -> Outcome<()> {
             user.group,
             user.home,
             user.shell,
-            user.comment.replace(['\'', ';', '"'], " ")
+            comment(user)
         ));
     }
     let list = |variable: &str, lines: &[String]| -> Outcome<String> {

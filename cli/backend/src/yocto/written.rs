@@ -31,6 +31,7 @@ pub enum How {
 pub fn written(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<Written> {
     let (distro, packages) = (&names.distro, packages(plan, facts, names));
     let one = |variable, word: String, how, reason| Written { variable, words: vec![word], how, reason };
+    let nothing = |variable, reason| Written { variable, words: Vec::new(), how: How::Alone, reason };
     vec![
         Written {
             variable: "IMAGE_INSTALL",
@@ -45,6 +46,10 @@ pub fn written(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<Written> {
             how: How::Not,
             reason: "what the plan asks for is installed",
         },
+        // Neither is in PACKAGE_INSTALL. The first is made of features: `src-pkgs`, `ptest-pkgs`, `doc-pkgs` and others. Source:
+        // OE-Core `image.bbclass`.
+        nothing("IMAGE_INSTALL_COMPLEMENTARY", "what comes beside each package is no part of the product"),
+        nothing("PACKAGE_INSTALL_ATTEMPTONLY", "what the plan does not ask for is not even tried"),
         one("IMAGE_FSTYPES", "squashfs-zst".to_owned(), How::Among, "the root that is signed is a squashfs"),
         one(
             "IMAGE_PREPROCESS_COMMAND",

@@ -52,7 +52,7 @@ if "-e" in sys.argv:
     print(f'IMAGE_FEATURES="{features}"\nSECURITY_CFLAGS="-fstack-protector-strong -D_FORTIFY_SOURCE=3"')
     print('SECURITY_LDFLAGS="-Wl,-z,relro,-z,now"\nGCCPIE="--enable-default-pie"\nVIRTUAL-RUNTIME_init_manager="systemd"')
     # What the distro, the image class and the image's recipe set, read from them.
-    found = {"DISTRO_FEATURES": "systemd", "PACKAGE_EXCLUDE": ""}
+    found = {"DISTRO_FEATURES": "systemd", "PACKAGE_EXCLUDE": "", "IMAGE_INSTALL_COMPLEMENTARY": "", "PACKAGE_INSTALL_ATTEMPTONLY": ""}
     for layer in layers:
         for path in [path for end in ("conf/distro/include/*.inc", "classes-recipe/*_image.bbclass", "recipes-image/images/*.bb") for path in glob.glob(f"{layer}/{end}")]:
             text = open(path).read().replace("\\\n", "")

@@ -47,6 +47,9 @@ pub struct YoctoFacts {
     /// Recipes of the product's own, by name: their files by path, whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recipes: BTreeMap<String, BTreeMap<String, String>>,
+    /// Accounts that others' packages make, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accounts: BTreeMap<String, YoctoAccountFacts>,
     /// Layers that are needed besides OpenEmbedded-Core, in order.
     pub layers: Vec<YoctoLayerFacts>,
     /// Repositories.
@@ -68,6 +71,15 @@ pub struct YoctoFacts {
     /// Files that are in a package of their own, by path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apart: BTreeMap<String, YoctoApartFacts>,
+}
+
+/// The number of an account that others' packages make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YoctoAccountFacts {
+    /// Of the group, and of the user.
+    pub id: u32,
+    /// Whether there is a user of that name.
+    pub user: bool,
 }
 
 /// A package for files that change with what other layers ask.

@@ -111,7 +111,7 @@ impl Accounts {
                 person: true,
                 ssh_keys: person.ssh_keys.iter().map(|key| key.as_str().to_owned()).collect(),
             };
-            reject_colon(&user, &name.at, trouble);
+            reject_words(name.as_str(), &user, &name.at, trouble);
             let asker = Asker::saying("product", &name.at, "a person who logs in");
             accounts.groups.ask(name.as_str(), GroupPlan { gid: uid }, asker.clone(), trouble);
             accounts.users.ask(name.as_str(), user, asker, trouble);
@@ -138,7 +138,7 @@ impl Accounts {
             person: false,
             ssh_keys: Vec::new(),
         };
-        reject_colon(&user, &ask.name.at, trouble);
+        reject_words(name, &user, &ask.name.at, trouble);
         self.users.ask(name, user, asker, trouble);
     }
 
@@ -168,6 +168,31 @@ impl Accounts {
         }
         reject_clashes("uid", &self.users.map, |user| user.uid, &BASE_USERS, trouble);
         reject_clashes("gid", &self.groups.map, |group| group.gid, &BASE_GROUPS, trouble);
+    }
+
+    /// What clashes with an account that a build system's packages make with this number.
+    pub fn clashes(&self, other: &str, id: u32, user: bool, whose: &str) -> Vec<Diagnostic> {
+        let users = self
+            .users
+            .map
+            .iter()
+            .filter(|_| user)
+            .map(|(name, entry)| ("uid", name, entry.value.uid, &entry.askers));
+        let groups =
+            self.groups.map.iter().map(|(name, entry)| ("gid", name, entry.value.gid, &entry.askers));
+        let clash = |(what, name, number, askers): (&str, &String, u32, &Vec<Asker>)| {
+            let message = match (name == other, number == id) {
+                (true, false) => format!("`{name}` has the {what} {id} {whose}, found `{number}`"),
+                (false, true) => format!("`{name}` and `{other}` have the same {what}, {id}"),
+                _ => return None,
+            };
+            Some(
+                Diagnostic::error("number-clash", message)
+                    .at(askers[0].at.location())
+                    .hint("take another number"),
+            )
+        };
+        users.chain(groups).filter_map(clash).collect()
     }
 
     /// Whether a user exists on the device.
@@ -200,12 +225,23 @@ fn sorted(groups: &[crate::decode::Spanned<crate::types::UserName>]) -> Vec<Stri
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// passwd(5) separates its fields with colons.
-fn reject_colon(user: &UserPlan, at: &crate::source::At, trouble: &mut Vec<Diagnostic>) {
+/// What a shell reads within double or single quotes, and what ends a command. OE-Core's `useradd_base.bbclass` gives useradd(8)
+/// its arguments through two shells, and takes them apart at semicolons before.
+const OF_SHELLS: [char; 6] = ['\'', '"', ';', '$', '`', '\\'];
+
+/// passwd(5) separates its fields with colons, and build systems make accounts by a shell.
+fn reject_words(name: &str, user: &UserPlan, at: &crate::source::At, trouble: &mut Vec<Diagnostic>) {
     for (field, text) in [("comment", &user.comment), ("home", &user.home), ("shell", &user.shell)] {
         if text.contains([':', ',']) {
             let message = format!("expected a {field} without colons and commas, found `{text}`");
             trouble.push(Diagnostic::error("wrong-type", message).at(at.location()));
+        }
+        if text.contains(OF_SHELLS) {
+            let message = format!(
+                "expected a {field} of `{name}` without quotes, backquotes, semicolons, `$` and `\\`, found `{text}`"
+            );
+            let hint = "leave it out: build systems make accounts by a shell, which would read it";
+            trouble.push(Diagnostic::error("shell-character", message).at(at.location()).hint(hint));
         }
     }
 }

@@ -9,10 +9,10 @@ use super::{NamedBoard, Resolver};
 use crate::decode::{Decode, Spanned, suggestion};
 use crate::library::{Area, read_model};
 use crate::plan::{
-    YoctoApartFacts, YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts, YoctoSettingFacts,
-    YoctoSourceFacts,
+    YoctoAccountFacts, YoctoApartFacts, YoctoExpectFacts, YoctoFacts, YoctoLayerFacts, YoctoOptionFacts,
+    YoctoSettingFacts, YoctoSourceFacts,
 };
-use crate::types::Name;
+use crate::types::{Name, PackageName};
 use crate::yocto::{
     Configured, DEFAULT_SERIES, RecipeOption, YoctoBase, YoctoLack, YoctoLayer, YoctoPackage, YoctoSeries,
     YoctoSetting, YoctoSource, YoctoSymbol,
@@ -78,7 +78,19 @@ impl Resolver<'_> {
             }
         }
         series.symbols.iter().for_each(|symbol| self.yocto_symbol(symbol));
+        for account in &base.accounts {
+            let (name, id) = (account.name.as_str(), account.id.0);
+            let clashes = self.accounts.clashes(name, id, account.user.0, "in every image by Yocto");
+            self.trouble.extend(clashes);
+        }
         let meant = self.yocto_packages(&base, &name, &series)?;
+        let others = names::Others {
+            repositories: series.sources.iter().map(|source| source.name.as_str()).collect(),
+            packages: meant.install.map.keys().map(String::as_str).collect(),
+            recipes: meant.options.iter().map(|option| option.recipe.as_str()).collect(),
+        };
+        let product = &self.product.name;
+        self.trouble.extend(names::taken(product.as_str(), &name, &others, product.at.location()));
         let mut overwrites: Vec<String> =
             base.overwrites.iter().map(|o| o.path.as_str().to_owned()).collect();
         overwrites.extend(meant.overwrites);
@@ -106,6 +118,7 @@ impl Resolver<'_> {
             signature_handler: series.signature_handler.as_ref().map(|word| word.as_str().to_owned()),
             settings: meant.settings,
             expect: expectations(&base),
+            accounts: accounts(&base),
             install: meant.install.into_plan(),
             options: meant.options,
             recipes: meant.recipes,
@@ -256,8 +269,11 @@ impl Resolver<'_> {
                 need(&base.layers, layer.as_str(), &mut meant.layers);
             }
             // Who asks is the layer: that is where the reader looks.
+            let also = package.also.iter().filter(|also| here(&also.not_in, of_series));
+            let install: Vec<&PackageName> =
+                package.install.iter().chain(also.map(|also| &also.package)).collect();
             for asker in &askers {
-                for word in &package.install {
+                for word in &install {
                     meant.install.ask(word.as_str(), (), asker.clone(), &mut self.trouble);
                 }
                 for ask in &package.remove {
@@ -275,9 +291,7 @@ impl Resolver<'_> {
                 self.yocto_setting(setting, &askers[0].who, &mut meant);
             }
             meant.overwrites.extend(package.overwrites.iter().map(|ask| ask.path.as_str().to_owned()));
-            let here =
-                |option: &&RecipeOption| !option.not_in.iter().any(|other| other.as_str() == of_series);
-            for option in package.options.iter().filter(here) {
+            for option in package.options.iter().filter(|option| here(&option.not_in, of_series)) {
                 self.yocto_option(option, &askers[0].who, &mut meant);
             }
         }
@@ -366,6 +380,11 @@ impl Resolver<'_> {
     }
 }
 
+/// Whether what is not in some series is in this one.
+fn here(not_in: &[Name], series: &str) -> bool {
+    !not_in.iter().any(|other| other.as_str() == series)
+}
+
 /// Whether values of a variable add up, so that none of them wins.
 fn adds_up(variable: &str) -> bool {
     variable.split(':').any(|part| ["append", "prepend", "remove"].contains(&part))
@@ -400,6 +419,13 @@ fn expectations(base: &YoctoBase) -> Vec<YoctoExpectFacts> {
         reason: expect.reason.0.clone(),
     });
     expect.collect()
+}
+
+fn accounts(base: &YoctoBase) -> BTreeMap<String, YoctoAccountFacts> {
+    let facts = base.accounts.iter().map(|account| {
+        (account.name.as_str().to_owned(), YoctoAccountFacts { id: account.id.0, user: account.user.0 })
+    });
+    facts.collect()
 }
 
 fn apart(base: &YoctoBase) -> BTreeMap<String, YoctoApartFacts> {

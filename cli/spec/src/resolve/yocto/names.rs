@@ -93,6 +93,38 @@ pub(super) fn refused(name: &str, at: Location) -> Option<Diagnostic> {
     } else {
         return None;
     };
+    Some(reserved(message, at))
+}
+
+/// What has a name of its own in a build.
+pub(super) struct Others<'a> {
+    /// All repositories of the series.
+    pub repositories: Vec<&'a str>,
+    /// What the image installs.
+    pub packages: Vec<&'a str>,
+    /// What our layers set options of.
+    pub recipes: Vec<&'a str>,
+}
+
+/// Why a product cannot have the name of something else in the same build; nothing where it can. The kas file has the
+/// series' repositories beside our own, which has the product's name. Variables of a package have its name where an override
+/// stands (`RDEPENDS:systemd`).
+pub(super) fn taken(name: &str, series: &str, others: &Others<'_>, at: Location) -> Option<Diagnostic> {
+    let whose = if others.repositories.contains(&name) {
+        format!("a repository of the series `{series}`")
+    } else if others.packages.contains(&name) {
+        "a package of the image".to_owned()
+    } else if others.recipes.contains(&name) {
+        "a recipe that the layers append to".to_owned()
+    } else if name.starts_with("core-image-") {
+        "an image of OE-Core".to_owned()
+    } else {
+        return None;
+    };
+    Some(reserved(format!("the name `{name}` is that of {whose}, and would be taken for it"), at))
+}
+
+fn reserved(message: String, at: Location) -> Diagnostic {
     let hint = "give the product another name, such as one with its maker's in front";
-    Some(Diagnostic::error("reserved-name", message).at(at).hint(hint))
+    Diagnostic::error("reserved-name", message).at(at).hint(hint)
 }

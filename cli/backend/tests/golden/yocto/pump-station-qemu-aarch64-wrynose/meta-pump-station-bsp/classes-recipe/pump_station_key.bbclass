@@ -58,9 +58,13 @@ def pump_station_unfit(d, folder):
     if not os.path.isabs(folder):
         return 'expected the folder of the keys, an absolute path, in UBOOT_SIGN_KEYDIR, found `%s`' % folder
     real = os.path.realpath(folder) + '/'
-    places = ['TOPDIR', 'TMPDIR', 'SSTATE_DIR', 'DL_DIR', 'BBLAYERS']
+    places = ['TOPDIR', 'TMPDIR', 'DEPLOY_DIR', 'SSTATE_DIR', 'SSTATE_MIRRORS', 'DL_DIR', 'BBLAYERS']
     for place in places:
-        for path in (d.getVar(place) or '').split():
+        words = (d.getVar(place) or '').split()
+        if place == 'SSTATE_MIRRORS':
+            # Pairs of a pattern and an address: a mirror may be a folder of this machine.
+            words = [word[len('file://'):].split(';')[0].split('/PATH')[0] for word in words if word.startswith('file:///')]
+        for path in words:
             if real.startswith(os.path.realpath(path) + '/'):
                 return 'UBOOT_SIGN_KEYDIR is `%s`, below `%s` (%s): keep keys where nothing of a build is kept or shared' % (folder, path, place)
     return None

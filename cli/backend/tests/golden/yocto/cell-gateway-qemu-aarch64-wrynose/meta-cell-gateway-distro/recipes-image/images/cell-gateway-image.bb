@@ -40,6 +40,7 @@ IMAGE_INSTALL = " \
     pam-plugin-unix \
     sed \
     systemd \
+    systemd-networkd \
     udev \
     util-linux-dmesg \
     util-linux-findmnt \

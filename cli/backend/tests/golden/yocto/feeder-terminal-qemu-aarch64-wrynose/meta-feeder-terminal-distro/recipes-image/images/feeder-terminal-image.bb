@@ -47,6 +47,7 @@ IMAGE_INSTALL = " \
     sed \
     strongswan \
     systemd \
+    systemd-networkd \
     tpm2-openssl \
     udev \
     util-linux-dmesg \

@@ -43,6 +43,7 @@ IMAGE_INSTALL = " \
     sed \
     strongswan \
     systemd \
+    systemd-networkd \
     udev \
     util-linux-dmesg \
     util-linux-findmnt \
