@@ -6,6 +6,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+pub use diag::clean;
 use diag::{Diagnostic, ExitStatus, Failure};
 use serde::Serialize;
 
@@ -125,11 +126,6 @@ pub fn usage(error: &clap::Error) -> ExitStatus {
             ExitStatus::Usage
         }
     }
-}
-
-/// Text that comes from an image or a console, without what could steer a terminal.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Rust ignores SIGPIPE: a closed pipe is an error of the write, and nobody is left to be told.
