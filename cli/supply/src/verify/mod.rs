@@ -2,17 +2,21 @@
 //!
 //! Takes nothing from the folder on trust but after the signature: names, too, are checked before a file is opened.
 
+mod records;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component as Part, Path};
+use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
-use record::{Artefacts, ImageRecord, Role, sha256_file};
+use record::{LARGEST_RECORD, Unread, is_inside, sha256_inside};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use spec::plan::Plan;
+
+pub use records::other_findings;
 
 use crate::provenance::{EVIDENCE, PREDICATE, STATEMENT};
 use crate::shown;
+use records::{Records, too_large};
 
 /// What became of a file since it was signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,6 +32,8 @@ pub enum State {
     NotSigned,
     /// Speaks of another image than the one beside it.
     OtherImage,
+    /// Signed, and no record that this program reads.
+    NotRead,
 }
 
 /// A file of the evidence.
@@ -41,52 +47,168 @@ pub struct Verified {
     pub why: String,
 }
 
-/// Compares a folder with the statement that was signed.
+/// What a signed statement is of: as its maker said, who signed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Product.
+    pub product: String,
+    /// Its version.
+    pub version: String,
+    /// Board.
+    pub board: String,
+    /// SHA-256 of the disk image; empty where the statement has none.
+    pub disk_sha256: String,
+    /// Who built.
+    pub builder: String,
+}
+
+impl Signed {
+    /// From a statement whose signature is right.
+    #[must_use]
+    pub fn of(statement: &Value) -> Self {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let parameter = |name: &str| {
+            text(statement.pointer("/predicate/buildDefinition/externalParameters").map(|p| &p[name]))
+        };
+        let subjects = statement.get("subject").and_then(Value::as_array).into_iter().flatten();
+        let disk = subjects.into_iter().find(|subject| subject["name"] == "image/disk.img");
+        Self {
+            product: parameter("product"),
+            version: parameter("version"),
+            board: parameter("board"),
+            disk_sha256: text(disk.and_then(|disk| disk.pointer("/digest/sha256"))),
+            builder: text(statement.pointer("/predicate/runDetails/builder/id")),
+        }
+    }
+}
+
+/// A folder that was compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// What was signed, and what does not fit.
+    pub files: Vec<Verified>,
+    /// What is in it besides, a folder with a slash behind it; at most [`MOST_NAMES`].
+    pub not_looked_at: Vec<String>,
+}
+
+/// Most names of what was not looked at.
+pub const MOST_NAMES: usize = 1000;
+
+/// Hashes of files of a folder; each is read once.
+pub(crate) struct Hashes<'a> {
+    folder: &'a Path,
+    go_on: &'a dyn Fn() -> Outcome<()>,
+    found: BTreeMap<String, String>,
+}
+
+impl Hashes<'_> {
+    /// The hash of a file of at most so many bytes, or why there is none.
+    fn of(&mut self, name: &str, most: u64) -> Outcome<Result<String, Unread>> {
+        if let Some(found) = self.found.get(name) {
+            return Ok(Ok(found.clone()));
+        }
+        match sha256_inside(self.folder, Path::new(name), most, self.go_on) {
+            Ok((found, _)) => {
+                self.found.insert(name.to_owned(), found.clone());
+                Ok(Ok(found))
+            }
+            Err(Unread::Failed(failure)) if failure.status == ExitStatus::Interrupted => Err(failure),
+            Err(unread) => Ok(Err(unread)),
+        }
+    }
+}
+
+/// Compares a folder with the statement that was signed; `go_on` is asked while files are read.
+///
+/// Reads only what is as it was signed: a file that was changed is named, and nothing that it says is followed.
 ///
 /// # Errors
-/// `statement` when it is none of provenance, or names a file outside the folder.
-pub fn against(statement: &Value, folder: &Path) -> Outcome<Vec<Verified>> {
+/// `statement` when it is none of provenance, or names a file outside the folder; what `go_on` says.
+pub fn against(statement: &Value, folder: &Path, go_on: &dyn Fn() -> Outcome<()>) -> Outcome<Compared> {
     for (pointer, expected) in [("/_type", STATEMENT), ("/predicateType", PREDICATE)] {
         let found = statement.pointer(pointer).and_then(Value::as_str).unwrap_or("nothing");
         if found != expected {
             return Err(wrong(&format!("expected `{expected}` as `{pointer}`, found `{}`", shown(found))));
         }
     }
-    let mut signed = named(statement, "/subject")?;
-    if signed.is_empty() {
+    let subjects = named(statement, "/subject")?;
+    if subjects.is_empty() {
         return Err(wrong("the statement has no subject: it speaks of no image"));
     }
-    signed.extend(named(statement, "/predicate/runDetails/byproducts")?);
+    let evidence = named(statement, "/predicate/runDetails/byproducts")?;
+    let mut hashes = Hashes { folder, go_on, found: BTreeMap::new() };
     let mut out = Vec::new();
-    for (file, expected) in &signed {
-        out.push(compared(folder, file, expected)?);
+    let images = subjects.iter().filter(|(name, _)| !evidence.contains_key(*name));
+    // An image may be of any size, and evidence is a record.
+    for ((file, expected), most) in
+        images.map(|one| (one, u64::MAX)).chain(evidence.iter().map(|one| (one, LARGEST_RECORD)))
+    {
+        out.push(compared(&mut hashes, file, expected, most)?);
     }
-    for (name, _) in EVIDENCE.iter().filter(|(name, _)| !signed.contains_key(*name)) {
-        if folder.join(name).exists() {
+    let signed = |name: &str| subjects.contains_key(name) || evidence.contains_key(name);
+    for (name, _) in EVIDENCE.iter().filter(|(name, _)| !signed(name)) {
+        if folder.join(name).symlink_metadata().is_ok() {
             let why = "it is beside the signed evidence, and is not part of it".to_owned();
             out.push(Verified { file: (*name).to_owned(), state: State::NotSigned, why });
         }
     }
+    let held = |one: &&Verified| one.state == State::Same;
+    let same: BTreeSet<String> = out.iter().filter(held).map(|one| one.file.clone()).collect();
     // What was signed by itself is told once.
-    let told: BTreeSet<String> =
-        out.iter().filter(|one| one.state != State::Same).map(|one| one.file.clone()).collect();
-    let more = contradictions(folder)?.into_iter();
-    out.extend(more.filter(|one| one.state == State::OtherImage || !told.contains(&one.file)));
+    let told: BTreeSet<String> = out.iter().filter(|one| !held(one)).map(|one| one.file.clone()).collect();
+    let known = |name: &str| same.contains(name);
+    let mut records = Records { folder, known: &known, hashes, out: Vec::new() };
+    records.compare()?;
+    let looked_at = records.hashes.found.into_keys();
+    let looked_at: BTreeSet<String> = looked_at.chain(out.iter().map(|one| one.file.clone())).collect();
+    out.extend(records.out.into_iter().filter(|one| !told.contains(&one.file)));
+    // What is wrong with a file takes the place of its being the same.
+    let wrong: BTreeSet<String> = out.iter().filter(|one| !held(one)).map(|one| one.file.clone()).collect();
+    out.retain(|one| one.state != State::Same || !wrong.contains(&one.file));
     out.sort_by(|a, b| (&a.file, a.state).cmp(&(&b.file, b.state)));
-    Ok(out)
+    Ok(Compared { files: out, not_looked_at: besides(folder, &looked_at) })
 }
 
-fn compared(folder: &Path, file: &str, expected: &str) -> Outcome<Verified> {
-    let path = folder.join(file);
-    let verified = |state: State, why: String| Verified { file: file.to_owned(), state, why };
-    if !path.is_file() {
-        return Ok(verified(State::Missing, "it was signed, and is not there".to_owned()));
+/// What is in a folder, and in the folders of what was looked at, besides that.
+fn besides(folder: &Path, looked_at: &BTreeSet<String>) -> Vec<String> {
+    let parents = looked_at.iter().filter_map(|name| Path::new(name).parent());
+    let parents: BTreeSet<&Path> = parents.chain([Path::new("")]).collect();
+    let mut out = BTreeSet::new();
+    for parent in &parents {
+        for entry in std::fs::read_dir(folder.join(parent)).into_iter().flatten().flatten() {
+            let path = parent.join(entry.file_name());
+            let name = path.to_string_lossy();
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if OURS.contains(&&*name) || looked_at.contains(&*name) || is_folder && parents.contains(&*path) {
+                continue;
+            }
+            out.insert(match (is_folder, parent.as_os_str() == "attacks") {
+                // Recordings, one folder for each attack: told once.
+                (true, true) => "attacks/NAME/".to_owned(),
+                (true, false) => format!("{name}/"),
+                (false, _) => name.into_owned(),
+            });
+            if out.len() == MOST_NAMES {
+                return out.into_iter().collect();
+            }
+        }
     }
-    let (found, _) = sha256_file(&path)?;
-    if found == expected {
-        return Ok(verified(State::Same, String::new()));
-    }
-    Ok(verified(State::Changed, format!("expected SHA-256 `{expected}`, found `{found}`")))
+    out.into_iter().collect()
+}
+
+/// The envelope, and what says who works in the folder.
+const OURS: [&str; 3] = ["evidence.intoto.json", ".lock", ".product"];
+
+fn compared(hashes: &mut Hashes, file: &str, expected: &str, most: u64) -> Outcome<Verified> {
+    let (state, why) = match hashes.of(file, most)? {
+        Ok(found) if found == expected => (State::Same, String::new()),
+        Ok(found) => (State::Changed, format!("expected SHA-256 `{}`, found `{found}`", shown(expected))),
+        Err(Unread::Missing) => (State::Missing, "it was signed, and is not there".to_owned()),
+        Err(Unread::Odd(found)) => (State::Changed, format!("expected a regular file, found {found}")),
+        Err(Unread::Large(bytes)) => (State::Changed, too_large(bytes)),
+        Err(Unread::Failed(failure)) => return Err(failure),
+    };
+    Ok(Verified { file: file.to_owned(), state, why })
 }
 
 /// Names and hashes of a list of resources.
@@ -98,8 +220,7 @@ fn named(statement: &Value, pointer: &str) -> Outcome<BTreeMap<String, String>> 
         let (Some(name), Some(sha256)) = (text("/name"), text("/digest/sha256")) else {
             return Err(wrong(&format!("an entry of `{pointer}` has no name or no SHA-256")));
         };
-        let inside = Path::new(&name).components().all(|part| matches!(part, Part::Normal(_)));
-        if !inside || name.is_empty() {
+        if !is_inside(Path::new(&name)) {
             return Err(wrong(&format!("`{}` is not a path inside the folder", shown(&name))));
         }
         if out.insert(name.clone(), sha256).is_some() {
@@ -114,88 +235,22 @@ fn wrong(why: &str) -> Failure {
         .hint("it is not a statement that `fastness attest` writes")
 }
 
-/// Files that are not those of their records, and files that do not speak of the image that lies beside them. Also asked
-/// before signing: what contradicts itself is not signed.
+/// Files that are not those of their records, and files that do not speak of the image that lies beside them. Asked before
+/// signing, when every record may be read: what contradicts itself is not signed.
 ///
 /// # Errors
-/// When a record that must be there cannot be read.
-pub fn contradictions(folder: &Path) -> Outcome<Vec<Verified>> {
-    let plan: Plan = record::read_json(&folder.join("plan.json"))?;
-    let image: ImageRecord = record::read_json(&folder.join("image.json"))?;
-    let artefacts: Artefacts = record::read_json(&folder.join("artefacts.json"))?;
-    let mut out = changed(folder, &image, &artefacts)?;
-    let mut expect = |file: &str, what: &str, expected: &str, found: &str| {
-        if expected != found {
-            let found = if found.is_empty() { "none" } else { found };
-            let why = format!("{what} is `{expected}`, and it names `{}`", shown(found));
-            out.push(Verified { file: file.to_owned(), state: State::OtherImage, why });
+/// When a file cannot be read though it is there; what `go_on` says.
+pub fn contradictions(folder: &Path, go_on: &dyn Fn() -> Outcome<()>) -> Outcome<Vec<Verified>> {
+    let hashes = Hashes { folder, go_on, found: BTreeMap::new() };
+    let mut records = Records { folder, known: &|_| true, hashes, out: Vec::new() };
+    records.compare()?;
+    for (name, required) in EVIDENCE {
+        if required && folder.join(name).symlink_metadata().is_err() {
+            let why = "it is not there".to_owned();
+            records.out.push(Verified { file: name.to_owned(), state: State::Missing, why });
         }
-    };
-    let plan_hash = plan.sha256();
-    expect("image.json", "the plan's SHA-256", &plan_hash, &image.plan_sha256);
-    expect("artefacts.json", "the plan's SHA-256", &plan_hash, &artefacts.plan_sha256);
-    let disk = image.files.get(&Role::Disk).map(|file| file.sha256.clone()).unwrap_or_default();
-    for (file, found) in disks(folder)? {
-        expect(&file, "the disk's SHA-256", &disk, &found);
     }
-    Ok(out)
-}
-
-/// The files that records name by another hash. Artefacts may have stayed with the maker: those that are there count.
-fn changed(folder: &Path, image: &ImageRecord, artefacts: &Artefacts) -> Outcome<Vec<Verified>> {
-    let named = |record, files| std::iter::repeat(record).zip(files);
-    let all =
-        named("image.json", image.files.values()).chain(named("artefacts.json", artefacts.files.values()));
-    let mut out = Vec::new();
-    for (record, file) in all {
-        let path = folder.join(&file.path);
-        let there = path.is_file();
-        let found = if there { sha256_file(&path)?.0 } else { "nothing".to_owned() };
-        if found == file.sha256 || (!there && record == "artefacts.json") {
-            continue;
-        }
-        out.push(Verified {
-            file: file.path.to_string_lossy().into_owned(),
-            state: if there { State::Changed } else { State::Missing },
-            why: format!("`{record}` names SHA-256 `{}`, found `{found}`", shown(&file.sha256)),
-        });
-    }
-    Ok(out)
-}
-
-/// Which disk image each file speaks of.
-fn disks(folder: &Path) -> Outcome<BTreeSet<(String, String)>> {
-    let mut out = BTreeSet::new();
-    for file in ["boot.json", "traffic.json", "sbom.cdx.json", "sbom.spdx.json", "report.json"] {
-        let path = folder.join(file);
-        if !path.is_file() {
-            continue;
-        }
-        let value: Value = record::read_json(&path)?;
-        out.insert((file.to_owned(), disk_of(file, &value).unwrap_or_default().to_owned()));
-    }
-    // A record without its mark is of no known image.
-    if folder.join("attacks.json").is_file() {
-        let mark = std::fs::read_to_string(folder.join("attacks/disk.sha256")).unwrap_or_default();
-        out.insert(("attacks.json".to_owned(), mark.trim().to_owned()));
-    }
-    Ok(out)
-}
-
-fn disk_of<'a>(file: &str, value: &'a Value) -> Option<&'a str> {
-    match file {
-        "sbom.cdx.json" => value.pointer("/metadata/component/hashes/0/content")?.as_str(),
-        "sbom.spdx.json" => {
-            let package =
-                value.get("packages")?.as_array()?.iter().find(|p| p["SPDXID"] == "SPDXRef-device")?;
-            package.pointer("/checksums/0/checksumValue")?.as_str()
-        }
-        "report.json" => {
-            let files = value.get("files")?.as_array()?;
-            files.iter().find(|file| file["name"] == "image/disk.img")?["sha256"].as_str()
-        }
-        _ => value.get("disk_sha256")?.as_str(),
-    }
+    Ok(records.out)
 }
 
 #[cfg(test)]
@@ -210,7 +265,7 @@ mod tests {
     }
 
     fn refusal(statement: &Value) -> String {
-        against(statement, Path::new("/nowhere")).unwrap_err().to_string()
+        against(statement, Path::new("/nowhere"), &|| Ok(())).unwrap_err().to_string()
     }
 
     #[test]
@@ -233,8 +288,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a"), "x").unwrap();
         let hash = record::sha256_hex(b"x");
-        assert_eq!(compared(folder.path(), "a", &hash).unwrap().state, State::Same);
-        assert_eq!(compared(folder.path(), "a", "00").unwrap().state, State::Changed);
-        assert_eq!(compared(folder.path(), "b", &hash).unwrap().state, State::Missing);
+        let state = |name: &str, expected: &str, most: u64| {
+            let go_on = || Ok(());
+            let mut hashes = Hashes { folder: folder.path(), go_on: &go_on, found: BTreeMap::new() };
+            compared(&mut hashes, name, expected, most).unwrap()
+        };
+        assert_eq!(state("a", &hash, 1).state, State::Same);
+        assert_eq!(state("a", "00", 1).state, State::Changed);
+        assert_eq!(state("b", &hash, 1).state, State::Missing);
+        std::os::unix::fs::symlink("a", folder.path().join("link")).unwrap();
+        let link = state("link", &hash, 1);
+        assert_eq!(
+            (link.state, link.why.as_str()),
+            (State::Changed, "expected a regular file, found a link")
+        );
+        let large = state("a", &hash, 0);
+        assert_eq!(large.state, State::Changed);
+        assert!(large.why.ends_with("bytes, found 1"), "{}", large.why);
+    }
+
+    #[test]
+    fn what_a_statement_is_of_is_read_from_it() {
+        let mut value = statement(&json!([{"name": "image/disk.img", "digest": {"sha256": "ab"}}]));
+        value["predicate"]["buildDefinition"]["externalParameters"] =
+            json!({"product": "gw", "version": "1.2.3", "board": "qemu-aarch64"});
+        value["predicate"]["runDetails"]["builder"] = json!({"id": "urn:x"});
+        let found = Signed::of(&value);
+        let parts = [&found.product, &found.version, &found.board, &found.disk_sha256, &found.builder];
+        assert_eq!(parts, ["gw", "1.2.3", "qemu-aarch64", "ab", "urn:x"]);
+        assert_eq!(Signed::of(&json!([])), Signed::default());
     }
 }
