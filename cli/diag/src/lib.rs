@@ -4,6 +4,7 @@
 //! [`Diagnostic`]s. Only the program prints them; this room only knows their shapes
 //! (human text, JSON, SARIF). It reads no files and starts nothing.
 
+mod clean;
 mod exit;
 mod human;
 mod sarif;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use clean::{clean, steers};
 pub use exit::ExitStatus;
 pub use human::render_human;
 pub use sarif::to_sarif;

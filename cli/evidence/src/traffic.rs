@@ -193,7 +193,7 @@ fn findings_of_events(traffic: &TrafficRecord) -> Vec<Finding> {
         Finding { layer: layer.to_owned(), expected: expected.to_owned(), ..found }
     };
     let title = "Security events that are provoked are recorded with five facts, and come to the collector as they were written";
-    let expected = "each kind has a record on the device and at the collector";
+    let expected = "each kind that has a test here has a record on the device and at the collector";
     let all = (EVENTS, title, "events", expected);
     let of = OF_EVENTS
         .iter()
@@ -295,6 +295,11 @@ fn finding(check: &str, title: &str, parts: Vec<Part>, traffic: &TrafficRecord) 
         Verdict::Pass
     };
     let mut seen = format!("{} of {} hold", with(Verdict::Pass).count(), parts.len());
+    match with(Verdict::NotApplicable).count() {
+        0 => {}
+        1 => seen += ", 1 has no test here",
+        more => seen += &format!(", {more} have no test here"),
+    }
     // What has no test is told, too, behind what is wrong.
     let wrong = with(Verdict::Fail).chain(with(Verdict::CouldNotRun));
     let bad: Vec<&Part> = wrong.chain(with(Verdict::NotApplicable)).collect();
@@ -495,12 +500,15 @@ mod tests {
         traffic.tunnels.push(class("negotiated", TrafficVerdict::Pass, ""));
         let finding = of(&traffic, "traffic.tunnels");
         assert_eq!(finding.verdict, Verdict::Pass);
-        assert_eq!(finding.seen, "1 of 2 hold: scada, refuses sha1: no maker of such certificates");
+        assert_eq!(
+            finding.seen,
+            "1 of 2 hold, 1 has no test here: scada, refuses sha1: no maker of such certificates"
+        );
         traffic.tunnels.push(class("leak", TrafficVerdict::Fail, "3 times tcp in clear"));
         let finding = of(&traffic, "traffic.tunnels");
         assert_eq!(finding.verdict, Verdict::Fail);
         assert!(
-            finding.seen.starts_with("1 of 3 hold: scada, leak: 3 times tcp in clear; "),
+            finding.seen.starts_with("1 of 3 hold, 1 has no test here: scada, leak: 3 times tcp in clear; "),
             "{}",
             finding.seen
         );

@@ -7,6 +7,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
 
+pub use diag::clean;
 use diag::{Diagnostic, ExitStatus, Failure};
 use serde::Serialize;
 
@@ -126,11 +127,6 @@ pub fn usage(error: &clap::Error) -> ExitStatus {
             ExitStatus::Usage
         }
     }
-}
-
-/// Text that comes from an image or a console, without what could steer a terminal.
-pub fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Why a result is not where it was to go; the first reason.

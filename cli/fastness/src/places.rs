@@ -40,6 +40,11 @@ pub fn cache(asked: Option<&Path>) -> Outcome<PathBuf> {
     in_home(asked, "XDG_CACHE_HOME", ".cache", "fastness", "--cache")
 }
 
+/// A date in seconds since 1970 that RFC 3339 can write: its years have four digits.
+pub fn date() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=253_402_300_799)
+}
+
 /// The key store: `--keys`, or `fastness/keys` in the user's data folder.
 pub fn keys(asked: Option<&Path>) -> Outcome<PathBuf> {
     in_home(asked, "XDG_DATA_HOME", ".local/share", "fastness/keys", "--keys")
@@ -85,6 +90,33 @@ pub fn definitions(folder: &Path) -> Outcome<Library> {
     }
     let message = format!("expected a folder, found none at `{}`", folder.display());
     Err(Failure::error(ExitStatus::Input, "not-a-folder", message).hint("name the folder of a product"))
+}
+
+/// Refuses places for pages and tables where one would replace another, or evidence of the folder that was just read.
+///
+/// # Errors
+/// `same-file`, `evidence`.
+pub fn refuse_outputs(folder: &Path, places: [&Option<PathBuf>; 3]) -> Outcome<()> {
+    let whole = |path: &Path| {
+        let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        parent.canonicalize().unwrap_or_else(|_| parent.to_owned()).join(path.file_name().unwrap_or_default())
+    };
+    let refused = |code: &str, message: String| {
+        Err(Failure::error(ExitStatus::Usage, code, message).hint("name a file of its own for each"))
+    };
+    let evidence = supply::provenance::EVIDENCE.map(|(name, _)| whole(&folder.join(name)));
+    let mut taken = Vec::new();
+    for path in places.into_iter().flatten() {
+        let place = whole(path);
+        if evidence.contains(&place) {
+            return refused("evidence", format!("`{}` is evidence of this image", path.display()));
+        }
+        if taken.contains(&place) {
+            return refused("same-file", format!("`{}` is named for two of them", path.display()));
+        }
+        taken.push(place);
+    }
+    Ok(())
 }
 
 /// The output folder of one board, with the plan and the record of the image in it.
@@ -185,7 +217,27 @@ impl Built {
             )
             .hint("the last build did not end, or another version of fastness made it; run `fastness build` again"));
         }
+        // What a received record names must not lead elsewhere.
+        if let Some(file) = image.files.values().find(|file| !record::is_inside(&file.path)) {
+            let message = format!(
+                "`image.json` names `{}`, which is no path inside the folder",
+                diag::clean(&file.path.to_string_lossy())
+            );
+            return Err(Failure::error(ExitStatus::Input, "outside", message)
+                .hint("no build of this program wrote it"));
+        }
         Ok(Self { product_folder: product_folder_of(folder), folder: folder.to_owned(), plan, image })
+    }
+
+    /// As [`Built::open`]; where `path` is the product file that led to the folder, the product's own definitions lie beside it,
+    /// wherever the folder is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_of(path: &Path, folder: &Path) -> Outcome<Self> {
+        let built = Self::open(folder)?;
+        let beside = (!path.is_dir()).then(|| folder_of(path).to_owned());
+        Ok(Self { product_folder: beside.or(built.product_folder), ..built })
     }
 }
 

@@ -8,6 +8,7 @@ mod artefact;
 mod effective;
 mod finding;
 mod proof;
+mod read;
 mod store;
 mod traffic;
 
@@ -17,7 +18,11 @@ pub use finding::{Finding, Part, Stage, Verdict};
 pub use proof::{
     AttackOutcome, AttackResult, BootRecord, ConsoleLine, Milestone, SelfcheckEvent, SelfcheckVerdict,
 };
-pub use store::{read_json, refuse_odd_place, sha256_file, sha256_hex, write_atomic, write_json_atomic};
+pub use read::{
+    LARGEST_RECORD, Unread, is_inside, open_inside, open_regular, read_inside, read_json, read_regular,
+    sha256_inside,
+};
+pub use store::{json_bytes, refuse_odd_place, sha256_file, sha256_hex, write_atomic, write_json_atomic};
 pub use traffic::{
     DISABLED_FUNCTION, EVENT_STORM, EventClass, FLOODED, FORGOTTEN, FULL_AUDIT_LOG, FirewallClass, HUNG,
     KILLED_RECORDER, LOCKED_OUT, NAMED_EVENTS, NamedEvents, PERSON_LOGS_IN, TrafficClass, TrafficInterface,

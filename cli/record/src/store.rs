@@ -1,14 +1,14 @@
-//! Reading, writing and hashing, atomically.
+//! Writing, atomically, and hashing.
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+
+use crate::read::kind_words;
 
 /// SHA-256 of bytes, lower-case hexadecimal.
 #[must_use]
@@ -29,7 +29,15 @@ fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// When the file cannot be read.
 pub fn sha256_file(path: &Path) -> Outcome<(String, u64)> {
-    let mut file = File::open(path).map_err(|e| Failure::io("read", path, &e))?;
+    hex_of(File::open(path).map_err(|e| Failure::io("read", path, &e))?, path, &|| Ok(()))
+}
+
+/// SHA-256 and size of what is read; `go_on` is asked after each piece.
+pub(crate) fn hex_of(
+    mut file: impl Read,
+    path: &Path,
+    go_on: &dyn Fn() -> Outcome<()>,
+) -> Outcome<(String, u64)> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 20];
     let mut bytes = 0u64;
@@ -40,14 +48,15 @@ pub fn sha256_file(path: &Path) -> Outcome<(String, u64)> {
         }
         hasher.update(&buffer[..count]);
         bytes += count as u64;
+        go_on()?;
     }
 }
 
-/// Writes a value as indented JSON: whole or not at all.
+/// A value as [`write_json_atomic`] writes it.
 ///
 /// # Errors
-/// When the folder cannot be written.
-pub fn write_json_atomic<T: Serialize>(path: &Path, value: &T) -> Outcome<()> {
+/// A bug: it cannot be expressed.
+pub fn json_bytes<T: Serialize>(path: &Path, value: &T) -> Outcome<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|e| {
         Failure::error(
             ExitStatus::Internal,
@@ -56,7 +65,15 @@ pub fn write_json_atomic<T: Serialize>(path: &Path, value: &T) -> Outcome<()> {
         )
     })?;
     text.push(b'\n');
-    write_atomic(path, &text)
+    Ok(text)
+}
+
+/// Writes a value as indented JSON: whole or not at all.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_json_atomic<T: Serialize>(path: &Path, value: &T) -> Outcome<()> {
+    write_atomic(path, &json_bytes(path, value)?)
 }
 
 /// Writes a file whole or not at all: into a neighbour first, then renamed over `path`.
@@ -85,32 +102,10 @@ pub fn refuse_odd_place(path: &Path) -> Outcome<()> {
     if kind.is_file() {
         return Ok(());
     }
-    let found = match kind {
-        kind if kind.is_dir() => "a folder",
-        kind if kind.is_symlink() => "a link",
-        kind if kind.is_fifo() => "a pipe",
-        kind if kind.is_socket() => "a socket",
-        _ => "a device",
-    };
+    let found = kind_words(kind);
     let message = format!("expected a regular file or nothing at `{}`, found {found}", path.display());
     Err(Failure::error(ExitStatus::Environment, "odd-place", message)
         .hint("it would be replaced: name a file that may be, or one that is not there"))
-}
-
-/// Reads a value that [`write_json_atomic`] wrote.
-///
-/// # Errors
-/// When the file cannot be read or does not have the expected shape.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Outcome<T> {
-    let text = fs::read(path).map_err(|e| Failure::io("read", path, &e))?;
-    serde_json::from_slice(&text).map_err(|e| {
-        Failure::error(
-            ExitStatus::Input,
-            "json",
-            format!("`{}` is not a record of this version of fastness: {e}", path.display()),
-        )
-        .hint("make it again with `fastness build`")
-    })
 }
 
 #[cfg(test)]
@@ -146,12 +141,5 @@ mod tests {
         assert!(failure.contains("at `/dev/null`, found a device"), "{failure}");
         assert_eq!(fs::read(place("file")).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
-    }
-
-    #[test]
-    fn a_missing_record_says_which_file() {
-        let failure = read_json::<u32>(Path::new("no/such.json")).unwrap_err();
-        assert_eq!(failure.status, ExitStatus::Environment);
-        assert!(failure.diagnostics[0].message.contains("no/such.json"));
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Source: the DSSE specification 1.0.2, "Protocol" and "Envelope". Knows no key and no algorithm; who calls brings them.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -10,6 +9,8 @@ use base64ct::{Base64, Base64Url, Encoding as _};
 use diag::{ExitStatus, Failure, Outcome};
 use serde::{Deserialize, Serialize};
 
+/// Most signatures that are tried: each costs a look at all that was signed.
+const TRIED: usize = 16;
 /// Largest envelope that is read, in bytes; one of 1000 packages has 400 KiB.
 const LARGEST: u64 = 16 << 20;
 
@@ -60,7 +61,7 @@ impl Envelope {
     /// # Errors
     /// When the file cannot be read; `envelope` when it is not one.
     pub fn read(path: &Path) -> Outcome<Self> {
-        let file = File::open(path).map_err(|e| Failure::io("read", path, &e))?;
+        let file = record::open_regular(path)?;
         let mut bytes = Vec::new();
         file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| Failure::io("read", path, &e))?;
         if bytes.len() as u64 > LARGEST {
@@ -84,13 +85,20 @@ impl Envelope {
         let payload = decoded(&self.payload).ok_or_else(|| malformed("the payload is not base64"))?;
         let signed = pre_authentication(payload_type, &payload);
         let right = |one: &Signature| decoded(&one.sig).is_some_and(|sig| verifies(&signed, &sig));
-        if self.signatures.iter().take(16).any(right) {
+        if self.signatures.iter().take(TRIED).any(right) {
             return Ok(payload);
         }
         Err(Failure::error(
             ExitStatus::Check,
             "evidence-signature",
-            format!("none of {} signatures is one of this key over the statement", self.signatures.len()),
+            match self.signatures.len() {
+                all if all > TRIED => {
+                    format!(
+                        "none of the first {TRIED} of {all} signatures is one of this key over the statement"
+                    )
+                }
+                all => format!("none of {all} signatures is one of this key over the statement"),
+            },
         )
         .hint("the statement was changed after it was signed, or signed with another key"))
     }
@@ -144,6 +152,11 @@ mod tests {
         other = envelope.clone();
         other.payload_type = "a/c".to_owned();
         assert_eq!(other.open("a/c", verifies).unwrap_err().diagnostics[0].code, "evidence-signature");
+        // Only the first are tried, and it says so.
+        other.signatures = vec![other.signatures[0].clone(); TRIED];
+        other.signatures.push(envelope.signatures[0].clone());
+        let failure = other.open("a/c", verifies).unwrap_err().to_string();
+        assert!(failure.contains("none of the first 16 of 17 signatures is one of this key"), "{failure}");
         other.signatures.clear();
         assert!(other.open("a/c", verifies).is_err());
         other = envelope;

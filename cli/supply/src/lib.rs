@@ -302,7 +302,7 @@ fn files(plan: &Plan) -> Vec<Component> {
 
 /// Text of others in a message: on one line, not long, nothing that steers a terminal.
 fn shown(text: &str) -> String {
-    text.chars().take(120).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().take(120).map(|c| if diag::steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

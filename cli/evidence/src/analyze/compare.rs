@@ -299,7 +299,7 @@ pub fn text(comparison: &Comparison) -> String {
     if out.lines().count() == 1 {
         out += "no difference\n";
     }
-    out.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    out.chars().map(|c| if diag::steers(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

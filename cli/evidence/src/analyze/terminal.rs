@@ -85,5 +85,5 @@ pub fn render(analysis: &Analysis, all: bool, colour: bool) -> String {
 
 /// Text of an image without what could steer a terminal.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if diag::steers(c) { '\u{fffd}' } else { c }).collect()
 }

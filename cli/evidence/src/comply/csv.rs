@@ -3,7 +3,7 @@
 use super::Compliance;
 
 /// Columns, in order.
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 18] = [
     "id",
     "title",
     "clause",
@@ -20,6 +20,8 @@ const COLUMNS: [&str; 16] = [
     "no image can show",
     "provided by",
     "references",
+    "checks are defined at",
+    "what to do",
 ];
 
 /// The lines, with a heading; a byte order mark is not written.
@@ -36,6 +38,9 @@ pub fn render(compliance: &Compliance) -> String {
             .iter()
             .map(|(framework, ids)| format!("{framework}: {}", ids.join(" ")))
             .collect();
+        let places = item.evidence.iter().filter(|shown| !shown.defined_at.is_empty());
+        let places: Vec<String> =
+            places.map(|shown| format!("{} {}", shown.check, shown.defined_at)).collect();
         let unshown: Vec<&str> = item.not_shown.iter().map(|check| check.check.as_str()).collect();
         let values = [
             item.id.clone(),
@@ -54,6 +59,8 @@ pub fn render(compliance: &Compliance) -> String {
             item.out_of_image.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             item.provided_by.iter().map(super::provided_words).collect::<Vec<_>>().join("; "),
             references.join("; "),
+            places.join("; "),
+            item.advice.join("; "),
         ];
         out.push_str(&values.iter().map(|value| field(value)).collect::<Vec<_>>().join(","));
         out.push_str("\r\n");
@@ -64,7 +71,7 @@ pub fn render(compliance: &Compliance) -> String {
 /// A field in quotes. One that a spreadsheet would take for a formula gets an apostrophe before it:
 /// what was seen in an image must not run on the desk of its reader (OWASP, CSV injection).
 fn field(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: String = text.chars().map(|c| if diag::steers(c) { ' ' } else { c }).collect();
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use record::sha256_hex;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -20,11 +21,9 @@ const SPACE: Uuid = Uuid::from_u128(0x6f1c_2b52_6a55_5d0e_9c1b_3a0e_44d0_7f21);
 /// The document. `when` is the date of the assessment as RFC 3339, such as `2026-11-24T00:00:00Z`.
 #[must_use]
 pub fn document(compliance: &Compliance, when: &str) -> Value {
-    let id = |name: &str| {
-        let whole =
-            format!("{}\n{}\n{}\n{name}", compliance.device, compliance.disk_sha256, compliance.level);
-        Uuid::new_v5(&SPACE, whole.as_bytes()).to_string()
-    };
+    // All that is told, but for the date: other content needs another identifier (OSCAL, "uuid" of a document).
+    let told = sha256_hex(&serde_json::to_vec(compliance).unwrap_or_default());
+    let id = |name: &str| Uuid::new_v5(&SPACE, format!("{told}\n{when}\n{name}").as_bytes()).to_string();
     let mut observations: BTreeMap<&str, Value> = BTreeMap::new();
     for (item, _) in compliance.applying() {
         for shown in &item.evidence {
@@ -78,8 +77,8 @@ pub fn document(compliance: &Compliance, when: &str) -> Value {
         "import-ap": {"href": format!("#{}", id("plan")), "remarks": "the checks of the product's plan"},
         "results": [result],
         "back-matter": {"resources": [
-            {"uuid": id("plan"), "title": "plan.json, in the output folder"},
-            {"uuid": id("report"), "title": "report.json, in the output folder"},
+            {"uuid": id("plan"), "title": "plan.json, in the output folder", "rlinks": [{"href": "plan.json"}]},
+            {"uuid": id("report"), "title": "report.json, in the output folder", "rlinks": [{"href": "report.json"}]},
         ]},
     }})
 }
@@ -121,10 +120,10 @@ fn finding(item: &Requirement, status: Status, id: &impl Fn(&str) -> String) -> 
     value
 }
 
-/// Text that is not empty and has no line ends, as OSCAL wants its strings.
+/// Text that is not empty and has no line ends, as OSCAL wants its strings, and nothing that steers who shows it.
 fn plain(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if text.is_empty() { "-".to_owned() } else { text }
+    if text.is_empty() { "-".to_owned() } else { diag::clean(&text) }
 }
 
 /// A serialized word.
@@ -159,6 +158,34 @@ mod tests {
             }
         }
         assert_eq!(value, document(&made(2), "2026-11-24T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_tells_something_else_has_other_identifiers() {
+        let when = "2026-11-24T00:00:00Z";
+        let ids = |value: &Value| {
+            let results = &value["assessment-results"];
+            [&results["uuid"], &results["results"][0]["uuid"], &results["results"][0]["findings"][0]["uuid"]]
+                .map(|id| id.as_str().unwrap().to_owned())
+        };
+        let made = made(2);
+        let first = ids(&document(&made, when));
+        assert_eq!(first, ids(&document(&made, when)));
+        let mut kind = made.clone();
+        kind.component_type = "EDR".to_owned();
+        let mut seen = made.clone();
+        let item = seen.requirements.iter_mut().find(|item| !item.evidence.is_empty()).unwrap();
+        item.evidence[0].seen.push_str(" later");
+        let later = ids(&document(&made, "2026-11-25T00:00:00Z"));
+        for other in [ids(&document(&kind, when)), ids(&document(&seen, when)), later] {
+            assert!(first.iter().zip(&other).all(|(a, b)| a != b), "{first:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn text_of_an_image_steers_nobody_who_shows_it() {
+        assert_eq!(plain("a\u{1b}[2J\n b\u{202e}"), "a\u{fffd}[2J b\u{fffd}");
+        assert_eq!(plain(" \n"), "-");
     }
 
     #[test]

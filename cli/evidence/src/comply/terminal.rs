@@ -68,7 +68,8 @@ pub fn render(compliance: &Compliance, all: bool) -> String {
         let _ = writeln!(out, "\n`--all` lists the others, `--show ID` tells everything of one");
     }
     let _ = writeln!(out, "\n{}", wrapped(&compliance.disclaimer, WIDTH).join("\n"));
-    out
+    // What was seen in an image gets to a terminal here.
+    diag::clean(&out)
 }
 
 /// Everything of one requirement.
@@ -132,7 +133,7 @@ pub fn render_one(item: &Requirement) -> String {
             }
         }
     }
-    out
+    diag::clean(&out)
 }
 
 fn row(out: &mut String, id: &str, title: &str, why: &str) {
@@ -187,6 +188,24 @@ mod tests {
             "no image can show",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_was_seen_in_an_image_steers_the_terminal() {
+        let mut made = made(2);
+        let item = made.requirements.iter_mut().find(|item| !item.evidence.is_empty()).unwrap();
+        let hostile = "\u{1b}[2J\u{202e}\u{9b}31m";
+        item.advice.push(format!("mend `x`: seen {hostile}"));
+        item.why.push_str(hostile);
+        item.title.push_str(hostile);
+        item.evidence[0].defined_at.push_str(hostile);
+        let one = render_one(item);
+        let item = made.requirements.iter_mut().find(|item| item.status == Some(Status::Partial)).unwrap();
+        item.why.push_str(hostile);
+        for text in [one, render(&made, true)] {
+            assert!(text.contains("\u{fffd}[2J\u{fffd}\u{fffd}31m"), "{text}");
+            assert!(!text.contains(|c| c != '\n' && diag::steers(c)), "{text:?}");
         }
     }
 }

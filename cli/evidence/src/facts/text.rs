@@ -117,7 +117,7 @@ pub fn facts(facts: &Facts) -> String {
 }
 
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if diag::steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn clipped(text: &str, width: usize) -> String {

@@ -159,7 +159,7 @@ fn painted(word: &str, code: &str, colour: bool) -> String {
 
 /// What was seen comes from a hostile image: no control character reaches the terminal.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if diag::steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn line(out: &mut String, text: &str) {

@@ -294,6 +294,10 @@ impl Catalogue {
                     "claims to be met by the image alone, and lists no check that reads the image".to_owned(),
                 );
             }
+            // The text of a configuration is not yet what the device does by it.
+            if item.claim == Claim::Full && !item.sl.is_empty() && item.evidence.runtime.is_empty() {
+                wrong("claims to be met by the image alone, and lists no run-time check".to_owned());
+            }
         }
         for (id, shown) in &self.shown_by {
             let mut wrong =
@@ -362,6 +366,7 @@ requirements:
                 "lists the check `x.run` as static, which is described as runtime",
             ),
             ("static: [x.one], ", "", "lists no check that reads the image"),
+            (", runtime: [x.run]", "", "claims to be met by the image alone, and lists no run-time check"),
             ("static: [x.one], runtime: [x.run]", "static: []", "lists no check that could show it"),
             ("claim: full", "claim: full, condition_check: x.one", "`x.one` decides on its condition"),
             (

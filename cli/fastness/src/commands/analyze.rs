@@ -9,6 +9,7 @@ use record::{read_json, write_atomic, write_json_atomic};
 use spec::known_keys::KnownKeys;
 
 use crate::output::Output;
+use crate::places;
 use crate::progress::Steps;
 
 const EXAMPLE: &str = "\
@@ -46,7 +47,7 @@ pub struct Arguments {
     #[arg(long)]
     all: bool,
     /// The date against which certificates are held, in seconds since 1970; without one their time is not judged
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", value_parser = places::date())]
     at: Option<u64>,
     /// More passwords to try, one a line; may be given again
     #[arg(long, value_name = "FILE")]

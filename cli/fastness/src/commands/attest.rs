@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use assemble::keys::KeyStore;
 use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 use exec::FolderLock;
+use record::read_inside;
 use supply::Bill;
 use supply::dsse::Envelope;
 use supply::provenance::{self, LOCAL_BUILDER, PAYLOAD_TYPE};
+use supply::verify::State;
 
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
-use crate::stages::Passphrase;
+use crate::progress::Steps;
+use crate::stages::{self, Passphrase};
 
 /// The envelope, in the output folder.
 pub const FILE: &str = "evidence.intoto.json";
@@ -49,7 +52,7 @@ pub struct Arguments {
     passphrase: Passphrase,
 }
 
-/// Writes the envelope; refuses to sign files that speak of different images.
+/// Writes the envelope; refuses to sign files that speak of different images, and reports of other records than are beside them.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if !is_uri(&arguments.builder) {
         let message = format!("expected a URI as `--builder`, found `{}`", arguments.builder);
@@ -57,20 +60,26 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             .hint("such as `https://ci.example.com/runner-7`"));
     }
     let folder = places::board_folder(&arguments.path, arguments.board.as_deref(), arguments.out.as_deref())?;
-    let built = Built::open(&folder)?;
+    let built = Built::open_of(&arguments.path, &folder)?;
     let store = KeyStore::at(&places::keys(arguments.keys.as_deref())?);
     store.evidence_public(&arguments.key)?;
     let _lock = FolderLock::take(&folder)?;
-    let contradictions = supply::verify::contradictions(&folder)?;
+    let contradictions = supply::verify::contradictions(&folder, &exec::check_interrupt)?;
     if !contradictions.is_empty() {
         let diagnostics = contradictions.into_iter().map(|one| {
-            let message = format!("`{}` is not of this image: {}", one.file, one.why);
-            Diagnostic::error("other-image", message)
+            let file = diag::clean(&one.file);
+            let (code, message) = match one.state {
+                State::Missing => ("no-evidence", format!("`{file}` cannot be signed: {}", one.why)),
+                State::NotRead => ("not-read", format!("`{file}` cannot be signed: {}", one.why)),
+                _ => ("other-image", format!("`{file}` is not of this image: {}", one.why)),
+            };
+            Diagnostic::error(code, message)
                 .hint("make it again with `fastness build`, `boot` or `attack`, or remove it")
         });
         return Err(Failure { status: ExitStatus::Check, diagnostics: diagnostics.collect() });
     }
     let bill = Bill::of(&built.plan, &built.image, &folder)?;
+    as_rendered(&built, &bill, &Steps::new(*output))?;
     let statement = provenance::statement(&built.plan, &built.image, &bill, &folder, &arguments.builder)?;
     let secret = arguments.passphrase.read(&store, &arguments.key)?;
     let key = store.load_evidence(&arguments.key, &secret)?;
@@ -91,6 +100,24 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
         )
     });
     Ok(ExitStatus::Success)
+}
+
+/// Whether the report's forms and the bills of materials are those of the records beside them, byte by byte: what a person reads
+/// must not say something else than what is signed with it.
+fn as_rendered(built: &Built, bill: &Bill, steps: &Steps) -> Outcome<()> {
+    let report = stages::report(built, stages::findings_of(built, steps)?)?;
+    let mut diagnostics = Vec::new();
+    let files = stages::report_files(&report)?.into_iter().map(|file| (file, "fastness report"));
+    for ((name, bytes), verb) in files.chain(stages::bill_files(bill).map(|file| (file, "fastness build"))) {
+        if read_inside(&built.folder, name.as_ref()).ok().as_ref() != Some(&bytes) {
+            let message = format!("`{name}` is not what the records beside it come to");
+            let hint = format!(
+                "`{verb}` writes it anew: a proof or an inspection may have come after it, or another version made it"
+            );
+            diagnostics.push(Diagnostic::error("stale-report", message).hint(hint));
+        }
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(Failure { status: ExitStatus::Check, diagnostics }) }
 }
 
 /// A scheme and something behind it (RFC 3986, 3.1), without spaces.

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use evidence::comply::{Compliance, csv, html, oscal, terminal};
-use evidence::requirements::Planned;
-use exec::FolderLock;
-use record::read_json;
+use evidence::requirements::{Planned, Status};
 
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
@@ -55,22 +53,15 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// The date of the assessment, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide = true)]
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide = true, value_parser = places::date())]
     at: Option<u64>,
 }
 
 /// Prints and writes what was asked for; fails where a requirement is not met.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let folder = places::board_folder(&arguments.path, arguments.board.as_deref(), arguments.out.as_deref())?;
-    let built = Built::open(&folder)?;
-    let _lock = FolderLock::take(&folder)?;
-    stages::image_holds(&built)?;
-    let findings = folder.join("findings.json");
-    let findings = if findings.is_file() {
-        read_json(&findings)?
-    } else {
-        stages::inspect(&built, &Steps::new(*output))?
-    };
+    let built = Built::open_of(&arguments.path, &folder)?;
+    let (findings, _lock) = stages::findings(&built, &Steps::new(*output))?;
     let report = stages::report(&built, findings)?;
     let product = &built.plan.product;
     let component = arguments.component.as_ref().unwrap_or(&product.component_type);
@@ -86,6 +77,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
             .ok_or_else(|| unknown(&compliance, id))
     });
     let one = one.transpose()?;
+    places::refuse_outputs(&folder, [&arguments.html, &arguments.csv, &arguments.oscal])?;
     let when = spec::time::rfc3339(arguments.at.unwrap_or_else(stages::now));
     let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
         Some(path) => stages::write_atomic(path, text().as_bytes()),
@@ -95,7 +87,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     write(&arguments.csv, &|| csv::render(&compliance))?;
     write(&arguments.oscal, &|| format!("{:#}\n", oscal::document(&compliance, &when)))?;
     match one {
-        Some(item) => output.result(item, |_| terminal::render_one(item)),
+        Some(item) => {
+            output.result(item, |_| terminal::render_one(item));
+            // Of one requirement the others decide nothing.
+            let met = item.status != Some(Status::NotMet);
+            return Ok(if met { ExitStatus::Success } else { ExitStatus::Check });
+        }
         None => output.result(&compliance, |_| {
             let wrote = [&arguments.html, &arguments.csv, &arguments.oscal].into_iter().flatten();
             let wrote: String = wrote.map(|path: &PathBuf| format!("wrote {}\n", shown(path))).collect();

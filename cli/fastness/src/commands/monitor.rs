@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use diag::{ExitStatus, Failure, Outcome};
 use evidence::monitor::layer::{Bounds, FIRST, files};
 use evidence::monitor::{Monitoring, look, terminal};
+use spec::library::{Area, Library};
 
 use crate::output::Output;
 use crate::places::Built;
@@ -65,7 +66,16 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 }
 
 /// Only what this program made is written anew: a layer of somebody else's under that name stays.
+/// So does one of the program's own: in a product, the layer of that name would take its place.
 fn refuse_foreign(folder: &Path, name: &str, made: &BTreeMap<String, String>) -> Outcome<()> {
+    let shipped = Library::built_in(None).names(Area::Layers)?;
+    if shipped.iter().any(|known| known == name) {
+        let message =
+            format!("`{name}` is a layer of this program, which that of the product would take the place of");
+        return Err(
+            Failure::error(ExitStatus::Usage, "not-ours", message).hint("give another name with `--name`")
+        );
+    }
     let layer = folder.join(format!("layers/{name}/layer.yaml"));
     if std::fs::read_to_string(&layer).is_ok_and(|text| text.starts_with(FIRST)) {
         return Ok(());

@@ -6,7 +6,6 @@ use assemble::keys::KeyStore;
 use diag::{ExitStatus, Failure, Outcome};
 use evidence::report::{of_other_image, terminal};
 use exec::FolderLock;
-use record::read_json;
 
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
@@ -51,21 +50,14 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     if let Some(name) = &arguments.verify {
         return verify(arguments, &folder, name, output);
     }
-    let built = Built::open(&folder)?;
+    let built = Built::open_of(&arguments.path, &folder)?;
     // Before any work, and before a passphrase is asked for.
     let store = KeyStore::at(&places::keys(arguments.keys.as_deref())?);
     if let Some(name) = &arguments.sign {
         store.evidence_public(name)?;
     }
     let _lock = FolderLock::take(&folder)?;
-    stages::image_holds(&built)?;
-    let findings = folder.join("findings.json");
-    let findings = if findings.is_file() {
-        read_json(&findings)?
-    } else {
-        stages::inspect(&built, &Steps::new(*output))?
-    };
-    let report = stages::report(&built, findings)?;
+    let report = stages::report(&built, stages::findings_of(&built, &Steps::new(*output))?)?;
     let of_other_images = stages::of_other_images(&built)?;
     stages::write_report(&report, &folder)?;
     if let Some(name) = &arguments.sign {

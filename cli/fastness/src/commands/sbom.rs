@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use diag::{ExitStatus, Outcome};
-use supply::{Bill, Kind, cyclonedx, licence, spdx};
+use supply::{Bill, Kind, licence};
 
 use crate::output::Output;
 use crate::places::{self, Built, PRODUCT};
@@ -42,11 +42,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let folder = places::board_folder(&arguments.path, arguments.board.as_deref(), arguments.out.as_deref())?;
     let built = Built::open(&folder)?;
     let bill = Bill::of(&built.plan, &built.image, &folder)?;
-    if let Some(path) = &arguments.cyclonedx {
-        stages::write_atomic(path, format!("{:#}\n", cyclonedx::document(&bill)).as_bytes())?;
-    }
-    if let Some(path) = &arguments.spdx {
-        stages::write_atomic(path, format!("{:#}\n", spdx::document(&bill)).as_bytes())?;
+    let asked = [&arguments.cyclonedx, &arguments.spdx];
+    for (path, (_, bytes)) in asked.into_iter().zip(stages::bill_files(&bill)) {
+        path.as_ref().map_or(Ok(()), |path| stages::write_atomic(path, &bytes))?;
     }
     output.result(&bill, |_| {
         let wrote = [&arguments.cyclonedx, &arguments.spdx].into_iter().flatten();

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use diag::{ExitStatus, Outcome};
 use evidence::threats::compare::ThreatComparison;
 use evidence::threats::{ThreatReport, html, terminal};
-use exec::FolderLock;
 use record::{Finding, read_json};
 use spec::library::Library;
 use spec::plan::Plan;
@@ -77,14 +76,7 @@ fn open(path: &Path, board: Option<&str>, output: &Output) -> Outcome<Opened> {
         // Says so when a board is named, too.
         let folder = places::board_folder(path, board, None)?;
         let built = Built::open(&folder)?;
-        let _lock = FolderLock::take(&folder)?;
-        stages::image_holds(&built)?;
-        let findings = folder.join("findings.json");
-        let findings = if findings.is_file() {
-            read_json(&findings)?
-        } else {
-            stages::inspect(&built, &Steps::new(*output))?
-        };
+        let (findings, _lock) = stages::findings(&built, &Steps::new(*output))?;
         let report = stages::report(&built, findings)?;
         return Ok((built.plan, Some(report.findings), built.product_folder));
     }

@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Least>,
     /// The date of the statements, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide = true)]
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide = true, value_parser = places::date())]
     at: Option<u64>,
 }
 
@@ -169,7 +169,7 @@ fn text(found: &Vulnerabilities, unused: &[String], wrote: Option<&Path>) -> Str
         out.push_str(&format!("wrote {}\n", path.display()));
     }
     // What a database or a statement says gets to a terminal here.
-    out.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+    out.chars().filter(|c| *c == '\n' || !diag::steers(*c)).collect()
 }
 
 fn word(severity: Severity) -> &'static str {

@@ -31,7 +31,10 @@ use spec::protocol::Protocols;
 use spec::threats::Threats;
 
 pub use ::record::write_atomic;
-pub use findings::{image_holds, inspect, known_findings, report, write_bill, write_report};
+pub use findings::{
+    bill_files, findings, findings_of, inspect, known_findings, report, report_files, write_bill,
+    write_report,
+};
 pub use proof::{
     attack, attacks, boot, boot_device, boot_events, boot_network, boot_until, known_attacks, known_boot,
     known_traffic, of_other_images, throughput,

@@ -14,7 +14,8 @@ use qemu::events::Login;
 use qemu::pattern::Pattern;
 use qemu::{AttackRun, run_attacks};
 use record::{
-    AttackResult, BootRecord, EventClass, TrafficRecord, TrafficVerdict, read_json, write_json_atomic,
+    AttackResult, BootRecord, EventClass, TrafficRecord, TrafficVerdict, read_json, read_regular,
+    write_json_atomic,
 };
 use serde::Serialize;
 
@@ -396,9 +397,7 @@ pub fn known_traffic(built: &Built) -> Outcome<Option<TrafficRecord>> {
 /// When it is there and is no list of attacks.
 pub fn known_attacks(built: &Built) -> Outcome<Vec<AttackResult>> {
     let path = built.folder.join("attacks.json");
-    let of_this_image =
-        fs::read_to_string(mark(built)).is_ok_and(|found| found.trim() == disk_sha256(&built.image));
-    if !of_this_image || !path.is_file() {
+    if marked(built) != disk_sha256(&built.image) || !path.is_file() {
         return Ok(Vec::new());
     }
     read_json(&path)
@@ -417,11 +416,16 @@ pub fn of_other_images(built: &Built) -> Outcome<Vec<String>> {
     if there("traffic.json") && known_traffic(built)?.is_none() {
         others.push("traffic.json".to_owned());
     }
-    let marked = fs::read_to_string(mark(built)).unwrap_or_default();
-    if there("attacks.json") && marked.trim() != disk_sha256(&built.image) {
+    if there("attacks.json") && marked(built) != disk_sha256(&built.image) {
         others.push("attacks.json".to_owned());
     }
     Ok(others)
+}
+
+/// The disk image that `attacks.json` is of; empty where nothing says it.
+fn marked(built: &Built) -> String {
+    let bytes = read_regular(&mark(built)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
 /// The file that says which disk image `attacks.json` is of.

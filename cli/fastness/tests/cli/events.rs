@@ -87,6 +87,10 @@ fn a_cut_end_shows_against_a_known_record_and_an_empty_file_has_no_line() {
     let run = verify(&place(&[]), &["--seal", "seal"]);
     assert!(run.code == 6 && run.err.contains("`e.jsonl`: no record is sealed"), "{run:?}");
     assert!(!run.err.contains("line 0"), "{run:?}");
+    for more in [&[][..], &["--collected"]] {
+        let run = verify(&place(&[]), more);
+        assert!(run.code == 6 && run.out.starts_with("DOES NOT HOLD  there are no records"), "{run:?}");
+    }
     let run = verify(&place(&all), &["--known", "10:abc"]);
     assert!(run.code == 2 && run.err.contains("a record's number and SHA-256"), "{run:?}");
 }

@@ -17,6 +17,7 @@ mod elsewhere;
 mod elsewhere_builds;
 mod events;
 mod evidence;
+mod evidence_hostile;
 mod facts;
 mod fit;
 mod fit_large;

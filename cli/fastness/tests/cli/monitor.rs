@@ -89,6 +89,14 @@ fn a_layer_is_written_the_same_each_time_and_what_somebody_else_wrote_is_not_ove
             && run.out.contains("`layers: {monitoring-x: {}}`")
     );
     let layer = place.path("product/layers/monitoring-x/layer.yaml");
+    // One of the program's own is no name for it: in the product it would take the place of that layer.
+    for shipped in ["base", "audit"] {
+        let run = place.run(&["monitor", "root", "--into", "product", "--name", shipped]);
+        assert_eq!(run.code, 2, "{run:?}");
+        let said = format!("error[not-ours]: `{shipped}` is a layer of this program");
+        assert!(run.err.contains(&said), "{run:?}");
+        assert!(!place.path(&format!("product/layers/{shipped}")).exists());
+    }
     let first = fs::read_to_string(&layer).unwrap();
     assert!(first.contains("id: mon.policy") && first.contains("shows: true"), "{first}");
     assert!(place.path("product/templates/monitoring-x/executables.hbs").is_file());

@@ -1,7 +1,5 @@
 //! Text into HTML. Everything that reaches the page goes through here.
 
-use std::fmt::Write as _;
-
 /// Text for content and for attributes in double or single quotes.
 ///
 /// Control characters and the characters that turn the direction of text around are
@@ -17,10 +15,7 @@ pub fn e(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' | '\t' => out.push(c),
-            c if c.is_control() => out.push('\u{fffd}'),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                let _ = write!(out, "\u{fffd}");
-            }
+            c if diag::steers(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
