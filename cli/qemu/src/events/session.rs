@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn who_comes_in_from_outside_is_the_host_of_the_network_that_is_tried() {
         let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
-        let plan = spec::load(&product, None).unwrap();
+        let mut plan = spec::load(&product, None).unwrap();
         // The collector has the first address of its network.
         let collector = CollectorFacts {
             name: "logs.example".to_owned(),
@@ -304,9 +304,17 @@ mod tests {
             local_name: "gw".to_owned(),
             flow: "logs".to_owned(),
         };
+        plan.network.collector = Some(collector.clone());
         let found = place(&plan, &collector);
         assert_eq!((found.neighbour.as_str(), found.client.as_str()), ("192.0.2.2", "198.51.100.1"));
         assert_eq!((found.host.as_str(), found.collector.as_str()), ("cell-gateway", "logs.example"));
+
+        // Nor is it the peer of a tunnel.
+        let product = product.parent().unwrap().join("../logging-gateway/product.yaml");
+        let mut plan = spec::load(&product, None).unwrap();
+        plan.network.tunnels.get_mut("support").unwrap().peer_address = "192.0.2.1".to_owned();
+        let found = place(&plan, &collector);
+        assert_eq!((found.neighbour.as_str(), found.peer.as_str()), ("192.0.2.2", "192.0.2.1"));
     }
 
     #[test]
