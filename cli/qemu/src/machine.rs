@@ -156,7 +156,8 @@ impl<'a> MachineSpec<'a> {
                     "-drive",
                     &format!("if=none,id=second,format=raw,readonly=on,file={}", quoted(second)),
                 ]);
-                add(&["-device", "virtio-blk-device,drive=second,bus=virtio-mmio-bus.3"]);
+                let bus = self.disk_buses().1;
+                add(&["-device", &format!("virtio-blk-device,drive=second,bus=virtio-mmio-bus.{bus}")]);
             }
         } else {
             let flash = quoted(&self.flash);
@@ -198,7 +199,8 @@ impl<'a> MachineSpec<'a> {
         }
         let drive = format!("if=none,id=disk,{drive}");
         // Each device stands on a bus of its own choice: QEMU's order, U-Boot's and Linux's differ.
-        add(&["-drive", &drive, "-device", "virtio-blk-device,drive=disk,bus=virtio-mmio-bus.0"]);
+        let device = format!("virtio-blk-device,drive=disk,bus=virtio-mmio-bus.{}", self.disk_buses().0);
+        add(&["-drive", &drive, "-device", &device]);
         add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.1"]);
         add(&["-device", "virtio-serial-device,bus=virtio-mmio-bus.2"]);
         add(&["-chardev", &port]);
@@ -217,6 +219,13 @@ impl<'a> MachineSpec<'a> {
 }
 
 impl MachineSpec<'_> {
+    /// Transports of the disk and of a second one, which Linux then calls `vda` and `vdb`: it names them in the order of the device
+    /// tree, and RISC-V's machine lists its transports from the last to the first (QEMU `hw/riscv/virt.c`, `create_fdt_virtio`).
+    fn disk_buses(&self) -> (usize, usize) {
+        let second = self.direct.as_ref().is_some_and(|direct| direct.second.is_some());
+        if second && self.qemu.program.ends_with("riscv64") { (3, 0) } else { (0, 3) }
+    }
+
     fn netdev(&self, index: usize) -> String {
         if self.wires {
             let (near, far) = wire_sockets(index);
@@ -499,6 +508,26 @@ mod tests {
         let part = "-object memory-backend-file,id=ram,size=1024M,share=on,mem-path=/x/ram,,1 -machine memory-backend=ram";
         assert!(with.contains(part), "{with}");
         assert!(!line(None).contains("memory-backend"));
+    }
+
+    /// Found by a proof on `qemu-riscv64`: its shell read the disk in place of the script.
+    #[test]
+    fn the_second_disk_is_the_second_that_linux_finds() {
+        for (program, disk, second) in [("qemu-system-aarch64", 0, 3), ("qemu-system-riscv64", 3, 0)] {
+            let qemu = QemuFacts { program: program.into(), ..qemu() };
+            let line = |script: Option<&str>| {
+                let second = script.map(PathBuf::from);
+                let direct =
+                    Direct { kernel: "/x/Image".into(), append: "quiet".into(), second, device_tree: None };
+                let spec = MachineSpec { direct: Some(direct), ..spec(&qemu) };
+                spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+            };
+            let with = line(Some("/x/bench"));
+            assert!(with.contains(&format!("drive=disk,bus=virtio-mmio-bus.{disk}")), "{with}");
+            assert!(with.contains(&format!("drive=second,bus=virtio-mmio-bus.{second}")), "{with}");
+            // Alone it stands where the boot loader looks for it.
+            assert!(line(None).contains("drive=disk,bus=virtio-mmio-bus.0"));
+        }
     }
 
     #[test]
