@@ -239,7 +239,7 @@ impl Proof<'_> {
         self.judge_or(UPDATE, account, updates);
         self.judge_or(BACKUP, account, backups);
         self.judge_or(RESET, account, resets);
-        self.judge_or(TUNNEL, account, tunnel.as_ref().map(|()| ()).map_err(String::as_str));
+        self.judge_or(TUNNEL, account, tunnel.as_ref().copied().map_err(String::as_str));
         self.times();
         let without = "needs a key of a user of the product: `--login USER=FILE`";
         let user = login.map_or(name, |login| &login.user);
