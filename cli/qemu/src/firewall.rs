@@ -56,6 +56,9 @@ pub fn prove(
         let why = "no interface has an IPv4 address".to_owned();
         return Ok(vec![class("reload", TrafficVerdict::NotShown, Vec::new(), vec![why])]);
     };
+    if let Some(why) = without_a_shell(plan) {
+        return Ok(vec![class("reload", TrafficVerdict::NotShown, Vec::new(), vec![why])]);
+    }
     let bench = Bench { plan, record, folder, limit, names: &names, index };
     std::thread::scope(|scope| {
         let broken = scope.spawn(|| bench.broken_at_boot());
@@ -70,6 +73,17 @@ pub fn prove(
         };
         out.push(broken.join().unwrap_or_else(|_| Err(panicked()))?);
         Ok(out)
+    })
+}
+
+/// Why a machine of this board starts no shell: what it runs is on a second disk.
+fn without_a_shell(plan: &Plan) -> Option<String> {
+    let on_board = plan.board.qemu.as_ref().is_some_and(|qemu| qemu.on_board);
+    on_board.then(|| {
+        format!(
+            "the machine of `{}` has one disk, its card: the proof's shell, which is on a second one, starts nowhere",
+            plan.board.name
+        )
     })
 }
 
@@ -424,6 +438,17 @@ mod tests {
         assert!(cover.is_some() && cover < start && broken.contains(RULESET), "{broken}");
         assert!(!text("", true).contains("mount --bind") && broken.len() % 512 == 0);
         assert!(!text("", false).contains("@@ready"), "a shell that nobody asked for");
+    }
+
+    /// Found by a proof on `hifive-unleashed`: QEMU ended for want of the second disk's bus, and the whole proof with it.
+    #[test]
+    fn a_machine_with_one_disk_has_no_test_and_says_so() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
+        let mut plan = spec::load(&example, None).unwrap();
+        assert_eq!(without_a_shell(&plan), None);
+        plan.board.qemu.as_mut().unwrap().on_board = true;
+        let why = without_a_shell(&plan).unwrap();
+        assert!(why.starts_with("the machine of `qemu-aarch64` has one disk"), "{why}");
     }
 
     #[test]
