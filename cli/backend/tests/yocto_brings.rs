@@ -6,7 +6,7 @@ mod plans;
 use std::collections::{BTreeMap, BTreeSet};
 
 use backend::yocto::{Node, Tree, tree_of};
-use plans::{load_edited, plan_for};
+use plans::{plan_for, with_collector};
 use spec::plan::{FilePlan, Plan};
 
 const FACTS: &str = include_str!("../../../ci/peers/yocto-brings.txt");
@@ -86,22 +86,7 @@ fn what_a_plan_enables_and_starts_is_of_a_package_that_it_installs() {
         for example in ["cell-gateway", "plc-gateway", "pump-station"] {
             assert_brought(&format!("{example}, {series}"), &plan_for(example, "qemu-aarch64", series));
         }
-        let events = format!(
-            "yocto: {{series: {series}}}\nlayers: {{events: {{}}}}\n\
-             logging: {{collector: {{name: logs.plant.example, address: 192.0.2.40, service: logs}}}}\n"
-        );
-        let network = [
-            ("\nservices:\n", "  logs: {transport: tcp, port: 6514, protocol: syslog-tls}\n"),
-            (
-                "\nconduits:\n",
-                "  - {name: records, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: records}\n",
-            ),
-        ];
-        let plan = load_edited("cell-gateway", "qemu-aarch64", &events, &network);
-        assert_brought(
-            &format!("events and a collector, {series}"),
-            &plan.unwrap_or_else(|failure| panic!("{failure}")),
-        );
+        assert_brought(&format!("events and a collector, {series}"), &with_collector(series));
     }
     for example in ["feeder-terminal", "logging-gateway"] {
         assert_brought(&format!("{example}, wrynose"), &plan_for(example, "qemu-aarch64", "wrynose"));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use backend::yocto::{Node, Tree, tree_of, tree_of_boards};
-use plans::{load, load_edited, plan, plan_for, text};
+use plans::{load, load_edited, plan, plan_for, text, with_collector};
 use spec::plan::{FilePlan, Plan};
 
 const CASES: [(&str, &str, &str); 6] = [
@@ -238,19 +238,7 @@ fn symbols_have_the_names_of_the_series_and_who_asked_for_them() {
 #[test]
 fn records_of_events_and_their_way_to_a_collector_have_a_meaning_on_every_series() {
     for series in ["wrynose", "scarthgap"] {
-        let more = format!(
-            "yocto: {{series: {series}}}\nlayers: {{events: {{}}}}\n\
-             logging: {{collector: {{name: logs.plant.example, address: 192.0.2.40, service: logs}}}}\n"
-        );
-        let network = [
-            ("\nservices:\n", "  logs: {transport: tcp, port: 6514, protocol: syslog-tls}\n"),
-            (
-                "\nconduits:\n",
-                "  - {name: records, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: records}\n",
-            ),
-        ];
-        let plan = load_edited("cell-gateway", "qemu-aarch64", &more, &network)
-            .unwrap_or_else(|failure| panic!("{failure}"));
+        let plan = with_collector(series);
         let tree = tree_of(&plan).expect("a tree");
         let image = text(&tree, "meta-cell-gateway-distro/recipes-image/images/cell-gateway-image.bb");
         for package in ["rsyslog", "socat"] {

@@ -12,7 +12,6 @@ use events::{Chain, Outcome, SealKey};
 use rsyslog::{program, records, verify_with};
 
 #[path = "support/rsyslog.rs"]
-#[allow(dead_code, reason = "each test program uses a part")]
 mod rsyslog;
 
 fn event(number: usize, component: &str, message: &str) -> String {

@@ -12,7 +12,6 @@ use events::{Event, Outcome};
 use rsyslog::{program, records, verify_with};
 
 #[path = "support/rsyslog.rs"]
-#[allow(dead_code, reason = "each test program uses a part")]
 mod rsyslog;
 
 /// What Linux 6.12 leaves of a panic, as its console printed it; some lines cut.

@@ -10,7 +10,6 @@ use events::Outcome;
 use rsyslog::{Rsyslog, TUNNEL, events_of, rules_of_files};
 
 #[path = "support/rsyslog.rs"]
-#[allow(dead_code, reason = "each test program uses a part")]
 mod rsyslog;
 
 /// The rules of rsyslog on audit records as auditd writes them.

@@ -65,3 +65,19 @@ pub fn text(tree: &Tree, path: &str) -> String {
         other => panic!("`{path}` is {other:?}"),
     }
 }
+
+/// The example cell-gateway on a series, with the layer `events` and a collector that gets its records.
+pub fn with_collector(series: &str) -> Plan {
+    let more = format!(
+        "yocto: {{series: {series}}}\nlayers: {{events: {{}}}}\n\
+         logging: {{collector: {{name: logs.plant.example, address: 192.0.2.40, service: logs}}}}\n"
+    );
+    let network = [
+        ("\nservices:\n", "  logs: {transport: tcp, port: 6514, protocol: syslog-tls}\n"),
+        (
+            "\nconduits:\n",
+            "  - {name: records, from: device, to: plant, service: logs, peers: [192.0.2.40/32], reason: records}\n",
+        ),
+    ];
+    load_edited("cell-gateway", "qemu-aarch64", &more, &network).unwrap_or_else(|failure| panic!("{failure}"))
+}

@@ -1,5 +1,6 @@
 //! rsyslog with the device's rules (templates/events), run here on lines of its two sources.
 
+#![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
 
 use std::fs;

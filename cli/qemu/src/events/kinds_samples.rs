@@ -7,7 +7,6 @@ use super::{ALL, place};
 use crate::events::kinds::{Kind, LAST_WORDS, own_name};
 
 #[path = "../../../events/tests/support/rsyslog.rs"]
-#[allow(dead_code, reason = "each test program uses a part")]
 mod rsyslog;
 
 /// The rules of the audit: what has their keys is a system call, and its facts are those of every system call.
