@@ -236,9 +236,13 @@ fn the_clock_follows_what_chronyd_says_and_nobody_else() {
         event(2, "sshd", r#"\"component\":\"chronyd\",\"message\":\"Selected source 192.0.2.1"#),
         event(3, "chronyd", "Selected source 192.0.2.1"),
         event(4, "chronyd", "Can't synchronise: no selectable sources"),
+        event(5, "chronyd", "Selected source 192.0.2.1"),
+        event(6, "chronyd", "chronyd exiting"),
+        event(7, "chronyd", "Selected source 192.0.2.1"),
+        event(8, "chronyd", "chronyd version 4.6.1 starting"),
     ];
     run(&program, &lines);
     let clocks: Vec<_> = records(folder.path()).into_iter().map(|record| record.clock).collect();
     use events::Clock::{Synchronised as Yes, Unsynchronised as No};
-    assert_eq!(clocks, [No, No, No, Yes, No, No]);
+    assert_eq!(clocks, [No, No, No, Yes, No, Yes, No, Yes, No, No]);
 }

@@ -11,6 +11,7 @@ use crate::console::Seen;
 use crate::files::{clone_sparse, scratch_in, write_flash};
 use crate::machine::{Machine, MachineSpec};
 use crate::pattern::Pattern;
+use crate::qmp::BY_WATCHDOG;
 use crate::selfcheck::{self, Report};
 
 /// Console log of a boot, relative to the output folder.
@@ -253,6 +254,15 @@ fn judge(
         return Some(match ending {
             Seen::Line { line, .. } => {
                 format!("it got as far as `{last}`, then the console says `{}`", line.text)
+            }
+            Seen::Closed if reset == Some(BY_WATCHDOG) => {
+                let watchdog = plan.board.watchdog.as_ref();
+                let driver = watchdog.map_or("which the board does not name", |watchdog| &watchdog.driver);
+                format!(
+                    "it got as far as `{last}`, then its watchdog ({driver}) reset it: nothing on it had given a \
+                     sign of life in time. The watchdog counts this computer's seconds: where something else \
+                     keeps the computer busy, start it again with nothing beside it"
+                )
             }
             Seen::Closed => format!(
                 "it got as far as `{last}`, then the machine ended ({})",

@@ -55,9 +55,13 @@ const GOOD: &str = include_str!("../fixtures/good.log");
 const SECONDS: Duration = Duration::from_secs(40);
 
 fn judged(log: &str, report: &Report, ending: &Seen) -> Option<String> {
+    ended(log, report, ending, "guest-reset")
+}
+
+fn ended(log: &str, report: &Report, ending: &Seen, reset: &str) -> Option<String> {
     let (plan, record) = (plan(), record());
     let timeline = timeline(&record, &console(log), report, &[]);
-    judge(&plan, &record, &timeline, report, ending, Some("guest-reset"), SECONDS)
+    judge(&plan, &record, &timeline, report, ending, Some(reset), SECONDS)
 }
 
 #[test]
@@ -96,4 +100,10 @@ fn a_boot_that_stops_says_where() {
     assert_eq!(why, "it got as far as `u-boot` and did not finish within 40 s");
     let why = judged("", &Report::default(), &Seen::Closed).unwrap();
     assert_eq!(why, "it got as far as `nothing`, then the machine ended (guest-reset)");
+    let why = ended(GOOD, &Report::default(), &Seen::Closed, BY_WATCHDOG).unwrap();
+    assert!(
+        why.starts_with("it got as far as `userspace`, then its watchdog (I6300ESB_WDT) reset it: "),
+        "{why}"
+    );
+    assert!(why.ends_with("keeps the computer busy, start it again with nothing beside it"), "{why}");
 }

@@ -4,6 +4,7 @@
 //! does not reboot: a reset ends it. We listen and QEMU connects, so that no line is ever missed and
 //! there is nothing to wait for but evidence.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,8 +18,8 @@ use traffic::relay::Ends;
 use traffic::{Relay, Tap};
 
 use crate::console::Console;
-use crate::qmp::Qmp;
-use crate::tap::{FROM_DEVICE, FROM_DEVICE_TO_PEER, TO_DEVICE, TO_DEVICE_OF_PEER};
+use crate::qmp::{Qmp, ended_by};
+use crate::tap;
 
 /// Name of the virtio-serial port on which the device reports its self-check.
 pub const SELFCHECK_PORT: &str = "org.fastness.selfcheck";
@@ -60,8 +61,8 @@ pub struct MachineSpec<'a> {
     pub networks: Vec<String>,
     /// The interface whose network has a tap ([`crate::tap`]); only where it is no wire.
     pub tap: Option<usize>,
-    /// A neighbour on an interface's network that is a program of this host; only where it is no wire.
-    pub relay: Option<(usize, Ends)>,
+    /// Neighbours on networks of interfaces (numbers in the board's order) that are the test's; only where they are no wires.
+    pub relays: BTreeMap<usize, Vec<Ends>>,
     /// The clock at the start, seconds since the Unix epoch.
     pub epoch: u64,
     /// Boot flash: exactly the bank's size. Never written.
@@ -114,7 +115,7 @@ impl<'a> MachineSpec<'a> {
             wires: false,
             networks: Vec::new(),
             tap: None,
-            relay: None,
+            relays: BTreeMap::new(),
             epoch: plan.product.epoch,
             flash: flash.to_owned(),
             direct: None,
@@ -172,9 +173,9 @@ impl<'a> MachineSpec<'a> {
             add(&["-drive", &format!("if=pflash,unit=1,format=raw,snapshot=on,file={file}")]);
         }
         let (snapshot, disk) = (if self.snapshot { "on" } else { "off" }, quoted(&self.disk));
-        let taps = [("tap", self.tap), ("peer", self.relay.as_ref().map(|(index, _)| *index))];
-        let taps = taps.into_iter().filter_map(|(name, index)| Some((name, index.filter(|_| !self.wires)?)));
-        for word in taps.flat_map(|(name, index)| crate::tap::arguments(name, index)) {
+        let relays = self.relays.keys().map(|index| (tap::relay_name(*index), *index));
+        let taps = self.tap.map(|index| (tap::TAP.to_owned(), index)).into_iter().chain(relays);
+        for word in taps.filter(|_| !self.wires).flat_map(|(name, index)| tap::arguments(&name, index)) {
             add(&[&word]);
         }
         let drive = format!("format=raw,cache=unsafe,snapshot={snapshot},file={disk}");
@@ -283,7 +284,7 @@ pub struct Machine {
     /// The tap on one of its networks.
     pub tap: Option<Tap>,
     // Reads what the device sends: QEMU waits for it.
-    _relay: Option<Relay>,
+    _relays: Vec<Relay>,
     running: Running,
     // After QEMU, which stays connected to it.
     _tpm: Option<Tpm>,
@@ -318,10 +319,17 @@ impl Machine {
             Ok(listener)
         };
         let (console, port, qmp) = (listen(CONSOLE_SOCKET)?, listen(PORT_SOCKET)?, listen(QMP_SOCKET)?);
-        let pair = |to, from| Ok::<_, Failure>((listen(to)?, listen(from)?));
-        let tap = spec.tap.filter(|_| !spec.wires).map(|_| pair(TO_DEVICE, FROM_DEVICE)).transpose()?;
-        let relay = spec.relay.clone().filter(|_| !spec.wires);
-        let peer = relay.as_ref().map(|_| pair(TO_DEVICE_OF_PEER, FROM_DEVICE_TO_PEER)).transpose()?;
+        let pair = |name: &str| {
+            let [to, from] = tap::sockets(name);
+            Ok::<_, Failure>((listen(&to)?, listen(&from)?))
+        };
+        let tap = spec.tap.filter(|_| !spec.wires).map(|_| pair(tap::TAP)).transpose()?;
+        let relays: Vec<_> = spec
+            .relays
+            .iter()
+            .filter(|_| !spec.wires)
+            .map(|(index, all)| Ok((pair(&tap::relay_name(*index))?, all.clone())))
+            .collect::<Outcome<_>>()?;
         before(sockets.path())?;
         let tpm = spec.start_tpm(sockets.path())?;
         let log = spec.logs.join("qemu.log");
@@ -343,19 +351,17 @@ impl Machine {
             Some((to, from)) => Some(Tap::start(accept(&to)?, accept(&from)?).map_err(used)?),
             None => None,
         };
-        let relay = match relay.zip(peer) {
-            Some(((_, ends), (to, from))) => {
-                Some(Relay::start(accept(&to)?, accept(&from)?, ends).map_err(used)?)
-            }
-            None => None,
-        };
+        let relays = relays
+            .into_iter()
+            .map(|((to, from), all)| Relay::start(accept(&to)?, accept(&from)?, all).map_err(used))
+            .collect::<Outcome<_>>()?;
         Ok(Self {
             console: Console::start(console, &spec.logs.join("console.log"), started)?,
             port: Console::start(port, &spec.logs.join("selfcheck.log"), started)?,
             qmp: Qmp::connect(qmp, PATIENCE)?,
             started,
             tap,
-            _relay: relay,
+            _relays: relays,
             running,
             _tpm: tpm,
             _sockets: sockets,
@@ -368,17 +374,14 @@ impl Machine {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Ends the machine and returns QEMU's reason of the shutdown (`guest-reset`, `guest-panic`…),
-    /// if it ended by itself.
+    /// Ends the machine and returns why it ended, if it did so by itself: QEMU's reason (`guest-reset`, `guest-panic`…),
+    /// or [`BY_WATCHDOG`](crate::qmp::BY_WATCHDOG).
     pub fn end(&mut self) -> Option<String> {
         if !self.running.ended() && self.qmp.status().is_ok() {
             self.qmp.quit();
         }
         self.qmp.drain(Instant::now() + Duration::from_secs(2));
-        let reason = self.qmp.events().iter().find(|event| event.name == "SHUTDOWN").and_then(|event| {
-            let guest = event.data.get("guest").and_then(serde_json::Value::as_bool) == Some(true);
-            event.data.get("reason").and_then(|r| r.as_str()).filter(|_| guest).map(str::to_owned)
-        });
+        let reason = ended_by(self.qmp.events());
         self.console.finish();
         self.port.finish();
         reason
@@ -419,163 +422,5 @@ fn accept(listener: &UnixListener, running: &mut Running, log: &Path) -> Outcome
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn qemu() -> QemuFacts {
-        QemuFacts {
-            program: "qemu-system-aarch64".into(),
-            machine: "virt,acpi=off".into(),
-            cpu: "max".into(),
-            cpus: 2,
-            memory_mib: 1024,
-            in_memory: false,
-            on_board: false,
-            report_port: None,
-            tpm: None,
-            watchdog: None,
-        }
-    }
-
-    fn spec(qemu: &QemuFacts) -> MachineSpec<'_> {
-        MachineSpec {
-            qemu,
-            interfaces: 2,
-            station: 0,
-            wires: false,
-            networks: Vec::new(),
-            tap: None,
-            relay: None,
-            epoch: 1_700_000_000,
-            flash: "/x/a,b.bin".into(),
-            direct: None,
-            environment: None,
-            disk: "/x/disk.img".into(),
-            snapshot: true,
-            memory: None,
-            tpm_state: None,
-            without_tpm: false,
-            logs: "/x".into(),
-        }
-    }
-
-    #[test]
-    fn the_command_line_isolates_the_machine() {
-        let qemu = qemu();
-        let words: Vec<String> =
-            spec(&qemu).arguments().into_iter().map(|a| a.into_string().unwrap()).collect();
-        let line = words.join(" ");
-        assert!(line.starts_with("-machine virt,acpi=off -cpu max -smp 2 -m 1024 -nodefaults"), "{line}");
-        for part in [
-            "-no-reboot",
-            "readonly=on,file=/x/a,,b.bin",
-            "snapshot=on,file=/x/disk.img",
-            "user,id=net1,restrict=on",
-            "mac=02:00:00:00:00:01,bus=virtio-mmio-bus.5",
-            "name=org.fastness.selfcheck",
-            "-rtc base=2023-11-14T22:13:20,clock=vm",
-        ] {
-            assert!(line.contains(part), "`{part}` is not in `{line}`");
-        }
-        assert!(!line.contains("hostfwd") && !line.contains("unit=1") && !line.contains("kvm"));
-        assert!(!line.contains("filter-"));
-    }
-
-    #[test]
-    fn taps_are_on_the_network_of_one_interface_each_and_on_no_wire() {
-        let qemu = qemu();
-        let line = |wires| {
-            let at = "127.0.0.1:9".parse().unwrap();
-            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into();
-            let relay = Some((0, Ends { device: at, peer: at, socket, program: at }));
-            let spec = MachineSpec { tap: Some(1), relay, wires, ..spec(&qemu) };
-            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
-        };
-        for part in ["filter-redirector,id=tap-in,netdev=net1", "filter-redirector,id=peer-in,netdev=net0"] {
-            assert!(line(false).contains(part), "{}", line(false));
-        }
-        assert!(!line(true).contains("filter-"), "{}", line(true));
-    }
-
-    #[test]
-    fn memory_that_outlives_the_machine_is_a_file_of_its_size() {
-        let qemu = qemu();
-        let line = |memory: Option<&str>| {
-            let spec = MachineSpec { memory: memory.map(PathBuf::from), ..spec(&qemu) };
-            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
-        };
-        let with = line(Some("/x/ram,1"));
-        let part = "-object memory-backend-file,id=ram,size=1024M,share=on,mem-path=/x/ram,,1 -machine memory-backend=ram";
-        assert!(with.contains(part), "{with}");
-        assert!(!line(None).contains("memory-backend"));
-    }
-
-    /// Found by a proof on `qemu-riscv64`: its shell read the disk in place of the script.
-    #[test]
-    fn the_second_disk_is_the_second_that_linux_finds() {
-        for (program, disk, second) in [("qemu-system-aarch64", 0, 3), ("qemu-system-riscv64", 3, 0)] {
-            let qemu = QemuFacts { program: program.into(), ..qemu() };
-            let line = |script: Option<&str>| {
-                let second = script.map(PathBuf::from);
-                let direct =
-                    Direct { kernel: "/x/Image".into(), append: "quiet".into(), second, device_tree: None };
-                let spec = MachineSpec { direct: Some(direct), ..spec(&qemu) };
-                spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
-            };
-            let with = line(Some("/x/bench"));
-            assert!(with.contains(&format!("drive=disk,bus=virtio-mmio-bus.{disk}")), "{with}");
-            assert!(with.contains(&format!("drive=second,bus=virtio-mmio-bus.{second}")), "{with}");
-            // Alone it stands where the boot loader looks for it.
-            assert!(line(None).contains("drive=disk,bus=virtio-mmio-bus.0"));
-        }
-    }
-
-    #[test]
-    fn a_kernel_without_a_boot_loader_may_have_the_image_s_device_tree() {
-        let qemu = qemu();
-        let line = |tree: Option<&str>| {
-            let device_tree = tree.map(PathBuf::from);
-            let direct =
-                Direct { kernel: "/x/Image".into(), append: "quiet".into(), second: None, device_tree };
-            let spec = MachineSpec { direct: Some(direct), ..spec(&qemu) };
-            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
-        };
-        let with = line(Some("/x/board.dtb"));
-        assert!(with.contains("-kernel /x/Image -append quiet -dtb /x/board.dtb"), "{with}");
-        assert!(!line(None).contains("-dtb"));
-    }
-
-    #[test]
-    fn a_boot_loader_in_memory_is_no_flash_bank() {
-        let qemu = QemuFacts { in_memory: true, ..qemu() };
-        let words: Vec<String> =
-            spec(&qemu).arguments().into_iter().map(|a| a.into_string().unwrap()).collect();
-        let line = words.join(" ");
-        assert!(line.contains("-bios /x/a,b.bin") && !line.contains("pflash"), "{line}");
-    }
-
-    #[test]
-    fn a_tpm_is_there_for_boards_that_use_it_until_it_is_taken_off() {
-        let line = |spec: &MachineSpec<'_>| {
-            spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect::<Vec<_>>().join(" ")
-        };
-        let qemu = QemuFacts { tpm: Some("tpm-tis-device".into()), ..qemu() };
-        let with = line(&spec(&qemu));
-        let part = "-chardev socket,id=tpm-socket,path=tpm.sock -tpmdev emulator,id=tpm,chardev=tpm-socket \
-                    -device tpm-tis-device,tpmdev=tpm";
-        assert!(with.contains(part), "{with}");
-        assert!(!line(&MachineSpec { without_tpm: true, ..spec(&qemu) }).contains("tpm"));
-    }
-
-    #[test]
-    fn wires_replace_every_network() {
-        let qemu = qemu();
-        let spec = MachineSpec { wires: true, ..spec(&qemu) };
-        let words: Vec<String> = spec.arguments().into_iter().map(|a| a.into_string().unwrap()).collect();
-        let line = words.join(" ");
-        assert!(!line.contains("user,"), "{line}");
-        let wire =
-            "dgram,id=net1,local.type=unix,local.path=net1.qemu,remote.type=unix,remote.path=net1.wire";
-        assert!(line.contains(wire), "{line}");
-    }
-}
+#[path = "machine_tests.rs"]
+mod tests;

@@ -158,6 +158,23 @@ fn short(value: &Value) -> String {
     value.to_string().chars().take(200).collect()
 }
 
+/// Why a machine ended whose watchdog reset it: QEMU calls that a `guest-reset` as well.
+pub(crate) const BY_WATCHDOG: &str = "watchdog";
+
+/// Why the guest ended it, by QEMU's events (QEMU's `qapi/run-state.json`: `WATCHDOG` comes before its `SHUTDOWN`).
+pub(crate) fn ended_by(events: &[Event]) -> Option<String> {
+    let end = events.iter().position(|event| event.name == "SHUTDOWN")?;
+    let data = &events[end].data;
+    data.get("guest").and_then(Value::as_bool).filter(|guest| *guest)?;
+    let acted = |event: &Event| {
+        event.name == "WATCHDOG" && event.data.get("action").is_some_and(|action| action == "reset")
+    };
+    if events[..end].iter().any(acted) {
+        return Some(BY_WATCHDOG.to_owned());
+    }
+    data.get("reason").and_then(Value::as_str).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,5 +229,21 @@ mod tests {
         let failure =
             Qmp::connect(server(vec!["x".repeat(MAX_MESSAGE + 8192)]), Duration::from_secs(20)).unwrap_err();
         assert!(failure.to_string().contains("longer than"), "{failure}");
+    }
+
+    #[test]
+    fn a_reset_by_the_watchdog_is_told_from_one_of_the_guest() {
+        let event = |name: &str, data: Value| Event { name: name.to_owned(), micros: 0, data };
+        let by = |guest: bool, reason: &str| {
+            event("SHUTDOWN", serde_json::json!({"guest": guest, "reason": reason}))
+        };
+        let acted = |action: &str| event("WATCHDOG", serde_json::json!({"action": action}));
+        let reset = || by(true, "guest-reset");
+        assert_eq!(ended_by(&[acted("reset"), reset()]).as_deref(), Some(BY_WATCHDOG));
+        assert_eq!(ended_by(&[reset()]).as_deref(), Some("guest-reset"));
+        assert_eq!(ended_by(&[acted("none"), reset()]).as_deref(), Some("guest-reset"));
+        assert_eq!(ended_by(&[reset(), acted("reset")]).as_deref(), Some("guest-reset"));
+        assert_eq!(ended_by(&[acted("reset"), by(false, "host-qmp-quit")]), None);
+        assert_eq!(ended_by(&[acted("reset")]), None);
     }
 }

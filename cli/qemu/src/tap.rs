@@ -1,14 +1,18 @@
 //! A tap on an interface's network: QEMU hands frames over to the device through one socket, and writes a copy of each
 //! frame that the device sends to another. The network behind the interface stays as it is.
 
-/// Where QEMU takes frames for the device, in its working folder.
-pub(crate) const TO_DEVICE: &str = "tap-to.sock";
-/// Where it writes what the device sends.
-pub(crate) const FROM_DEVICE: &str = "tap-from.sock";
-/// The same of the tap behind which a tunnel's peer is.
-pub(crate) const TO_DEVICE_OF_PEER: &str = "peer-to.sock";
-/// Where it writes what the device sends to that.
-pub(crate) const FROM_DEVICE_TO_PEER: &str = "peer-from.sock";
+/// The name of the tap through which a test sends frames.
+pub(crate) const TAP: &str = "tap";
+
+/// The name of the tap behind which neighbours of the device are, on an interface.
+pub(crate) fn relay_name(index: usize) -> String {
+    format!("relay{index}")
+}
+
+/// Both sockets of a tap of a name, to the device and from it.
+pub(crate) fn sockets(name: &str) -> [String; 2] {
+    ["to", "from"].map(|way| format!("{name}-{way}.sock"))
+}
 
 /// QEMU's arguments for a tap of a name on an interface. Its filters' directions are those of the network behind the interface:
 /// `tx` is what that network sends to the device, `rx` what it gets from it.
@@ -37,11 +41,11 @@ mod tests {
              -object filter-redirector,id=tap-in,netdev=net1,queue=tx,indev=tap-to \
              -object filter-mirror,id=tap-out,netdev=net1,queue=rx,outdev=tap-from"
         );
-        let peer = arguments("peer", 0).join(" ");
-        for part in
-            [TO_DEVICE_OF_PEER, FROM_DEVICE_TO_PEER, "id=peer-in,netdev=net0", "id=peer-out,netdev=net0"]
-        {
-            assert!(peer.contains(part), "{peer}");
+        let relay = arguments(&relay_name(0), 0).join(" ");
+        let [to, from] = sockets(&relay_name(0));
+        for part in [to.as_str(), &from, "id=relay0-in,netdev=net0", "id=relay0-out,netdev=net0"] {
+            assert!(relay.contains(part), "{relay}");
         }
+        assert_eq!(sockets(TAP), ["tap-to.sock", "tap-from.sock"]);
     }
 }

@@ -121,7 +121,7 @@ pub struct NamedEvents {
 }
 
 /// All of them.
-pub const NAMED_EVENTS: [NamedEvents; 8] = [
+pub const NAMED_EVENTS: [NamedEvents; 9] = [
     NamedEvents {
         finding: "traffic.login-refused",
         title: "A login that is refused is recorded, with whom it was tried for",
@@ -161,6 +161,17 @@ pub const NAMED_EVENTS: [NamedEvents; 8] = [
         title: "A change of the clock by hand is recorded, with who made it",
         layer: "audit",
         kinds: &["the clock is set"],
+    },
+    NamedEvents {
+        finding: "traffic.time-follows",
+        title: "The clock follows a time server, and that one is chosen and lost is recorded",
+        layer: "time",
+        kinds: &[
+            "the device's clock follows the time server",
+            "a time source is chosen",
+            "the clock is put to the source's time",
+            "a time source is lost",
+        ],
     },
     NamedEvents {
         finding: "traffic.update-events",

@@ -5,6 +5,7 @@
 //! - [`sweep`] asks everything of one interface;
 //! - [`engine`] asks again and again while something happens to the device;
 //! - [`tap`] hands frames to a device whose network is somebody else's, and [`flood`] sends many of them;
+//! - [`relay`] stands for neighbours of the device, and [`ntp`] tells one of its networks the time;
 //! - [`hub`] joins the device with a peer machine;
 //! - [`industrial`] reads what Modbus and OPC UA answered through a tunnel;
 //! - [`tunnel`] reads what both ends of a tunnel say;
@@ -19,6 +20,7 @@ pub mod frame;
 pub mod hub;
 pub mod industrial;
 pub mod judge;
+pub mod ntp;
 pub mod pcap;
 pub mod rekey;
 pub mod relay;

@@ -1,10 +1,11 @@
-//! A neighbour of the device whose datagrams are a program's on this host: the peer of a tunnel.
+//! Neighbours of the device whose datagrams are a test's on this host: the peer of a tunnel, a time server.
 //!
-//! On a tap of the device's network the relay answers for the peer's address, and passes what the device sends to the peer's
-//! port on to a socket of the loopback, and back. Nothing else comes through, so that the device's network leads nowhere else.
+//! On a tap of the device's network the relay answers for the neighbours' addresses, and passes what the device sends to a
+//! neighbour's port on to whoever stands for it, and back. Nothing else comes through, so that the device's network leads nowhere
+//! else.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{SocketAddrV4, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,26 +15,39 @@ use std::time::Duration;
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
 use crate::frame::{self, ARP, Heard, Mac};
+use crate::ntp::TimeServer;
 use crate::tap;
 
-/// The peer's hardware address, which no other station of the test has.
+/// The neighbours' hardware address, which no other station of the test has.
 const PEER_MAC: Mac = [0x06, 0, 0, 0, 0, 2];
 /// How long QEMU may take no byte.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a relay looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Whose datagrams are passed on, and to where.
+/// Whose datagrams are passed on, and to whom.
 #[derive(Clone, Debug)]
 pub struct Ends {
-    /// The device's address and port.
+    /// The device's address, and its port; port 0 is any: that of a client which takes a new one for each question.
     pub device: SocketAddrV4,
-    /// The peer's, on the device's network.
+    /// The neighbour's, on the device's network.
     pub peer: SocketAddrV4,
-    /// The relay's own socket on the loopback; a later machine goes on with it.
-    pub socket: Arc<UdpSocket>,
-    /// The program's address and port there.
-    pub program: SocketAddrV4,
+    /// Who stands for it.
+    pub behind: Behind,
+}
+
+/// Who stands for a neighbour.
+#[derive(Clone, Debug)]
+pub enum Behind {
+    /// A program of this host.
+    Program {
+        /// The relay's own socket on the loopback; a later machine goes on with it.
+        socket: Arc<UdpSocket>,
+        /// The program's address and port there.
+        address: SocketAddrV4,
+    },
+    /// A time server of the test.
+    Time(Arc<TimeServer>),
 }
 
 /// The relay; ends when dropped, and when the machine does.
@@ -49,24 +63,31 @@ impl Relay {
     /// On the streams to the device and from it.
     ///
     /// # Errors
-    /// When a stream or the socket cannot be used by threads of their own.
-    pub fn start(to: UnixStream, from: UnixStream, ends: Ends) -> io::Result<Self> {
+    /// When a stream or a socket cannot be used by threads of their own.
+    pub fn start(to: UnixStream, from: UnixStream, all: Vec<Ends>) -> io::Result<Self> {
         to.set_write_timeout(Some(PATIENCE))?;
-        ends.socket.set_read_timeout(Some(LOOK))?;
-        let stop = Arc::new(AtomicBool::new(false));
         let out = Arc::new(Mutex::new(to.try_clone()?));
-        let station = Arc::new(Mutex::new(None));
-        let (input, there, whose) = (from.try_clone()?, ends.clone(), Arc::clone(&station));
-        let (answers, over) = (Arc::clone(&out), Arc::clone(&stop));
-        let outward = std::thread::Builder::new().name("relay-out".to_owned()).spawn(move || {
-            outward(input, &answers, &there, &whose);
-            over.store(true, Ordering::Release);
+        let (station, stop) = (Arc::new(Mutex::new(None)), Arc::new(AtomicBool::new(false)));
+        let input = from.try_clone()?;
+        // From here on what is dropped ends its threads.
+        let mut relay = Self { to, from, stop: Arc::clone(&stop), threads: Vec::new() };
+        for ends in &all {
+            let Behind::Program { socket, address } = &ends.behind else { continue };
+            socket.set_read_timeout(Some(LOOK))?;
+            let (ends, socket, program) = (ends.clone(), Arc::clone(socket), *address);
+            let (out, whose, over) = (Arc::clone(&out), Arc::clone(&station), Arc::clone(&stop));
+            relay.run("relay-in", move || inward(&out, &ends, (&socket, program), &whose, &over))?;
+        }
+        relay.run("relay-out", move || {
+            outward(input, &out, &all, &station);
+            stop.store(true, Ordering::Release);
         })?;
-        let over = Arc::clone(&stop);
-        let inward = std::thread::Builder::new()
-            .name("relay-in".to_owned())
-            .spawn(move || inward(&out, &ends, &station, &over))?;
-        Ok(Self { to, from, stop, threads: vec![outward, inward] })
+        Ok(relay)
+    }
+
+    fn run(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(work)?);
+        Ok(())
     }
 }
 
@@ -90,62 +111,78 @@ fn hand_over(out: &Mutex<UnixStream>, frame: &[u8]) -> io::Result<()> {
 }
 
 /// What the device sends, until its stream ends.
-fn outward(mut input: UnixStream, out: &Mutex<UnixStream>, ends: &Ends, station: &Station) {
+fn outward(mut input: UnixStream, out: &Mutex<UnixStream>, all: &[Ends], station: &Station) {
     let mut buffer = Vec::new();
     while let Ok(true) = tap::read(&mut input, &mut buffer) {
-        match said(&buffer, ends) {
-            Some(Said::Asks(mac)) => {
-                *station.lock().unwrap_or_else(PoisonError::into_inner) = Some(mac);
-                let answer = frame::arp(2, (PEER_MAC, *ends.peer.ip()), (mac, *ends.device.ip()));
-                if hand_over(out, &answer).is_err() {
-                    return;
-                }
-            }
-            Some(Said::Sends(mac, payload)) => {
-                *station.lock().unwrap_or_else(PoisonError::into_inner) = Some(mac);
-                // Where no program listens the datagram is lost, as on a wire.
-                let _ = ends.socket.send_to(payload, ends.program);
-            }
-            None => {}
+        let Some((ends, said)) = all.iter().find_map(|ends| Some((ends, said(&buffer, ends)?))) else {
+            continue;
+        };
+        let (Said::Asks(mac) | Said::Sends { mac, .. }) = said;
+        *station.lock().unwrap_or_else(PoisonError::into_inner) = Some(mac);
+        if let Some(frame) = answer(ends, &said)
+            && hand_over(out, &frame).is_err()
+        {
+            return;
         }
     }
 }
 
-/// What the program sends, until the relay ends.
-fn inward(out: &Mutex<UnixStream>, ends: &Ends, station: &Station, stop: &AtomicBool) {
+/// What comes back at once.
+fn answer(ends: &Ends, said: &Said<'_>) -> Option<Vec<u8>> {
+    match (said, &ends.behind) {
+        (Said::Asks(mac), _) => Some(frame::arp(2, (PEER_MAC, *ends.peer.ip()), (*mac, *ends.device.ip()))),
+        (Said::Sends { payload, .. }, Behind::Program { socket, address }) => {
+            // Where no program listens the datagram is lost, as on a wire.
+            let _ = socket.send_to(payload, *address);
+            None
+        }
+        (Said::Sends { mac, port, payload }, Behind::Time(server)) => {
+            datagram(ends, (*mac, *port), &server.answer(payload)?)
+        }
+    }
+}
+
+/// What a program sends, until the relay ends.
+fn inward(
+    out: &Mutex<UnixStream>,
+    ends: &Ends,
+    (socket, program): (&UdpSocket, SocketAddrV4),
+    station: &Station,
+    stop: &AtomicBool,
+) {
     let mut buffer = [0_u8; 2_048];
     while !stop.load(Ordering::Acquire) {
-        let Ok((length, from)) = ends.socket.recv_from(&mut buffer) else { continue };
+        let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
         let mac = *station.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mac) = mac.filter(|_| from == ends.program.into()) else { continue };
-        let Some(frame) = datagram(ends, mac, &buffer[..length]) else { continue };
+        let Some(mac) = mac.filter(|_| from == program.into()) else { continue };
+        let Some(frame) = datagram(ends, (mac, ends.device.port()), &buffer[..length]) else { continue };
         if hand_over(out, &frame).is_err() {
             return;
         }
     }
 }
 
-/// The program's datagram, as the peer's on the device's network.
-fn datagram(ends: &Ends, mac: Mac, payload: &[u8]) -> Option<Vec<u8>> {
+/// A datagram of the neighbour's on the device's network, to the device's hardware address and port.
+fn datagram(ends: &Ends, (mac, port): (Mac, u16), payload: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(payload.len() + 42);
     PacketBuilder::ethernet2(PEER_MAC, mac)
         .ipv4(ends.peer.ip().octets(), ends.device.ip().octets(), 64)
-        .udp(ends.peer.port(), ends.device.port())
+        .udp(ends.peer.port(), port)
         .write(&mut out, payload)
         .ok()?;
     Some(out)
 }
 
-/// What concerns the peer, with the device's hardware address.
+/// What concerns a neighbour, with the device's hardware address.
 #[derive(Debug, PartialEq, Eq)]
 enum Said<'a> {
-    /// It asks for the peer's hardware address.
+    /// It asks for the neighbour's hardware address.
     Asks(Mac),
-    /// It sends the peer a datagram.
-    Sends(Mac, &'a [u8]),
+    /// It sends the neighbour a datagram from a port.
+    Sends { mac: Mac, port: u16, payload: &'a [u8] },
 }
 
-/// What the device sends is hostile: all that is not for the peer's port is nothing.
+/// What the device sends is hostile: all that is not for the neighbour's port is nothing.
 fn said<'a>(frame: &'a [u8], ends: &Ends) -> Option<Said<'a>> {
     let mac = Mac::try_from(frame.get(6..12)?).ok()?;
     if frame.get(12..14)? == ARP.to_be_bytes() {
@@ -156,13 +193,13 @@ fn said<'a>(frame: &'a [u8], ends: &Ends) -> Option<Said<'a>> {
     let (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Udp(udp))) = (&packet.net, &packet.transport) else {
         return None;
     };
-    let of = |address: Ipv4Addr, port| SocketAddrV4::new(address, port);
-    let from = of(ip.header().source_addr(), udp.source_port());
-    let to = of(ip.header().destination_addr(), udp.destination_port());
+    let (from, port) = (ip.header().source_addr(), udp.source_port());
+    let to = SocketAddrV4::new(ip.header().destination_addr(), udp.destination_port());
+    let own = (from, port) == (*ends.device.ip(), ends.device.port());
+    let any = (from, ends.device.port()) == (*ends.device.ip(), 0);
     // The datagram lies in the frame itself, in front of what fills a short one up.
-    let body = frame.get(34..)?;
-    let body = body.get(8..usize::from(udp.length()))?;
-    ((from, to) == (ends.device, ends.peer)).then_some(Said::Sends(mac, body))
+    let payload = frame.get(34..)?.get(8..usize::from(udp.length()))?;
+    ((own || any) && to == ends.peer).then_some(Said::Sends { mac, port, payload })
 }
 
 #[cfg(test)]

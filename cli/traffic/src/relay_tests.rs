@@ -1,6 +1,7 @@
 use super::*;
 
 use std::io::Read;
+use std::net::Ipv4Addr;
 
 const DEVICE: Mac = [2, 0, 0, 0, 0, 1];
 
@@ -8,8 +9,18 @@ fn ends(program: SocketAddrV4) -> Ends {
     Ends {
         device: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 10), 1194),
         peer: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 50), 1194),
-        socket: Arc::new(UdpSocket::bind("127.0.0.1:0").expect("a socket")),
-        program,
+        behind: Behind::Program {
+            socket: Arc::new(UdpSocket::bind("127.0.0.1:0").expect("a socket")),
+            address: program,
+        },
+    }
+}
+
+/// The relay's own end of a program.
+fn own(ends: &Ends) -> std::net::SocketAddr {
+    match &ends.behind {
+        Behind::Program { socket, .. } => socket.local_addr().expect("an address"),
+        Behind::Time(_) => panic!("expected a program"),
     }
 }
 
@@ -53,7 +64,7 @@ fn the_peer_s_program_gets_what_the_device_sends_it_and_answers_as_the_peer() {
     let ((to, mut device_in), (from, mut device_out)) =
         (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
     device_in.set_read_timeout(limit).unwrap();
-    let relay = Relay::start(to, from, ends.clone()).unwrap();
+    let relay = Relay::start(to, from, vec![ends.clone()]).unwrap();
 
     // Questions for others, and datagrams to others, are none of the relay's: the first answer is that of the question for the peer.
     let (device, peer) = (ends.device, ends.peer);
@@ -79,7 +90,7 @@ fn the_peer_s_program_gets_what_the_device_sends_it_and_answers_as_the_peer() {
     put(&mut device_out, &sent(device, peer, b"hello"));
     let mut buffer = [0_u8; 64];
     let (length, whose) = program.recv_from(&mut buffer).unwrap();
-    assert_eq!((&buffer[..length], whose), (&b"hello"[..], ends.socket.local_addr().unwrap()));
+    assert_eq!((&buffer[..length], whose), (&b"hello"[..], own(&ends)));
 
     // Somebody else on this host is not the peer.
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -100,11 +111,11 @@ fn a_relay_ends_with_its_machine_and_leaves_the_socket_to_the_next_one() {
     program.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let ends = ends(v4(&program));
     let ((to, _device_in), (from, device_out)) = (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
-    let first = Relay::start(to, from, ends.clone()).unwrap();
+    let first = Relay::start(to, from, vec![ends.clone()]).unwrap();
     drop(device_out);
     let ((to, _device_in), (from, mut device_out)) =
         (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
-    let _second = Relay::start(to, from, ends.clone()).unwrap();
+    let _second = Relay::start(to, from, vec![ends.clone()]).unwrap();
     drop(first);
     put(&mut device_out, &sent(ends.device, ends.peer, b"again"));
     let mut buffer = [0_u8; 64];
@@ -116,7 +127,7 @@ fn a_relay_ends_with_its_machine_and_leaves_the_socket_to_the_next_one() {
 fn torn_frames_are_nothing_and_no_panic() {
     let ends = ends(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
     let whole = sent(ends.device, ends.peer, &[7; 30]);
-    assert_eq!(said(&whole, &ends), Some(Said::Sends(DEVICE, &[7; 30][..])));
+    assert_eq!(said(&whole, &ends), Some(Said::Sends { mac: DEVICE, port: 1194, payload: &[7; 30] }));
     for end in 0..whole.len() {
         assert_eq!(said(&whole[..end], &ends), None, "{end} bytes");
     }
@@ -124,6 +135,44 @@ fn torn_frames_are_nothing_and_no_panic() {
     for length in [0_u16, 7, 600] {
         let mut torn = whole.clone();
         torn[38..40].copy_from_slice(&length.to_be_bytes());
-        assert!(!matches!(said(&torn, &ends), Some(Said::Sends(_, body)) if body.len() > 30), "{length}");
+        assert!(
+            !matches!(said(&torn, &ends), Some(Said::Sends { payload, .. }) if payload.len() > 30),
+            "{length}"
+        );
     }
+}
+
+#[test]
+fn a_time_server_answers_each_port_of_the_device_beside_a_program() {
+    let program = UdpSocket::bind("127.0.0.1:0").unwrap();
+    program.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let tunnel = ends(v4(&program));
+    let server = Arc::new(TimeServer::default());
+    server.tell(std::time::Instant::now(), Duration::from_secs(1_700_000_000));
+    let peer = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 123);
+    let any = SocketAddrV4::new(*tunnel.device.ip(), 0);
+    let time = Ends { device: any, peer, behind: Behind::Time(server) };
+    let ((to, mut device_in), (from, mut device_out)) =
+        (UnixStream::pair().unwrap(), UnixStream::pair().unwrap());
+    device_in.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let _relay = Relay::start(to, from, vec![tunnel.clone(), time]).unwrap();
+
+    let mut question = vec![0x23];
+    question.resize(48, 0);
+    for port in [40_000, 50_001] {
+        let device = SocketAddrV4::new(*tunnel.device.ip(), port);
+        // Another's question, another port of the server's, and what is no question: nothing comes before the answer.
+        let other = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 11), port);
+        put(&mut device_out, &sent(other, peer, &question));
+        put(&mut device_out, &sent(device, SocketAddrV4::new(*peer.ip(), 124), &question));
+        put(&mut device_out, &sent(device, peer, b"what time is it?"));
+        put(&mut device_out, &sent(device, peer, &question));
+        let frame = get(&mut device_in);
+        let heard = Heard::Udp { ends: ((*peer.ip()).into(), (*device.ip()).into()), ports: (123, port) };
+        assert_eq!((frame::read(&frame), frame[42], &frame[..6]), (heard, 0x24, &DEVICE[..]));
+    }
+    put(&mut device_out, &sent(tunnel.device, tunnel.peer, b"hello"));
+    let mut buffer = [0_u8; 64];
+    let (length, _) = program.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"hello");
 }

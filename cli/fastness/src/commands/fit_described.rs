@@ -19,7 +19,7 @@ use fit::sign::{Described, Part, SignOptions, Signer, described, sign_described}
 use fit::verify::{Problem, VerifyReport};
 
 use super::fit_file::{read, store_bytes, write, wrong};
-use super::fit_sign::{SignArguments, Signature, algorithm, cause, signing_failure, unproved};
+use super::fit_sign::{SignArguments, Signature, algorithm, cause, refused, signing_failure, unproved};
 use crate::output::Output;
 
 /// What a trusted key is required for.
@@ -252,7 +252,7 @@ fn options(one: &Described, how: &Signature, public: &PublicKey) -> Outcome<Sign
 /// `whole` also wants that no image is without a signature.
 ///
 /// # Errors
-/// `readback`, when U-Boot would refuse it.
+/// As [`refused`] says it.
 pub fn prove(
     file: &Path,
     signed: &[u8],
@@ -285,7 +285,7 @@ pub fn prove(
                 let certain = report.problems.iter().filter(|problem| !uncovered(problem));
                 let rest = report.problems.iter().filter(|problem| whole && uncovered(problem));
                 if let Some(problem) = own.problems.iter().chain(certain).chain(rest).next() {
-                    return Err(unproved(&problem.message));
+                    return Err(refused(file, problem));
                 }
             }
             Part::Image(name) => {

@@ -113,17 +113,42 @@ impl Trusted {
     /// Whether what was signed verifies with the public key. Content whose digest is known is compared with it.
     ///
     /// # Errors
-    /// `readback`, when U-Boot would refuse it.
+    /// As [`refused`] says it.
     pub fn holds(&self, file: &Path, signed: &[u8], known: &Digests<'_>) -> Outcome<()> {
         let keys = std::slice::from_ref(&self.0);
         let report = fit::verify::verify_knowing(signed, keys, false, known).map_err(|e| wrong(file, &e))?;
         // What no signature covers follows from what is wrong with the signatures.
         let follows = |problem: &&Problem| problem.code.starts_with("uncovered");
         match report.all_problems().find(|p| !follows(p)).or_else(|| report.all_problems().next()) {
-            Some(problem) => Err(unproved(&problem.message)),
+            Some(problem) => Err(refused(file, problem)),
             None => Ok(()),
         }
     }
+}
+
+/// Codes of problems that a signature may have brought; every other was in what was to be signed.
+const OF_SIGNING: [&str; 11] = [
+    "algorithm-mismatch",
+    "bad-padding",
+    "bad-signature",
+    "hash-mismatch",
+    "hashed-nodes",
+    "hashed-strings",
+    "missing-signature",
+    "no-required-key",
+    "no-value",
+    "unknown-key",
+    "unsigned",
+];
+
+/// What was signed is not written: `readback` where the signing is at fault, `fit` where `file` is no FIT to be signed.
+pub fn refused(file: &Path, problem: &Problem) -> Failure {
+    if OF_SIGNING.contains(&problem.code.as_str()) {
+        return unproved(&problem.message);
+    }
+    let message = format!("`{}` is no FIT to be signed: {}", file.display(), problem.message);
+    Failure::error(ExitStatus::Input, "fit", message)
+        .hint("nothing was written; a signature would hold, and U-Boot refuse it or start what nobody signed")
 }
 
 /// What was signed does not verify.

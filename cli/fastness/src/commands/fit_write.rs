@@ -269,7 +269,7 @@ fn finish(
         key.sign(source, &mut tree)?;
     }
     let pieces = asked.outside.pieces(&tree)?;
-    part.store(&pieces, |blob| key.map_or(Ok(()), |key| key.trusted.holds(&asked.output, blob, known)))
+    part.store(&pieces, |blob| key.map_or(Ok(()), |key| key.trusted.holds(source, blob, known)))
 }
 
 /// As [`finish`], with the signatures that the description wants.
@@ -284,7 +284,7 @@ fn finish_described(
     let pieces = asked.outside.pieces(&tree)?;
     Part::new(&asked.output)?.store(&pieces, |blob| {
         let whole = !asked.unprotected;
-        signatures.map_or(Ok(()), |signatures| prove(&asked.output, blob, &signatures, whole, known))
+        signatures.map_or(Ok(()), |signatures| prove(source, blob, &signatures, whole, known))
     })
 }
 

@@ -138,6 +138,39 @@ fn what_a_fit_describes_is_signed_and_a_control_fdt_that_trusts_the_key_verifies
 }
 
 #[test]
+fn what_a_signature_cannot_make_a_fit_of_is_an_error_of_the_description() {
+    let place = place();
+    key(&place, "dev");
+    let hash = "hash-1 { algo = \"sha256\"; };";
+    let stray = "stray { a = \"b\"; };";
+    let with_root = ITS.replacen("images {", &format!("{stray} images {{"), 1);
+    for (text, hash, signature, expected) in [
+        (with_root.as_str(), hash, SIGNATURE, "the root has a node `stray`, which a FIT has not"),
+        (
+            ITS,
+            &format!("{stray} {hash}"),
+            SIGNATURE,
+            "no verified signature covers the node `/images/k/stray`",
+        ),
+        (
+            ITS,
+            hash,
+            &format!("{stray} {SIGNATURE}"),
+            "no verified signature covers the node `/configurations/c/stray`",
+        ),
+    ] {
+        std::fs::write(place.path("x.its"), text.replace("HASH", hash).replace("SIGNATURE", signature))
+            .unwrap();
+        let run = place.run(&["fit", "build", "--its", "x.its", "--key", "dev", "-o", "u.itb"]);
+        assert!(run.code == 3 && !place.path("u.itb").exists(), "{run:?}");
+        assert!(
+            run.err.contains(&format!("error[fit]: `x.its` is no FIT to be signed: {expected}\n")),
+            "{run:?}"
+        );
+    }
+}
+
+#[test]
 fn what_describes_no_signature_or_no_protection_is_told() {
     let place = place();
     key(&place, "dev");

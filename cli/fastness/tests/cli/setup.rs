@@ -37,3 +37,23 @@ fn an_unknown_argument_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{script}: {output:?}");
     }
 }
+
+#[test]
+fn a_comparison_of_which_a_part_was_left_out_is_not_all_that_was_required() {
+    for (script, code, told) in [
+        ("echo done", 0, ""),
+        ("echo SKIPPED: no tree", 1, "SKIPPED: no tree\n"),
+        ("echo SKIPPED: no tree >&2", 1, "SKIPPED: no tree\n"),
+        ("echo 'nothing is SKIPPED here'", 0, ""),
+        // Its own failure is told as it is.
+        ("echo SKIPPED: no tree; exit 4", 4, ""),
+    ] {
+        let output =
+            Command::new("bash").arg(top().join("ci/required")).args(["sh", "-c", script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(err.ends_with(told) && err.is_empty() == told.is_empty(), "{script}: {err}");
+    }
+    let output = Command::new("bash").arg(top().join("ci/required")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -12,7 +12,7 @@ const MAX_EVIDENCE: usize = 16;
 /// How the machine's run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The guest ended it; QEMU's reason, such as `guest-reset`.
+    /// The guest ended it; QEMU's reason, such as `guest-reset`, or the machine's watchdog.
     Guest(String),
     /// We ended it after the evidence was there.
     Us,

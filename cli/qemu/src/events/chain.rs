@@ -6,6 +6,8 @@ use std::path::Path;
 
 use events::{Chain, SealKey, Verifier};
 
+use super::{EventIdentities, Proof};
+
 /// The chain of what a collector got.
 pub fn collected(path: &Path, seal: &SealKey) -> Result<Chain, String> {
     let file = File::open(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))?;
@@ -33,6 +35,34 @@ pub fn numbers(ranges: &[(u64, u64)]) -> String {
 /// From which record on there are seals.
 pub fn sealed(from: Option<u64>) -> String {
     from.map_or_else(|| "without a seal".to_owned(), |number| format!("sealed from record {number} on"))
+}
+
+impl Proof<'_> {
+    /// The chain on the device and at the collector, with its seals.
+    pub(super) fn chains(&mut self, identities: &EventIdentities) {
+        let (path, _) = self.collector.records();
+        let (seen, problems) = match collected(&path, &identities.seal) {
+            Ok(chain) if chain.sealed_from == Some(1) => {
+                (vec![format!("{} records, sealed from the first on", chain.records)], vec![])
+            }
+            Ok(chain) => (vec![], vec![format!("{}, expected from record 1 on", sealed(chain.sealed_from))]),
+            Err(why) => (vec![], vec![why]),
+        };
+        self.verdict("chain and seals verify at the collector, over the restart", seen, problems);
+        let (seen, problems) = match whole(&self.held, &identities.seal) {
+            Ok(chain) => (
+                vec![format!(
+                    "{} records from number {} on, {}",
+                    chain.records,
+                    chain.first,
+                    sealed(chain.sealed_from)
+                )],
+                vec![],
+            ),
+            Err(why) => (vec![], vec![why]),
+        };
+        self.verdict("chain and seals verify on the device, over the restart", seen, problems);
+    }
 }
 
 #[cfg(test)]

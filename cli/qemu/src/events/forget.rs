@@ -51,14 +51,13 @@ impl Proof<'_> {
         // QEMU hangs up when the device restarts.
         self.bench.machine.qmp.drain(Instant::now() + MINUTE * 5);
         exec::check_interrupt()?;
-        let ran = self.bench.machine.started.elapsed().as_secs();
+        self.clock_goes_on();
         let restarted = self.bench.machine.end();
         let told =
             self.collector.records().1.iter().any(|line| line.contains("\"type\":\"reset.requested\""));
         let logs = self.spec.logs.join("reset");
         fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
         self.spec.logs = logs;
-        self.spec.epoch += ran;
         self.bench = start(&self.spec, self.limit)?;
         let mut said = self.bench.machine.console.lines().into_iter().map(|line| line.text);
         let said = said.rfind(|line| line.contains("\"event\":\"reset\""));

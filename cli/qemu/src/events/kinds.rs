@@ -167,14 +167,16 @@ pub(crate) const LAST_WORDS: &[Kind] = kinds! {
     "the kernel panicked, and why", "" => "kernel.panic" "kernel" "kernel" Failure "Kernel panic - not syncing: ";
 };
 
+/// What a time server shows that comes and goes. `SOURCE` is its address.
+pub(crate) const TIME: &[Kind] = kinds! {
+    "a time source is chosen", "" => "time.source" "chronyd" "chrony.service" Success "Selected source SOURCE";
+    "the clock is put to the source's time", "" => "time.source" "chronyd" "chrony.service" Unknown "System clock was stepped by";
+    "a time source is lost", "" => "time.source" "chronyd" "chrony.service" Failure "no selectable sources";
+};
+
 /// Kinds that nothing provokes, each with the reason.
-pub(crate) const NOT_SHOWN: &[(&str, &str)] = &[
-    ("a program crashes", "the kernel writes no cores, and tells of a crash only where it would"),
-    (
-        "a time source is chosen, or lost",
-        "the proof has no time server that shows who it is as the product asks",
-    ),
-];
+pub(crate) const NOT_SHOWN: &[(&str, &str)] =
+    &[("a program crashes", "the kernel writes no cores, and tells of a crash only where it would")];
 
 /// What Yocto adds to the names of programs that several packages have; links have the names themselves.
 /// Source: `ALTERNATIVE_TARGET` of its recipes.
@@ -225,6 +227,8 @@ pub(crate) struct Place {
     pub(crate) client: String,
     /// The address of the tunnel's peer.
     pub(crate) peer: String,
+    /// The address of the time server.
+    pub(crate) source: String,
 }
 
 impl Place {
@@ -234,6 +238,7 @@ impl Place {
             ("NEIGHBOUR", &self.neighbour),
             ("CLIENT", &self.client),
             ("PEER", &self.peer),
+            ("SOURCE", &self.source),
         ];
         words.into_iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
     }
@@ -258,7 +263,9 @@ fn clock_of(event: &Event, device: &Records) -> Option<Clock> {
             if event.message.starts_with("Selected source ") {
                 return Some(Clock::Synchronised);
             }
-            if event.message.starts_with("Can't synchronise") {
+            // One that starts, or has ended, follows nothing yet, or any more.
+            let without = ["Can't synchronise", "chronyd version ", "chronyd exiting"];
+            if without.iter().any(|words| event.message.starts_with(words)) {
                 return Some(Clock::Unsynchronised);
             }
         }

@@ -7,6 +7,7 @@
 
 mod calls;
 mod chain;
+mod clock;
 mod condition;
 mod cost;
 mod disabled;
@@ -28,23 +29,24 @@ mod tunnel;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diag::{Failure, Outcome};
 use events::SealKey;
 use record::{EventClass, ImageRecord, Role, TrafficVerdict};
 use spec::plan::Plan;
+use traffic::ntp::TimeServer;
 
 use crate::boot::{absolute, file, watch};
 use crate::files::{device_tree_of, kernel_of, scratch_in};
 use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
-use chain::{collected, numbers, sealed, whole};
+use chain::{collected, numbers};
 use kinds::{
-    AFTER, AWAY, BACKUP, CALLED, KINDS, Kind, LAST_WORDS, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO,
-    TUNNEL, UPDATE, judge, read,
+    AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO, TIME, TUNNEL, UPDATE,
+    judge, read,
 };
-use restart::{Blocks, MOST_AGAIN, STOPPED, again, read_anew};
 use session::{Bench, Collector, Ports, networks, place};
 use time::{Window, Windows};
 use tunnel::TunnelPeer;
@@ -121,8 +123,13 @@ pub fn prove(
         peer = TunnelPeer::new(plan, &at.join("peer"))?;
         if let Some(peer) = &mut peer {
             peer.start(&of.good, &logs.join("peer.log"))?;
-            spec.relay = Some(peer.relay.clone());
+            let (index, ends) = peer.relay.clone();
+            spec.relays.entry(index).or_default().push(ends);
         }
+    }
+    let time = Arc::new(TimeServer::default());
+    if let Ok((index, ends)) = clock::neighbour(plan, &time) {
+        spec.relays.entry(index).or_default().push(ends);
     }
     let append = format!("{} init=/bin/sh -- /dev/vdb", record.cmdline);
     let mut device_tree = None;
@@ -142,6 +149,8 @@ pub fn prove(
         bench,
         collector,
         peer,
+        time,
+        ahead: Duration::ZERO,
         ports,
         place: place(plan, facts),
         device: Records::new(),
@@ -184,6 +193,10 @@ struct Proof<'a> {
     collector: Collector,
     /// The tunnel's, where the proof has one.
     peer: Option<TunnelPeer>,
+    /// The network's; it is away but where the proof says otherwise.
+    time: Arc<TimeServer>,
+    /// By how much the device's clock was put forward since it started.
+    ahead: Duration,
     ports: Ports,
     place: Place,
     /// All that were seen on the device.
@@ -201,6 +214,7 @@ impl Proof<'_> {
         let (name, uid) = person.map_or(("nobody", 65_534), |(name, user)| (name.as_str(), user.value.uid));
         let account = (name, uid);
         self.look()?;
+        let source = self.follow()?;
         self.provoke(KINDS, account)?;
         let called = match calls::command(&self.plan.board.architecture) {
             Some(command) => {
@@ -232,8 +246,12 @@ impl Proof<'_> {
             let key = ["-i".to_owned(), login.key.to_string_lossy().into_owned()];
             lockout::ssh(self.ports.ssh, &login.user, &key)?;
         }
+        if source.is_ok() {
+            self.loses()?;
+        }
         self.settle()?;
         self.judge_all(KINDS, account);
+        self.judge_or(TIME, account, source.as_ref().copied().map_err(String::as_str));
         self.judge_or(CALLED, account, called);
         self.judge_or(SUDO, account, sudo);
         self.judge_or(UPDATE, account, updates);
@@ -288,9 +306,17 @@ impl Proof<'_> {
         Ok(())
     }
 
-    /// The machine's clock at its start and now. It goes by the host's, so that the device has no say in it.
+    /// The machine's clock at its start, and now with what the time server put it forward by. It goes by the host's, so that the device
+    /// has no say in it.
     fn run_so_far(&self) -> Window {
-        (self.spec.epoch, self.spec.epoch + self.bench.machine.started.elapsed().as_secs())
+        let ran = self.ahead + self.bench.machine.started.elapsed();
+        (self.spec.epoch, self.spec.epoch + ran.as_secs())
+    }
+
+    /// The clock goes on over a start, as one with a battery does: the next start has what this one came to.
+    fn clock_goes_on(&mut self) {
+        self.spec.epoch = self.run_so_far().1;
+        self.ahead = Duration::ZERO;
     }
 
     /// No record is from before the device's start, or from a time that has not come.
@@ -398,68 +424,6 @@ impl Proof<'_> {
         };
         self.verdict("records wait while the collector is away", seen, problems);
         Ok(())
-    }
-
-    /// A block of the running root does not verify: the device ends, starts again and says that it had ended.
-    fn restart(&mut self, identities: &EventIdentities, account: (&str, u32)) -> Outcome<()> {
-        self.settle()?;
-        let blocks = Blocks::of(self.record, &self.spec.disk)?;
-        blocks.flip()?;
-        let seen = read_anew(&mut self.bench)?;
-        blocks.flip()?;
-        let problems = match seen.len() {
-            STOPPED => vec![],
-            _ => vec!["the device was not stopped by the kernel".to_owned()],
-        };
-        self.verdict("a block that does not verify stops the running device", seen, problems);
-        let ran = self.bench.machine.started.elapsed().as_secs();
-        self.bench.machine.end();
-        let logs = self.spec.logs.join("again");
-        fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
-        self.spec.logs = logs;
-        // Its clock goes on, as one with a battery does.
-        self.spec.epoch = identities.epoch + ran;
-        self.bench = start(&self.spec, self.limit)?;
-        self.settle()?;
-        self.judge_all(AFTER, account);
-        let remembers = self.plan.board.crash_memory.as_ref().map(|_| ());
-        let why = "the board's file names no `crash_memory`: a panic leaves nothing for the next start";
-        self.windows.happened(LAST_WORDS.iter().map(|kind| kind.name), (identities.epoch, self.spec.epoch));
-        self.judge_or(LAST_WORDS, account, remembers.ok_or(why));
-        let again = again(&self.device);
-        let problems = match again.len() {
-            count if count <= MOST_AGAIN => vec![],
-            count => vec![format!("{count} audit records are events twice, expected at most {MOST_AGAIN}")],
-        };
-        let seen = vec![format!("{} audit records are events twice", again.len())];
-        self.verdict("what was recorded before the end is not recorded again", seen, problems);
-        Ok(())
-    }
-
-    /// The chain on the device and at the collector, with its seals.
-    fn chains(&mut self, identities: &EventIdentities) {
-        let (path, _) = self.collector.records();
-        let (seen, problems) = match collected(&path, &identities.seal) {
-            Ok(chain) if chain.sealed_from == Some(1) => {
-                (vec![format!("{} records, sealed from the first on", chain.records)], vec![])
-            }
-            Ok(chain) => (vec![], vec![format!("{}, expected from record 1 on", sealed(chain.sealed_from))]),
-            Err(why) => (vec![], vec![why]),
-        };
-        self.verdict("chain and seals verify at the collector, over the restart", seen, problems);
-        let (seen, problems) = match whole(&self.held, &identities.seal) {
-            Ok(chain) => (
-                vec![format!(
-                    "{} records from number {} on, {}",
-                    chain.records,
-                    chain.first,
-                    sealed(chain.sealed_from)
-                )],
-                vec![],
-            ),
-            Err(why) => (vec![], vec![why]),
-        };
-        self.verdict("chain and seals verify on the device, over the restart", seen, problems);
     }
 
     fn judge_all(&mut self, kinds: &[Kind], account: (&str, u32)) {

@@ -4,7 +4,7 @@
 //! has memory that outlives a reset, and that the chain of records and its seals go on over it.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::Bound;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use diag::{ExitStatus, Failure, Outcome};
 use record::ImageRecord;
 
-use super::kinds::Records;
+use super::kinds::{AFTER, LAST_WORDS, Records};
 use super::session::Bench;
+use super::{EventIdentities, Proof, start};
 use crate::console::Seen;
 use crate::pattern::Pattern;
 
@@ -106,6 +107,42 @@ pub(super) fn again(records: &Records) -> Vec<u64> {
         .filter(|(_, (event, _))| before.contains(event.message.as_str()))
         .map(|(number, _)| *number)
         .collect()
+}
+
+impl Proof<'_> {
+    /// A block of the running root does not verify: the device ends, starts again and says that it had ended.
+    pub(super) fn restart(&mut self, identities: &EventIdentities, account: (&str, u32)) -> Outcome<()> {
+        self.settle()?;
+        let blocks = Blocks::of(self.record, &self.spec.disk)?;
+        blocks.flip()?;
+        let seen = read_anew(&mut self.bench)?;
+        blocks.flip()?;
+        let problems = match seen.len() {
+            STOPPED => vec![],
+            _ => vec!["the device was not stopped by the kernel".to_owned()],
+        };
+        self.verdict("a block that does not verify stops the running device", seen, problems);
+        self.clock_goes_on();
+        self.bench.machine.end();
+        let logs = self.spec.logs.join("again");
+        fs::create_dir_all(&logs).map_err(|e| Failure::io("make", &logs, &e))?;
+        self.spec.logs = logs;
+        self.bench = start(&self.spec, self.limit)?;
+        self.settle()?;
+        self.judge_all(AFTER, account);
+        let remembers = self.plan.board.crash_memory.as_ref().map(|_| ());
+        let why = "the board's file names no `crash_memory`: a panic leaves nothing for the next start";
+        self.windows.happened(LAST_WORDS.iter().map(|kind| kind.name), (identities.epoch, self.spec.epoch));
+        self.judge_or(LAST_WORDS, account, remembers.ok_or(why));
+        let again = again(&self.device);
+        let problems = match again.len() {
+            count if count <= MOST_AGAIN => vec![],
+            count => vec![format!("{count} audit records are events twice, expected at most {MOST_AGAIN}")],
+        };
+        let seen = vec![format!("{} audit records are events twice", again.len())];
+        self.verdict("what was recorded before the end is not recorded again", seen, problems);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

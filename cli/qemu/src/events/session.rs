@@ -18,6 +18,7 @@ use crate::machine::Machine;
 use crate::pattern::Pattern;
 use crate::tunnels::Tree;
 
+use super::clock;
 use super::kinds::Place;
 use super::tunnel::tunnel;
 
@@ -93,11 +94,14 @@ pub(super) fn remote_access(plan: &Plan) -> Option<&Flow> {
     flows.find(|flow| flow.direction == "in" && flow.service == "ssh" && flow.tunnel.is_none())
 }
 
-/// Addresses of machines that the product names, and whom QEMU's own TCP/IP must not be: the collector, and the peers of tunnels.
+/// Addresses of machines that the product names, and whom QEMU's own TCP/IP must not be: the collector, the time servers, and the
+/// peers of tunnels.
 pub(super) fn taken(plan: &Plan) -> Vec<Ipv4Addr> {
     let collector = plan.network.collector.as_ref().map(|collector| &collector.address);
     let peers = plan.network.tunnels.values().map(|tunnel| &tunnel.peer_address);
-    collector.into_iter().chain(peers).filter_map(|address| address.parse().ok()).collect()
+    let servers = clock::servers(plan).map(|(address, _)| address);
+    let named = collector.into_iter().chain(peers).map(String::as_str).chain(servers);
+    named.filter_map(|address| address.parse().ok()).collect()
 }
 
 /// QEMU's options for each interface, in the board's order.
@@ -163,6 +167,7 @@ pub(super) fn place(plan: &Plan, collector: &CollectorFacts) -> Place {
         neighbour: host(&|_, link| address.is_some_and(|address| link.holds(address))),
         client: host(&|name, _| access.is_some_and(|flow| flow.interfaces.contains(name))),
         peer: tunnel(plan).map(|(_, facts)| facts.peer_address.clone()).unwrap_or_default(),
+        source: clock::source(plan).map(|(_, _, source)| source.to_string()).unwrap_or_default(),
     }
 }
 

@@ -15,7 +15,7 @@ use diag::{Failure, Outcome};
 use events::Outcome as Ended;
 use exec::{Call, Running, tool};
 use spec::plan::{Plan, TunnelFacts};
-use traffic::relay::Ends;
+use traffic::relay::{Behind, Ends};
 
 use super::kinds::{Kind, TUNNEL};
 use super::session::Link;
@@ -125,7 +125,7 @@ impl TunnelPeer {
         let (from, to) = (address(&own)?, address(&program)?);
         let config = plan.outside.get(&format!("peer/{name}/openvpn.conf"));
         let config = on_loopback(config.map(String::as_str).unwrap_or_default(), to.port(), from.port());
-        let ends = Ends { device, peer, socket: Arc::new(own), program: to };
+        let ends = Ends { device, peer, behind: Behind::Program { socket: Arc::new(own), address: to } };
         Ok(Some(Self {
             name: name.clone(),
             folder: folder.to_owned(),
@@ -199,7 +199,7 @@ impl Proof<'_> {
             peer.start(tree, &self.spec.logs.join("peer.log"))?;
             // The device asks at once, and not when it has missed the peer that was there.
             self.bench.ask(&format!("systemctl restart {unit}"), MINUTE * 2)?;
-            self.said(&said(&unit, kind, before))?;
+            self.said(&said(&unit, kind, before), PATIENCE)?;
             if kind.outcome == Ended::Failure {
                 // A device that asks a bad peer again and again says the same each time.
                 self.bench.ask(&format!("systemctl stop {unit}"), MINUTE * 2)?;
@@ -211,8 +211,8 @@ impl Proof<'_> {
     }
 
     /// Waits until a command answers with a number that is not 0, or does not: a busy device records later than it says.
-    fn said(&mut self, command: &str) -> Outcome<()> {
-        let deadline = Instant::now() + PATIENCE;
+    pub(super) fn said(&mut self, command: &str, patience: Duration) -> Outcome<()> {
+        let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             let answer = self.bench.ask(command, MINUTE * 2)?;
             if answer.iter().any(|line| line.parse::<u32>().is_ok_and(|count| count > 0)) {
@@ -225,7 +225,7 @@ impl Proof<'_> {
 }
 
 /// Asks how often the device's journal has a kind's words, from a time on.
-fn said(unit: &str, kind: &Kind, from: u64) -> String {
+pub(super) fn said(unit: &str, kind: &Kind, from: u64) -> String {
     let from = from.saturating_sub(TOLERANCE);
     format!("journalctl -q -b -o cat -u {unit} --since @{from} 2>/dev/null | grep -c -e '{}'", kind.contains)
 }

@@ -61,8 +61,9 @@ fn the_peer_s_end_of_the_wire_is_that_of_the_plan() {
     let (index, ends) = &peer.relay;
     let text = format!("eth{index}: {} to {}", ends.device, ends.peer);
     assert_eq!(text, "eth0: 192.0.2.10:1194 to 192.0.2.50:1194");
-    assert!(ends.program.ip().is_loopback() && ends.socket.local_addr().unwrap().ip().is_loopback());
-    assert!(peer.config.contains(&format!("lport {}\n", ends.program.port())));
+    let Behind::Program { socket, address } = &ends.behind else { panic!("expected a program") };
+    assert!(address.ip().is_loopback() && socket.local_addr().unwrap().ip().is_loopback());
+    assert!(peer.config.contains(&format!("lport {}\n", address.port())));
     assert!(TunnelPeer::new(&plan("cell-gateway"), &at).unwrap().is_none());
 }
 
