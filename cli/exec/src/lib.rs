@@ -13,7 +13,7 @@ mod tool;
 mod tpm;
 
 pub use call::{Call, Running};
-pub use interrupt::{check_interrupt, install_interrupt_handler, interrupted};
+pub use interrupt::{Temporary, check_interrupt, install_interrupt_handler, interrupted};
 pub use lock::FolderLock;
 pub use tool::{TOOLS, Tool, find, require, tool};
 pub use tpm::Tpm;

@@ -42,6 +42,8 @@ fn run(cli: &Cli) -> ExitStatus {
     }) {
         Ok(status) => status,
         Err(failure) => {
+            // What a program says that Ctrl-C has ended, too, is no reason of its own.
+            let failure = exec::check_interrupt().err().unwrap_or(failure);
             output.failure(&failure);
             failure.status
         }

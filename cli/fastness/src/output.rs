@@ -79,6 +79,13 @@ impl Output {
         write_err(&text);
     }
 
+    /// What is odd in what was done: no step, so that `--quiet` shows it. With `--json` it is a part of the result.
+    pub fn warning(&self, text: &str) {
+        if !self.json {
+            write_err(&format!("warning: {text}\n"));
+        }
+    }
+
     /// A line about the work, such as a finished step; not shown with `--quiet`, nor with `--json`,
     /// where a failure must be the only thing on standard error.
     pub fn note(&self, line: &str) {

@@ -119,7 +119,7 @@ impl Progress for Steps {
 
     fn warn(&self, text: &str) {
         self.output.live("");
-        self.output.note(&format!("warning: {}", clean(text)));
+        self.output.warning(&clean(text));
     }
 
     fn end(&self, step: &str, cached: bool, took: Duration) {

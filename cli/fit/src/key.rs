@@ -151,7 +151,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// When it is of another kind or size; `name` is the key's.
-    pub(crate) fn must_fit(&self, algorithm: Algorithm, name: &str) -> Result<(), FitError> {
+    pub fn must_fit(&self, algorithm: Algorithm, name: &str) -> Result<(), FitError> {
         if self.kind() == Some(algorithm.key) {
             return Ok(());
         }

@@ -136,6 +136,7 @@ pub const NAMED_EVENTS: [NamedEvents; 9] = [
             "a tunnel's peer of another authority is refused",
             "a tunnel's peer with another name is refused",
             "a tunnel's peer whose certificate was revoked is refused",
+            "a tunnel's peer whose certificate has expired is refused",
         ],
     },
     NamedEvents {

@@ -37,6 +37,19 @@ pub fn refuse_open_permissions(path: &Path, file: &File) -> Outcome<()> {
     judge(path, meta.mode(), meta.uid(), "600")
 }
 
+/// Refuses what somebody else could have written: a public key is trusted for what it is.
+pub fn refuse_writable(path: &Path) -> Outcome<()> {
+    let mode = fs::metadata(path).map_err(|e| Failure::io("read", path, &e))?.mode() & 0o7777;
+    if mode & 0o022 == 0 {
+        return Ok(());
+    }
+    let message = format!("expected `{}` to be written by its owner only, found 0{mode:o}", path.display());
+    Err(Failure::error(ExitStatus::Keys, "key-permissions", message).hint(format!(
+        "run `chmod go-w {}`, and compare the key's fingerprint (`fastness keys list`) with one that you know",
+        path.display()
+    )))
+}
+
 fn judge(path: &Path, mode: u32, owner: u32, wanted: &str) -> Outcome<()> {
     let (user, mode) = (rustix::process::geteuid().as_raw(), mode & 0o7777);
     if owner != user {

@@ -9,6 +9,8 @@ mod name;
 mod passphrase;
 
 pub use cipher::{decrypt, encrypt};
-pub use files::{NewFile, check_folder, open_store, publish, refuse_open_permissions, settle};
+pub use files::{
+    NewFile, check_folder, open_store, publish, refuse_open_permissions, refuse_writable, settle,
+};
 pub use name::check_name;
 pub use passphrase::{PassphraseSource, Secret};

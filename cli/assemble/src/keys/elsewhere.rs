@@ -131,6 +131,18 @@ impl OfflineSigner {
         fs::create_dir_all(&self.folder).map_err(|e| cannot(&e))?;
         let request = SigningRequest::new(&self.name, &self.key, message)?;
         let path = self.folder.join(format!("{stem}.json"));
+        // Of the same bytes another key, or another padding, makes another signature, and both would have one name.
+        let there =
+            fs::read(&path).ok().and_then(|text| serde_json::from_slice::<SigningRequest>(&text).ok());
+        if let Some(there) = there.filter(|there| *there != request) {
+            let padding = there.padding.map(|padding| format!(" {}", padding.name())).unwrap_or_default();
+            return Err(FitError::Io(format!(
+                "`{}` asks for another signature of these bytes, {}{padding} by the key `{}`: expected a folder of its own for this one",
+                path.display(),
+                there.algorithm,
+                there.key_name
+            )));
+        }
         // The request last: it stands for both.
         record::write_atomic(&self.folder.join(format!("{stem}.region")), &message.parts.concat())
             .and_then(|()| record::write_json_atomic(&path, &request))

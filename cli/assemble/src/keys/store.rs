@@ -165,8 +165,14 @@ impl KeyStore {
     pub fn record(&self, name: &str) -> Outcome<KeyRecord> {
         check_name(name)?;
         let path = self.path(name, "json");
-        if !path.is_file() {
-            return Err(self.missing(name));
+        match fs::metadata(&path) {
+            Ok(meta) if meta.is_file() => {}
+            // It may well be there.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(Failure::io("read", &path, &e)
+                    .hint("the key store belongs to another user: name your own with `--keys`"));
+            }
+            _ => return Err(self.missing(name)),
         }
         let record: KeyRecord = ::record::read_json(&path)
             .map_err(|e| Failure { status: ExitStatus::Keys, ..e.hint("take it from a backup") })?;
@@ -352,6 +358,11 @@ impl KeyStore {
                 .hint("RSA and ECDSA keys sign the boot chain, Ed25519 keys sign the evidence"));
         }
         let path = self.path(name, "pub.pem");
+        for place in [&self.folder, &self.path(name, "json"), &path] {
+            if place.exists() {
+                secret::refuse_writable(place)?;
+            }
+        }
         let pem = fs::read_to_string(&path)
             .map_err(|e| Failure { status: ExitStatus::Keys, ..Failure::io("read", &path, &e) })?;
         Ok((record, pem))

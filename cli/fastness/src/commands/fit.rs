@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use assemble::keys::KeyStore;
 use clap::Subcommand;
-use diag::{ExitStatus, Outcome};
+use diag::{ExitStatus, Failure, Outcome};
 use fit::control_fdt::{self, KeyNode};
 use fit::verify::{VerifyReport, verify};
 
 use super::fit_described::{TrustArguments, trust};
 use super::fit_elsewhere::{AnswerArguments, AttachArguments, RequestArguments, answer, attach, request};
-use super::fit_file::{read, wrong};
+use super::fit_file::{read, refuse_in_store, wrong};
 use super::fit_sign::{SignArguments, sign};
 use super::fit_write::{BuildArguments, build};
 use crate::output::{Output, clean};
@@ -98,9 +98,26 @@ struct VerifyArguments {
     algorithm: Option<String>,
 }
 
+impl Verb {
+    /// What it writes, where it writes a file.
+    fn output(&self) -> Option<&Path> {
+        match self {
+            Self::Build(asked) => Some(&asked.output),
+            Self::Sign(asked) => Some(&asked.output),
+            Self::Attach(asked) => Some(&asked.output),
+            Self::Trust(asked) => Some(&asked.output),
+            Self::SignRequest(_) | Self::Answer(_) | Self::Verify(_) | Self::Show { .. } => None,
+        }
+    }
+}
+
 /// Runs one of them.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let store = || Ok(KeyStore::at(&places::keys(arguments.keys.as_deref())?));
+    // Where there is no place for keys, nothing can lie in it.
+    if let (Some(path), Ok(keys)) = (arguments.verb.output(), places::keys(arguments.keys.as_deref())) {
+        refuse_in_store(path, &keys)?;
+    }
     match &arguments.verb {
         Verb::Build(asked) => build(asked, store, output),
         Verb::Sign(asked) => sign(asked, &store()?, output),
@@ -148,10 +165,15 @@ fn keys_of_control(path: &Path) -> Outcome<(Vec<KeyNode>, bool)> {
 
 fn key_of_store(store: &KeyStore, name: &str, asked: Option<&str>) -> Outcome<KeyNode> {
     let public = store.public(name)?;
+    let algorithm = super::fit_sign::algorithm(asked, &public.key)?;
+    public
+        .key
+        .must_fit(algorithm, name)
+        .map_err(|e| Failure::error(ExitStatus::Keys, "wrong-key", e.to_string()))?;
     Ok(KeyNode {
         node: format!("key-{name}"),
         name: name.to_owned(),
-        algo: super::fit_sign::algorithm(asked, &public.key)?.name(),
+        algo: algorithm.name(),
         required: Some("conf".to_owned()),
         key: public.key,
     })

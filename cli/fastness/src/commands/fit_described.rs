@@ -10,7 +10,7 @@ use diag::{ExitStatus, Failure, Outcome};
 use fit::FitError;
 use fit::build::Digests;
 use fit::control_fdt::{
-    KeyNode, Required, RequiredMode, insert_key_for, keys, required_mode, set_required_mode,
+    KeyNode, Required, RequiredMode, any_required, insert_key_for, keys, required_mode, set_required_mode,
 };
 use fit::external::internalised;
 use fit::fdt::Tree;
@@ -56,7 +56,7 @@ pub struct TrustArguments {
     replace: bool,
     /// Where to write it
     #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    pub output: PathBuf,
 }
 
 /// Puts a public key into a control FDT.
@@ -71,9 +71,10 @@ pub fn trust(asked: &TrustArguments, store: &KeyStore, output: &Output) -> Outco
         For::Images => Required::Images,
         For::Nothing => Required::Nothing,
     };
+    let mut warnings = Vec::new();
     if required != Required::Configurations {
-        output.note(&format!(
-            "warning: a U-Boot that trusts only this key starts configurations that `{}` did not sign",
+        warnings.push(format!(
+            "a U-Boot that trusts only this key starts configurations that `{}` did not sign",
             asked.key
         ));
     }
@@ -84,6 +85,7 @@ pub fn trust(asked: &TrustArguments, store: &KeyStore, output: &Output) -> Outco
         return Err(Failure::error(ExitStatus::Input, "no-control-fdt", message)
             .hint("name U-Boot's own device tree, such as `u-boot.dtb`"));
     }
+    any_required(&control).map_err(|e| wrong(&asked.control, &e))?;
     refuse_other_key(&control, &tree, asked, &public)?;
     let mut with_key =
         insert_key_for(&control, &asked.key, algorithm, &public, required).map_err(|e| match e {
@@ -94,8 +96,8 @@ pub fn trust(asked: &TrustArguments, store: &KeyStore, output: &Output) -> Outco
     if asked.any {
         with_key = set_required_mode(&with_key, RequiredMode::Any).map_err(|e| wrong(&asked.control, &e))?;
     }
-    tell_all(&with_key, output).map_err(|e| wrong(&asked.control, &e))?;
-    store_bytes(&asked.output, &with_key, output)
+    warnings.extend(of_several(&with_key, asked.any).map_err(|e| wrong(&asked.control, &e))?);
+    store_bytes(&asked.output, &with_key, &warnings, output)
 }
 
 /// A key of the same name that is another one: whoever signs with it would be locked out.
@@ -121,7 +123,7 @@ fn refuse_other_key(
 }
 
 /// What several required keys mean.
-fn tell_all(control: &[u8], output: &Output) -> Result<(), FitError> {
+fn of_several(control: &[u8], asked_any: bool) -> Result<Option<String>, FitError> {
     let tree = Tree::parse(control)?;
     let keys = tree.root.child("signature").map(|node| node.children.as_slice()).unwrap_or_default();
     let required: Vec<&str> = keys
@@ -129,13 +131,18 @@ fn tell_all(control: &[u8], output: &Output) -> Result<(), FitError> {
         .filter(|key| key.text("required") == Some("conf"))
         .map(|key| key.text("key-name-hint").unwrap_or(&key.name))
         .collect();
-    if required.len() > 1 && required_mode(control)? != "any" {
-        output.note(&format!(
-            "warning: U-Boot now starts only what all of `{}` have signed: `--any` makes one of them enough",
-            required.join("`, `")
-        ));
-    }
-    Ok(())
+    let names = required.join("`, `");
+    Ok(match required_mode(control)?.as_str() {
+        _ if required.len() < 2 => None,
+        "any" if asked_any => None,
+        // It was so before, and nobody said that it is to be.
+        "any" => {
+            Some(format!("U-Boot starts what one of `{names}` has signed: its `required-mode` is `any`"))
+        }
+        _ => Some(format!(
+            "U-Boot now starts only what all of `{names}` have signed: `--any` makes one of them enough"
+        )),
+    })
 }
 
 /// Fills every signature that the FIT describes, each by the key of its hint, and verifies the result.

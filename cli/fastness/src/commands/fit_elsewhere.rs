@@ -15,7 +15,7 @@ use fit::request::{MAX_REGION, SigningRequest, describe};
 use fit::sign::Message;
 use serde::Serialize;
 
-use super::fit_file::{read, write, wrong};
+use super::fit_file::{read, refuse_input, write, wrong};
 use super::fit_sign::{Signature, Trusted, signing_failure};
 use super::fit_write::Outside;
 use crate::output::{Output, clean};
@@ -56,7 +56,7 @@ pub struct AttachArguments {
     outside: Outside,
     /// Where to write the signed FIT
     #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    pub output: PathBuf,
 }
 
 /// Arguments of `fit answer`.
@@ -143,8 +143,17 @@ pub fn attach(asked: &AttachArguments, store: &KeyStore, output: &Output) -> Out
     let options = asked.with.how.options(&asked.with.key, &signer.key)?;
     fit::sign::sign_tree(&mut tree, &[(&options, &signer)]).map_err(|e| signing_failure(&asked.file, e))?;
     let trusted = Trusted::new(&options, signer.key.clone());
+    refuse_requests(&asked.output, &asked.requests)?;
     let pieces = asked.outside.pieces(&tree)?;
     write(&asked.output, &pieces, |signed| trusted.holds(&asked.file, signed, &Digests::default()), output)
+}
+
+/// A signed FIT in the place of a request or of its answer would take it away.
+fn refuse_requests(output: &Path, folder: &Path) -> Outcome<()> {
+    let files =
+        std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+    let files = files.unwrap_or_default();
+    refuse_input(output, files.iter().map(PathBuf::as_path))
 }
 
 /// This machine may have the key as one of another machine, too: nothing here can answer, and to ask once more would be no answer.

@@ -3,6 +3,7 @@
 //! Memory does not grow with the images: the kernel pages a large file in and out as it is looked at, and what
 //! is written comes from there.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::Deref;
@@ -10,12 +11,13 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
+use exec::Temporary;
 use fit::fdt::Pieces;
 use memmap2::Mmap;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use crate::output::Output;
+use crate::output::{Output, clean};
 
 /// Files from this size on are mapped, in bytes.
 const MAPPED: u64 = 1 << 20;
@@ -87,8 +89,12 @@ pub fn wrong(path: &Path, error: &fit::FitError) -> Failure {
 
 #[derive(Serialize)]
 struct Written<'a> {
-    file: &'a Path,
+    /// A name that is no UTF-8 has no other form in JSON.
+    file: Cow<'a, str>,
     bytes: usize,
+    /// What is odd in it, and no reason not to write it.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
 /// Writes a FIT and says so; `holds` looks at the bytes on the disk before they take the place of what is there.
@@ -102,21 +108,25 @@ pub fn write(
     output: &Output,
 ) -> Outcome<ExitStatus> {
     let bytes = Part::new(path)?.store(fit, holds)?;
-    Ok(told(path, bytes, output))
+    Ok(told(path, bytes, &[], output))
 }
 
 /// Writes what is small and needs no proof, such as a control FDT, and says so.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn store_bytes(path: &Path, bytes: &[u8], output: &Output) -> Outcome<ExitStatus> {
+pub fn store_bytes(path: &Path, bytes: &[u8], warnings: &[String], output: &Output) -> Outcome<ExitStatus> {
     crate::stages::write_atomic(path, bytes)?;
-    Ok(told(path, bytes.len(), output))
+    Ok(told(path, bytes.len(), warnings, output))
 }
 
-/// Says what was written.
-pub fn told(file: &Path, bytes: usize, output: &Output) -> ExitStatus {
-    output.result(&Written { file, bytes }, |_| format!("wrote `{}`, {bytes} bytes\n", file.display()));
+/// Says what was written, and what is odd in it.
+pub fn told(file: &Path, bytes: usize, warnings: &[String], output: &Output) -> ExitStatus {
+    let name = file.to_string_lossy();
+    warnings.iter().for_each(|said| output.warning(&clean(said)));
+    output.result(&Written { file: name.clone(), bytes, warnings }, |_| {
+        clean(&format!("wrote `{name}`, {bytes} bytes\n"))
+    });
     ExitStatus::Success
 }
 
@@ -124,6 +134,7 @@ pub fn told(file: &Path, bytes: usize, output: &Output) -> ExitStatus {
 pub struct Part<'d> {
     path: PathBuf,
     file: NamedTempFile,
+    temporary: Temporary,
     /// Data that is there already, and at which byte.
     there: Vec<(usize, &'d [u8])>,
 }
@@ -137,11 +148,17 @@ impl<'d> Part<'d> {
         record::refuse_odd_place(path)?;
         refuse_key(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            let message =
+                format!("cannot write `{}`: there is no folder `{}`", path.display(), folder.display());
+            return Err(Failure::error(ExitStatus::Environment, "file", message).hint("make it first"));
+        }
         // Nobody else's name.
         let made = tempfile::Builder::new().prefix(".fit-").permissions(permissions()).tempfile_in(folder);
         // Its kind alone: `tempfile` adds the name of its own file, which says nothing to anybody.
         let file = made.map_err(|e| Failure::io("write", path, &e.kind().into()))?;
-        Ok(Self { path: path.to_owned(), file, there: Vec::new() })
+        let temporary = Temporary::new(file.path());
+        Ok(Self { path: path.to_owned(), file, temporary, there: Vec::new() })
     }
 
     /// Writes the large data where a FIT of this layout has them, so that it can be hashed meanwhile. Should the FIT that is
@@ -174,8 +191,13 @@ impl<'d> Part<'d> {
         }
         self.file.as_file().set_len(fit.len() as u64).map_err(|e| io(&e))?;
         holds(&mapped(self.file.as_file()).map_err(|e| io(&e))?)?;
-        let Self { path, file, .. } = self;
-        file.persist(&path).map(|_| fit.len()).map_err(|e| Failure::io("write", &path, &e.error))
+        // Ctrl-C while it was made: what was there stays.
+        exec::check_interrupt()?;
+        let Self { path, file, temporary, .. } = self;
+        let stored =
+            file.persist(&path).map(|_| fit.len()).map_err(|e| Failure::io("write", &path, &e.error));
+        drop(temporary);
+        stored
     }
 }
 
@@ -194,6 +216,23 @@ fn refuse_key(path: &Path) -> Outcome<()> {
             .hint("remove it first if nobody needs it any more"));
     }
     Ok(())
+}
+
+/// An output in a key store would take a key, its record or its passphrase away.
+///
+/// # Errors
+/// `would-replace` when it lies there.
+pub fn refuse_in_store(path: &Path, store: &Path) -> Outcome<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let Some(store) = real(store) else { return Ok(()) };
+    if [folder, path].into_iter().all(|place| real(place).as_ref() != Some(&store)) {
+        return Ok(());
+    }
+    let message =
+        format!("`{}` is a place of the key store: expected another one for the output", path.display());
+    Err(Failure::error(ExitStatus::Usage, "would-replace", message)
+        .hint("name a place in another folder with `--output`"))
 }
 
 /// An output that is one of the files that it is made from would take what it is made from away.
@@ -224,8 +263,6 @@ fn permissions() -> std::fs::Permissions {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use fit::build::{Configuration, Digests, FitSpec, Image, build_with};
     use fit::fdt::Tree;
     use fit::key::Hash;

@@ -108,6 +108,10 @@ impl List {
     pub fn read(path: &Path) -> Outcome<Self> {
         let list: Self = serde_json::from_slice(&read(path)?)
             .map_err(|e| bad(path, &e.to_string()).hint("docs/fit.md has an example of a list"))?;
+        if list.configurations.is_empty() {
+            return Err(bad(path, "there is no configuration: U-Boot starts nothing of it")
+                .hint("docs/fit.md has an example of a list"));
+        }
         Ok(Self { path: path.to_owned(), ..list })
     }
 
@@ -127,12 +131,16 @@ impl List {
     pub fn tree<'f>(&self, files: &'f Files, timestamp: u32, digests: &mut Digests<'f>) -> Outcome<Tree<'f>> {
         let mut images = Vec::new();
         for image in &self.images {
-            let address = |text: Option<&String>| {
-                text.map(|text| super::fit_write::address(text))
-                    .transpose()
-                    .map_err(|why| bad(&self.path, &format!("the image `{}`: {why}", image.name)))
+            let address = |property: &str, text: Option<&String>| {
+                let found = text.map(|text| {
+                    let said =
+                        |why| format!("the image `{}`: `{property}`: {why}, found `{text}`", image.name);
+                    super::fit_write::address(text).map_err(|why| bad(&self.path, &said(why)))
+                });
+                found.transpose()
             };
-            let (load, entry) = (address(image.load.as_ref())?, address(image.entry.as_ref())?);
+            let (load, entry) =
+                (address("load", image.load.as_ref())?, address("entry", image.entry.as_ref())?);
             let file = self.file(image);
             // `load` has read all of them.
             let data = files.get(&file).map(|bytes| &**bytes).unwrap_or_default();

@@ -15,7 +15,7 @@ use fit::verify::Problem;
 
 use super::fit_described::{planned, sign_as_described};
 use super::fit_elsewhere::refuse_other_data;
-use super::fit_file::{read, write, wrong};
+use super::fit_file::{read, refuse_input, write, wrong};
 use super::fit_write::{Outside, usage};
 use crate::output::Output;
 use crate::stages::Passphrase;
@@ -212,6 +212,7 @@ impl OneKey {
 /// Signs every configuration of a FIT, and verifies the result with the public key before it is put in place.
 pub fn sign(asked: &SignArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
     let Some(name) = &asked.key else { return sign_as_described(asked, store, output) };
+    refuse_input(&asked.output, asked.passphrase.file())?;
     // The FIT first: nobody is asked for a passphrase for what is none. A key that is not there comes before both.
     store.public(name)?;
     let blob = read(&asked.file)?;

@@ -95,7 +95,7 @@ pub struct BuildArguments {
     passphrase: Passphrase,
     /// Where to write it; of several lists the folder
     #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    pub output: PathBuf,
 }
 
 /// An address, decimal or hexadecimal.
@@ -142,7 +142,13 @@ pub fn build(
         name.map(|name| OneKey::open(name, &asked.how, &asked.passphrase, &keys()?)).transpose()
     };
     let parts = [&asked.its, &asked.kernel, &asked.fdt, &asked.ramdisk].into_iter().flatten();
-    refuse_input(&asked.output, parts.map(PathBuf::as_path))?;
+    let parts = parts.map(PathBuf::as_path).chain(asked.passphrase.file());
+    refuse_input(&asked.output, parts)?;
+    if asked.its.is_none() && (asked.unprotected || !asked.include.is_empty()) {
+        let option = if asked.unprotected { "--unprotected" } else { "--include" };
+        let message = format!("`{option}` is of a description: expected `--its` with it, or leave it out");
+        return Err(Failure::error(ExitStatus::Usage, "no-description", message));
+    }
     if let Some(source) = &asked.its {
         let strictness = if asked.unprotected { Strictness::AsDescribed } else { Strictness::Protected };
         let mut compiled = None;
@@ -155,8 +161,7 @@ pub fn build(
         })?;
         let contradictions = fit::packed::contradictions(&tree);
         let bytes = finish_described(tree, source, key.as_ref(), asked, &digests)?;
-        warn(&contradictions, output);
-        return Ok(told(&asked.output, bytes, output));
+        return Ok(told(&asked.output, bytes, &contradictions, output));
     }
     if !asked.list.is_empty() {
         return from_lists(asked, open, output);
@@ -180,8 +185,7 @@ pub fn build(
         beside(open, || laid_out(&mut part, &layout, || from_parts(asked, &parts, &mut digests)))?;
     let contradictions = fit::packed::contradictions(&tree);
     let bytes = finish(tree, kernel, part, key.as_ref(), asked, &digests)?;
-    warn(&contradictions, output);
-    Ok(told(&asked.output, bytes, output))
+    Ok(told(&asked.output, bytes, &contradictions, output))
 }
 
 /// Writes the images where they are going to be while they are hashed.
@@ -220,7 +224,8 @@ fn from_lists(
 ) -> Outcome<ExitStatus> {
     let lists = asked.list.iter().map(|path| List::read(path)).collect::<Outcome<Vec<_>>>()?;
     let files = load(&lists)?;
-    let inputs = || asked.list.iter().chain(files.keys()).map(PathBuf::as_path);
+    let inputs =
+        || asked.list.iter().chain(files.keys()).map(PathBuf::as_path).chain(asked.passphrase.file());
     let mut digests = Digests::default();
     if let [list] = lists.as_slice() {
         refuse_input(&asked.output, inputs())?;
@@ -231,29 +236,28 @@ fn from_lists(
         let (key, tree) = beside(open, || laid_out(&mut part, &layout, hash))?;
         let contradictions = fit::packed::contradictions(&tree);
         let bytes = finish(tree, list.path(), part, key.as_ref(), asked, &digests)?;
-        warn(&contradictions, output);
-        return Ok(told(&asked.output, bytes, output));
+        return Ok(told(&asked.output, bytes, &contradictions, output));
     }
     let paths = outputs(&lists, &asked.output)?;
     paths.iter().try_for_each(|path| refuse_input(path, inputs()))?;
     let key = open()?;
     let key = key.as_ref();
+    // What is wrong in the last one is said before the first one is written.
+    let mut ready = Vec::new();
     for (list, path) in lists.iter().zip(&paths) {
         let tree = list.tree(&files, asked.how.timestamp(), &mut digests)?;
+        ready.push((tree, list, Part::new(path)?));
+    }
+    for (tree, list, part) in ready {
         let contradictions = fit::packed::contradictions(&tree);
-        finish(tree, list.path(), Part::new(path)?, key, asked, &digests)?;
-        warn(&contradictions, output);
+        finish(tree, list.path(), part, key, asked, &digests)?;
+        contradictions.iter().for_each(|said| output.warning(&clean(said)));
     }
     output.result(&paths, |_| {
         let (count, folder) = (paths.len(), asked.output.display());
         format!("wrote {count} FITs into `{folder}`; {} contents were hashed\n", digests.computed())
     });
     Ok(ExitStatus::Success)
-}
-
-/// Says what is odd in what was written and no reason not to write it.
-fn warn(contradictions: &[String], output: &Output) {
-    contradictions.iter().for_each(|said| output.note(&clean(&format!("warning: {said}"))));
 }
 
 /// Signs the tree where a key is given, and stores it; how many bytes it has.
@@ -290,6 +294,12 @@ fn finish_described(
 
 /// A description, compiled by `dtc` as `mkimage` does it.
 fn compiled_by_dtc(source: &Path, asked: &BuildArguments) -> Outcome<Bytes> {
+    // dtc opens it again: what comes from a pipe is gone then.
+    if std::fs::metadata(source).is_ok_and(|meta| !meta.is_file()) {
+        let message = format!("expected a file with an image tree source, `{}` is none", source.display());
+        return Err(Failure::error(ExitStatus::Input, "no-its", message)
+            .hint("put what comes from a pipe into a file first"));
+    }
     let text = read(source)?;
     let is_source = String::from_utf8_lossy(&text).contains("/dts-v1/");
     if !is_source {

@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     drop(steps);
     // All plans are one product's.
     plans.first().into_iter().flat_map(backend::yocto::warnings).for_each(|warning| {
-        output.note(&format!("warning: {warning}"));
+        output.warning(&warning);
     });
     let mut folders: Vec<String> =
         written.iter().map(|one| format!("wrote `{}`\n", one.folder.display())).collect();

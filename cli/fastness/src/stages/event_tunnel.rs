@@ -11,7 +11,7 @@ use qemu::events::{Bad, TunnelIdentities};
 use secret::Secret;
 use spec::plan::Plan;
 
-use super::tunnels::{LIST_DAYS, Tunnel, init, request, tree, tunnels};
+use super::tunnels::{DAY, LIST_DAYS, init, request, tree, tunnels};
 
 /// Makes them for the tunnel whose peers the proof has, with the device's files; none where there is no such tunnel.
 ///
@@ -23,7 +23,19 @@ pub(super) fn identities(plan: &Plan, folder: &Path, now: u64) -> Outcome<(Optio
     let Some(tunnel) = found else { return Ok((None, Tree::new())) };
     let secret = Secret::new(b"an authority that lives as long as a test".to_vec());
     let (own, other) = (folder.join("tunnel"), folder.join("strangers"));
-    let mut authority = Authority::init(&own, &init("Test"), &secret, now)?;
+    // A certificate that has expired is one that was issued before.
+    let before = now - 3 * DAY;
+    let mut authority = Authority::init(&own, &init("Test"), &secret, before)?;
+    authority.issue(&request("expired", &tunnel.facts.peer_name, Some(1))?, &secret)?;
+    authority.crl(LIST_DAYS, &secret)?;
+    drop(authority);
+    let at = |now: u64, folder: &Path, identity: &str, end: End| -> Outcome<Tree> {
+        let identity = Identity::open(folder, identity, None, &secret, now)?;
+        Ok(tree(items(&identity, end, &[tunnel.target(end)])?))
+    };
+    // While it holds, and with the list of that time.
+    let expired = at(before, &own, "expired", End::Peer)?;
+    let mut authority = Authority::open(&own, now)?;
     let mut strangers = Authority::init(&other, &init("Others"), &secret, now)?;
     let facts = tunnel.facts;
     let device = Request { role: Role::Device, ..request("device", &facts.local_name, None)? };
@@ -36,12 +48,9 @@ pub(super) fn identities(plan: &Plan, folder: &Path, now: u64) -> Outcome<(Optio
     strangers.crl(LIST_DAYS, &secret)?;
     drop((authority, strangers));
 
-    let files = |folder: &Path, identity: &str, end: End, tunnel: &Tunnel<'_>| -> Outcome<Tree> {
-        let identity = Identity::open(folder, identity, None, &secret, now)?;
-        Ok(tree(items(&identity, end, &[tunnel.target(end)])?))
-    };
-    let good = files(&own, "good", End::Peer, &tunnel)?;
-    let mut stranger = files(&other, "stranger", End::Peer, &tunnel)?;
+    let files = |folder: &Path, identity: &str, end: End| at(now, folder, identity, end);
+    let good = files(&own, "good", End::Peer)?;
+    let mut stranger = files(&other, "stranger", End::Peer)?;
     // It trusts the device, so that it is the device that refuses.
     for (path, item) in
         good.iter().filter(|(path, _)| path.ends_with("/ca.pem") || path.ends_with("/crl.pem"))
@@ -50,15 +59,16 @@ pub(super) fn identities(plan: &Plan, folder: &Path, now: u64) -> Outcome<(Optio
     }
     let refused = vec![
         (Bad::Authority, stranger),
-        (Bad::Name, files(&own, "name", End::Peer, &tunnel)?),
-        (Bad::Revoked, files(&own, "revoked", End::Peer, &tunnel)?),
+        (Bad::Name, files(&own, "name", End::Peer)?),
+        (Bad::Revoked, files(&own, "revoked", End::Peer)?),
+        (Bad::Expired, expired),
     ];
     let mut authority = Authority::open(&own, now)?;
     authority.revoke("revoked", Reason::KeyCompromise)?;
     authority.crl(LIST_DAYS, &secret)?;
     drop(authority);
     // Only the device has the list with that one.
-    let device = files(&own, "device", End::Device, &tunnel)?;
+    let device = files(&own, "device", End::Device)?;
     Ok((Some(TunnelIdentities { good, refused }), device))
 }
 

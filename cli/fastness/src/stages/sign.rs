@@ -33,6 +33,11 @@ impl Passphrase {
         file.or(descriptor).or_else(|| self.passphrase_agent.clone().map(PassphraseSource::Agent))
     }
 
+    /// The file that was named, if any.
+    pub fn file(&self) -> Option<&Path> {
+        self.passphrase_file.as_deref()
+    }
+
     /// The passphrase of a key: from the source that was named, else from the file beside a
     /// development key, else from a person. Nobody is asked for that of a key that is not there.
     ///

@@ -16,7 +16,7 @@ use spec::plan::{Plan, TunnelFacts};
 use super::weak::Root;
 use crate::places::Built;
 
-const DAY: u64 = 86_400;
+pub(super) const DAY: u64 = 86_400;
 /// The longest list: the peer that is not valid yet is made after half of a year.
 pub(super) const LIST_DAYS: u32 = 800;
 

@@ -20,6 +20,7 @@ mod evidence;
 mod evidence_hostile;
 mod facts;
 mod fit;
+mod fit_by_hand;
 mod fit_large;
 mod fit_more;
 mod fit_options;

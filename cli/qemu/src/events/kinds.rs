@@ -109,6 +109,7 @@ pub(crate) const TUNNEL: &[Kind] = kinds! {
     "a tunnel's peer of another authority is refused", "" => "tunnel.refused" "openvpn" "PEER" Failure "error=unable to get";
     "a tunnel's peer with another name is refused", "" => "tunnel.refused" "openvpn" "PEER" Failure "VERIFY X509NAME ERROR";
     "a tunnel's peer whose certificate was revoked is refused", "" => "tunnel.refused" "openvpn" "PEER" Failure "error=certificate revoked";
+    "a tunnel's peer whose certificate has expired is refused", "" => "tunnel.refused" "openvpn" "PEER" Failure "error=certificate has expired";
     "a tunnel comes up with the peer that the plan names", "" => "tunnel.up" "openvpn" "PEER" Success "Initialization Sequence Completed";
 };
 

@@ -184,6 +184,12 @@ const JOURNAL: &[(&str, &str, &str, &str)] = &[
         "",
         "VERIFY ERROR: depth=0, error=certificate revoked: O=Test, CN=support.plant.example, serial=456",
     ),
+    (
+        "a tunnel's peer whose certificate has expired is refused",
+        OPENVPN,
+        "",
+        "VERIFY ERROR: depth=0, error=certificate has expired: O=Test, CN=support.plant.example, serial=789",
+    ),
     ("a tunnel comes up with the peer that the plan names", OPENVPN, "", "Initialization Sequence Completed"),
     (
         "messages beyond the recording's rate are lost: that is told",

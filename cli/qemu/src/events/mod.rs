@@ -246,12 +246,8 @@ impl Proof<'_> {
             let key = ["-i".to_owned(), login.key.to_string_lossy().into_owned()];
             lockout::ssh(self.ports.ssh, &login.user, &key)?;
         }
-        if source.is_ok() {
-            self.loses()?;
-        }
         self.settle()?;
         self.judge_all(KINDS, account);
-        self.judge_or(TIME, account, source.as_ref().copied().map_err(String::as_str));
         self.judge_or(CALLED, account, called);
         self.judge_or(SUDO, account, sudo);
         self.judge_or(UPDATE, account, updates);
@@ -262,6 +258,12 @@ impl Proof<'_> {
         let without = "needs a key of a user of the product: `--login USER=FILE`";
         let user = login.map_or(name, |login| &login.user);
         self.judge_or(LOGIN, (user, uid), login.map(|_| ()).ok_or(without));
+        if source.is_ok() {
+            // Behind all that is looked at by now: the log turns over while that is waited for.
+            self.loses()?;
+            self.settle()?;
+        }
+        self.judge_or(TIME, account, source.as_ref().copied().map_err(String::as_str));
         self.cost()?;
         self.away(identities)?;
         self.judge_all(AWAY, account);

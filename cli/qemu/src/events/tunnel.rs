@@ -45,6 +45,8 @@ pub enum Bad {
     Name,
     /// Its certificate was revoked.
     Revoked,
+    /// Its certificate has expired.
+    Expired,
 }
 
 impl Bad {
@@ -60,12 +62,13 @@ impl Bad {
             Self::Authority => &TUNNEL[0],
             Self::Name => &TUNNEL[1],
             Self::Revoked => &TUNNEL[2],
+            Self::Expired => &TUNNEL[3],
         }
     }
 }
 
 /// The kind of the peer that is taken.
-const UP: usize = 3;
+const UP: usize = 4;
 
 /// The tunnel whose peers the proof has, and the interface that it uses, in the board's order.
 ///

@@ -69,11 +69,12 @@ fn the_peer_s_end_of_the_wire_is_that_of_the_plan() {
 
 #[test]
 fn each_bad_peer_has_a_kind_of_its_own_and_the_good_one_is_the_last() {
-    let kinds = [Bad::Authority, Bad::Name, Bad::Revoked].map(|bad| bad.kind().name);
+    let bad = [Bad::Authority, Bad::Name, Bad::Revoked, Bad::Expired];
+    let kinds = bad.map(|bad| bad.kind().name);
     let all: Vec<&str> = TUNNEL.iter().map(|kind| kind.name).collect();
     assert_eq!(all[..UP], kinds);
     assert_eq!((TUNNEL.len(), TUNNEL[UP].r#type), (UP + 1, "tunnel.up"));
-    for bad in [Bad::Authority, Bad::Name, Bad::Revoked] {
+    for bad in bad {
         assert_eq!(bad.words(), bad.kind().contains);
     }
     let command = said("openvpn-support.service", &TUNNEL[1], 105);

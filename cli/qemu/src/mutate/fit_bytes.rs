@@ -71,6 +71,15 @@ pub(super) fn declare_size(case: &mut Case<'_>, bytes: u32) -> Outcome<String> {
     Ok(format!("the FIT's header claims {bytes:#x} bytes"))
 }
 
+pub(super) fn declare_length(case: &mut Case<'_>, node: &str, property: &str, bytes: u32) -> Outcome<String> {
+    let (offset, size) = place(&case.fit, node, property)?;
+    // Devicetree Specification 0.4, 5.4.1: the length is the first of the two words before the value.
+    let field = offset.checked_sub(8).and_then(|at| case.fit.get_mut(at..at + 4));
+    let field = field.ok_or_else(|| unfit(format!("`{property}` of `{node}` has no length")))?;
+    field.copy_from_slice(&bytes.to_be_bytes());
+    Ok(format!("`{property}` of `{node}` of {size} bytes claims {bytes:#x}"))
+}
+
 pub(super) fn replace(case: &mut Case<'_>, with: Foreign) -> Outcome<String> {
     let address = u32::try_from(case.subject.kernel_address).unwrap_or(0);
     let architecture = case.subject.architecture;
@@ -162,6 +171,26 @@ mod tests {
         // What stood there before is gone, too.
         let slot = bench.read("fit_a", case.fit.len(), bench.subject.fit.len() - case.fit.len(), &case);
         assert!(slot.iter().all(|b| *b == 0));
+    }
+
+    #[test]
+    fn a_property_can_lie_about_its_length() {
+        let bench = Bench::new();
+        let lie = |property: &str, bytes| Mutation::DeclareLength {
+            node: "/configurations/conf".into(),
+            property: property.into(),
+            bytes,
+        };
+        let (words, case) = bench.run(&[lie("kernel", 0xffff_fff4)]);
+        assert_eq!(words, "`kernel` of `/configurations/conf` of 7 bytes claims 0xfffffff4");
+        let changed: Vec<usize> =
+            (0..case.fit.len()).filter(|at| case.fit[*at] != bench.subject.fit[*at]).collect();
+        let (from, to) = (changed[0], changed[changed.len() - 1]);
+        assert_eq!((to - from, &case.fit[from..=to]), (3, &[0xff, 0xff, 0xff, 0xf4][..]));
+        assert_eq!(case.fit[from - 4..from], [0, 0, 0, 3], "behind the tag of a property");
+        assert_eq!(&case.fit[to + 5..to + 12], b"kernel\0");
+        let text = bench.fails(&[lie("ghost", 0)]);
+        assert!(text.contains("no property `ghost` at `/configurations/conf`"), "{text}");
     }
 
     #[test]

@@ -152,6 +152,15 @@ pub enum Mutation {
         /// Claimed size in bytes.
         bytes: u32,
     },
+    /// Changes the length that a property claims; its value stays.
+    DeclareLength {
+        /// Node's path.
+        node: String,
+        /// Property's name.
+        property: String,
+        /// Claimed length in bytes; from 2147483648 on it is negative where it is read as a C `int`.
+        bytes: u32,
+    },
     /// A whole tree with the attacker's kernel in front of the signed one: two roots.
     SecondRoot {},
     /// Something else than a FIT takes its place.
@@ -414,6 +423,9 @@ impl Mutation {
             Self::Resize { node, property, by } => fit_tree::resize(case, &named(node)?, property, *by),
             Self::Truncate { percent } => fit_bytes::truncate(case, *percent),
             Self::DeclareSize { bytes } => fit_bytes::declare_size(case, *bytes),
+            Self::DeclareLength { node, property, bytes } => {
+                fit_bytes::declare_length(case, &named(node)?, property, *bytes)
+            }
             Self::SecondRoot {} => forge::second_root(case),
             Self::ReplaceFit { with } => fit_bytes::replace(case, *with),
             Self::SetText { node, property, texts } => {
