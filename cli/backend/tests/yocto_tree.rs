@@ -421,7 +421,7 @@ fn a_patch_says_how_it_stands_upstream() {
     let tree = tree_of(&plan.unwrap_or_else(|failure| panic!("{failure}"))).expect("a tree");
     let patches: Vec<_> = tree.nodes().iter().filter(|(path, _)| path.ends_with(".patch")).collect();
     // That of the layer `ecdsa`, and those of `verified-boot`, which every product has.
-    assert_eq!(patches.len(), 4);
+    assert_eq!(patches.len(), 5);
     let append =
         tree.nodes().keys().find(|path| path.ends_with("/u-boot_%.bbappend")).expect("U-Boot's append");
     let append = text(&tree, append);

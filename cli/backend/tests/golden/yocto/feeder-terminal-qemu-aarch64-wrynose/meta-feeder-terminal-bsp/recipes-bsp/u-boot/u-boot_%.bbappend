@@ -1,6 +1,6 @@
 FILESEXTRAPATHS:prepend:feeder-terminal-qemu-aarch64 := "${THISDIR}/files:"
 
-SRC_URI:append:feeder-terminal-qemu-aarch64 = " file://fastness.cfg file://fastness.env file://asked.txt file://check-asked.sh file://0003-no-broken-hashes.patch file://0004-all-that-starts-is-signed.patch file://0005-spl-reads-no-more-than-is-signed.patch"
+SRC_URI:append:feeder-terminal-qemu-aarch64 = " file://fastness.cfg file://fastness.env file://asked.txt file://check-asked.sh file://0003-no-broken-hashes.patch file://0004-all-that-starts-is-signed.patch file://0005-spl-reads-no-more-than-is-signed.patch file://0006-trees-are-walked-forwards.patch"
 
 # No control FDT: the one with the key is put behind it after signing.
 UBOOT_MAKE_TARGET:feeder-terminal-qemu-aarch64 = "u-boot-nodtb.bin"
