@@ -200,7 +200,18 @@ impl KeyStore {
             }
         }
         names.sort();
-        names.iter().map(|name| self.record(name)).collect()
+        let foreign = |name: &str| {
+            let message = format!(
+                "`{}` is no record of a key: expected only what `fastness keys` writes in the key store",
+                self.path(name, "json").display()
+            );
+            Failure::error(ExitStatus::Keys, "foreign-file", message).hint("move it to another folder")
+        };
+        let one = |name: &String| {
+            let record = check_name(name).is_ok() && self.path(name, "json").is_file();
+            if record { self.record(name) } else { Err(foreign(name)) }
+        };
+        names.iter().map(one).collect()
     }
 
     /// Checks a key's files: record, public key, permissions; with a passphrase also that it opens the
@@ -358,8 +369,9 @@ impl KeyStore {
                 .hint("RSA and ECDSA keys sign the boot chain, Ed25519 keys sign the evidence"));
         }
         let path = self.path(name, "pub.pem");
+        // What is trusted by it goes into boot loaders. Of evidence somebody may read with a key of anywhere, and is warned.
         for place in [&self.folder, &self.path(name, "json"), &path] {
-            if place.exists() {
+            if !evidence && place.exists() {
                 secret::refuse_writable(place)?;
             }
         }

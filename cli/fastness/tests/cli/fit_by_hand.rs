@@ -244,6 +244,22 @@ fn a_public_key_that_others_could_have_written_is_trusted_by_nobody() {
 }
 
 #[test]
+fn what_is_none_of_the_key_store_s_files_is_named() {
+    let place = place();
+    for name in ["a b.json", "sub.json"] {
+        let path = place.path(&format!("{STORE}/{name}"));
+        match name {
+            "sub.json" => std::fs::create_dir(&path).unwrap(),
+            _ => std::fs::write(&path, "{}").unwrap(),
+        }
+        let run = place.run(&["keys", "list"]);
+        let expected = format!("{name}` is no record of a key: expected only what `fastness keys` writes");
+        assert!(run.code == 8 && run.err.contains(&expected), "{run:?}");
+        let _ = std::fs::remove_file(&path);
+    }
+}
+
+#[test]
 fn a_name_that_is_no_utf_8_is_told_as_json_too() {
     let place = place();
     let mut command = place.command(&["--json", "fit", "sign", "u.itb", "--key", "dev", "-o"]);

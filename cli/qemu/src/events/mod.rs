@@ -296,7 +296,8 @@ impl Proof<'_> {
             self.bench.ask(&kinds::fill(kind.command, user, uid), MINUTE)?;
             self.windows.provoked(kind.name, (before, self.run_so_far().1));
         }
-        Ok(())
+        // The device's log turns over: what is looked at late is gone.
+        self.look()
     }
 
     /// Hands over requests: what is done about one begins some time after the command has ended.

@@ -208,6 +208,7 @@ impl Proof<'_> {
                 self.bench.ask(&format!("systemctl stop {unit}"), MINUTE * 2)?;
             }
             self.windows.provoked(kind.name, (before, self.run_so_far().1));
+            self.look()?;
         }
         self.peer = Some(peer);
         Ok(Ok(()))
