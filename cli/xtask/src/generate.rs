@@ -113,7 +113,7 @@ fn exit_codes() -> String {
     }
     text.push_str(
         "\nA command that does several things ends with the gravest: `proof` (7) weighs more than `check` (6).\n\
-         A second Ctrl-C ends the program at once, also with 130.\n",
+         A second Ctrl-C ends the program at once, also with 130; so does a first one that nothing notices within three seconds, as when a pipe is waited for.\n",
     );
     text
 }
