@@ -35,9 +35,23 @@ pub struct Signature {
         value_name = "SECONDS",
         env = "SOURCE_DATE_EPOCH",
         hide_env_values = true,
-        default_value_t = 0
+        default_value_t = 0,
+        value_parser = seconds
     )]
     timestamp: u32,
+}
+
+/// A time that fits a FIT.
+///
+/// # Errors
+/// What was expected, and where else it may have come from.
+fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "expected seconds since 1970, at most {}; without the option they are those of `SOURCE_DATE_EPOCH`",
+            u32::MAX
+        )
+    })
 }
 
 impl Signature {

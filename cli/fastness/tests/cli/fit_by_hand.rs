@@ -201,6 +201,17 @@ fn options_of_a_description_are_refused_without_one_and_a_pipe_is_none() {
 }
 
 #[test]
+fn a_time_that_is_none_says_where_it_comes_from() {
+    let place = place();
+    for time in ["abc", "", "4294967296"] {
+        let words = ["fit", "build", "--kernel", "Image", "--load", "0", "-o", "y.itb"];
+        let run = Run::of(place.command(&words).env("SOURCE_DATE_EPOCH", time).output().unwrap());
+        let expected = "expected seconds since 1970, at most 4294967295; without the option they are those of `SOURCE_DATE_EPOCH`";
+        assert!(run.code == 2 && run.err.contains(expected), "{run:?}");
+    }
+}
+
+#[test]
 fn a_key_that_cannot_be_for_the_algorithm_is_told_and_not_the_fit() {
     let place = place();
     assert_eq!(place.run(&["fit", "sign", "u.itb", "--key", "dev", "-o", "s.itb"]).code, 0);
