@@ -128,9 +128,12 @@ fn locked(tried: &Tried) -> (Vec<String>, Vec<String>) {
     if !tried.after {
         problems.push(format!("after {} s the right key was still refused", tried.waited));
     }
+    let refused = if tried.during { "opened a login" } else { "was refused" };
     let seen = format!(
-        "after {} failed logins the right key was refused, and {} s later it opened a login",
-        tried.failures, tried.waited
+        "after {} failed logins the right key {refused}, and {} s later it {} a login",
+        tried.failures,
+        tried.waited,
+        if tried.after { "opened" } else { "had not opened" }
     );
     (vec![seen], problems)
 }

@@ -343,10 +343,7 @@ impl Proof<'_> {
     /// The device's records; the oldest files first.
     fn look(&mut self) -> Outcome<()> {
         let folder = parameter(self.plan, "events", "folder");
-        let command = format!(
-            "for i in 9 8 7 6 5 4 3 2 1; do [ ! -e {folder}/events.jsonl.$i ] || cat {folder}/events.jsonl.$i; done; cat {folder}/events.jsonl"
-        );
-        let lines = self.bench.ask(&command, MINUTE * 3)?;
+        let lines = self.bench.ask(&all_records(&folder), MINUTE * 3)?;
         // Older ones may have gone from the device since the last look.
         let mut held = Records::new();
         if let Err(why) = read(&lines, &mut held) {
@@ -459,6 +456,17 @@ impl Proof<'_> {
     }
 }
 
+/// Prints the records of a folder, the oldest files first; once more where the log was turned over meanwhile: what moved into a file
+/// that had been read already would be missing.
+fn all_records(folder: &str) -> String {
+    format!(
+        "for try in 1 2 3 4 5; do was=$(ls -i {folder}/events.jsonl); \
+         for i in 9 8 7 6 5 4 3 2 1; do [ ! -e {folder}/events.jsonl.$i ] || cat {folder}/events.jsonl.$i; done >/run/bench-records; \
+         cat {folder}/events.jsonl >>/run/bench-records && [ \"$was\" = \"$(ls -i {folder}/events.jsonl)\" ] && break; \
+         done 2>/dev/null; cat /run/bench-records"
+    )
+}
+
 /// A parameter of a layer, as text.
 fn parameter(plan: &Plan, layer: &str, name: &str) -> String {
     let layer = plan.layers.iter().find(|facts| facts.name == layer);
@@ -471,4 +479,37 @@ fn parameter(plan: &Plan, layer: &str, name: &str) -> String {
 
 fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     fs::write(path, bytes).map_err(|e| Failure::io("write", path, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// What the shell prints of a folder, with something that happens each time before the newest file is read.
+    fn printed(folder: &Path, happens: &str) -> String {
+        let at = folder.to_str().expect("a path");
+        let command = all_records(at).replace("/run/bench-records", &format!("{at}/read"));
+        let read = format!("cat {at}/events.jsonl >>");
+        assert!(command.contains(&read), "{command}");
+        let command = command.replace(&read, &format!("{happens} {read}"));
+        let output = Command::new("sh").args(["-c", &command]).current_dir(folder).output().expect("a shell");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Found by a proof: what had moved into a file that was read already was missing, and the shell's own words were no record.
+    #[test]
+    fn records_are_read_oldest_first_and_again_when_the_log_turned_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it is written");
+        put("events.jsonl.2", "a\n");
+        put("events.jsonl", "b\n");
+        assert_eq!(printed(folder.path(), ""), "a\nb\n");
+        let once = "[ -e turned ] || { : >turned; mv events.jsonl events.jsonl.1; echo c >events.jsonl; };";
+        assert_eq!(printed(folder.path(), once), "a\nb\nc\n");
+        let gone = "[ -e gone ] || { : >gone; mv events.jsonl events.jsonl.0; }; [ ! -e gone2 ] || mv events.jsonl.0 events.jsonl; : >gone2;";
+        assert_eq!(printed(folder.path(), gone), "a\nb\nc\n");
+    }
 }
