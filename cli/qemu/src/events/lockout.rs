@@ -67,6 +67,9 @@ impl Proof<'_> {
         let (mut opened_by_wrong, mut failures, mut during) = (0, 0, true);
         let mut from = Instant::now();
         while during && failures < AT_ONCE * ROUNDS {
+            // Until the firewall lets as many in at once again: failures that come one by one are forgiven in between.
+            thread::sleep(MINUTE);
+            exec::check_interrupt()?;
             let opened: Vec<_> = thread::scope(|scope| {
                 let tries: Vec<_> =
                     (0..AT_ONCE).map(|_| scope.spawn(|| ssh(port, &login.user, &wrong))).collect();
