@@ -279,6 +279,12 @@ pub fn build(plan: &Plan, folder: &Path, options: &Options, steps: &Steps) -> Ou
     built
 }
 
+/// SHA-256 of the boot chain's first program that a record names: SPL, or else U-Boot, which then lies in the boot flash.
+pub fn first_sha256(image: &ImageRecord) -> String {
+    let first = image.files.get(&record::Role::Spl).or_else(|| image.files.get(&record::Role::Uboot));
+    first.map(|file| file.sha256.clone()).unwrap_or_default()
+}
+
 /// SHA-256 of the disk image that a record names.
 pub fn disk_sha256(image: &ImageRecord) -> String {
     image.files.get(&record::Role::Disk).map(|file| file.sha256.clone()).unwrap_or_default()

@@ -19,7 +19,7 @@ use record::{
 };
 use serde::Serialize;
 
-use super::{disk_sha256, write_atomic};
+use super::{disk_sha256, first_sha256, write_atomic};
 use crate::places::Built;
 use crate::progress::Steps;
 
@@ -361,7 +361,7 @@ pub fn attack(built: &Built, names: &[String], jobs: usize, steps: &Steps) -> Ou
         _ => {}
     }
     write_json_atomic(&built.folder.join("attacks.json"), &all)?;
-    write_atomic(&mark, disk_sha256(&built.image).as_bytes())?;
+    write_atomic(&mark, attacked(&built.image).as_bytes())?;
     Ok(results)
 }
 
@@ -375,7 +375,9 @@ pub fn known_boot(built: &Built) -> Outcome<Option<BootRecord>> {
         return Ok(None);
     }
     let boot: BootRecord = read_json(&path)?;
-    Ok((boot.disk_sha256 == disk_sha256(&built.image)).then_some(boot))
+    let same =
+        boot.disk_sha256 == disk_sha256(&built.image) && boot.uboot_sha256 == first_sha256(&built.image);
+    Ok(same.then_some(boot))
 }
 
 /// `traffic.json`, if it is of this image.
@@ -397,7 +399,7 @@ pub fn known_traffic(built: &Built) -> Outcome<Option<TrafficRecord>> {
 /// When it is there and is no list of attacks.
 pub fn known_attacks(built: &Built) -> Outcome<Vec<AttackResult>> {
     let path = built.folder.join("attacks.json");
-    if marked(built) != disk_sha256(&built.image) || !path.is_file() {
+    if marked(built) != attacked(&built.image) || !path.is_file() {
         return Ok(Vec::new());
     }
     read_json(&path)
@@ -416,19 +418,24 @@ pub fn of_other_images(built: &Built) -> Outcome<Vec<String>> {
     if there("traffic.json") && known_traffic(built)?.is_none() {
         others.push("traffic.json".to_owned());
     }
-    if there("attacks.json") && marked(built) != disk_sha256(&built.image) {
+    if there("attacks.json") && marked(built) != attacked(&built.image) {
         others.push("attacks.json".to_owned());
     }
     Ok(others)
 }
 
-/// The disk image that `attacks.json` is of; empty where nothing says it.
+/// What was attacked: the disk image, and the first program of the boot chain, which need not lie on it.
+fn attacked(image: &record::ImageRecord) -> String {
+    format!("{} {}", disk_sha256(image), first_sha256(image))
+}
+
+/// What `attacks.json` is of; empty where nothing says it.
 fn marked(built: &Built) -> String {
     let bytes = read_regular(&mark(built)).unwrap_or_default();
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
-/// The file that says which disk image `attacks.json` is of.
+/// The file that says what `attacks.json` is of.
 fn mark(built: &Built) -> PathBuf {
     built.folder.join("attacks/disk.sha256")
 }

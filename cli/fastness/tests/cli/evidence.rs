@@ -199,6 +199,27 @@ fn a_record_of_another_image_is_told_and_not_passed_over() {
     assert_eq!(run.code, 3, "{run:?}");
 }
 
+/// Found after a patch of U-Boot, which lies in the flash and not on the disk: what the one before it had withstood counted for it.
+#[test]
+fn attacks_on_another_boot_loader_are_of_another_image() {
+    let Some(world) = World::built() else { return };
+    let text = fs::read_to_string(world.out("image.json")).unwrap();
+    let image: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let hash = |role: &str| image["files"][role]["sha256"].as_str().unwrap().to_owned();
+    fs::write(world.out("attacks.json"), "[]").unwrap();
+    fs::create_dir_all(world.out("attacks")).unwrap();
+    let out = world.out("");
+    for (mark, told) in [
+        (hash("disk"), true),
+        (format!("{} {}", hash("disk"), "00".repeat(32)), true),
+        (format!("{} {}", hash("disk"), hash("uboot")), false),
+    ] {
+        fs::write(world.out("attacks/disk.sha256"), &mark).unwrap();
+        let run = world.run(&["report", out.to_str().unwrap()]);
+        assert_eq!(run.out.contains("`attacks.json` is of another image"), told, "{mark}: {run:?}");
+    }
+}
+
 #[test]
 fn without_image_key_or_signature_each_says_so() {
     let place = Place::with_product();
