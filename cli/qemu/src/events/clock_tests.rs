@@ -1,12 +1,5 @@
-use std::path::Path;
-
+use super::super::tests::plan;
 use super::*;
-
-/// The plan of a shipped example.
-fn plan(name: &str) -> Plan {
-    let product = format!("{}/../../examples/{name}/product.yaml", env!("CARGO_MANIFEST_DIR"));
-    spec::load(Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"))
-}
 
 /// The same with other servers.
 fn with(lines: &str) -> Plan {

@@ -16,6 +16,7 @@ const SYSTEMD: &str = r#""_TRANSPORT":"journal","_PID":"1","_SYSTEMD_UNIT":"init
 const KERNEL: &str = r#""_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel""#;
 const OPENVPN: &str =
     r#""_TRANSPORT":"stdout","_SYSTEMD_UNIT":"openvpn-support.service","SYSLOG_IDENTIFIER":"openvpn""#;
+const CHRONY: &str = r#""_SYSTEMD_UNIT":"chrony.service","SYSLOG_IDENTIFIER":"chronyd""#;
 const SSHD: &str =
     r#""_TRANSPORT":"syslog","_SYSTEMD_UNIT":"ssh.service","SYSLOG_IDENTIFIER":"sshd-session""#;
 
@@ -35,28 +36,13 @@ const JOURNAL: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "the time service starts",
-        r#""_SYSTEMD_UNIT":"chrony.service","SYSLOG_IDENTIFIER":"chronyd""#,
+        CHRONY,
         "",
         "chronyd version 4.6.1 starting (+CMDMON +REFCLOCK +RTC +PRIVDROP +SCFILTER +SIGND +NTS +SECHASH +IPV6 -DEBUG)",
     ),
-    (
-        "a time source is chosen",
-        r#""_SYSTEMD_UNIT":"chrony.service","SYSLOG_IDENTIFIER":"chronyd""#,
-        "",
-        "Selected source 192.0.2.1",
-    ),
-    (
-        "the clock is put to the source's time",
-        r#""_SYSTEMD_UNIT":"chrony.service","SYSLOG_IDENTIFIER":"chronyd""#,
-        "",
-        "System clock was stepped by 30.000211 seconds",
-    ),
-    (
-        "a time source is lost",
-        r#""_SYSTEMD_UNIT":"chrony.service","SYSLOG_IDENTIFIER":"chronyd""#,
-        "",
-        "Can't synchronise: no selectable sources",
-    ),
+    ("a time source is chosen", CHRONY, "", "Selected source 192.0.2.1"),
+    ("the clock is put to the source's time", CHRONY, "", "System clock was stepped by 30.000211 seconds"),
+    ("a time source is lost", CHRONY, "", "Can't synchronise: no selectable sources"),
     (
         "the collector is reached",
         r#""_SYSTEMD_UNIT":"fastness-forward.service","SYSLOG_IDENTIFIER":"event-forward""#,

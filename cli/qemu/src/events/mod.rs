@@ -487,6 +487,12 @@ mod tests {
 
     use super::*;
 
+    /// The plan of a shipped example.
+    pub(super) fn plan(name: &str) -> Plan {
+        let product = format!("{}/../../examples/{name}/product.yaml", env!("CARGO_MANIFEST_DIR"));
+        spec::load(Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
     /// What the shell prints of a folder, with something that happens each time before the newest file is read.
     fn printed(folder: &Path, happens: &str) -> String {
         let at = folder.to_str().expect("a path");

@@ -1,10 +1,5 @@
+use super::super::tests::plan;
 use super::*;
-
-/// The plan of a shipped example.
-fn plan(name: &str) -> Plan {
-    let product = format!("{}/../../examples/{name}/product.yaml", env!("CARGO_MANIFEST_DIR"));
-    spec::load(Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"))
-}
 
 #[test]
 fn the_tunnel_is_the_first_of_openvpn_with_a_neighbour_and_a_key_in_a_file() {
