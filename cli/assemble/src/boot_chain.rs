@@ -285,8 +285,8 @@ pub(crate) fn wrong_signing(error: &FitError) -> Failure {
     if let Some(failure) = crate::keys::brought(error) {
         return failure;
     }
-    if let FitError::Unsigned(why) = error {
-        return Failure::error(ExitStatus::Keys, "signature-wanted", format!("the image is not signed yet: {why}"))
+    if let FitError::Unsigned(_) = error {
+        return Failure::error(ExitStatus::Keys, "signature-wanted", format!("the image is not signed yet: {error}"))
             .hint("sign with `fastness fit answer REQUEST` where the key is, bring the `.sig` back beside the request, and build again");
     }
     Failure::error(ExitStatus::Keys, "signing", format!("the boot chain cannot be signed: {error}"))

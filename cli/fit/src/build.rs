@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::FitError;
 use crate::fdt::{Node, Tree};
 use crate::key::Hash;
-use crate::words::{ARCHES, COMPRESSIONS, KINDS, OSES, known};
+use crate::words::{ARCHES, COMPRESSIONS, KINDS, OSES, known, reachable};
 
 /// An image of a FIT.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -255,6 +255,9 @@ fn check_image(image: &Image<'_>) -> Result<(), FitError> {
     ] {
         found.map_or(Ok(()), |found| known(&image.name, what, found, list))?;
     }
+    for (what, address) in [("load", image.load), ("entry", image.entry)] {
+        address.map_or(Ok(()), |address| reachable(&image.name, &image.arch, what, address))?;
+    }
     for text in [&image.name, &image.description] {
         no_nul(text)?;
     }
@@ -462,6 +465,10 @@ mod tests {
             (with(|s| s.images[0].compression = "zip".into()), "expected one of none, bzip2, gzip"),
             (with(|s| s.images[0].os = Some("dos".into())), "`os` of the image `kernel` is `dos`"),
             (with(|s| s.images[0].data = Cow::Borrowed(b"")), "the image `kernel` has no data"),
+            (
+                with(|s| (s.images[0].arch, s.images[0].entry) = ("arm".into(), Some(1 << 32))),
+                "`entry` of the image `kernel` is 0x100000000: expected at most 0xffffffff, since `arm` has",
+            ),
             (
                 with(|s| s.configurations[0].loads[0].0 = "compatible".into()),
                 "loads `compatible`: expected one of",

@@ -15,9 +15,9 @@ pub enum FitError {
     /// A key cannot be read or used.
     #[error("unusable key: {0}")]
     Key(String),
-    /// A key whose private half is elsewhere: its signature has to be brought.
-    #[error("not signed yet: {0}")]
-    Unsigned(String),
+    /// A key whose private half is elsewhere: its signatures have to be brought. The requests for them, as paths.
+    #[error("a signature is asked for in `{}`", .0.join("`, and one in `"))]
+    Unsigned(Vec<String>),
     /// A signature that was brought from elsewhere is missing, or is not one of these bytes.
     #[error("{why}")]
     Stale {

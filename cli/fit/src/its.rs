@@ -99,10 +99,7 @@ fn hash<'a>(image: &mut Node<'a>, strictness: Strictness, digests: &mut Digests<
     }
     let mut hashes = 0;
     for child in image.children.iter_mut().filter(|child| child.name.starts_with("hash")) {
-        let algorithm = child.text("algo").map(str::to_owned);
-        let algorithm = algorithm
-            .ok_or_else(|| FitError::Fit(format!("`{}` of the image `{name}` has no `algo`", child.name)))?;
-        let digest = digests.of(data, Hash::parse(&algorithm)?);
+        let digest = digests.of(data, algorithm_of(&name, child)?);
         set_first(child, "value", digest);
         hashes += 1;
     }
@@ -112,6 +109,18 @@ fn hash<'a>(image: &mut Node<'a>, strictness: Strictness, digests: &mut Digests<
         ));
     }
     Ok(())
+}
+
+/// The algorithm of a hash node.
+///
+/// # Errors
+/// When it has none, or a weak or unknown one; both name the image and the node.
+pub(crate) fn algorithm_of(image: &str, hash: &Node<'_>) -> Result<Hash, FitError> {
+    let node = &hash.name;
+    let algorithm = hash
+        .text("algo")
+        .ok_or_else(|| FitError::Fit(format!("`{node}` of the image `{image}` has no `algo`")))?;
+    Hash::parse(algorithm).map_err(|e| FitError::Fit(format!("`{node}` of the image `{image}`: {e}")))
 }
 
 /// Properties of a configuration that are no references to images (U-Boot `boot/image-fit-sig.c`).
@@ -247,7 +256,7 @@ mod tests {
     #[test]
     fn what_protects_nothing_is_refused() {
         type Change = fn(&mut Node<'static>);
-        let cases: [(Change, &str); 15] = [
+        let cases: [(Change, &str); 16] = [
             (|root| ignore(root.unset("description")), "its root has no `description`"),
             (
                 |root| kernel(root).set_text("type", "kernal"),
@@ -261,6 +270,13 @@ mod tests {
                 |root| ignore(kernel(root).unset("type")),
                 "is named as `kernel` and has no `type`: expected one of kernel,",
             ),
+            (
+                |root| {
+                    kernel(root).set_text("arch", "arm");
+                    kernel(root).set("load", (1u64 << 32).to_be_bytes().to_vec());
+                },
+                "`load` of the image `kernel` is 0x100000000: expected at most 0xffffffff",
+            ),
             (|root| kernel(root).set_text("os", "opensbi"), "is named as `kernel` and has the os `opensbi`"),
             (|root| root.children.clear(), "it has no node `/images` with images"),
             (
@@ -273,7 +289,7 @@ mod tests {
             ),
             (
                 |root| root.at_mut("/images/kernel/hash-1").unwrap().set_text("algo", "sha1"),
-                "unsupported algorithm `sha1`",
+                "`hash-1` of the image `kernel`: unsupported algorithm `sha1`: expected `sha256`",
             ),
             (
                 |root| {

@@ -195,11 +195,11 @@ fn sign_wanted(tree: &mut Tree<'_>, wanted: &[Wanted<'_>]) -> Result<(), FitErro
     for (Wanted { configuration, options, .. }, value) in wanted.iter().zip(made) {
         match value {
             Ok(value) => signature_node(tree, configuration, &options.node)?.set("value", value),
-            Err(FitError::Unsigned(why)) => unsigned.push(why),
+            Err(FitError::Unsigned(requests)) => unsigned.extend(requests),
             Err(other) => return Err(other),
         }
     }
-    if unsigned.is_empty() { Ok(()) } else { Err(FitError::Unsigned(unsigned.join("; "))) }
+    if unsigned.is_empty() { Ok(()) } else { Err(FitError::Unsigned(unsigned)) }
 }
 
 /// A signature to be made, and what it covers in the blob.
@@ -340,8 +340,7 @@ fn covered_paths(tree: &Tree<'_>, configuration: &str) -> Result<BTreeSet<String
                 )));
             }
             for hash in &hashes {
-                let algo = hash.text("algo").unwrap_or_default();
-                Hash::parse(algo)?;
+                crate::its::algorithm_of(&name, hash)?;
                 if hash.get("value").is_none() || hash.get("uboot-ignore").is_some() {
                     return Err(FitError::Fit(format!(
                         "`{}` of the image `{name}` has no value or is to be ignored: it protects nothing",

@@ -122,12 +122,33 @@ pub(crate) fn known(image: &str, what: &str, found: &str, list: &[&str]) -> Resu
     }
 }
 
-/// Refuses an image whose words U-Boot does not know, or that says it is a device tree and is none.
+/// `arch` of which U-Boot knows 32 bits alone.
+const NARROW: &[&str] = &["arc", "arm", "m68k", "microblaze", "nios2", "powerpc", "ppc", "sh", "xtensa"];
+
+/// Refuses an address that a processor of 32 bits does not have: U-Boot would cut it down to its lower half and load there
+/// (`fit_image_get_address`, which returns an `ulong`).
+pub(crate) fn reachable(image: &str, arch: &str, what: &str, address: u64) -> Result<(), FitError> {
+    match u32::try_from(address).is_ok() || !NARROW.iter().any(|word| word.eq_ignore_ascii_case(arch)) {
+        true => Ok(()),
+        false => Err(FitError::Spec(format!(
+            "`{what}` of the image `{image}` is {address:#x}: expected at most 0xffffffff, since `{arch}` has addresses of 32 bits"
+        ))),
+    }
+}
+
+/// Refuses an image whose words U-Boot does not know, an address that its processor has not, or that says it is a device tree and is none.
 pub(crate) fn check_image(image: &Node<'_>) -> Result<(), FitError> {
     let name = &image.name;
     for (what, list) in [("type", KINDS), ("arch", ARCHES), ("os", OSES), ("compression", COMPRESSIONS)] {
         if image.get(what).is_some() {
             known(name, what, image.text(what).unwrap_or("(not text)"), list)?;
+        }
+    }
+    for what in ["load", "entry"] {
+        // As many cells as there are bytes for (`fit_image_get_address`).
+        if let Some(address) = image.get(what).and_then(|value| value.try_into().ok()).map(u64::from_be_bytes)
+        {
+            reachable(name, image.text("arch").unwrap_or_default(), what, address)?;
         }
     }
     let is = |what: &str, word: &str| image.text(what).is_some_and(|found| found.eq_ignore_ascii_case(word));

@@ -147,7 +147,7 @@ impl OfflineSigner {
         record::write_atomic(&self.folder.join(format!("{stem}.region")), &message.parts.concat())
             .and_then(|()| record::write_json_atomic(&path, &request))
             .map_err(|failure| cannot(&failure))?;
-        Err(FitError::Unsigned(format!("a signature is asked for in `{}`", path.display())))
+        Err(FitError::Unsigned(vec![path.display().to_string()]))
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let signer = offline(folder.path(), true);
         let text = signer.sign(&message()).unwrap_err().to_string();
-        assert!(text.starts_with("not signed yet: a signature is asked for in `"), "{text}");
+        assert!(text.starts_with("a signature is asked for in `"), "{text}");
         let stem = stem(&hex(&message().digest()));
         let request: SigningRequest =
             serde_json::from_slice(&fs::read(folder.path().join(format!("{stem}.json"))).unwrap()).unwrap();

@@ -15,7 +15,7 @@ use fit::request::{MAX_REGION, SigningRequest, describe};
 use fit::sign::Message;
 use serde::Serialize;
 
-use super::fit_file::{read, refuse_input, write, wrong};
+use super::fit_file::{read, refuse_input, refuse_store, write, wrong};
 use super::fit_sign::{Signature, Trusted, signing_failure};
 use super::fit_write::Outside;
 use crate::output::{Output, clean};
@@ -80,7 +80,7 @@ pub struct AnswerArguments {
 #[derive(Serialize)]
 struct Requested {
     folder: PathBuf,
-    /// What has to be signed: one sentence for each signature; empty when all are there.
+    /// The request of each signature that has to be made, as a path; empty when all are there.
     wanted: Vec<String>,
 }
 
@@ -113,6 +113,7 @@ pub fn refuse_other_data(file: &Path, blob: &[u8]) -> Outcome<()> {
 
 /// Writes a request for each signature that the FIT still wants; nothing is signed.
 pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> Outcome<ExitStatus> {
+    refuse_store(&asked.output, store.folder())?;
     let blob = read(&asked.file)?;
     let mut tree = internalised(&blob).map_err(|e| wrong(&asked.file, &e))?;
     refuse_other_data(&asked.file, &blob)?;
@@ -120,15 +121,15 @@ pub fn request(asked: &RequestArguments, store: &KeyStore, output: &Output) -> O
     let options = asked.with.how.options(&asked.with.key, &signer.key)?;
     let wanted = match fit::sign::sign_tree(&mut tree, &[(&options, &signer)]) {
         Ok(_) => Vec::new(),
-        Err(fit::FitError::Unsigned(why)) => why.split("; ").map(str::to_owned).collect(),
+        Err(fit::FitError::Unsigned(requests)) => requests,
         Err(e) => return Err(signing_failure(&asked.file, e)),
     };
     let result = Requested { folder: asked.output.clone(), wanted };
     output.result(&result, |_| match result.wanted.len() {
         0 => format!("every signature is in `{}`: `fastness fit attach` puts them in\n", asked.output.display()),
         count => format!(
-            "{}\n{count} to be signed: `fastness fit answer REQUEST` where the key is, then `fastness fit attach` here\n",
-            result.wanted.join("\n")
+            "a signature is asked for in `{}`\n{count} to be signed: `fastness fit answer REQUEST` where the key is, then `fastness fit attach` here\n",
+            result.wanted.join("`\na signature is asked for in `")
         ),
     });
     Ok(ExitStatus::Success)

@@ -224,15 +224,30 @@ fn refuse_key(path: &Path) -> Outcome<()> {
 /// `would-replace` when it lies there.
 pub fn refuse_in_store(path: &Path, store: &Path) -> Outcome<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let real = |path: &Path| std::fs::canonicalize(path).ok();
-    let Some(store) = real(store) else { return Ok(()) };
-    if [folder, path].into_iter().all(|place| real(place).as_ref() != Some(&store)) {
-        return Ok(());
+    if is_folder(folder, store) {
+        return Err(place_of_store(path));
     }
+    refuse_store(path, store)
+}
+
+/// A folder of files that are asked for is none for keys; one of its own in the key store is.
+///
+/// # Errors
+/// `would-replace` when it is the key store itself.
+pub fn refuse_store(folder: &Path, store: &Path) -> Outcome<()> {
+    if is_folder(folder, store) { Err(place_of_store(folder)) } else { Ok(()) }
+}
+
+fn is_folder(path: &Path, folder: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    real(folder).is_some_and(|folder| real(path) == Some(folder))
+}
+
+fn place_of_store(path: &Path) -> Failure {
     let message =
         format!("`{}` is a place of the key store: expected another one for the output", path.display());
-    Err(Failure::error(ExitStatus::Usage, "would-replace", message)
-        .hint("name a place in another folder with `--output`"))
+    Failure::error(ExitStatus::Usage, "would-replace", message)
+        .hint("name a place in another folder with `--output`")
 }
 
 /// An output that is one of the files that it is made from would take what it is made from away.

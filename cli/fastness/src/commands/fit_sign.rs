@@ -248,9 +248,10 @@ pub fn signing_failure(file: &Path, error: FitError) -> Failure {
         return failure;
     }
     match error {
-        FitError::Unsigned(why) => Failure::error(ExitStatus::Keys, "signature-wanted", why).hint(
-            "run `fastness fit answer REQUEST` where the key is, bring the `.sig` back, and sign again",
-        ),
+        FitError::Unsigned(_) => Failure::error(ExitStatus::Keys, "signature-wanted", error.to_string())
+            .hint(
+                "run `fastness fit answer REQUEST` where the key is, bring the `.sig` back, and sign again",
+            ),
         FitError::Key(why) => {
             Failure::error(ExitStatus::Keys, "signing", format!("`{}`: {why}", file.display()))
         }

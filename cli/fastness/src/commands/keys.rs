@@ -220,13 +220,23 @@ fn add(
 /// A public key or certificate is text; what is not may be its DER form.
 fn public_text(path: &Path) -> Outcome<String> {
     let bytes = std::fs::read(path).map_err(|e| Failure::io("read", path, &e))?;
-    String::from_utf8(bytes).map_err(|_| {
-        let shown = path.display();
-        let message = format!("expected a public key or a certificate as PEM in `{shown}`, found bytes that are no text");
-        Failure::error(ExitStatus::Keys, "key-format", message).hint(format!(
+    let shown = path.display();
+    let wrong = |found: &str| {
+        let message = format!("expected a public key or a certificate as PEM in `{shown}`, found {found}");
+        Failure::error(ExitStatus::Keys, "key-format", message)
+    };
+    if bytes.is_empty() {
+        return Err(wrong("an empty file"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| {
+        wrong("bytes that are no text").hint(format!(
             "of DER make PEM: `openssl pkey -pubin -inform DER -in {shown}`, or `openssl x509 -inform DER -in {shown}`"
         ))
-    })
+    })?;
+    match text.contains("-----BEGIN ") {
+        true => Ok(text),
+        false => Err(wrong("text without `-----BEGIN`")),
+    }
 }
 
 fn text(record: &KeyRecord) -> String {

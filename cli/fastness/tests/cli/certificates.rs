@@ -101,7 +101,8 @@ fn a_public_half_of_another_kind_size_or_form_is_called_by_its_name() {
          openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out p521.pem 2>/dev/null
          openssl pkey -in p521.pem -pubout -out p521.pub.pem
          openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out small.pem 2>/dev/null
-         openssl pkey -in small.pem -pubout -out small.pub.pem",
+         openssl pkey -in small.pem -pubout -out small.pub.pem
+         : > empty.pem; echo ssh-ed25519 AAAA > words.pem",
     );
     for (file, code, expected) in [
         ("ed.pub.pem", "key-format", "or of ECDSA on P-256 or P-384, found Ed25519"),
@@ -113,6 +114,8 @@ fn a_public_half_of_another_kind_size_or_form_is_called_by_its_name() {
         ),
         ("key.pem", "key-format", "found `PRIVATE KEY`"),
         ("2020.der", "key-format", "as PEM in `2020.der`, found bytes that are no text"),
+        ("empty.pem", "key-format", "as PEM in `empty.pem`, found an empty file"),
+        ("words.pem", "key-format", "as PEM in `words.pem`, found text without `-----BEGIN`"),
     ] {
         let run = add(&place, YEAR_2020, "gw", file);
         assert_eq!(run.code, 8, "{run:?}");

@@ -89,6 +89,16 @@ fn no_output_takes_a_place_of_the_key_store_or_of_what_it_is_made_with() {
         }
         assert_eq!(place.path(&name).exists().then(|| held(&name)), before, "{name}");
     }
+    let run = place.run(&["fit", "sign-request", "u.itb", "--key", "dev", "-o", STORE]);
+    let expected =
+        format!("error[would-replace]: `{STORE}` is a place of the key store: expected another one");
+    assert!(run.code == 2 && run.err.starts_with(&expected), "{run:?}");
+    let own = format!("{STORE}/dev.requests");
+    let run = place.run(&["fit", "sign-request", "u.itb", "--key", "dev", "-o", &own, "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&run.out).expect("one document");
+    let wanted = told["wanted"].as_array().unwrap();
+    assert!(run.code == 0 && wanted.len() == 1, "{run:?}");
+    assert!(place.path(wanted[0].as_str().unwrap()).is_file(), "a path and no sentence: {run:?}");
     let passphrase = held(&format!("{STORE}/dev.passphrase"));
     std::fs::write(place.path("pp"), &passphrase).unwrap();
     std::fs::set_permissions(place.path("pp"), std::fs::Permissions::from_mode(0o600)).unwrap();
