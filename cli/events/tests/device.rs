@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use event_log::{program, records, verify_with};
 use events::{Chain, Outcome, SealKey};
-use rsyslog::{program, records, verify_with};
 
-#[path = "support/rsyslog.rs"]
-mod rsyslog;
+#[path = "support/event_log.rs"]
+mod event_log;
 
 fn event(number: usize, component: &str, message: &str) -> String {
     format!(

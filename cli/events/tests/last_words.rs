@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use event_log::{program, records, verify_with};
 use events::{Event, Outcome};
-use rsyslog::{program, records, verify_with};
 
-#[path = "support/rsyslog.rs"]
-mod rsyslog;
+#[path = "support/event_log.rs"]
+mod event_log;
 
 /// What Linux 6.12 leaves of a panic, as its console printed it; some lines cut.
 const PANIC: &str = "Panic#1 Part1

@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use events::Outcome;
-use rsyslog::{Rsyslog, TUNNEL, events_of, rules_of_files};
+use rsyslog::{IPSEC, Rsyslog, TUNNEL, events_of, rules_of_files};
 
 #[path = "support/rsyslog.rs"]
 mod rsyslog;
@@ -123,7 +123,9 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         let message = message.replace('"', "\\\"");
         format!(r#"{{{fields},"SYSLOG_IDENTIFIER":"{name}","MESSAGE":"{message}"}}"#) + "\n"
     };
-    let charon = |message: &str| line(r#""_SYSTEMD_UNIT":"strongswan.service""#, "charon-systemd", message);
+    let charon = |message: &str| {
+        line(r#""_SYSTEMD_UNIT":"strongswan.service","IKE_SA_NAME":"plant""#, "charon-systemd", message)
+    };
     let openvpn =
         |message: &str| line(r#""_SYSTEMD_UNIT":"openvpn-client@plant.service""#, "openvpn", message);
     let kernel = |message: &str| line(r#""_TRANSPORT":"kernel""#, "kernel", message);
@@ -170,7 +172,7 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
         .collect();
     use Outcome::{Failure, Success, Unknown};
-    let (ipsec, tls) = ("strongswan.service", "openvpn-client@plant.service");
+    let (ipsec, tls) = (IPSEC[0].1, "openvpn-client@plant.service");
     let refused = |component, unit| (component, "tunnel.refused", unit, Failure);
     let expected = [
         ("strongswan", "tunnel.up", ipsec, Success),
@@ -197,6 +199,57 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         ("audit-space", "audit.nearly-full", "root", Unknown),
     ];
     assert_eq!(facts, expected);
+}
+
+/// Why charon refuses a peer, in its words (strongSwan 6, libcharon and libstrongswan), and by which of the peers.
+#[test]
+fn whom_strongswan_refuses_and_why_is_an_event() {
+    let charon = |fields: &str, message: &str| {
+        let message = message.replace('"', "\\\"");
+        format!(
+            r#"{{"_SYSTEMD_UNIT":"strongswan.service"{fields},"SYSLOG_IDENTIFIER":"charon-systemd","MESSAGE":"{message}"}}"#
+        ) + "\n"
+    };
+    // Before a tunnel is chosen there is no name.
+    let early = [
+        "no IKE config found for 192.0.2.10...192.0.2.1, sending NO_PROPOSAL_CHOSEN",
+        "received proposals unacceptable",
+        "generating IKE_SA_INIT response 0 [ N(NO_PROP) ]",
+        "no matching peer config found",
+    ];
+    let late = [
+        "no issuer certificate found for \"CN=eve\"",
+        "no trusted RSA public key found for 'plant.example'",
+        "self-signed certificate \"CN=eve\" is not trusted",
+        "certificate was revoked on Nov 30 12:00:00 UTC 2026, reason: key compromise",
+        "subject certificate invalid (valid from Jan 01 00:00:00 2020 to Jan 01 00:00:00 2021)",
+        "RSA-2048 signatures not acceptable",
+        "signature scheme RSA_EMSA_PKCS1_WITH_SHA1 not acceptable",
+        "generating IKE_AUTH response 1 [ N(AUTH_FAILED) ]",
+    ];
+    let name = |tunnel: &str| format!(r#","IKE_SA_NAME":"{tunnel}""#);
+    let mut entries: Vec<String> = early.iter().map(|words| charon("", words)).collect();
+    entries.extend(late.iter().map(|words| charon(&name(IPSEC[1].0), words)));
+    // What is tried and passed over while a proposal is chosen refuses nobody.
+    entries.push(charon("", "  no acceptable ENCRYPTION_ALGORITHM found"));
+    entries.push(charon(&name("eve"), "sending DPD request"));
+    let Some(records) = events_of("", &entries, entries.len()) else { return };
+    let either = format!("{} or {}", IPSEC[0].1, IPSEC[1].1);
+    for (index, record) in records.iter().enumerate() {
+        let refused = index < early.len() + late.len();
+        let wanted = match refused {
+            true => ("tunnel.refused", Outcome::Failure),
+            false => ("tunnel.message", Outcome::Unknown),
+        };
+        assert_eq!((record.r#type.as_str(), record.outcome), wanted, "{record:?}");
+        let known = (early.len()..early.len() + late.len()).contains(&index);
+        let subject = if known { IPSEC[1].1 } else { &either };
+        assert_eq!(
+            (record.component.as_str(), record.subject.as_str()),
+            ("strongswan", subject),
+            "{record:?}"
+        );
+    }
 }
 
 /// What is beyond a rate is lost; that it is, and how much, is an event: by rsyslog's words, by the journal's, by the kernel's.

@@ -24,6 +24,7 @@ mod enroll;
 mod ipsec;
 mod machines;
 mod openvpn;
+mod recorded;
 mod rekey;
 mod services;
 mod throughput;
@@ -140,7 +141,7 @@ fn session(
     ask: Scenario<'_>,
     up: &dyn Fn(),
 ) -> Outcome<Vec<TunnelClass>> {
-    let Wired { device: mut device_machine, peers, ports, _scratch } =
+    let Wired { device: mut device_machine, peers, ports, disk, scratch } =
         Wired::start(plan, record, folder, identities, subjects, suffix, false)?;
     let recorded = format!("boot/tunnels{suffix}.pcap");
     let pcap = folder.join(&recorded);
@@ -170,6 +171,7 @@ fn session(
             for one in proved {
                 out.extend(one.join().unwrap_or_else(|_| Err(panicked()))?);
             }
+            out.extend(recorded::recorded(plan, record, (&disk, scratch.path()), &out)?);
             Ok::<_, Failure>(out)
         })();
         stop.store(true, Ordering::Release);

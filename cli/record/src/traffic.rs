@@ -57,7 +57,7 @@ pub struct TrafficInterface {
 pub struct TunnelClass {
     /// Name of the tunnel.
     pub tunnel: String,
-    /// `clear`, `negotiated`, `through CONDUIT`, `outside`, `down`, `leak` or `refuses REASON`.
+    /// `clear`, `negotiated`, `through CONDUIT`, `outside`, `down`, `leak`, `refuses REASON` or `recorded`.
     pub class: String,
     /// Verdict.
     pub verdict: TrafficVerdict,

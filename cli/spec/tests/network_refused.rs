@@ -364,7 +364,7 @@ fn a_responder_needs_its_conduit_and_a_tunnel_that_asks() {
     let plan = load(&with_responder(conduit, RESPONDER)).unwrap_or_else(|failure| panic!("{failure}"));
     let facts = plan.network.ocsp.as_ref().unwrap();
     assert_eq!((facts.url.as_str(), facts.flow.as_str()), ("http://192.0.2.40:2560/", "status"));
-    assert!(plan.layers.iter().any(|layer| layer.name == "ocsp"));
+    assert!(plan.layer("ocsp").is_some());
     let text = |path: &str| match &plan.files[path].value {
         FilePlan::File { content, .. } => content.clone(),
         other => panic!("{other:?}"),
@@ -424,7 +424,7 @@ fn a_collector_needs_its_conduit_and_tls() {
     let plan = load(&with_collector(LOGS, COLLECTOR)).unwrap_or_else(|failure| panic!("{failure}"));
     let facts = plan.network.collector.as_ref().unwrap();
     assert_eq!((facts.port, facts.flow.as_str(), facts.local_name.as_str()), (6514, "logs", "plc-gateway"));
-    assert!(plan.layers.iter().any(|layer| layer.name == "forward"));
+    assert!(plan.layer("forward").is_some());
     let end = &plan.outside["collector/logs.plant.example/rsyslog.conf"];
     assert!(end.contains(r#"permittedPeer=["plc-gateway"]"#) && end.contains(r#"port="6514""#), "{end}");
 

@@ -77,7 +77,7 @@ fn files_see_everything_that_was_asked() {
 #[test]
 fn parameters_are_typed_and_defaults_apply() {
     let plan = good();
-    let extra = plan.layers.iter().find(|layer| layer.name == "extra").expect("the layer");
+    let extra = plan.layer("extra").expect("the layer");
     let expected = json!({"port": 8080, "colour": "red", "count": 3, "peers": ["10.0.0.0/8"]});
     assert_eq!(serde_json::Value::from(extra.parameters.clone()), expected);
     let order: Vec<&str> = plan.layers.iter().map(|layer| layer.name.as_str()).collect();

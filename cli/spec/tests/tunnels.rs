@@ -41,7 +41,7 @@ fn wireguard_has_one_peer_by_its_key_and_brings_no_secret() {
     );
     assert_eq!((tunnel.peer_key.as_deref(), tunnel.reqid), (Some(KEY), None));
     assert_eq!(tunnel.proposals, ["Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s"], "nothing is negotiated");
-    assert!(plan.layers.iter().any(|applied| applied.name == "wireguard"));
+    assert!(plan.layer("wireguard").is_some());
     let configuration = content(&plan, "/etc/wireguard/readings.conf");
     has(
         &configuration,

@@ -217,7 +217,7 @@ fn recipe(
 
 /// What a package holds, and whose files these are.
 fn title<'a>(plan: &'a Plan, facts: &'a YoctoFacts, name: &str) -> (&'a str, String) {
-    let layer = plan.layers.iter().find(|layer| layer.name == name);
+    let layer = plan.layer(name);
     let apart = facts.apart.values().find(|apart| apart.name == name);
     match (layer, apart) {
         (None, Some(apart)) => (&apart.reason, "in a package of their own".to_owned()),

@@ -1,59 +1,23 @@
 //! rsyslog with the device's rules (templates/events), run here on lines of its two sources.
 
-#![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::print_stderr, reason = "a test that does nothing must say so")]
 
 use std::fs;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use events::{Chain, Event, SealKey, Verifier};
+use event_log::{program, records, template, verify_with};
+use events::Event;
+
+#[path = "event_log.rs"]
+mod event_log;
 
 /// The tunnel of OpenVPN that the rules know: its unit and its peer's address.
 pub const TUNNEL: (&str, &str) = ("openvpn-support.service", "192.0.2.50");
 
-/// The text of a template of the events.
-pub fn template(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/events").join(name);
-    fs::read_to_string(path).expect("a template")
-}
-
-/// The device's program with its parameters filled in.
-pub fn program(folder: &Path, limit: usize, keep: usize) -> PathBuf {
-    let text = template("event-log.sh.hbs")
-        .replace("{{sh parameters.folder}}", &folder.to_string_lossy())
-        .replace("{{parameters.log_size}}", &limit.to_string())
-        .replace("{{parameters.logs}}", &keep.to_string())
-        // As on a board with memory for the last words; here a folder of the test.
-        .replace("{{#if crash_memory}}\n", "")
-        .replace("{{/if}}\n", "")
-        .replace("/sys/fs/pstore", &folder.join("pstore").to_string_lossy());
-    assert!(!text.contains("{{"), "a parameter that this test does not know");
-    let path = folder.join("event-log");
-    fs::write(&path, text).expect("the program is written");
-    let mut mode = fs::metadata(&path).expect("it is there").permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
-    fs::set_permissions(&path, mode).expect("it may be run");
-    path
-}
-
-/// What the verifier says of files, the oldest first.
-pub fn verify_with(folder: &Path, names: &[&str], key: Option<SealKey>) -> Result<Chain, String> {
-    let mut verifier = Verifier::new(None).sealed(key);
-    for name in names {
-        let file = fs::File::open(folder.join(name)).map_err(|e| format!("{name}: {e}"))?;
-        verifier.read(name, BufReader::new(file)).map_err(|e| e.to_string())?;
-    }
-    verifier.finish().map_err(|e| e.to_string())
-}
-
-/// The records of the newest file.
-pub fn records(folder: &Path) -> Vec<Event> {
-    let text = fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
-    text.lines().map(|line| Event::parse(line.as_bytes()).expect("a record")).collect()
-}
+/// The tunnels of strongSwan that they know: names and peers' addresses.
+pub const IPSEC: [(&str, &str); 2] = [("plant", "192.0.2.1"), ("office", "2001:db8::1")];
 
 /// rsyslog, which ends with the test.
 pub struct Rsyslog {
@@ -79,13 +43,28 @@ impl Rsyslog {
         let place = folder.to_string_lossy();
         fs::create_dir(folder.join("state")).expect("a folder for its state");
         let program = program(folder, 1_000_000, 2);
+        let of_ipsec = |name: &str, peer: &str| {
+            format!("\tif ($!IKE_SA_NAME == \"{name}\") then set $.subject = \"{peer}\";\n")
+        };
+        let one_of_ipsec = format!(
+            "{{{{#each ends.strongswan}}}}\n{}{{{{/each}}}}\n",
+            of_ipsec("{{conf name}}", "{{conf peer_address}}")
+        );
+        let each_of_ipsec = IPSEC.map(|(name, peer)| of_ipsec(name, peer)).concat();
         let text = rules
             .replace("{{conf parameters.folder}}", &place)
             .replace("{{conf product.name}}", "gw")
+            .replace(&one_of_ipsec, &each_of_ipsec)
             // One tunnel of OpenVPN.
             .replace("{{#each ends.openvpn}}\n", "")
             .replace("{{/each}}\n", "")
             .replace("openvpn-{{conf name}}.service", TUNNEL.0)
+            .replace("{{#if ends.strongswan}}\n", "")
+            .replace("{{/if}}\n", "")
+            .replace(
+                "{{#each ends.strongswan}}{{#unless @first}} or {{/unless}}{{conf peer_address}}{{/each}}",
+                &IPSEC.map(|(_, peer)| peer).join(" or "),
+            )
             .replace("{{conf peer_address}}", TUNNEL.1)
             .replace("/var/log/audit", &place)
             .replace("/usr/lib/fastness/event-log", &program.to_string_lossy());

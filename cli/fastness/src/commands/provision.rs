@@ -205,7 +205,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
 
 /// What a device takes in the field, if its product has the layer `backup`.
 fn delivery(plan: &Plan, items: &Items, key: &Path, now: u64) -> Outcome<Zeroizing<Vec<u8>>> {
-    let Some(layer) = plan.layers.iter().find(|facts| facts.name == "backup") else {
+    let Some(layer) = plan.layer("backup") else {
         let message =
             format!("the devices of `{}` take no backup: the layer `backup` is not on", plan.product.name);
         return Err(Failure::error(ExitStatus::Usage, "no-backup", message).hint(
@@ -325,8 +325,8 @@ fn targets(
 
 /// The folder of a layer, below the data partition.
 pub(super) fn layer_folder(plan: &Plan, layer: &str) -> Outcome<String> {
-    let found = plan.layers.iter().find(|facts| facts.name == layer);
-    let folder = found.and_then(|facts| facts.parameters.get("folder")).and_then(|value| value.as_str());
+    let folder =
+        plan.layer(layer).and_then(|facts| facts.parameters.get("folder")).and_then(|value| value.as_str());
     folder.and_then(|folder| folder.strip_prefix("/var/")).map(str::to_owned).ok_or_else(|| {
         let found = folder.unwrap_or("none");
         Failure::error(

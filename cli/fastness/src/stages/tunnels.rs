@@ -276,8 +276,7 @@ fn trust(tree: &mut Tree, place: &str, root: &Root) {
 
 /// Where a layer's programs look for the device's identity, below `/var`.
 pub(super) fn place(plan: &Plan, layer: &str) -> Option<String> {
-    let layer = plan.layers.iter().find(|known| known.name == layer)?;
-    let folder = layer.parameters.get("folder")?.as_str()?;
+    let folder = plan.layer(layer)?.parameters.get("folder")?.as_str()?;
     folder.strip_prefix("/var/").map(str::to_owned)
 }
 

@@ -468,9 +468,8 @@ fn all_records(folder: &str) -> String {
 }
 
 /// A parameter of a layer, as text.
-fn parameter(plan: &Plan, layer: &str, name: &str) -> String {
-    let layer = plan.layers.iter().find(|facts| facts.name == layer);
-    match layer.and_then(|facts| facts.parameters.get(name)) {
+pub(crate) fn parameter(plan: &Plan, layer: &str, name: &str) -> String {
+    match plan.layer(layer).and_then(|facts| facts.parameters.get(name)) {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => String::new(),
@@ -482,13 +481,13 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::process::Command;
 
     use super::*;
 
     /// The plan of a shipped example.
-    pub(super) fn plan(name: &str) -> Plan {
+    pub(crate) fn plan(name: &str) -> Plan {
         let product = format!("{}/../../examples/{name}/product.yaml", env!("CARGO_MANIFEST_DIR"));
         spec::load(Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"))
     }

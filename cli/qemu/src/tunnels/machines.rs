@@ -32,7 +32,9 @@ pub(super) struct Wired {
     /// In the order of their tunnels.
     pub(super) peers: Vec<Machine>,
     pub(super) ports: Ports,
-    pub(super) _scratch: tempfile::TempDir,
+    /// The device's disk, in the folder of this run.
+    pub(super) disk: PathBuf,
+    pub(super) scratch: tempfile::TempDir,
 }
 
 /// The hub's ends.
@@ -132,7 +134,7 @@ impl Wired {
             Ok(())
         })?;
         let ports = Ports { device: unused.remove(wire), peers: peer_ports, unused };
-        Ok(Self { device, peers, ports, _scratch: scratch })
+        Ok(Self { device, peers, ports, disk: spec.disk, scratch })
     }
 }
 

@@ -66,7 +66,7 @@ fn one(
     flow: &Flow,
 ) -> Outcome<Vec<Throughput>> {
     let suffix = format!("-throughput-{}", subject.0);
-    let Wired { device, mut peers, ports, _scratch } =
+    let Wired { device, mut peers, ports, scratch: _scratch, .. } =
         Wired::start(plan, record, folder, identities, &[subject], &suffix, true)?;
     let pcap = folder.join(format!("boot/throughput-{}.pcap", subject.0));
     let recording = Pcap::create(&pcap).map_err(|e| Failure::io("write", &pcap, &e))?;
