@@ -141,6 +141,8 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         openvpn("VERIFY X509NAME ERROR: CN=eve, must be plant.example"),
         openvpn("TLS Error: TLS handshake failed"),
         openvpn("AUTH: Received control message: AUTH_FAILED"),
+        openvpn("OPTIONS ERROR: failed to negotiate cipher with peer"),
+        openvpn("tls-crypt unwrap error: packet authentication failed"),
         openvpn("SIGUSR1[soft,ping-restart] received, process restarting"),
         openvpn(
             "TLS Error: Unroutable control packet received from [AF_INET]192.0.2.1:1194 (si=3 op=P_ACK_V1)",
@@ -166,7 +168,7 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
             "the audit log is 80 % full (4 of 5 files); when the next one is, the oldest go: the last record of the oldest is of 2026-01-31T12:00:00Z",
         ),
     ];
-    let Some(records) = events_of("", &entries, 21) else { return };
+    let Some(records) = events_of("", &entries, 23) else { return };
     let facts: Vec<_> = records
         .iter()
         .map(|r| (r.component.as_str(), r.r#type.as_str(), r.subject.as_str(), r.outcome))
@@ -182,6 +184,8 @@ fn tunnels_martians_and_blocks_that_do_not_verify_are_events() {
         refused("strongswan", ipsec),
         ("strongswan", "tunnel.message", ipsec, Unknown),
         ("openvpn", "tunnel.up", tls, Success),
+        refused("openvpn", tls),
+        refused("openvpn", tls),
         refused("openvpn", tls),
         refused("openvpn", tls),
         refused("openvpn", tls),

@@ -34,6 +34,7 @@ mod monitor;
 mod nothing_written_over;
 mod pki;
 mod product;
+mod provision;
 mod real_board;
 mod setup;
 mod stolen_issuing;

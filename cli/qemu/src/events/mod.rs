@@ -18,6 +18,7 @@ mod hang;
 mod killed;
 mod kinds;
 mod lockout;
+mod look;
 mod loud;
 mod restart;
 mod service;
@@ -45,7 +46,7 @@ use crate::tunnels::{Tree, provision};
 use chain::{collected, numbers};
 use kinds::{
     AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO, TIME, TUNNEL, UPDATE,
-    judge, read,
+    judge,
 };
 use session::{Bench, Collector, Ports, networks, place};
 use time::{Window, Windows};
@@ -340,54 +341,6 @@ impl Proof<'_> {
         Ok(())
     }
 
-    /// The device's records; the oldest files first.
-    fn look(&mut self) -> Outcome<()> {
-        let folder = parameter(self.plan, "events", "folder");
-        let lines = self.bench.ask(&all_records(&folder), MINUTE * 3)?;
-        // Older ones may have gone from the device since the last look.
-        let mut held = Records::new();
-        if let Err(why) = read(&lines, &mut held) {
-            self.class("every record has its facts", TrafficVerdict::Fail, Vec::new(), vec![why]);
-        }
-        self.held = held.values().map(|(_, line)| format!("{line}\n")).collect();
-        self.device.append(&mut held);
-        Ok(())
-    }
-
-    /// Until the device has written what happened: an emulated one on a busy host takes its time.
-    fn quiet(&mut self) -> Outcome<()> {
-        let folder = parameter(self.plan, "events", "folder");
-        let command = format!("tail -n 1 {folder}/events.jsonl | cut -d , -f 1");
-        let deadline = Instant::now() + MINUTE * 6;
-        let mut before = Vec::new();
-        loop {
-            let now = self.bench.ask(&command, MINUTE)?;
-            if now == before || Instant::now() > deadline {
-                return Ok(());
-            }
-            before = now;
-            std::thread::sleep(Duration::from_secs(10));
-        }
-    }
-
-    /// Until what the device has recorded is at the collector, or it does not come.
-    fn settle(&mut self) -> Outcome<()> {
-        let folder = parameter(self.plan, "events", "folder");
-        self.quiet()?;
-        self.look()?;
-        let deadline = Instant::now() + MINUTE * 4;
-        let last = self.device.keys().next_back().copied().unwrap_or_default();
-        loop {
-            let sent = self.bench.ask(&format!("cat {folder}/forward/sent"), MINUTE)?;
-            let sent = sent.first().and_then(|line| line.parse::<u64>().ok()).unwrap_or_default();
-            if sent >= last || Instant::now() > deadline {
-                std::thread::sleep(Duration::from_secs(1));
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_secs(1));
-        }
-    }
-
     /// The collector goes; records wait; another one with a wrong name gets none; then it is back.
     fn away(&mut self, identities: &EventIdentities) -> Outcome<()> {
         self.collector.stop();
@@ -456,17 +409,6 @@ impl Proof<'_> {
     }
 }
 
-/// Prints the records of a folder, the oldest files first; once more where the log was turned over meanwhile: what moved into a file
-/// that had been read already would be missing.
-fn all_records(folder: &str) -> String {
-    format!(
-        "for try in 1 2 3 4 5; do was=$(ls -i {folder}/events.jsonl); \
-         for i in 9 8 7 6 5 4 3 2 1; do [ ! -e {folder}/events.jsonl.$i ] || cat {folder}/events.jsonl.$i; done >/run/bench-records; \
-         cat {folder}/events.jsonl >>/run/bench-records && [ \"$was\" = \"$(ls -i {folder}/events.jsonl)\" ] && break; \
-         done 2>/dev/null; cat /run/bench-records"
-    )
-}
-
 /// A parameter of a layer, as text.
 pub(crate) fn parameter(plan: &Plan, layer: &str, name: &str) -> String {
     match plan.layer(layer).and_then(|facts| facts.parameters.get(name)) {
@@ -482,39 +424,11 @@ fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::process::Command;
-
     use super::*;
 
     /// The plan of a shipped example.
     pub(crate) fn plan(name: &str) -> Plan {
         let product = format!("{}/../../examples/{name}/product.yaml", env!("CARGO_MANIFEST_DIR"));
         spec::load(Path::new(&product), None).unwrap_or_else(|failure| panic!("{failure}"))
-    }
-
-    /// What the shell prints of a folder, with something that happens each time before the newest file is read.
-    fn printed(folder: &Path, happens: &str) -> String {
-        let at = folder.to_str().expect("a path");
-        let command = all_records(at).replace("/run/bench-records", &format!("{at}/read"));
-        let read = format!("cat {at}/events.jsonl >>");
-        assert!(command.contains(&read), "{command}");
-        let command = command.replace(&read, &format!("{happens} {read}"));
-        let output = Command::new("sh").args(["-c", &command]).current_dir(folder).output().expect("a shell");
-        assert!(output.stderr.is_empty(), "{output:?}");
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    /// Found by a proof: what had moved into a file that was read already was missing, and the shell's own words were no record.
-    #[test]
-    fn records_are_read_oldest_first_and_again_when_the_log_turned_over() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it is written");
-        put("events.jsonl.2", "a\n");
-        put("events.jsonl", "b\n");
-        assert_eq!(printed(folder.path(), ""), "a\nb\n");
-        let once = "[ -e turned ] || { : >turned; mv events.jsonl events.jsonl.1; echo c >events.jsonl; };";
-        assert_eq!(printed(folder.path(), once), "a\nb\nc\n");
-        let gone = "[ -e gone ] || { : >gone; mv events.jsonl events.jsonl.0; }; [ ! -e gone2 ] || mv events.jsonl.0 events.jsonl; : >gone2;";
-        assert_eq!(printed(folder.path(), gone), "a\nb\nc\n");
     }
 }
