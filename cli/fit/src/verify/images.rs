@@ -63,7 +63,7 @@ impl<'t, 'a> Images<'t, 'a> {
                 if let Some(data) = found.data {
                     let packed = crate::packed::contradiction(found.image.node, data);
                     found.warnings.extend(packed.map(|message| problem("compression", message)));
-                    check_hashes(&mut found.image, data, known, &mut found.warnings);
+                    check_hashes(&mut found.image, data, known);
                 }
             },
         );
@@ -149,8 +149,9 @@ fn data<'d, 'n: 'd>(
     Ok(data)
 }
 
-/// Checks every hash node; at least one must be SHA-2, a legacy one beside it is only reported.
-fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], known: &Digests<'_>, warnings: &mut Vec<Problem>) {
+/// Checks every hash node. U-Boot looks at all of them, too: it refuses an image of which one does not hold or has an algorithm that
+/// it does not know, and ours (`0003-no-broken-hashes`) one that is not SHA-2, whatever stands beside it.
+fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], known: &Digests<'_>) {
     let name = &image.node.name;
     let nodes: Vec<&Node<'_>> = image.node.children.iter().filter(|c| c.name.starts_with("hash")).collect();
     if nodes.is_empty() || nodes.len() > MAX_HASHES {
@@ -162,7 +163,6 @@ fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], known: &Digests<'_>, war
         return;
     }
     let mut digests: BTreeMap<Hash, String> = BTreeMap::new();
-    let mut weak = Vec::new();
     for node in nodes {
         if node.get("uboot-ignore").is_some() {
             let message = format!("`{}` of the image `{name}` tells U-Boot to ignore it", node.name);
@@ -171,8 +171,12 @@ fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], known: &Digests<'_>, war
         }
         let algo = node.text("algo").unwrap_or_default();
         let Ok(hash) = Hash::parse(algo) else {
-            let message = format!("the image `{name}` is hashed with `{}`: expected SHA-2", short(algo));
-            weak.push(problem("weak-hash", message));
+            let message = format!(
+                "`{}` of the image `{name}` is of `{}`: expected SHA-2, in every hash node",
+                node.name,
+                short(algo)
+            );
+            image.problems.push(problem("weak-hash", message));
             continue;
         };
         let found = digests.entry(hash).or_insert_with(|| match known.of_equal(data, hash) {
@@ -187,11 +191,7 @@ fn check_hashes(image: &mut Image<'_, '_>, data: &[u8], known: &Digests<'_>, war
             image.problems.push(problem("hash-mismatch", message));
         }
     }
-    match digests.last_key_value() {
-        Some((hash, value)) => {
-            image.hash = format!("{}:{value}", hash.name());
-            warnings.append(&mut weak);
-        }
-        None => image.problems.append(&mut weak),
+    if let Some((hash, value)) = digests.last_key_value() {
+        image.hash = format!("{}:{value}", hash.name());
     }
 }

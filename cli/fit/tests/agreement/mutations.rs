@@ -269,6 +269,26 @@ pub fn changed_and_signed(numbers: &mut Numbers) -> (&'static str, Vec<u8>) {
         ("compression", &["none", "gzip", "zip", "lzma"]),
     ];
     const NAMES: [&str; 3] = ["kernel", "fdt", "ramdisk"];
+    const HASHES: [&[u8; 7]; 8] = [
+        b"sha256\0",
+        b"sha384\0",
+        b"sha512\0",
+        b"sha1\0\0\0",
+        b"md5\0\0\0\0",
+        b"crc32\0\0",
+        b"sha224\0",
+        b"foobar\0",
+    ];
+    if numbers.below(6) == 0 {
+        let word = HASHES[numbers.below(HASHES.len())];
+        let right = std::str::from_utf8(&word[..6]).ok().and_then(|name| Hash::parse(name).ok());
+        let value = match right.filter(|_| numbers.below(2) == 0) {
+            Some(hash) => hash.digest(&[common::KERNEL]),
+            // Of CRC32, MD5, SHA-1 and SHA-2, wrong each.
+            None => vec![7; [4, 16, 20, 32, 64][numbers.below(5)]],
+        };
+        return ("second hash", common::with_second_hash(word, &value, Padding::Pkcs1v15));
+    }
     let mut tree = unsigned();
     let mut kind = "";
     for _ in 0..=numbers.below(2) {

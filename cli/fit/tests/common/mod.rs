@@ -6,11 +6,12 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use fit::FitError;
 use fit::build::{Configuration, FitSpec, Image, build};
 use fit::control_fdt::{KeyNode, insert_key, keys};
 use fit::fdt::{Node, Tree};
-use fit::key::{Algorithm, Hash, KeyType, Padding};
-use fit::sign::{RsaSigner, SignOptions, Signer, sign};
+use fit::key::{Algorithm, Hash, KeyType, Padding, PublicKey};
+use fit::sign::{Message, RsaSigner, SignOptions, Signer, sign};
 use rsa::RsaPrivateKey;
 
 /// A key of 2048 bits, made once a process: making one is slow.
@@ -71,7 +72,7 @@ pub fn unsigned() -> Tree<'static> {
         timestamp: 7,
         hash: Hash::Sha256,
         images: vec![
-            image("kernel", "kernel", b"kernel data"),
+            image("kernel", "kernel", KERNEL),
             image("fdt", "flat_dt", &empty()),
             image("ramdisk", "ramdisk", b"ramdisk data"),
         ],
@@ -90,6 +91,40 @@ pub fn unsigned() -> Tree<'static> {
 
 pub fn signed(padding: Padding) -> Vec<u8> {
     sign(unsigned(), &options(padding), &signer()).unwrap()
+}
+
+/// The bytes of the image `kernel`.
+pub const KERNEL: &[u8] = b"kernel data";
+
+/// A FIT whose kernel has a second hash that nobody would sign here, and a good signature over it. The word is as long as
+/// `sha256` with its NUL, so that nothing moves.
+pub fn with_second_hash(word: &[u8; 7], value: &[u8], padding: Padding) -> Vec<u8> {
+    let mut tree = unsigned();
+    let kernel = tree.root.at_mut("/images/kernel").unwrap();
+    let mut twin = Node { name: "hash-2".into(), ..kernel.child("hash-1").unwrap().clone() };
+    twin.set("value", value.to_vec());
+    kernel.children.push(twin);
+    let blob = sign(tree, &options(padding), &OfSecondHash(*word)).unwrap();
+    let mut tree = Tree::parse(&blob).unwrap();
+    tree.root.at_mut("/images/kernel/hash-2").unwrap().set("algo", word.to_vec());
+    tree.write().unwrap()
+}
+
+/// Signs the covered bytes as they are when the second hash of the first image has another word.
+struct OfSecondHash([u8; 7]);
+
+impl Signer for OfSecondHash {
+    fn public_key(&self) -> PublicKey {
+        signer().public_key()
+    }
+
+    fn sign(&self, message: &Message<'_>) -> Result<Vec<u8>, FitError> {
+        let mut covered = message.parts.concat();
+        let at = covered.windows(6).position(|part| part == b"hash-2").unwrap();
+        let algo = at + covered[at..].windows(7).position(|part| part == b"sha256\0").unwrap();
+        covered[algo..algo + 7].copy_from_slice(&self.0);
+        signer().sign(&Message { parts: &[&covered], ..*message })
+    }
 }
 
 pub fn control() -> Vec<u8> {
