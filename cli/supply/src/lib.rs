@@ -14,7 +14,7 @@ pub mod spdx;
 pub mod verify;
 pub mod vulnerabilities;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -140,6 +140,7 @@ impl Bill {
             binary(&artefacts, folder, (Kind::Kernel, "linux"), (Role::Kernel, Role::KernelConfig))?,
         ];
         components.extend(firmware(plan, image));
+        components.extend(first_stage(plan, &artefacts.provenance));
         components.extend(packages(plan, &artefacts, folder)?);
         components.extend(files(plan));
         components.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
@@ -172,6 +173,32 @@ fn firmware(plan: &Plan, image: &ImageRecord) -> Vec<Component> {
         asked_by: vec![format!("board {}", plan.board.name)],
     };
     image.vendor.iter().map(of).collect()
+}
+
+/// What a package of the suite has, and what runs before U-Boot: OpenSBI, TF-A. The hash is the package's that was unpacked.
+fn first_stage(plan: &Plan, inputs: &BTreeMap<String, String>) -> Vec<Component> {
+    let boot = &plan.board.boot;
+    let before = boot.first_stage.as_ref().map(|facts| &facts.package);
+    let monitor = boot.spl.as_ref().and_then(|spl| spl.monitor.as_ref()?.package.as_ref());
+    let names: BTreeSet<&String> = before.into_iter().chain(monitor).collect();
+    let of = |name: &String| {
+        let begin = format!("source {name}_");
+        let found = inputs.iter().find(|(input, _)| input.starts_with(&begin) && input.ends_with(".deb"));
+        let file = found.map(|(input, _)| input.trim_start_matches("source ").to_owned()).unwrap_or_default();
+        let version = file.split('_').nth(1).unwrap_or_default().to_owned();
+        Component {
+            kind: Kind::Firmware,
+            name: name.clone(),
+            sha256: found.map(|(_, hash)| hash.trim_start_matches("sha256 ").to_owned()).unwrap_or_default(),
+            hash_of: file,
+            purl: purl(plan, "debian", name, &version),
+            version,
+            source: name.clone(),
+            licences: Vec::new(),
+            asked_by: vec![format!("board {}", plan.board.name)],
+        }
+    };
+    names.into_iter().map(of).collect()
 }
 
 /// A binary whose version is in the heading of its final configuration.
@@ -323,6 +350,33 @@ mod tests {
         assert_eq!(encoded("1:4.0.2-2+deb13u1"), "1:4.0.2-2%2Bdeb13u1");
         assert_eq!(encoded("libstdc++6"), "libstdc%2B%2B6");
         assert_eq!(at(""), "");
+    }
+
+    #[test]
+    fn what_runs_before_the_boot_loader_is_a_component_with_its_packages_version_and_hash() {
+        let product = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cell-gateway/product.yaml");
+        let without = spec::load(&product, None).unwrap_or_else(|failure| panic!("{failure}"));
+        let mut plan = without.clone();
+        plan.board.architecture = "riscv64".into();
+        plan.board.boot.first_stage = Some(spec::plan::FirstStageFacts {
+            package: "opensbi".into(),
+            file: "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.bin".into(),
+            uboot_offset: 0x20_0000,
+        });
+        let inputs = BTreeMap::from([
+            ("source opensbi-doc_9-1_all.deb".to_owned(), "sha256 00".to_owned()),
+            ("source opensbi_1.6-1_all.deb".to_owned(), "sha256 dc4a".to_owned()),
+            ("source u-boot_2025.01.orig.tar.bz2".to_owned(), "sha256 cdef".to_owned()),
+        ]);
+        let found = first_stage(&plan, &inputs);
+        let [sbi] = found.as_slice() else { panic!("expected one, found {found:?}") };
+        assert_eq!((sbi.kind, sbi.name.as_str(), sbi.version.as_str()), (Kind::Firmware, "opensbi", "1.6-1"));
+        assert_eq!((sbi.sha256.as_str(), sbi.hash_of.as_str()), ("dc4a", "opensbi_1.6-1_all.deb"));
+        assert!(sbi.purl.starts_with("pkg:deb/debian/opensbi@1.6-1?arch=riscv64&distro="), "{}", sbi.purl);
+        assert_eq!(sbi.source, "opensbi", "as which Debian's tracker knows it");
+        assert!(first_stage(&without, &inputs).is_empty(), "nothing runs before U-Boot there");
+        // Nothing is guessed.
+        assert_eq!(first_stage(&plan, &BTreeMap::new())[0].version, "");
     }
 
     #[test]

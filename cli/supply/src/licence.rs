@@ -43,16 +43,17 @@ pub fn of(licences: &[String]) -> Licence {
         let word = word.trim();
         let spelt = DEBIAN.iter().find(|(debian, _)| *debian == word).map_or(word, |(_, spdx)| spdx);
         let valid = Expression::parse_mode(spelt, ParseMode::STRICT).is_ok();
-        valid.then(|| if spelt.contains(" OR ") { format!("({spelt})") } else { spelt.to_owned() })
+        valid.then(|| spelt.to_owned())
     };
     match licences.iter().map(known).collect::<Option<Vec<_>>>() {
         Some(mut words) => {
             words.sort_unstable();
             words.dedup();
             if let [one] = words.as_slice() {
-                return Licence::Expression(one.trim_start_matches('(').trim_end_matches(')').to_owned());
+                return Licence::Expression(one.clone());
             }
-            Licence::Expression(words.join(" AND "))
+            let whole = |word: String| if word.contains(" OR ") { format!("({word})") } else { word };
+            Licence::Expression(words.into_iter().map(whole).collect::<Vec<_>>().join(" AND "))
         }
         None => Licence::Words(licences.join("; ")),
     }
@@ -72,6 +73,8 @@ mod tests {
             of(&["Zlib", "MIT OR Apache-2.0"]),
             Licence::Expression("(MIT OR Apache-2.0) AND Zlib".into())
         );
+        let nested = "MIT OR (BSD-2-Clause AND Zlib)";
+        assert_eq!(of(&[nested]), Licence::Expression(nested.into()));
         let words = "GPL-2.0+ (programs), LGPL-2.1+ (libraries)";
         assert_eq!(of(&[words]), Licence::Words(words.into()));
         assert_eq!(of(&["GPL-2+", "permissive"]), Licence::Words("GPL-2+; permissive".into()));

@@ -29,6 +29,9 @@ struct PackageInfo {
     kind: String,
     #[serde(default)]
     version: String,
+    /// Whether something of it is put on the device; what is only linked into others or built with is not there.
+    #[serde(default = "yes")]
+    install_target: bool,
     #[serde(default)]
     licenses: String,
     #[serde(default)]
@@ -39,6 +42,15 @@ struct PackageInfo {
 struct Download {
     source: String,
 }
+
+/// Releases before 2018.08 do not say it.
+fn yes() -> bool {
+    true
+}
+
+/// Packages of Buildroot that the image has as what they are, the kernel and the boot loader: with the version and the hash of what
+/// was built.
+const OWN_COMPONENTS: [&str; 2] = ["linux", "uboot"];
 
 /// One package of the manifest.
 #[derive(Debug, Serialize)]
@@ -52,8 +64,12 @@ struct ManifestEntry {
 fn manifest(info: &[u8]) -> Outcome<BTreeMap<String, ManifestEntry>> {
     let info: BTreeMap<String, PackageInfo> = serde_json::from_slice(info)
         .map_err(|e| internal(format!("`make show-info` printed no description of packages: {e}")))?;
-    let on_device =
-        info.into_iter().filter(|(_, package)| package.kind == "target" && !package.version.is_empty());
+    let on_device = info.into_iter().filter(|(name, package)| {
+        package.kind == "target"
+            && package.install_target
+            && !package.version.is_empty()
+            && !OWN_COMPONENTS.contains(&name.as_str())
+    });
     Ok(on_device
         .map(|(name, package)| {
             let file = package.downloads.into_iter().next().map(|d| d.source).unwrap_or_default();
@@ -187,8 +203,9 @@ mod tests {
 
     #[test]
     fn the_manifest_has_what_is_on_the_device_only() {
-        let info = br#"{"zlib": {"type": "target", "version": "1.3.1", "licenses": "Zlib", "downloads": [{"source": "zlib-1.3.1.tar.xz", "uris": []}]},
-            "host-zlib": {"type": "host", "version": "1.3.1"}, "skeleton": {"type": "target"}, "rootfs-squashfs": {"type": "rootfs"}}"#;
+        let info = br#"{"zlib": {"type": "target", "version": "1.3.1", "licenses": "Zlib", "downloads": [{"source": "zlib-1.3.1.tar.xz", "uris": []}], "install_target": true},
+            "host-zlib": {"type": "host", "version": "1.3.1"}, "linux-headers": {"type": "target", "version": "6.12.3", "install_target": false},
+            "linux": {"type": "target", "version": "6.12.3", "install_target": true}, "uboot": {"type": "target", "version": "2025.01", "install_target": true}, "skeleton": {"type": "target"}, "rootfs-squashfs": {"type": "rootfs"}}"#;
         let found = manifest(info).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["zlib"]);
         assert_eq!(found["zlib"].file, "zlib-1.3.1.tar.xz");

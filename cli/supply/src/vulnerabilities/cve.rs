@@ -249,6 +249,52 @@ mod tests {
         assert!(Compiled::read("mm/slab.c\n").is_err_and(|why| why.contains("line 1: expected")));
     }
 
+    /// Found by a reader: the same vulnerability of another database, which names no files and rates it otherwise, was open beside it.
+    #[test]
+    fn what_was_not_compiled_does_not_count_whatever_other_databases_say() {
+        let mut bill = sample::bill();
+        let kernel = &mut bill.components[0];
+        (kernel.kind, kernel.name, kernel.version) = (Kind::Kernel, "linux".into(), "6.12.3".into());
+        (kernel.purl, kernel.source) = ("pkg:generic/linux@6.12.3".into(), String::new());
+        let compiled = Compiled::read("- drivers/x/x.c\n").unwrap();
+        let second = |id: &str| {
+            let mut one = record(json!(["drivers/x/x.c"]));
+            one["cveMetadata"]["cveId"] = id.into();
+            one
+        };
+        let cve = json!([second("CVE-2026-8"), second("CVE-2026-9")]).to_string();
+        let osv = |id: &str, severity: &str| {
+            json!({"id": id, "summary": "s", "database_specific": {"severity": severity}, "affected": [
+                {"package": {"ecosystem": "Linux", "name": "Kernel"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}]})
+        };
+        let osv = json!([osv("CVE-2026-8", "CRITICAL"), osv("CVE-2026-9", "LOW")]).to_string();
+        let (cve, osv) = (
+            Database { name: "cve.json", bytes: cve.as_bytes() },
+            Database { name: "osv.json", bytes: osv.as_bytes() },
+        );
+        let told = |databases: &[Database<'_>], compiled| {
+            let all = look_up(&bill, "trixie", databases, compiled).unwrap();
+            let of_kernel = all.found.iter().filter(|one| one.component.starts_with("linux"));
+            of_kernel
+                .map(|one| (one.id.clone(), one.state, one.severity, one.database.clone()))
+                .collect::<Vec<_>>()
+        };
+        let (eight, nine) = ("CVE-2026-8".to_owned(), "CVE-2026-9".to_owned());
+        for databases in [[&cve, &osv], [&osv, &cve]] {
+            let databases = databases.map(|one| Database { name: one.name, bytes: one.bytes });
+            assert_eq!(
+                told(&databases, Some(&compiled)),
+                [
+                    (eight.clone(), State::NotAffected, Severity::Critical, "cve.json".to_owned()),
+                    (nine.clone(), State::NotAffected, Severity::High, "cve.json".to_owned()),
+                ]
+            );
+            let open = told(&databases, None);
+            assert!(open.len() == 2 && open.iter().all(|one| one.1 == State::Affected), "{open:?}");
+        }
+        assert!(told(&[osv], Some(&compiled)).iter().all(|one| one.1 == State::Affected), "it names no files");
+    }
+
     #[test]
     fn other_products_and_other_documents_are_no_records_of_the_kernel() {
         assert!(

@@ -13,6 +13,7 @@ pub mod vex;
 pub use cve::Compiled;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use debversion::Version;
 use diag::{ExitStatus, Failure, Outcome};
@@ -190,11 +191,10 @@ pub fn look_up(
             not_looked_at.push(component.name.clone());
         }
     }
-    // Of two databases the one that decides has the say.
+    let mut found = merged(found);
     found.sort_by(|a, b| {
         (b.severity, &a.id, &a.component, a.state).cmp(&(a.severity, &b.id, &b.component, b.state))
     });
-    found.dedup_by(|a, b| a.id == b.id && a.purl == b.purl);
     Ok(Vulnerabilities {
         schema_version: 1,
         product: format!("{} {}", bill.product, bill.version),
@@ -203,6 +203,34 @@ pub fn look_up(
         found,
         not_looked_at,
     })
+}
+
+/// One of each vulnerability of a component, whatever the number of databases that have it. The one that knows most has the say: that
+/// the files with it were not compiled, then that the version is affected; how bad it is, the worst says.
+fn merged(found: Vec<Found>) -> Vec<Found> {
+    let knows = |state: State| match state {
+        State::NotAffected | State::Fixed => 0,
+        State::Affected => 1,
+        State::UnderInvestigation => 2,
+        State::Undecided => 3,
+    };
+    let mut out: BTreeMap<(String, String), Found> = BTreeMap::new();
+    for mut one in found {
+        match out.entry((one.id.clone(), one.purl.clone())) {
+            Entry::Vacant(place) => {
+                place.insert(one);
+            }
+            Entry::Occupied(mut place) => {
+                let there = place.get_mut();
+                if knows(one.state) < knows(there.state) {
+                    std::mem::swap(there, &mut one);
+                }
+                there.severity = there.severity.max(one.severity);
+                there.fixed_in = there.fixed_in.take().or(one.fixed_in);
+            }
+        }
+    }
+    out.into_values().collect()
 }
 
 fn open(database: &Database<'_>, suite: &str) -> Outcome<Box<dyn Speaks>> {
