@@ -96,7 +96,12 @@ impl Scanner {
         secrets::prove_whole()?;
         let markers = components::markers()?;
         let begin = std::iter::once(keys::BEGIN);
-        let programs = AhoCorasick::new(begin.clone().chain(markers.iter().map(|m| m.marker.as_bytes())));
+        let mut words: Vec<&[u8]> = vec![keys::BEGIN];
+        words.extend(markers.iter().map(|marker| marker.marker.as_bytes()));
+        for word in secrets::program_literals() {
+            words.push(word.as_bytes());
+        }
+        let programs = AhoCorasick::new(words);
         let texts = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .build(begin.chain(secrets::literals().map(str::as_bytes)));
@@ -111,16 +116,7 @@ impl Scanner {
             FileScan { path: path.to_owned(), script: bytes.starts_with(b"#!"), ..FileScan::default() };
         if image::elf::is_elf(bytes) {
             scan.elf = Some(image::elf::facts(bytes).map_err(|e| e.to_string()));
-            let mut pem = false;
-            for hit in self.programs.find_iter(bytes) {
-                match hit.pattern().as_usize() {
-                    0 => pem = true,
-                    number => self.markers[number - 1].take(path, &bytes[hit.end()..], &mut scan.versions),
-                }
-            }
-            if pem {
-                scan.keys = keys::pem(bytes);
-            }
+            self.binary(bytes, &mut scan);
             return scan.bounded();
         }
         let text = !bytes[..bytes.len().min(8 << 10)].contains(&0);
@@ -141,11 +137,36 @@ impl Scanner {
             scan.secrets = secrets;
             let full = (places.len() == MAX_HITS).then(|| secrets::too_many_lines(MAX_HITS));
             scan.unread = lines.or(full).map(Unread::Limit);
-        } else if keys::find(bytes, keys::BEGIN).is_some() {
-            scan.keys = keys::pem(bytes);
+        } else {
+            self.binary(bytes, &mut scan);
         }
         scan.keys.extend(keys::by_name(path, bytes));
         scan.bounded()
+    }
+
+    /// What a file that is no text shows; versions of a program alone.
+    fn binary(&self, bytes: &[u8], scan: &mut FileScan) {
+        let (mut pem, mut places) = (false, Vec::new());
+        // A word may be a part of another one.
+        for hit in self.programs.find_overlapping_iter(bytes) {
+            match (hit.pattern().as_usize(), scan.elf.is_some()) {
+                (0, _) => pem = true,
+                (number, program) if number <= self.markers.len() => {
+                    if program {
+                        self.markers[number - 1].take(&scan.path, &bytes[hit.end()..], &mut scan.versions);
+                    }
+                }
+                _ if places.len() < MAX_HITS => places.push(hit.start()),
+                _ => {}
+            }
+        }
+        if pem {
+            scan.keys = keys::pem(bytes);
+        }
+        let (found, over) = secrets::of_binary(&scan.path, bytes, &places);
+        scan.secrets = found;
+        let full = (places.len() == MAX_HITS).then(|| secrets::too_many_lines(MAX_HITS));
+        scan.unread = over.or(full).map(Unread::Limit);
     }
 
     /// Every file of a tree, as far as the budget goes: what comes first by its path is read.

@@ -1,4 +1,4 @@
-//! Secrets in text, by rules that are data (`standards/analysis/secrets.yaml`). A shown secret is shortened.
+//! Secrets in files, by rules that are data (`standards/analysis/secrets.yaml`). A shown secret is shortened.
 
 use std::sync::OnceLock;
 
@@ -31,6 +31,9 @@ pub struct SecretRule {
     #[serde(default)]
     files: Vec<String>,
     words: Vec<String>,
+    /// Words around which text in binary files is tried; none: such files are not.
+    #[serde(default)]
+    programs: Vec<String>,
     pattern: String,
     unless: String,
     #[cfg_attr(not(test), allow(dead_code))]
@@ -77,6 +80,11 @@ pub fn literals() -> impl Iterator<Item = &'static str> {
     built_in().iter().flat_map(|rule| rule.words.iter().map(String::as_str))
 }
 
+/// The same of text in binary files, as they are.
+pub fn program_literals() -> impl Iterator<Item = &'static str> {
+    built_in().iter().flat_map(|rule| rule.programs.iter().map(String::as_str))
+}
+
 /// Patterns of a rule, and what takes a line for a placeholder.
 fn patterns() -> &'static [(Regex, Regex)] {
     static PATTERNS: OnceLock<Vec<(Regex, Regex)>> = OnceLock::new();
@@ -107,8 +115,8 @@ pub fn prove_whole() -> Result<(), String> {
 pub struct SecretFound {
     /// The rule.
     pub rule: String,
-    /// Line, from 1.
-    pub line: usize,
+    /// Where: a line, from 1, or in a binary file a byte.
+    pub at: String,
     /// The secret, shortened.
     pub shown: String,
 }
@@ -127,6 +135,31 @@ pub fn of_text(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>,
     let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
     let starts: Vec<usize> = std::iter::once(0).chain(starts).filter(|at| *at < bytes.len()).collect();
     found(path, bytes, &starts)
+}
+
+/// The secrets of text in a binary file; `places` are those of [`program_literals`].
+pub fn of_binary(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, Option<String>) {
+    let text = |byte: &u8| !matches!(byte, b' '..=b'~' | b'\t');
+    let mut found: Vec<SecretFound> = Vec::new();
+    let mut done = 0;
+    for place in places.iter().copied() {
+        // What stands beside the word up to the next byte that is no text.
+        let first = place.saturating_sub(BEFORE);
+        let start = bytes[first..place].iter().rposition(text).map_or(first, |at| first + at + 1);
+        let last = bytes.len().min(place + MAX_LINE - BEFORE);
+        let end = bytes[place..last].iter().position(text).map_or(last, |at| place + at);
+        if start.max(done) >= end {
+            continue;
+        }
+        let line = String::from_utf8_lossy(&bytes[start.max(done)..end]);
+        let Some((rule, shown)) = on_line(path, &line, |rule| !rule.programs.is_empty()) else { continue };
+        done = end;
+        if found.len() >= MAX_IN_FILE {
+            return (found, Some(format!("more than {MAX_IN_FILE} secrets in it; the others are left out")));
+        }
+        found.push(SecretFound { rule, at: format!("byte {start}"), shown });
+    }
+    (found, None)
 }
 
 /// The secrets on the lines of those places, and what was left out.
@@ -157,18 +190,16 @@ pub fn found(path: &str, bytes: &[u8], places: &[usize]) -> (Vec<SecretFound>, O
         }
         lines += 1;
         let line = String::from_utf8_lossy(&bytes[from..to]);
-        let Some((rule, shown)) = on_line(path, &line) else { continue };
+        let Some((rule, shown)) = on_line(path, &line, |_| true) else { continue };
         // Looks at one line overlap.
-        if found
-            .last()
-            .is_some_and(|last| (last.line, &last.rule, &last.shown) == (line_number, &rule, &shown))
-        {
+        let at = format!("line {line_number}");
+        if found.last().is_some_and(|last| (&last.at, &last.rule, &last.shown) == (&at, &rule, &shown)) {
             continue;
         }
         if found.len() >= MAX_IN_FILE {
             return (found, Some(format!("more than {MAX_IN_FILE} secrets in it; the others are left out")));
         }
-        found.push(SecretFound { rule, line: line_number, shown });
+        found.push(SecretFound { rule, at, shown });
     }
     (found, None)
 }
@@ -178,7 +209,7 @@ pub fn too_many_lines(lines: usize) -> String {
     format!("more than {lines} of its lines may hold a secret: no more were looked at")
 }
 
-fn on_line(path: &str, line: &str) -> Option<(String, String)> {
+fn on_line(path: &str, line: &str, of: impl Fn(&SecretRule) -> bool) -> Option<(String, String)> {
     // Manuals and translations show how it would look.
     if ["/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/info/"]
         .iter()
@@ -187,7 +218,8 @@ fn on_line(path: &str, line: &str) -> Option<(String, String)> {
         return None;
     }
     let file = path.rsplit('/').next().unwrap_or_default();
-    let applies = |rule: &SecretRule| rule.files.is_empty() || rule.files.iter().any(|name| name == file);
+    let applies =
+        |rule: &SecretRule| of(rule) && (rule.files.is_empty() || rule.files.iter().any(|name| name == file));
     let mut rules = built_in().iter().zip(patterns()).filter(|(rule, _)| applies(rule));
     rules.find_map(|(rule, (pattern, unless))| {
         let secret = pattern.captures(line)?.name("secret")?;
@@ -215,7 +247,7 @@ fn shortened(secret: &str) -> String {
 /// The secrets of one file as findings.
 pub fn judge(shown: &str, secrets: &[SecretFound], found: &mut Found) {
     for secret in secrets {
-        found.add(&secret.rule, shown, format!("line {}: {}", secret.line, secret.shown));
+        found.add(&secret.rule, shown, format!("{}: {}", secret.at, secret.shown));
     }
 }
 
@@ -242,7 +274,51 @@ mod tests {
             for line in &rule.not {
                 assert!(!hit(line), "{}: `{line}` is found", rule.id);
             }
+            // In programs the words are looked for as they are.
+            if !rule.programs.is_empty() {
+                let shown =
+                    rule.found.iter().any(|line| rule.programs.iter().any(|word| line.contains(word)));
+                assert!(shown, "{}: none of `found` has one of `programs`", rule.id);
+            }
         }
+    }
+
+    /// Found by a reader: programs were called good that nobody had looked into.
+    #[test]
+    fn text_in_a_program_is_looked_at_around_the_words_that_nothing_else_has() {
+        let places = |bytes: &[u8]| {
+            let all: Vec<&str> = program_literals().collect();
+            let words = aho_corasick::AhoCorasick::new(all).unwrap();
+            words.find_overlapping_iter(bytes).map(|hit| hit.start()).collect::<Vec<_>>()
+        };
+        let seen = |bytes: &[u8]| {
+            let (all, more) = of_binary("/usr/bin/agent", bytes, &places(bytes));
+            assert_eq!(more, None);
+            all.into_iter().map(|one| (one.rule, one.at, one.shown)).collect::<Vec<_>>()
+        };
+        let mut bytes = b"\x7fELF\x00\x01".to_vec();
+        bytes.extend_from_slice(
+            b"\0mqtt://plc7:t0pf8ile@10.0.0.3:1883\0\xffAKIAQ7ZLMB5T2W4K6XRN\0password = hunter2hunter2\0",
+        );
+        let told = seen(&bytes);
+        let rules: Vec<&str> = told.iter().map(|(rule, ..)| rule.as_str()).collect();
+        assert_eq!(rules, ["secret-url", "secret-aws"], "{told:?}");
+        assert_eq!((told[0].1.as_str(), told[1].1.as_str()), ("byte 7", "byte 43"));
+        assert!(!format!("{told:?}").contains("t0pf8ile"), "{told:?}");
+        // What programs have, and what is cut off by what is no text.
+        for good in [
+            &b"\0https://www.openssl.org/\0http://user:password@host/\0%s://%s:%s@%s\0"[..],
+            b"\0AKIAQ7ZLMB5T\0W4K6XRN\0Password: \0eyJ\0",
+            b"mqtt://plc7:t0p\x01f8ile@10.0.0.3",
+        ] {
+            assert!(seen(good).is_empty(), "{:?}", seen(good));
+        }
+        // One after the other without an end, and many: each once, and bounded.
+        let many = b"AKIAQ7ZLMB5T2W4K6XRN\0".repeat(60);
+        let (all, more) = of_binary("/usr/bin/agent", &many, &places(&many));
+        assert_eq!((all.len(), more.is_some()), (MAX_IN_FILE, true));
+        let wide = b"AKIAQ7ZLMB5T2W4K6XRN ".repeat(100_000);
+        assert!(of_binary("/usr/bin/agent", &wide, &places(&wide)).0.len() <= MAX_IN_FILE);
     }
 
     #[test]
@@ -252,7 +328,7 @@ mod tests {
         let (all, more) = found("/etc/x.conf", text, &places);
         assert_eq!(more, None);
         assert_eq!(all.len(), 2, "{all:?}");
-        assert_eq!((all[0].line, all[1].line), (2, 4));
+        assert_eq!((all[0].at.as_str(), all[1].at.as_str()), ("line 2", "line 4"));
         assert!(!format!("{all:?}").contains("hunter2"));
         assert!(found("/usr/share/doc/x", text, &places).0.is_empty());
         assert!(found("/etc/x", &vec![b'p'; 5000], &[0]).0.is_empty());
@@ -263,8 +339,11 @@ mod tests {
         let places: Vec<usize> = ["pass", "hunter", "api_key"].map(|word| text.find(word).unwrap()).to_vec();
         let (all, more) = found("/www/app.js", text.as_bytes(), &places);
         assert_eq!(more, None);
-        let seen: Vec<(usize, &str)> = all.iter().map(|one| (one.line, one.shown.as_str())).collect();
-        assert_eq!(seen, [(2, "`password`: `hu…`, 14 characters"), (2, "`api_key`: `0a…`, 12 characters")]);
+        let seen: Vec<(&str, &str)> = all.iter().map(|one| (one.at.as_str(), one.shown.as_str())).collect();
+        assert_eq!(
+            seen,
+            [("line 2", "`password`: `hu…`, 14 characters"), ("line 2", "`api_key`: `0a…`, 12 characters")]
+        );
         // Every line could be one: as many are tried as the file's size allows, and that there are more is said.
         let many = b"password\n".repeat(100_000);
         let places: Vec<usize> = (0..100_000).map(|line| 9 * line).collect();

@@ -127,9 +127,7 @@ fn more(scanner: &Scanner, path: &str, bytes: &[u8]) -> Vec<String> {
     let keys = scan.keys.iter().filter(|key| key.kind.ends_with("private key"));
     let mut found: Vec<String> = keys.map(|key| format!("`{path}` holds a key ({})", key.kind)).collect();
     let secrets = scan.secrets.iter();
-    found.extend(
-        secrets.map(|secret| format!("`{path}` line {} holds a secret ({})", secret.line, secret.rule)),
-    );
+    found.extend(secrets.map(|secret| format!("`{path}` {} holds a secret ({})", secret.at, secret.rule)));
     if is_jwk(bytes) {
         found.push(format!("`{path}` holds a private or shared key as JWK"));
     }

@@ -127,6 +127,8 @@ impl Wired {
                 Ok(())
             })?);
         }
+        // A copy: what the device writes is read from it.
+        spec.snapshot = false;
         let device = Machine::start_with(&spec, |sockets| {
             for index in 0..spec.interfaces {
                 unused.push(bind(sockets, index)?);

@@ -121,6 +121,9 @@ fn wanted<'c>(facts: &TunnelFacts, classes: impl Iterator<Item = &'c TunnelClass
 fn judge(name: &str, facts: &TunnelFacts, wanted: &[Wanted], events: &[Event]) -> TunnelClass {
     let own = |event: &&Event| event.component == facts.kind && event.subject == facts.peer_address;
     let (mut seen, mut problems) = (Vec::new(), Vec::new());
+    if events.is_empty() {
+        problems.push("no record at all could be read from the device's disk".to_owned());
+    }
     for wanted in wanted {
         match events.iter().filter(own).find(|event| wanted.is(event)) {
             Some(event) => seen.push(format!("record {}: {}", event.seq, event.message.trim())),

@@ -292,7 +292,10 @@ mod tests {
             let open = told(&databases, None);
             assert!(open.len() == 2 && open.iter().all(|one| one.1 == State::Affected), "{open:?}");
         }
-        assert!(told(&[osv], Some(&compiled)).iter().all(|one| one.1 == State::Affected), "it names no files");
+        assert!(
+            told(&[osv], Some(&compiled)).iter().all(|one| one.1 == State::Affected),
+            "it names no files"
+        );
     }
 
     #[test]
