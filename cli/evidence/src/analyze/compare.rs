@@ -133,9 +133,7 @@ type Places = BTreeMap<Key, Vec<Changed>>;
 fn places(analysis: &Analysis) -> Places {
     let mut all = Places::new();
     // That a part could not be read names the part, which is as the image is called.
-    for issue in
-        analysis.issues.iter().filter(|issue| issue.area != Area::Reading || issue.places.len() < 1000)
-    {
+    for issue in &analysis.issues {
         for place in &issue.places {
             let path = place.path.strip_prefix(&analysis.name).unwrap_or(&place.path);
             let changed = Changed {

@@ -5,7 +5,7 @@
 set -u
 seconds=5
 units=
-for unit in auditd.service systemd-journald.service fastness-events.service rsyslog.service; do
+for unit in auditd.service systemd-journald.service fastness-events.service fastness-forward.service rsyslog.service; do
 	if [ -r "/sys/fs/cgroup/system.slice/$unit/cpu.stat" ]; then
 		units="$units $unit"
 	fi

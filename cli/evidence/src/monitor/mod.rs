@@ -47,13 +47,16 @@ pub struct Monitoring {
     pub root_sha256: String,
     /// Rules of the audit.
     pub rules: Vec<AuditRule>,
-    /// Programs that may run: those of the root, and no others.
+    /// Programs and scripts that may run: those of the root, and no others.
     pub executables: Vec<Executable>,
     /// Services, and what confines them.
     pub services: Vec<Sandbox>,
     /// What is not covered, and why.
     pub not_covered: Vec<String>,
 }
+
+/// Where the layers put their own scripts, those that come of this list among them. Every build compares their content with the plan.
+const PLANS_OWN: &str = "/usr/lib/fastness/";
 
 /// Units that their own maker confines, and that touch everything.
 const MANAGERS_OWN: &str = "systemd-";
@@ -74,7 +77,9 @@ pub fn look(root: &Root, image: &str) -> Result<Monitoring, Unable> {
         not_covered.push("file capabilities cannot be seen in an image of this form".to_owned());
     }
     let mut executables = Vec::new();
-    for path in binaries.programs() {
+    let scripts = binaries.scripts.iter().map(String::as_str).filter(|path| !path.starts_with(PLANS_OWN));
+    let listed: std::collections::BTreeSet<&str> = binaries.programs().chain(scripts).collect();
+    for path in listed {
         let bytes = root.read(path)?.unwrap_or_default();
         executables.push(Executable { path: path.to_owned(), sha256: record::sha256_hex(&bytes) });
     }

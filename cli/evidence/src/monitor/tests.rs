@@ -250,6 +250,11 @@ fn a_monitoring_that_is_not_this_image_s_is_told() {
     let other = compiled("int main(void) { return 1; }", &[]);
     let changed = image(&list, &drop_in, &rules).file("/usr/sbin/x", 0o755, &other);
     fails(check(changed), "of another content than the list says: `/usr/sbin/x`");
+    // A script runs as a program does; those of the layers are the plan's.
+    let script = image(&list, &drop_in, &rules).file("/usr/sbin/report", 0o755, "#!/bin/sh\necho\n");
+    fails(check(script), "not on the list: `/usr/sbin/report`");
+    let own = image(&list, &drop_in, &rules).file("/usr/lib/fastness/update", 0o755, "#!/bin/sh\necho\n");
+    passes(check(own));
     let odd = format!("{list}/usr/bin/x\n");
     fails(check(image(&odd, &drop_in, &rules)), "no line of a list of programs: `/usr/bin/x`");
     let longer = format!("{list}{}  /usr/bin/gone\n", "0".repeat(64));

@@ -136,9 +136,9 @@ fn a_service_in_a_zone_that_does_not_exist() {
 fn an_algorithm_that_the_boards_uboot_cannot_verify() {
     edit_refused(
         "banner: |",
-        "signing: {algorithm: \"sha512,rsa2048\"}\nbanner: |",
+        "signing: {algorithm: \"sha512,ecdsa521\"}\nbanner: |",
         "unknown-algorithm",
-        "the U-Boot of the board `qemu-aarch64` cannot verify the algorithm `sha512,rsa2048`",
+        "the U-Boot of the board `qemu-aarch64` cannot verify the algorithm `sha512,ecdsa521`",
         "it verifies `sha256,rsa3072`",
     );
 }
