@@ -60,12 +60,54 @@ fn what_we_set_and_another_layer_undoes_is_named_with_its_recipe() {
         ("without:NO_RECOMMENDATIONS:1", "`NO_RECOMMENDATIONS` lacks `1`"),
         ("without:USERADD_UID_TABLES:files/cell-gateway-passwd", "`USERADD_UID_TABLES` lacks"),
         ("without:USERADD_GID_TABLES:files/cell-gateway-group", "`USERADD_GID_TABLES` lacks"),
+        // Another machine, another distro, another kernel: all would be built, for hours.
+        (
+            "without:MACHINEOVERRIDES:cell-gateway-qemu-aarch64",
+            "`MACHINEOVERRIDES` lacks `cell-gateway-qemu-aarch64` (the machine is the BSP's",
+        ),
+        ("without:DISTROOVERRIDES:cell-gateway", "`DISTROOVERRIDES` lacks `cell-gateway` (the distro is"),
+        ("with:KERNEL_IMAGETYPE:zImage", "`KERNEL_IMAGETYPE` has the word `zImage`"),
+        (
+            "without:PREFERRED_PROVIDER_virtual/kernel:linux-yocto",
+            "`PREFERRED_PROVIDER_virtual/kernel` lacks `linux-yocto`",
+        ),
+        (
+            "without:PREFERRED_PROVIDER_virtual/bootloader:u-boot",
+            "`PREFERRED_PROVIDER_virtual/bootloader` lacks",
+        ),
     ] {
         fake.write("src/mode", mode);
         let failure = fake.refused();
         let text = failure.to_string();
         assert_eq!((failure.status, failure.diagnostics.len()), (ExitStatus::Build, 1), "{text}");
         assert!(text.contains(said) && text.contains("/srv/meta-evil/z.conf:4"), "{mode}: {text}");
+    }
+    for (mode, said) in [
+        (
+            "of=u-boot=SRC_URI=file://0003-no-broken-hashes.patch",
+            "`SRC_URI` of the recipe `u-boot` lacks `file://0003-no-broken-hashes.patch`",
+        ),
+        (
+            "of=linux-yocto=SRC_URI=file://fastness.cfg",
+            "`SRC_URI` of the recipe `linux-yocto` lacks `file://fastness.cfg`",
+        ),
+        (
+            "of=linux-yocto=KCONFIG_MODE=--alldefconfig",
+            "`KCONFIG_MODE` of the recipe `linux-yocto` has the word",
+        ),
+        (
+            "of=linux-yocto=KERNEL_FEATURES=features/nfsd.scc",
+            "`KERNEL_FEATURES` of the recipe `linux-yocto` has the word",
+        ),
+    ] {
+        fake.write("src/mode", mode);
+        let failure = fake.refused();
+        let text = failure.to_string();
+        assert_eq!((failure.status, failure.diagnostics.len()), (ExitStatus::Build, 1), "{text}");
+        assert!(
+            text.contains(said) && text.contains(":remove /srv/meta-evil/y.bbappend:2"),
+            "{mode}: {text}"
+        );
     }
     // A recipe that the image installs, and that we do not append to.
     fake.write("src/mode", "nopie");

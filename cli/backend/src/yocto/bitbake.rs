@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use spec::plan::YoctoFacts;
 
 use super::checkouts::Checkouts;
+use super::written::Written;
 use super::{Names, distro, log, quoted, read_back, variables};
 use crate::buildroot::Tree;
 use crate::{BuildOptions, Cache, Progress, follow};
@@ -130,9 +131,10 @@ impl Build<'_> {
     pub fn variables_of_recipes(
         &self,
         facts: &YoctoFacts,
+        written: &[Written],
         progress: &dyn Progress,
     ) -> Outcome<BTreeMap<String, BTreeMap<String, variables::Variable>>> {
-        let (asked, hardening) = (read_back::asked(facts), read_back::hardening(facts));
+        let (asked, hardening) = (read_back::asked(facts, written), read_back::hardening(facts));
         let folder = self.folder.join("fastness");
         let mut tree = Tree::default();
         tree.file("variables.py", VARIABLES);

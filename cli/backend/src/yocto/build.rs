@@ -61,8 +61,9 @@ pub fn build(plan: &Plan, options: &BuildOptions, progress: &dyn Progress) -> Ou
     // A layer that weakens what was asked is told before an hour of building.
     let found = step(progress, "read BitBake's variables", Some(&build.log), || {
         let found = build.variables(progress)?;
-        let of_recipes = build.variables_of_recipes(facts, progress)?;
-        read_back::hold(facts, &written::written(plan, facts, &names), &found, &of_recipes)?;
+        let written = written::written(plan, facts, &names);
+        let of_recipes = build.variables_of_recipes(facts, &written, progress)?;
+        read_back::hold(facts, &written, &found, &of_recipes)?;
         Ok((found, false))
     })?;
     let besides = written::besides(plan, facts, &names, &found);

@@ -28,6 +28,8 @@ enum Must<'a> {
     Lack(BTreeSet<&'a str>),
     /// It has these words and no others.
     Be(BTreeSet<&'a str>),
+    /// It has these words, with a colon between two.
+    List(BTreeSet<&'a str>),
 }
 
 /// The variables that hold compiler hardening, and are to be read of each recipe.
@@ -37,7 +39,7 @@ pub fn hardening(facts: &YoctoFacts) -> BTreeSet<String> {
 }
 
 /// The variables that are to be read of each recipe with an append of ours.
-pub fn asked(facts: &YoctoFacts) -> BTreeMap<String, BTreeSet<String>> {
+pub fn asked(facts: &YoctoFacts, written: &[Written]) -> BTreeMap<String, BTreeSet<String>> {
     let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let hardening = hardening(facts);
     for option in &facts.options {
@@ -45,11 +47,15 @@ pub fn asked(facts: &YoctoFacts) -> BTreeMap<String, BTreeSet<String>> {
         variables.extend(hardening.iter().cloned());
         variables.extend(operation(&option.variable).map(|(name, _)| name.to_owned()));
     }
+    for one in written {
+        let Some(recipe) = one.recipe else { continue };
+        asked.entry(recipe.to_owned()).or_default().insert(one.variable.to_owned());
+    }
     asked
 }
 
-/// Whether everything that must hold does, in the image's variables and in those of the recipes. `written` is what the
-/// image's own recipe, class and distro set.
+/// Whether everything that must hold does, in the image's variables and in those of the recipes. `written` is what our own
+/// recipes, class, distro, machine and appends set.
 ///
 /// # Errors
 /// One diagnostic for each that does not, with the operations that made it so.
@@ -60,10 +66,13 @@ pub fn hold(
     recipes: &BTreeMap<String, Variables>,
 ) -> Outcome<()> {
     let mut wrong = Vec::new();
+    // Kernel and boot loader are compiled with flags of their own.
+    let own_flags: BTreeSet<&str> = written.iter().filter_map(|one| one.recipe).collect();
     for expect in &facts.expect {
         let mut all: Vec<(String, &Variables)> = vec![(String::new(), image)];
         if expect.variable.starts_with(HARDENING) {
-            all.extend(recipes.iter().map(|(recipe, found)| (format!(" of the recipe `{recipe}`"), found)));
+            let flagged = recipes.iter().filter(|(recipe, _)| !own_flags.contains(recipe.as_str()));
+            all.extend(flagged.map(|(recipe, found)| (format!(" of the recipe `{recipe}`"), found)));
         }
         for (of, found) in all {
             let contains = expect.contains.as_deref().map(|text| contain(&expect.variable, text));
@@ -79,8 +88,13 @@ pub fn hold(
             How::Among => Must::Have(words),
             How::Alone => Must::Be(words),
             How::Not => Must::Lack(words),
+            How::Listed => Must::List(words),
         };
-        wrong.extend(refused(one.variable, "", &must, one.reason, image));
+        let (of, found) = match one.recipe {
+            None => (String::new(), Some(image)),
+            Some(recipe) => (format!(" of the recipe `{recipe}`"), recipes.get(recipe)),
+        };
+        wrong.extend(found.and_then(|found| refused(one.variable, &of, &must, one.reason, found)));
     }
     let settings = facts.settings.iter().filter(|setting| !setting.taste);
     let settings = settings.map(|one| (one.variable.as_str(), one.value.as_str(), one.reason.as_str()));
@@ -156,6 +170,10 @@ fn refused(name: &str, of: &str, must: &Must<'_>, reason: &str, found: &Variable
     let (lacking, unwanted): (Vec<&str>, Vec<&str>) = match must {
         Must::Contain(text) if variable.value.contains(text) => return None,
         Must::Contain(text) => (vec![*text], Vec::new()),
+        Must::List(words) => {
+            let has: BTreeSet<&str> = variable.value.split(':').map(str::trim).collect();
+            (words.difference(&has).copied().collect(), Vec::new())
+        }
         Must::Have(words) => (words.difference(&has).copied().collect(), Vec::new()),
         Must::Lack(words) => (Vec::new(), words.intersection(&has).copied().collect()),
         Must::Be(words) => {
@@ -271,7 +289,7 @@ mod tests {
     fn what_the_image_itself_sets_is_read_back() {
         let one = |variable, words: &[&str], how| {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
-            Written { variable, words, how, reason: "why" }
+            Written { recipe: None, variable, words, how, reason: "why" }
         };
         let written = [
             one("IMAGE_INSTALL", &["nftables", "chrony"], How::Among),
@@ -342,7 +360,7 @@ mod tests {
             ],
         }));
         let names: Vec<String> =
-            asked(&ours).into_iter().map(|(recipe, names)| format!("{recipe}: {names:?}")).collect();
+            asked(&ours, &[]).into_iter().map(|(recipe, names)| format!("{recipe}: {names:?}")).collect();
         assert_eq!(
             names,
             [

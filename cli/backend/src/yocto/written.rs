@@ -1,4 +1,5 @@
-//! What our image recipe, image class and distro set, as it must be read back: another layer may change it, too.
+//! What our image recipe, image class, distro, machine and the appends of kernel and boot loader set, as it must be read back:
+//! another layer may change it, too.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +8,11 @@ use spec::plan::{Plan, YoctoFacts};
 use super::read_back::Variables;
 use super::{Names, recipes};
 
-/// A variable of the image, and what of ours must be in it.
+/// A variable of the image or of a recipe, and what of ours must be in it.
 #[derive(Debug)]
 pub struct Written {
+    /// None: the image's.
+    pub recipe: Option<&'static str>,
     pub variable: &'static str,
     pub words: Vec<String>,
     pub how: How,
@@ -21,6 +24,8 @@ pub struct Written {
 pub enum How {
     /// Among others.
     Among,
+    /// Among others, with a colon between two.
+    Listed,
     /// Alone.
     Alone,
     /// Not at all.
@@ -30,10 +35,18 @@ pub enum How {
 /// All of it.
 pub fn written(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<Written> {
     let (distro, packages) = (&names.distro, packages(plan, facts, names));
-    let one = |variable, word: String, how, reason| Written { variable, words: vec![word], how, reason };
-    let nothing = |variable, reason| Written { variable, words: Vec::new(), how: How::Alone, reason };
-    vec![
+    let one = |variable, word: String, how, reason| Written {
+        recipe: None,
+        variable,
+        words: vec![word],
+        how,
+        reason,
+    };
+    let nothing =
+        |variable, reason| Written { recipe: None, variable, words: Vec::new(), how: How::Alone, reason };
+    let mut all = vec![
         Written {
+            recipe: None,
             variable: "IMAGE_INSTALL",
             words: packages.clone(),
             how: How::Among,
@@ -41,6 +54,7 @@ pub fn written(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<Written> {
         },
         // `do_rootfs` takes such a package out of what is installed, and only warns.
         Written {
+            recipe: None,
             variable: "PACKAGE_EXCLUDE",
             words: packages,
             how: How::Not,
@@ -69,6 +83,81 @@ pub fn written(plan: &Plan, facts: &YoctoFacts, names: &Names) -> Vec<Written> {
             format!("files/{distro}-group"),
             How::Among,
             "groups have the plan's numbers",
+        ),
+        // One that requires ours may have another name.
+        one(
+            "MACHINEOVERRIDES",
+            names.machine.clone(),
+            How::Listed,
+            "the machine is the BSP's, or one that requires it",
+        ),
+        one(
+            "DISTROOVERRIDES",
+            distro.clone(),
+            How::Listed,
+            "the distro is the product's, or one that requires it",
+        ),
+        one("KERNEL_IMAGETYPE", "Image".to_owned(), How::Alone, "the form of the kernel that is signed"),
+        one(
+            "PREFERRED_PROVIDER_virtual/kernel",
+            "linux-yocto".to_owned(),
+            How::Alone,
+            "the BSP's append is of that recipe",
+        ),
+        one(
+            "PREFERRED_PROVIDER_virtual/bootloader",
+            "u-boot".to_owned(),
+            How::Alone,
+            "the BSP's append is of that recipe",
+        ),
+    ];
+    all.extend(of_machine(plan));
+    all
+}
+
+/// What the BSP's appends set.
+fn of_machine(plan: &Plan) -> Vec<Written> {
+    let of = |recipe, variable, words: Vec<String>, how, reason| Written {
+        recipe: Some(recipe),
+        variable,
+        words,
+        how,
+        reason,
+    };
+    let file = |name: &str| format!("file://{name}");
+    let ours = |names: &[&str]| names.iter().map(|name| file(name)).collect::<Vec<_>>();
+    let mut uboot = ours(&["fastness.cfg", "fastness.env", "asked.txt", "check-asked.sh"]);
+    uboot.extend(crate::uboot::patches(plan).map(|(name, _)| file(name)));
+    let nothing = || Vec::new();
+    vec![
+        of(
+            "linux-yocto",
+            "SRC_URI",
+            ours(&["defconfig", "fastness.cfg", "asked.txt", "check-asked.sh"]),
+            How::Among,
+            "the kernel's configuration, and what compares it",
+        ),
+        of(
+            "linux-yocto",
+            "KCONFIG_MODE",
+            vec!["--allnoconfig".to_owned()],
+            How::Alone,
+            "nothing is on that nobody asked for",
+        ),
+        of("linux-yocto", "KERNEL_FEATURES", nothing(), How::Alone, "nothing comes from the kernel's cache"),
+        of(
+            "linux-yocto",
+            "KERNEL_EXTRA_FEATURES",
+            nothing(),
+            How::Alone,
+            "nothing comes from the kernel's cache",
+        ),
+        of(
+            "u-boot",
+            "SRC_URI",
+            uboot,
+            How::Among,
+            "U-Boot's configuration, what compares it, and its patches",
         ),
     ]
 }

@@ -52,17 +52,21 @@ if "-e" in sys.argv:
     print(f'IMAGE_FEATURES="{features}"\nSECURITY_CFLAGS="-fstack-protector-strong -D_FORTIFY_SOURCE=3"')
     print('SECURITY_LDFLAGS="-Wl,-z,relro,-z,now"\nGCCPIE="--enable-default-pie"\nVIRTUAL-RUNTIME_init_manager="systemd"')
     # What the distro, the image class and the image's recipe set, read from them.
-    found = {"DISTRO_FEATURES": "systemd", "PACKAGE_EXCLUDE": "", "IMAGE_INSTALL_COMPLEMENTARY": "", "PACKAGE_INSTALL_ATTEMPTONLY": ""}
+    found = {"MACHINEOVERRIDES": "aarch64:qemuall", "DISTROOVERRIDES": "nodistro", "DISTRO_FEATURES": "systemd", "PACKAGE_EXCLUDE": "", "IMAGE_INSTALL_COMPLEMENTARY": "", "PACKAGE_INSTALL_ATTEMPTONLY": ""}
     for layer in layers:
-        for path in [path for end in ("conf/distro/include/*.inc", "classes-recipe/*_image.bbclass", "recipes-image/images/*.bb") for path in glob.glob(f"{layer}/{end}")]:
+        for path in [path for end in ("conf/distro/include/*.inc", "conf/machine/include/*.inc", "classes-recipe/*_image.bbclass", "recipes-image/images/*.bb") for path in glob.glob(f"{layer}/{end}")]:
             text = open(path).read().replace("\\\n", "")
-            for name, operator, value in re.findall(r'^([A-Z][A-Za-z_-]*)(:append)? = "(.*)"$', text, re.M):
-                found[name] = found.get(name, "") + value if operator else value
+            for name, operator, sign, value in re.findall(r'^([A-Z][A-Za-z_/-]*)(:append)? ([?]?=[.]?|=[.]) "(.*)"$', text, re.M):
+                if sign == "=.":
+                    found[name] = value + found.get(name, "")
+                else:
+                    found[name] = found.get(name, "") + value if operator else value
     found["PACKAGE_INSTALL"] = found["IMAGE_INSTALL"] + " run-postinsts"
     # `without:VARIABLE:WORD` and `with:VARIABLE:WORD`: another layer's doing.
     for verb, name, word in [one.split(":") for one in mode if one.count(":") == 2]:
         print(f"#\n# ${name} [2 operations]\n#   :{'remove' if verb == 'without' else 'append'} /srv/meta-evil/z.conf:4\n#     \"{word}\"")
-        found[name] = " ".join([one for one in found[name].split() if one.rstrip(";") != word] + [word] * (verb == "with"))
+        apart = ":" if name.endswith("OVERRIDES") else None
+        found[name] = (apart or " ").join([one for one in found[name].split(apart) if one.rstrip(";") != word] + [word] * (verb == "with"))
         print(f'{name}="{found.pop(name)}"')
     if "spdx" in mode:
         print("#\n# $INHERIT [2 operations]\n#   :remove /srv/meta-evil/conf/layer.conf:8\n#     create-spdx")

@@ -48,8 +48,9 @@ class Tinfoil:
         layers = open("conf/bblayers.conf").read().split('BBLAYERS = "')[1].split('"')[0].replace("\\", "").split()
         found = Data({"SECURITY_CFLAGS": "-fstack-protector-strong -D_FORTIFY_SOURCE=3", "SECURITY_LDFLAGS": "-z,relro -z,now"})
         lines = []
-        for path in [path for layer in layers for path in glob.glob(f"{layer}/recipes-append/{name}/*.bbappend")]:
-            for variable, value in re.findall(r'^([^ #]+):[a-z-]+ = "(.*)"$', open(path).read(), re.M):
+        ends = (f"recipes-append/{name}/*.bbappend", f"recipes-*/*/{name}_%.bbappend")
+        for path in sorted({path for layer in layers for end in ends for path in glob.glob(f"{layer}/{end}")}):
+            for variable, value in re.findall(r'^([^ #(\n]+):[a-z0-9-]+ = "(.*)"$', open(path).read(), re.M):
                 base, operator = re.fullmatch(r"(.*?)(?::(append|prepend|remove))?", variable).groups()
                 lines.append((operator or "", base, value))
         # What is appended comes last, wherever it stands.
@@ -59,6 +60,11 @@ class Tinfoil:
         if "undone" in mode and name == "systemd":
             found["PACKAGECONFIG"] = found["PACKAGECONFIG"].replace("seccomp", "")
             found["SECURITY_CFLAGS"] = ""
+        # `of=RECIPE=VARIABLE=WORD`: another layer takes a word away or, where it is not there, adds it.
+        for _, recipe, variable, word in [one.split("=") for one in mode if one.startswith("of=")]:
+            if recipe == name:
+                words = found.get(variable, "").split()
+                found[variable] = " ".join([one for one in words if one != word] if word in words else [*words, word])
         if "nopie" in mode and name == "bash":
             found["SECURITY_CFLAGS"] = "-O2"
         return found
