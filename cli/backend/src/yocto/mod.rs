@@ -2,7 +2,8 @@
 //!
 //! [`generate()`] writes them from the plan, always the same bytes, and leaves unchanged files
 //! untouched. Nothing in them changes a build that uses neither the distro, the machine nor the image
-//! class. [`build()`] drives BitBake with them. No key ever comes here: images are signed by the common assembly.
+//! class. [`build()`] drives BitBake with them. Images are signed by the common
+//! assembly, so that no key comes here; a build that signs by the classes finds its keys by itself (`signing.rs`).
 
 mod bitbake;
 mod bsp;

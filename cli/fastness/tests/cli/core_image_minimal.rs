@@ -1,6 +1,6 @@
 //! `inspect` and `analyze` of what an unmodified `core-image-minimal` is.
 //!
-//! None was built here: the trees are constructed, each entry after the recipe or class of OpenEmbedded-Core that
+//! One was built by hand once (docs/peers.md). Here the trees are constructed, each entry after the recipe or class of OpenEmbedded-Core that
 //! leaves it, which is named beside it. Programs are no programs, so that nothing is said of how they were built.
 
 use std::fs;
