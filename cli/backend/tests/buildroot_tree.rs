@@ -159,6 +159,27 @@ fn the_patches_of_layers_are_where_buildroot_looks_for_them() {
     };
     let folder = "BR2_GLOBAL_PATCH_DIR=\"$(BR2_EXTERNAL_CELL_GATEWAY_PATH)/patches\"";
     assert!(defconfig.contains(folder), "{defconfig}");
+    // The verifier's symbols, and none where nobody asks for it.
+    let fragment = |tree: &Tree| match tree.nodes().get("board/qemu-aarch64/uboot.fragment") {
+        Some(Node::File(text)) => text.clone(),
+        other => panic!("the fragment is {other:?}"),
+    };
+    let (with, without) = (fragment(&with), fragment(&tree()));
+    for symbol in ["ECDSA", "ECDSA_VERIFY", "ECDSA_SOFTWARE"] {
+        let line = format!("CONFIG_{symbol}=y\n");
+        assert!(with.contains(&line) && !without.contains(&line), "{line}");
+    }
+    // Those of verified boot, which every product has.
+    let folder = top().join("layers/verified-boot/uboot");
+    let all = fs::read_dir(&folder).expect("the layer's patches").map(|entry| entry.expect("a patch").path());
+    let mut count = 0;
+    for path in all.filter(|path| path.extension().is_some_and(|end| end == "patch")) {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("a patch");
+        assert_eq!(tree().nodes().get(&format!("patches/uboot/{name}")), Some(&Node::File(text)), "{name}");
+        count += 1;
+    }
+    assert!(count >= 4, "{count} patches");
 }
 
 /// The symbols of a layer that are asked of U-Boot, as a fragment has them; a template's word stands for any value.
