@@ -149,15 +149,15 @@ impl Scanner {
         let (mut pem, mut places) = (false, Vec::new());
         // A word may be a part of another one.
         for hit in self.programs.find_overlapping_iter(bytes) {
-            match (hit.pattern().as_usize(), scan.elf.is_some()) {
-                (0, _) => pem = true,
-                (number, program) if number <= self.markers.len() => {
-                    if program {
-                        self.markers[number - 1].take(&scan.path, &bytes[hit.end()..], &mut scan.versions);
-                    }
+            let number = hit.pattern().as_usize();
+            if number == 0 {
+                pem = true;
+            } else if number > self.markers.len() {
+                if places.len() < MAX_HITS {
+                    places.push(hit.start());
                 }
-                _ if places.len() < MAX_HITS => places.push(hit.start()),
-                _ => {}
+            } else if scan.elf.is_some() {
+                self.markers[number - 1].take(&scan.path, &bytes[hit.end()..], &mut scan.versions);
             }
         }
         if pem {
