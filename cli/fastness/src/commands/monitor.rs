@@ -47,6 +47,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     let mut wrote = String::new();
     if let Some(folder) = &arguments.into {
         let name = name(arguments)?;
+        refuse_without_services(&monitoring)?;
         let made = files(&monitoring, &name, Bounds::default());
         refuse_foreign(folder, &name, &made)?;
         for (path, text) in &made {
@@ -63,6 +64,19 @@ pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
     }
     output.result(&monitoring, |_| format!("{}{wrote}", terminal::render(&monitoring, arguments.all)));
     Ok(ExitStatus::Success)
+}
+
+/// The layer is made of drop-ins and self-checks that systemd runs.
+fn refuse_without_services(monitoring: &Monitoring) -> Outcome<()> {
+    if !monitoring.services.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "expected an image whose services systemd starts, found none in `{}`: no layer can be made of it",
+        monitoring.image
+    );
+    Err(Failure::error(ExitStatus::Input, "no-services", message)
+        .hint("without `--into` it is told what its audit could watch, and which programs may run"))
 }
 
 /// Only what this program made is written anew: a layer of somebody else's under that name stays.

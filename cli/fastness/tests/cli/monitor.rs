@@ -76,6 +76,15 @@ fn services_that_no_systemd_starts_are_told_as_not_covered() {
     // The programs that may run, and those with privileges, are known all the same.
     assert!(json["rules"].to_string().contains("/usr/bin/su"), "{json}");
     assert_eq!(place.run(&["monitor", "busybox"]).code, 0);
+    let run = place.run(&["monitor", "busybox", "--into", "made", "--name", "watch"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(
+        run.err.contains(
+            "error[no-services]: expected an image whose services systemd starts, found none in `busybox`"
+        ),
+        "{run:?}"
+    );
+    assert!(!place.path("made").exists(), "nothing is half written");
 }
 
 #[test]
