@@ -1,11 +1,13 @@
 //! Copies for machines: sparse, cheap, and never the image itself.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read as _, Seek as _, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use diag::{ExitStatus, Failure, Outcome};
+use exec::{Call, tool};
+use record::PartitionRecord;
 use rustix::fs::{SeekFrom, ioctl_ficlone, seek};
 use tempfile::TempDir;
 
@@ -27,6 +29,23 @@ pub fn scratch_in(folder: &Path) -> Outcome<TempDir> {
         .prefix(SCRATCH)
         .tempdir_in(folder)
         .map_err(|e| Failure::io("write in", folder, &e))
+}
+
+/// The file system of a disk's partition in a file of its own, which e2fsck and debugfs take without knowing where on the disk it
+/// was; what the last start left in its journal is done.
+///
+/// # Errors
+/// When a file cannot be read or written, or the file system not be mended.
+pub fn own_filesystem(disk: &Path, part: &PartitionRecord, to: &Path, log: &Path) -> Outcome<()> {
+    let failed = |e: std::io::Error| Failure::io("read", disk, &e);
+    let mut whole = File::open(disk).map_err(failed)?;
+    whole.seek(std::io::SeekFrom::Start(part.offset)).map_err(failed)?;
+    let mut own = File::create(to).map_err(|e| Failure::io("write", to, &e))?;
+    std::io::copy(&mut whole.take(part.bytes), &mut own).map_err(failed)?;
+    // The first call ends with 1 where it had something to do, the second only where that did not help (e2fsck(8)).
+    let check = Call::new(tool("e2fsck")?).args(["-f", "-y"]).arg(to).log(log);
+    let _ = check.run();
+    check.run()
 }
 
 /// Copies a disk image: as a reflink where the file system can, else only the parts that hold data.

@@ -1,7 +1,7 @@
 //! A device that finds an update where a person would put it, and what it says of it.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use spec::plan::Plan;
 
 use crate::boot::{absolute, on_device};
 use crate::console::Seen;
-use crate::files::scratch_in;
+use crate::files::{own_filesystem, scratch_in};
 use crate::machine::Machine;
 use crate::pattern::Pattern;
 
@@ -86,23 +86,11 @@ fn put_updates(record: &ImageRecord, disk: &Path, device: &Path, updates: &[Path
         ));
     }
     std::fs::write(at("commands"), commands).map_err(|e| Failure::io("write", &at("commands"), &e))?;
-    // In a file of its own, which e2fsck and debugfs take without knowing where on the disk it was.
-    let data = at("data");
-    let failed = |e: std::io::Error| Failure::io("change the data partition of", disk, &e);
-    let mut whole = File::options().read(true).write(true).open(disk).map_err(failed)?;
-    let mut own = File::create(&data).map_err(|e| Failure::io("write", &data, &e))?;
-    whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
-    std::io::copy(&mut Read::by_ref(&mut whole).take(part.bytes), &mut own).map_err(failed)?;
-    let log = at("log");
-    let call = |program: &str, arguments: &[&str]| -> Outcome<Call> {
-        Ok(Call::new(tool(program)?).args(arguments).arg("data").folder(scratch.path()).log(&log))
-    };
-    // What the last start left in the journal comes first: replayed later, by the device, it would take all of this back. The
-    // first call ends with 1 where it had something to do, the second only where that did not help (e2fsck(8)).
-    let check = call("e2fsck", &["-f", "-y"])?;
-    let _ = check.run();
-    check.run()?;
-    call("debugfs", &["-w", "-f", "commands"])?.run()?;
+    let (data, log) = (at("data"), at("log"));
+    // What is in the journal comes first: replayed later, by the device, it would take all of this back.
+    own_filesystem(disk, part, &data, &log)?;
+    let put = Call::new(tool("debugfs")?).args(["-w", "-f", "commands", "data"]);
+    put.folder(scratch.path()).log(&log).run()?;
     // It ends well whatever its commands did.
     let said = std::fs::read_to_string(&log).map_err(|e| Failure::io("read", &log, &e))?;
     let written = said.matches("Allocated inode").count();
@@ -116,6 +104,8 @@ fn put_updates(record: &ImageRecord, disk: &Path, device: &Path, updates: &[Path
                 "give the product's data partition more room (`storage.data`), or begin with a new device",
             ));
     }
+    let failed = |e: std::io::Error| Failure::io("change the data partition of", disk, &e);
+    let mut whole = File::options().write(true).open(disk).map_err(failed)?;
     let mut changed = File::open(&data).map_err(|e| Failure::io("read", &data, &e))?;
     whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
     std::io::copy(&mut changed, &mut whole).map_err(failed)?;

@@ -17,12 +17,11 @@ use traffic::tunnel::{By, IPSEC_REFUSALS, OPENVPN_REFUSALS, Refusal};
 
 use super::{class, not_shown};
 use crate::events::parameter;
+use crate::files::own_filesystem;
 
 /// How long a record may take until it is on the disk: a shell numbers and chains them one by one.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_secs(5);
-/// Full files of records that are looked at besides the one that is written; the layer keeps fewer.
-const FILES: u32 = 64;
 /// Where ext4 has its magic number, and what it is (Linux, Documentation/filesystems/ext4/super.rst).
 const MAGIC: (u64, [u8; 2]) = (0x400 + 0x38, [0x53, 0xEF]);
 
@@ -56,10 +55,11 @@ pub(super) fn recorded(
         let why = "the data partition, which has the records, is encrypted".to_owned();
         return Ok(wanted.into_iter().map(|(name, ..)| not_shown(name, "recorded", why.clone())).collect());
     }
-    let folder = parameter(plan, "events", "folder");
+    let (folder, files) = (parameter(plan, "events", "folder"), parameter(plan, "events", "logs"));
+    let files = files.parse().unwrap_or_default();
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let events = events(disk, part, scratch, &folder)?;
+        let events = events(disk, part, scratch, (&folder, files))?;
         let judged: Vec<_> =
             wanted.iter().map(|(name, facts, wanted)| judge(name, facts, wanted, &events)).collect();
         let all = judged.iter().all(|class| class.verdict == TrafficVerdict::Pass);
@@ -147,23 +147,19 @@ fn readable(disk: &Path, part: &PartitionRecord) -> Outcome<bool> {
     Ok(magic == MAGIC.1)
 }
 
-/// The records on the disk, the oldest first; one that is being written is left out.
-fn events(disk: &Path, part: &PartitionRecord, scratch: &Path, folder: &str) -> Outcome<Vec<Event>> {
-    let failed = |e: std::io::Error| Failure::io("read", disk, &e);
-    let data = scratch.join("recorded");
-    let mut whole = File::open(disk).map_err(failed)?;
-    whole.seek(SeekFrom::Start(part.offset)).map_err(failed)?;
-    let mut own = File::create(&data).map_err(|e| Failure::io("write", &data, &e))?;
-    std::io::copy(&mut whole.take(part.bytes), &mut own).map_err(failed)?;
-    let log = scratch.join("recorded.log");
-    let check = Call::new(tool("e2fsck")?).args(["-f", "-y"]).arg(&data).log(&log);
-    // What is in the journal has to come first; it ends with 1 where it had something to do, and with 0 the next time (e2fsck(8)).
-    let _ = check.run();
-    check.run()?;
+/// The records on the disk, the oldest first, in so many full files and the one that is written; what is half written is left out.
+fn events(
+    disk: &Path,
+    part: &PartitionRecord,
+    scratch: &Path,
+    (folder, files): (&str, u32),
+) -> Outcome<Vec<Event>> {
+    let (data, log) = (scratch.join("recorded"), scratch.join("recorded.log"));
+    own_filesystem(disk, part, &data, &log)?;
     let folder = folder.strip_prefix("/var").unwrap_or(folder);
     let commands = scratch.join("recorded.commands");
     let older: String =
-        (1..=FILES).rev().map(|number| format!("cat {folder}/events.jsonl.{number}\n")).collect();
+        (1..=files).rev().map(|number| format!("cat {folder}/events.jsonl.{number}\n")).collect();
     std::fs::write(&commands, format!("{older}cat {folder}/events.jsonl\n"))
         .map_err(|e| Failure::io("write", &commands, &e))?;
     let text = Call::new(tool("debugfs")?).arg("-f").arg(&commands).arg(&data).log(&log).output()?;
@@ -267,7 +263,7 @@ mod tests {
             sha256: String::new(),
         };
         assert!(readable(&at("disk"), &part).expect("a disk"));
-        let found = events(&at("disk"), &part, place.path(), "/var/log/events").expect("records");
+        let found = events(&at("disk"), &part, place.path(), ("/var/log/events", 4)).expect("records");
         assert_eq!(found.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(std::fs::read(at("disk")).expect("it is there"), disk, "the device's disk stays");
         std::fs::write(at("disk"), vec![0; disk.len()]).expect("written");
