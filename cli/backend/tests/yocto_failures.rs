@@ -75,14 +75,7 @@ fn what_we_set_and_another_layer_undoes_is_named_with_its_recipe() {
             "without:PREFERRED_PROVIDER_virtual/bootloader:u-boot",
             "`PREFERRED_PROVIDER_virtual/bootloader` lacks",
         ),
-    ] {
-        fake.write("src/mode", mode);
-        let failure = fake.refused();
-        let text = failure.to_string();
-        assert_eq!((failure.status, failure.diagnostics.len()), (ExitStatus::Build, 1), "{text}");
-        assert!(text.contains(said) && text.contains("/srv/meta-evil/z.conf:4"), "{mode}: {text}");
-    }
-    for (mode, said) in [
+        // What a layer takes from the appends of kernel and boot loader.
         (
             "of=u-boot=SRC_URI=file://0003-no-broken-hashes.patch",
             "`SRC_URI` of the recipe `u-boot` lacks `file://0003-no-broken-hashes.patch`",
@@ -104,10 +97,13 @@ fn what_we_set_and_another_layer_undoes_is_named_with_its_recipe() {
         let failure = fake.refused();
         let text = failure.to_string();
         assert_eq!((failure.status, failure.diagnostics.len()), (ExitStatus::Build, 1), "{text}");
-        assert!(
-            text.contains(said) && text.contains(":remove /srv/meta-evil/y.bbappend:2"),
-            "{mode}: {text}"
-        );
+        // The stand-in's history of a recipe's variable, and of one of the image's.
+        let by = if mode.starts_with("of=") {
+            ":remove /srv/meta-evil/y.bbappend:2"
+        } else {
+            "/srv/meta-evil/z.conf:4"
+        };
+        assert!(text.contains(said) && text.contains(by), "{mode}: {text}");
     }
     // A recipe that the image installs, and that we do not append to.
     fake.write("src/mode", "nopie");

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::pki::{good, keyed, place, private};
-use crate::support::{Place, top};
+use crate::support::{Place, Run, top};
 
 /// The example with two tunnels, without its OPC UA server.
 fn with_tunnels(place: &Place) {
@@ -11,6 +11,19 @@ fn with_tunnels(place: &Place) {
     let (before, rest) = text.split_once("# What the application on the device speaks").unwrap();
     let (_, after) = rest.split_once("\nconduits:").unwrap();
     std::fs::write(place.path("product.yaml"), format!("{before}\nconduits:{after}")).unwrap();
+}
+
+/// Into the archive `gw.tar`.
+fn provision(place: &Place, more: &str) -> Run {
+    let all = format!("provision {more} --pki ca -o gw.tar --passphrase-file p");
+    place.run(&all.split_whitespace().collect::<Vec<_>>())
+}
+
+/// What is refused leaves no archive.
+fn refused(place: &Place, more: &str, code: i32, message: &str) {
+    let run = provision(place, more);
+    assert!(run.code == code && run.out.is_empty() && run.err.contains(message), "{run:?}");
+    assert!(!place.path("gw.tar").exists());
 }
 
 #[test]
@@ -26,15 +39,8 @@ fn an_opcua_application_gets_its_key_and_its_trust_list() {
     good(keyed(&place, "issue gw --role device --common-name plc-gateway.plant.example"));
     good(keyed(&place, "issue eve --role operator --algorithm rsa3072"));
     private(&place.path("t"), "-----BEGIN OpenVPN tls-crypt-v2 client key-----\nAAAA\n");
-    let provision = |more: &str| {
-        let all = format!("provision {more} --pki ca -o gw.tar --passphrase-file p");
-        place.run(&all.split_whitespace().collect::<Vec<_>>())
-    };
-    let refused = |more: &str, code: i32, message: &str| {
-        let run = provision(more);
-        assert!(run.code == code && run.out.is_empty() && run.err.contains(message), "{run:?}");
-        assert!(!place.path("gw.tar").exists());
-    };
+    let provision = |more: &str| provision(&place, more);
+    let refused = |more: &str, code: i32, message: &str| refused(&place, more, code, message);
     let tunnels = "gw --tls-crypt historian=t";
     refused(
         tunnels,
@@ -128,15 +134,8 @@ fn a_devices_secrets_go_into_an_archive_of_its_own() {
     with_tunnels(&place);
     good(keyed(&place, "init --organization Plant --domain plant.example --algorithm p256"));
     private(&place.path("t"), "-----BEGIN OpenVPN tls-crypt-v2 client key-----\nAAAA\n");
-    let provision = |more: &str| {
-        let all = format!("provision {more} --pki ca -o gw.tar --passphrase-file p");
-        place.run(&all.split_whitespace().collect::<Vec<_>>())
-    };
-    let refused = |more: &str, code: i32, message: &str| {
-        let run = provision(more);
-        assert!(run.code == code && run.out.is_empty() && run.err.contains(message), "{run:?}");
-        assert!(!place.path("gw.tar").exists());
-    };
+    let provision = |more: &str| provision(&place, more);
+    let refused = |more: &str, code: i32, message: &str| refused(&place, more, code, message);
     let common = "--common-name plc-gateway.plant.example --device-serial SN-17";
     good(keyed(&place, &format!("issue gw-17 --role device {common}")));
     good(keyed(&place, "issue gw-18.plant.example --role device"));
