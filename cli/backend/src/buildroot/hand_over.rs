@@ -43,7 +43,7 @@ struct Download {
     source: String,
 }
 
-/// Releases before 2018.08 do not say it.
+/// A package of which it is not said counts as one that is there.
 fn yes() -> bool {
     true
 }

@@ -332,6 +332,19 @@ mod tests {
         }
     }
 
+    /// Found by a reader: what could not be read in a thousand places or more was no difference.
+    #[test]
+    fn parts_that_cannot_be_read_are_weaker_however_many_they_are() {
+        let (old, mut new) = (analysis(), analysis());
+        let place = |number| super::super::model::Place { path: format!("/x/{number}"), seen: "cut".into() };
+        let mut issue = new.issues[0].clone();
+        (issue.area, issue.rule) = (Area::Reading, "broken".into());
+        issue.places = (0..1000).map(place).collect();
+        new.issues.push(issue);
+        let comparison = compare(&old, &new);
+        assert!(comparison.is_weaker() && comparison.weaker.len() == 1000, "{}", comparison.weaker.len());
+    }
+
     #[test]
     fn a_new_release_of_a_library_is_the_same_library_and_a_note_is_not_weaker() {
         let (mut old, mut new) = (analysis(), analysis());
