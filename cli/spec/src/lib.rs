@@ -20,6 +20,7 @@ pub mod library;
 mod listing;
 pub mod opcua;
 pub mod parameter;
+mod pieces;
 pub mod plan;
 pub mod product;
 pub mod protocol;

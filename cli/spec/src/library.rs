@@ -3,7 +3,7 @@
 //! Reads only below the product's `layers/`, `boards/` and `templates/`; links that lead out
 //! of them, names with `..`, special files and files over 1 MiB are refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -269,60 +269,4 @@ pub fn read_model<T: Decode>(source: &Arc<Source>, diagnostics: &mut Vec<Diagnos
     let clean = decoder.diagnostics.is_empty();
     diagnostics.append(&mut decoder.diagnostics);
     model.filter(|_| clean)
-}
-
-/// Requirements by id, each with those that stand for it.
-pub type RequirementIds = BTreeMap<String, Vec<String>>;
-
-/// Requirement ids of `standards/requirements.yaml`, each with those that stand for it where it is a mere heading
-/// (`kind: placeholder`: CR 2.4 is SAR, EDR, HDR or NDR 2.4). None: there is no such file, and nothing can be said about an id.
-///
-/// # Errors
-/// The file is there and cannot be read.
-pub fn known_requirements(library: &Library) -> Outcome<Option<RequirementIds>> {
-    let Some(source) = library.read(Area::Standards, "requirements.yaml")? else { return Ok(None) };
-    let mut diagnostics = Vec::new();
-    let node = yaml::parse(&source, &mut diagnostics);
-    let Some(node) = node.filter(|_| diagnostics.is_empty()) else {
-        return Err(Failure { status: ExitStatus::Input, diagnostics });
-    };
-    let mut ids = RequirementIds::new();
-    // The file may list sources and checks with ids of their own beside the requirements.
-    let list = match &node.kind {
-        yaml::Kind::Map(entries) => entries.iter().find(|e| e.key == "requirements").map(|e| &e.value),
-        _ => None,
-    };
-    collect_ids(list.unwrap_or(&node), &mut ids);
-    Ok((!ids.is_empty()).then_some(ids))
-}
-
-fn collect_ids(node: &yaml::Node, ids: &mut RequirementIds) {
-    match &node.kind {
-        yaml::Kind::Scalar { .. } => {}
-        yaml::Kind::List(items) => items.iter().for_each(|item| collect_ids(item, ids)),
-        yaml::Kind::Map(entries) => {
-            let value =
-                |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value.kind);
-            if let Some(yaml::Kind::Scalar { text, .. }) = value("id") {
-                let heading =
-                    matches!(value("kind"), Some(yaml::Kind::Scalar { text, .. }) if text == "placeholder");
-                let instead = value("see").filter(|_| heading);
-                ids.insert(text.clone(), instead.map(texts).unwrap_or_default());
-            }
-            // Other standards have ids, too.
-            entries
-                .iter()
-                .filter(|entry| entry.key != "refs")
-                .for_each(|entry| collect_ids(&entry.value, ids));
-        }
-    }
-}
-
-fn texts(kind: &yaml::Kind) -> Vec<String> {
-    let yaml::Kind::List(items) = kind else { return Vec::new() };
-    let text = |item: &yaml::Node| match &item.kind {
-        yaml::Kind::Scalar { text, .. } => Some(text.clone()),
-        _ => None,
-    };
-    items.iter().filter_map(text).collect()
 }

@@ -3,7 +3,7 @@
 //! A value that is missing stops rendering. Templates see what the resolver gives them and
 //! nothing else: no files, no partials, no scripts.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use diag::Diagnostic;
@@ -11,12 +11,21 @@ use handlebars::{Context, Handlebars, RenderError, RenderErrorReason, TemplateEr
 use serde_json::Value;
 
 use crate::formats;
+use crate::pieces::pieces;
 use crate::source::{At, Source, Span};
+
+/// A piece of a template file.
+enum Part {
+    Text(String),
+    /// What it is registered as, and how many lines are before it.
+    Template(String, usize),
+}
 
 /// Renders templates against one context that the resolver keeps up to date.
 pub struct Renderer {
     registry: Handlebars<'static>,
-    known: HashSet<String>,
+    /// By the name of a file.
+    known: HashMap<String, Vec<Part>>,
     context: Context,
 }
 
@@ -28,7 +37,7 @@ impl Renderer {
         registry.set_strict_mode(true);
         registry.register_escape_fn(no_escape);
         formats::register(&mut registry);
-        Self { registry, known: HashSet::new(), context: Context::from(facts) }
+        Self { registry, known: HashMap::new(), context: Context::from(facts) }
     }
 
     /// Sets a fact at the top of the context, such as `parameters`.
@@ -57,15 +66,44 @@ impl Renderer {
     /// The template is wrong, a value is missing, or a format cannot hold one; the diagnostic
     /// points into the template.
     pub fn file(&mut self, source: &Arc<Source>) -> Result<String, Box<Diagnostic>> {
-        if !self.known.contains(source.name()) {
+        if !self.known.contains_key(source.name()) {
+            let registered = self.register(source)?;
+            self.known.insert(source.name().to_owned(), registered);
+        }
+        let mut text = String::new();
+        for part in &self.known[source.name()] {
+            match part {
+                Part::Text(plain) => text += plain,
+                Part::Template(name, before) => {
+                    text += &self.registry.render_with_context(name, &self.context).map_err(|error| {
+                        let span = place(error.line_no.map(|line| line + before), error.column_no);
+                        Box::new(failed(&error).at(source.location(span)))
+                    })?;
+                }
+            }
+        }
+        Ok(text)
+    }
+
+    /// Parses a template file in pieces, or as a whole where a piece is none of its own: then the
+    /// mistake, if there is one, is told of the whole.
+    fn register(&mut self, source: &Source) -> Result<Vec<Part>, Box<Diagnostic>> {
+        let in_pieces: Result<Vec<_>, TemplateError> = pieces(source.text())
+            .into_iter()
+            .map(|piece| {
+                if piece.plain {
+                    return Ok(Part::Text(piece.text.to_owned()));
+                }
+                let name = format!("{}:{}", source.name(), piece.before);
+                self.registry.register_template_string(&name, piece.text)?;
+                Ok(Part::Template(name, piece.before))
+            })
+            .collect();
+        in_pieces.or_else(|_| {
             self.registry
                 .register_template_string(source.name(), source.text())
                 .map_err(|error| Box::new(malformed(&error, source)))?;
-            self.known.insert(source.name().to_owned());
-        }
-        self.registry.render_with_context(source.name(), &self.context).map_err(|error| {
-            let span = place(error.line_no, error.column_no);
-            Box::new(failed(&error).at(source.location(span)))
+            Ok(vec![Part::Template(source.name().to_owned(), 0)])
         })
     }
 
@@ -229,5 +267,18 @@ mod tests {
             ("template-helper", Some("did you mean `nft`?"))
         );
         assert!(render("{{> other}}").is_err(), "partials do not exist");
+        // Far down, in a piece of its own, and where a piece is none because a tag's string has braces in it.
+        let far = "text\n".repeat(50);
+        let braces = "{{#if (ne name \"}}{{/x}}\")}}\n";
+        for (text, code, line) in [
+            (format!("{far}{{{{nmae}}}}"), "template-value", 51),
+            (format!("{far}{{{{#if name}}}}"), "template-syntax", 51),
+            (format!("{braces}{far}{{{{/if}}}}{{{{nmae}}}}"), "template-value", 52),
+        ] {
+            let problem = render(&text).expect_err(&text);
+            assert_eq!(problem.code, code);
+            assert_eq!(problem.location.map(|l| l.line), Some(line), "{text}");
+        }
+        assert_eq!(render(&format!("{far}{{{{name}}}}\n{far}")).as_deref(), Ok(&*format!("{far}a\n{far}")));
     }
 }

@@ -29,6 +29,7 @@ mod opcua;
 mod outside;
 mod own_checks;
 mod references;
+mod requirements;
 mod rollback;
 mod sealed;
 mod services;
@@ -49,9 +50,8 @@ use diag::{Diagnostic, ExitStatus, Failure, Outcome};
 
 use crate::architecture::Architecture;
 use crate::board::KernelArgument;
-use crate::decode::{Spanned, suggestion};
 use crate::known_keys::KnownKeys;
-use crate::library::{Area, Library, RequirementIds, known_requirements, read_model};
+use crate::library::{Area, Library, read_model};
 use crate::plan::{
     Asked, BoardFacts, CheckPlan, DebianFacts, FilePlan, LayerFacts, NetworkFacts, PackagePlan, PatchPlan,
     Plan, ProductFacts, SigningPlan, StoragePlan, UnitState,
@@ -59,7 +59,7 @@ use crate::plan::{
 use crate::product::{Backend, Product, TunnelKind, default_suite};
 use crate::render::Renderer;
 use crate::source::Source;
-use crate::types::{RequirementId, Scalar, Templated};
+use crate::types::{Scalar, Templated};
 use accounts::Accounts;
 use asks::{Asker, Asks};
 use boards::{NamedBoard, choose_board};
@@ -67,6 +67,7 @@ use facts::{product_facts, signing, storage};
 use kconfig::KconfigAsks;
 use layers::Applied;
 use own_checks::CatalogueChecks;
+use requirements::{RequirementIds, known_requirements};
 
 /// What a call decides in the product's place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,7 +107,13 @@ pub fn resolve(
     let backend = choice.backend.unwrap_or(product.backend);
     network.tpm = tpm_keys::plan(&product, board.as_ref(), &network, &mut trouble);
     network.strongswan_in_tpm = tpm_keys::asked_for(&product, TunnelKind::Strongswan).is_some();
-    let layers = layers::choose(library, &product, source, &mut trouble)?;
+    // The catalogue is as long as all layers together, and does not depend on them.
+    let (layers, requirements) = std::thread::scope(|scope| {
+        let catalogue = scope.spawn(|| known_requirements(library));
+        let layers = layers::choose(library, &product, source, &mut trouble);
+        (layers, catalogue.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let layers = layers?;
     network.surface = surface::of(&network, layers::answers_ping(&layers));
     let product_facts = product_facts(&product);
     // Without a board nothing can be rendered; what was found so far is said.
@@ -127,7 +134,7 @@ pub fn resolve(
     let resolver = Resolver {
         library,
         product: &product,
-        requirements: known_requirements(library)?,
+        requirements: requirements?,
         catalogue_checks: own_checks::catalogue_checks(library, &layers)?,
         renderer: Renderer::new(serde_json::Value::Object(serde_json::Map::new())),
         accounts: Accounts::of(&product, &mut trouble),
@@ -423,25 +430,6 @@ impl Resolver<'_> {
                 self.trouble.push(problem);
                 None
             }
-        }
-    }
-
-    fn known_requirements(&mut self, ids: &[Spanned<RequirementId>]) {
-        let Some(known) = &self.requirements else { return };
-        for id in ids {
-            let (found, hint) = match known.get(id.as_str()).map(Vec::as_slice) {
-                Some([]) => continue,
-                Some(instead) => (
-                    format!("`{}`, a mere heading of it", id.as_str()),
-                    format!("name those that apply: `{}`", instead.join("`, `")),
-                ),
-                None => {
-                    (format!("`{}`", id.as_str()), suggestion(id.as_str(), known.keys().map(String::as_str)))
-                }
-            };
-            let message = format!("expected a requirement of `standards/requirements.yaml`, found {found}");
-            self.trouble
-                .push(Diagnostic::error("unknown-requirement", message).at(id.at.location()).hint(hint));
         }
     }
 

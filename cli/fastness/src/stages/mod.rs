@@ -88,9 +88,15 @@ pub fn plan(
         BackendName::Buildroot => Backend::Buildroot,
         BackendName::Yocto => Backend::Yocto,
     });
-    let plan = spec::load_as(&library, product, board, Choice { backend, series })?;
+    // Reading the catalogues is a tenth of the work, and needs nothing of it.
+    let (plan, models) = std::thread::scope(|scope| {
+        let models = scope.spawn(|| models(&library));
+        let plan = spec::load_as(&library, product, board, Choice { backend, series });
+        (plan, models.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let plan = plan?;
     // A risk that there is not is told now, and not by the report of an image that took an hour.
-    let (catalogue, protocols) = models(&library)?;
+    let (catalogue, protocols) = models?;
     evidence::threats::check(&plan, &catalogue, &protocols)?;
     Ok(plan)
 }
