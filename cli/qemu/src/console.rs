@@ -193,7 +193,12 @@ fn read_all(mut input: UnixStream, mut log: BufWriter<File>, shared: &Shared, st
         drop(state);
         shared.changed.notify_all();
     }
-    shared.lock().closed = true;
+    let mut state = shared.lock();
+    // Nobody will finish it.
+    let last = state.partial.take();
+    state.lines.extend(last);
+    state.closed = true;
+    drop(state);
     shared.changed.notify_all();
 }
 

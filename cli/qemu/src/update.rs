@@ -11,10 +11,10 @@ use record::{BootRecord, ImageRecord};
 use spec::plan::Plan;
 
 use crate::boot::{absolute, on_device};
-use crate::console::Seen;
 use crate::files::{own_filesystem, scratch_in};
 use crate::machine::Machine;
 use crate::pattern::Pattern;
+use crate::until::watch;
 
 /// Lines by which a device says what became of an update, and the last one before it restarts into it.
 const UPDATE_ENDINGS: [&str; 3] =
@@ -38,19 +38,15 @@ pub fn boot_with_updates(
     let mut said = Vec::new();
     let mut ready = |whole: bool, machine: &mut Machine| {
         let (endings, deadline) = (Pattern::all(UPDATE_ENDINGS), Instant::now() + UPDATE_LIMIT);
-        while whole && Instant::now() < deadline {
-            // A machine that has ended says nothing more.
-            let slice = Instant::now() + Duration::from_millis(500);
-            let closed = machine.console.wait_for(&endings, slice)? == Seen::Closed;
-            let lines = machine.console.lines();
-            said = lines.iter().filter_map(|line| record_in(&line.text)).collect();
-            let ended =
-                UPDATE_ENDINGS.map(|ending| lines.iter().filter(|line| line.text.contains(ending)).count());
-            if closed || ended[1] + ended[2] > 0 || ended[0] == updates.len() {
-                break;
-            }
+        if !whole {
+            return Ok(());
         }
-        Ok(())
+        watch(&mut machine.console, &endings, deadline, |lines| {
+            said = lines.iter().filter_map(|line| record_in(&line.text)).collect();
+            let [refused, failed, restarts] =
+                UPDATE_ENDINGS.map(|ending| lines.iter().filter(|line| line.text.contains(ending)).count());
+            failed + restarts > 0 || refused == updates.len()
+        })
     };
     let mut put = |disk: &Path| put_updates(record, disk, device, updates);
     let boot = on_device(plan, record, folder, device, limit, &mut put, &mut ready)?;
