@@ -69,7 +69,8 @@ fn the_list_of_packages_is_put_aside_by_the_task_that_writes_it_and_times_are_gi
         line.and_then(|line| line.split('"').nth(1)).map(str::to_owned)
     };
     // IMAGE_NAME has the time of one run of BitBake: another run does not find what do_rootfs named by it.
-    assert_eq!(value("ROOTFS_POSTPROCESS_COMMAND").as_deref(), Some(" cell_gateway_licences;"));
+    // OE-Core's license_image.bbclass writes the list in this one, behind ROOTFS_POSTPROCESS_COMMAND.
+    assert_eq!(value("ROOTFS_POSTUNINSTALL_COMMAND").as_deref(), Some(" cell_gateway_licences;"));
     assert_eq!(value("IMAGE_POSTPROCESS_COMMAND"), None);
     assert_eq!(
         value("IMAGE_PREPROCESS_COMMAND").as_deref(),

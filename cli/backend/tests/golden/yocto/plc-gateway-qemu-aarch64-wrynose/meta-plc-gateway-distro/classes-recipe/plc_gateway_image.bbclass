@@ -18,8 +18,9 @@ NO_RECOMMENDATIONS = "1"
 IMAGE_PREPROCESS_COMMAND:append = " plc_gateway_finish; reproducible_final_image_task;"
 
 # What is in the image, with versions and licences, beside it. In do_rootfs, which writes the list: IMAGE_NAME has the
-# time of this run of BitBake, and another run that goes on behind do_rootfs would look for another name.
-ROOTFS_POSTPROCESS_COMMAND:append = " plc_gateway_licences;"
+# time of this run of BitBake, and another run that goes on behind do_rootfs would look for another name. Behind
+# license_create_manifest of the same variable, which runs once packages that nothing needs are gone.
+ROOTFS_POSTUNINSTALL_COMMAND:append = " plc_gateway_licences;"
 
 plc_gateway_licences() {
     install -m 0644 ${LICENSE_DIRECTORY}/${SSTATE_PKGARCH}/${IMAGE_NAME}/license.manifest ${IMGDEPLOYDIR}/${IMAGE_LINK_NAME}.licences
