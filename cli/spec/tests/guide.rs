@@ -254,3 +254,20 @@ fn a_self_check_without_advice_of_its_own_and_a_text_with_lines_are_kept_in_thei
     assert!(guide(&plan).contains("flow evil"));
     assert!(!guide(&plan).lines().any(|line| line.starts_with("flow evil")));
 }
+
+#[test]
+fn what_a_series_of_yocto_does_not_have_is_in_the_guide() {
+    for series in ["wrynose", "scarthgap"] {
+        let plan =
+            gateway("\nboards:", "\nbackend: yocto\nboards:", &format!("\nyocto: {{series: {series}}}\n"));
+        let text = guide(&plan);
+        let of_backend = |by: &spec::plan::Origin| by.who == "backend yocto";
+        let waived = plan.waivers.values().filter(|asked| asked.origins.iter().any(of_backend));
+        assert!(waived.count() > 0, "{series}");
+        for (what, waived) in &plan.waivers {
+            for by in &waived.origins {
+                says(section(text, 13), &format!("waiver {what}: {} {}", by.who, by.reason));
+            }
+        }
+    }
+}

@@ -41,7 +41,7 @@ pub fn facts(resolver: &Resolver<'_>, fixed: &Fixed, layers: &[Applied]) -> Outc
         "accounts": of_accounts(accounts),
         "roles": roles(layers, accounts),
         "self_checks": self_checks(layers),
-        "waivers": waivers(resolver.product, layers, resolver.architecture),
+        "waivers": waivers(resolver, layers),
     }))
 }
 
@@ -144,12 +144,17 @@ fn self_checks(layers: &[Applied]) -> Vec<Value> {
         .collect()
 }
 
-/// What may stay unmet on this architecture: the product's first.
-fn waivers(product: &Product, layers: &[Applied], architecture: Architecture) -> Vec<Value> {
-    let waiver = |who: String, waiver: &Waiver| json!({"waives": waiver.waives.as_str(), "who": who, "reason": waiver.reason.0});
-    let own = product.waivers.iter().map(|w| ("product".to_owned(), w));
-    own.chain(layers.iter().flat_map(|layer| layer.model.waivers.iter().map(|w| (layer.who(), w))))
-        .filter(|(_, w)| architecture.is_of(&w.architectures))
-        .map(|(who, w)| waiver(who, w))
+/// What may stay unmet on this architecture: the product's first, the backend's last. Those of the backend alone are asked by now.
+fn waivers(resolver: &Resolver<'_>, layers: &[Applied]) -> Vec<Value> {
+    let entry =
+        |waives: &str, who: &str, reason: &str| json!({"waives": waives, "who": who, "reason": reason});
+    let own = resolver.product.waivers.iter().map(|waiver| ("product".to_owned(), waiver));
+    let all = own.chain(layers.iter().flat_map(|layer| layer.model.waivers.iter().map(|w| (layer.who(), w))));
+    let of_backend = resolver.asked.waivers.map.iter();
+    all.filter(|(_, waiver)| resolver.architecture.is_of(&waiver.architectures))
+        .map(|(who, waiver)| entry(waiver.waives.as_str(), &who, &waiver.reason.0))
+        .chain(of_backend.flat_map(|(waives, asked)| {
+            asked.askers.iter().map(move |asker| entry(waives, &asker.who, &asker.reason))
+        }))
         .collect()
 }
