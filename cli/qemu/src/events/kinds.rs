@@ -80,6 +80,11 @@ pub(crate) const CALLED: &[Kind] = kinds! {
     "a namespace is refused", "" => "audit.privilege" "/calls" "USER" Failure "";
 };
 
+/// What the policy of what may run shows, where the product has one: root mounts a place of its own for a program, and it is refused.
+pub(crate) const POLICY: &[Kind] = kinds! {
+    "a program is refused that root mounted a place for", "mkdir -p /run/own; mount -t tmpfs -o size=1m own /run/own; cp /usr/bin/true /run/own/own; (exec /run/own/own); umount /run/own" => "audit.integrity_data" "kernel" "root" Failure "cause=";
+};
+
 /// What sudo shows, where an image has it. Whom it lets in is the product's: root, and never nobody. Whom it may not ask for a
 /// password (`-n`) it refuses without a word to the log; the audit has it.
 pub(crate) const SUDO: &[Kind] = kinds! {

@@ -226,6 +226,10 @@ const AUDIT: &[(&str, &str)] = &[
         r#"ANOM_PROMISCUOUS dev=lo prom=256 old_prom=0 auid=4294967295 uid=0 gid=0 ses=4294967295|AUID="unset" UID="root" GID="root""#,
     ),
     (
+        "a program is refused that root mounted a place for",
+        r#"INTEGRITY_DATA pid=700 uid=0 auid=4294967295 ses=4294967295 subj=unconfined op=appraise_data cause=IMA-signature-required comm="sh" name="/run/own/own" dev="tmpfs" ino=3 res=0 errno=0|UID="root" AUID="unset""#,
+    ),
+    (
         "a login id is set",
         r#"LOGIN pid=500 uid=0 subj=unconfined old-auid=4294967295 auid=2000 tty=(none) old-ses=4294967295 ses=3 res=1|UID="root" OLD-AUID="unset" AUID="maintenance""#,
     ),

@@ -218,7 +218,7 @@ fn kinds_that_the_record_names_are_kinds_of_the_proof() {
     }
 }
 
-const ALL: [&[Kind]; 17] = [
-    KINDS, TIME, CALLED, SUDO, UPDATE, BACKUP, RESET, TUNNEL, LOGIN, AWAY, KILLED, LOUD, LOCKOUT, AUDIT_FULL,
-    FULL, AFTER, LAST_WORDS,
+const ALL: [&[Kind]; 18] = [
+    KINDS, TIME, CALLED, POLICY, SUDO, UPDATE, BACKUP, RESET, TUNNEL, LOGIN, AWAY, KILLED, LOUD, LOCKOUT,
+    AUDIT_FULL, FULL, AFTER, LAST_WORDS,
 ];

@@ -45,8 +45,8 @@ use crate::machine::{Direct, Machine, MachineSpec};
 use crate::tunnels::{Tree, provision};
 use chain::{collected, numbers};
 use kinds::{
-    AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, Place, RESET, Records, SUDO, TIME, TUNNEL, UPDATE,
-    judge,
+    AWAY, BACKUP, CALLED, KINDS, Kind, LOGIN, NOT_SHOWN, POLICY, Place, RESET, Records, SUDO, TIME, TUNNEL,
+    UPDATE, judge,
 };
 use session::{Bench, Collector, Ports, networks, place};
 use time::{Window, Windows};
@@ -217,7 +217,14 @@ impl Proof<'_> {
         self.look()?;
         let source = self.follow()?;
         self.provoke(KINDS, account)?;
+        let policy = match self.has("/usr/lib/fastness/exec-policy")? {
+            true => Ok(self.provoke(POLICY, account)?),
+            false => Err("the product has no policy of what may run: the layer `exec-policy` is not on"),
+        };
         let called = match calls::command(&self.plan.board.architecture) {
+            Some(_) if policy.is_ok() => {
+                Err("the device runs no program of the proof: the layer `exec-policy` is on")
+            }
             Some(command) => {
                 self.bench.ask(&command, MINUTE)?;
                 self.provoke(CALLED, account)?;
@@ -249,6 +256,7 @@ impl Proof<'_> {
         }
         self.settle()?;
         self.judge_all(KINDS, account);
+        self.judge_or(POLICY, account, policy);
         self.judge_or(CALLED, account, called);
         self.judge_or(SUDO, account, sudo);
         self.judge_or(UPDATE, account, updates);
