@@ -4,6 +4,7 @@
 //! It must not trust anything that it reads, repair it, or hold more than one record in memory.
 
 mod record;
+pub mod schema;
 mod seal;
 mod verify;
 

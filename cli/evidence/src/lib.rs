@@ -38,6 +38,22 @@ use subject::Subject;
 pub use authority::{exit_status, findings_of_attacks, findings_of_boot};
 pub use traffic::findings_of_traffic;
 
+/// The JSON Schemas of the files that people write and of what is written here, by their names.
+#[must_use]
+pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
+    let mut all = spec::schemas();
+    all.extend([
+        ("report", report::schema::schema()),
+        ("facts", facts::schema::facts()),
+        ("comparison", facts::schema::comparison()),
+        ("analysis", analyze::schema::analysis()),
+        ("analysis-comparison", analyze::schema::comparison()),
+        ("threat-model", threats::schema::report()),
+        ("threat-comparison", threats::schema::comparison()),
+    ]);
+    all
+}
+
 /// What a check that ran came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conclusion {

@@ -45,14 +45,8 @@ pub fn stale(top: &Path) -> Result<Problems, String> {
 
 fn files(top: &Path) -> Result<Files, String> {
     let mut files = Files::new();
-    let mut schemas: Vec<(&str, Value)> = spec::schemas();
-    schemas.push(("report", evidence::report::schema::schema()));
-    schemas.push(("facts", evidence::facts::schema::facts()));
-    schemas.push(("comparison", evidence::facts::schema::comparison()));
-    schemas.push(("analysis", evidence::analyze::schema::analysis()));
-    schemas.push(("analysis-comparison", evidence::analyze::schema::comparison()));
-    schemas.push(("threat-model", evidence::threats::schema::report()));
-    schemas.push(("threat-comparison", evidence::threats::schema::comparison()));
+    let mut schemas = evidence::schemas();
+    schemas.push(("event", events::schema::event()));
     for (name, schema) in schemas {
         let text = serde_json::to_string_pretty(&schema).map_err(|e| format!("schema `{name}`: {e}"))?;
         files.insert(PathBuf::from(format!("docs/schemas/{name}.schema.json")), text + "\n");

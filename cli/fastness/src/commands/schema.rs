@@ -1,7 +1,6 @@
 //! `fastness schema`: the published JSON Schemas.
 
 use diag::{ExitStatus, Failure, Outcome, did_you_mean};
-use serde_json::Value;
 
 use crate::output::Output;
 
@@ -16,20 +15,14 @@ Editors with the YAML language server take it by a first line in the product fil
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Arguments {
-    /// Such as `product`, `board`, `layer`, `report`, `facts`; otherwise the names are listed
+    /// Such as `product`, `board`, `layer`, `report`, `facts`, `event`; otherwise the names are listed
     name: Option<String>,
 }
 
 /// Prints a schema; its JSON is the same with and without `--json`.
 pub fn run(arguments: &Arguments, output: &Output) -> Outcome<ExitStatus> {
-    let mut schemas: Vec<(&str, Value)> = spec::schemas();
-    schemas.push(("report", evidence::report::schema::schema()));
-    schemas.push(("facts", evidence::facts::schema::facts()));
-    schemas.push(("comparison", evidence::facts::schema::comparison()));
-    schemas.push(("analysis", evidence::analyze::schema::analysis()));
-    schemas.push(("analysis-comparison", evidence::analyze::schema::comparison()));
-    schemas.push(("threat-model", evidence::threats::schema::report()));
-    schemas.push(("threat-comparison", evidence::threats::schema::comparison()));
+    let mut schemas = evidence::schemas();
+    schemas.push(("event", events::schema::event()));
     let names: Vec<&str> = schemas.iter().map(|(name, _)| *name).collect();
     let Some(name) = &arguments.name else {
         output.result(&names, |_| names.join("\n") + "\n");

@@ -10,10 +10,8 @@ use serde_json::{Map as JsonMap, Value, json};
 use super::accounts::Accounts;
 use super::layers::Applied;
 use super::{Fixed, Resolver};
-use crate::architecture::Architecture;
 use crate::library::Area;
 use crate::plan::Flow;
-use crate::product::{Product, Waiver};
 
 /// What a person does when a self-check fails and its layer says nothing of its own.
 const WITHOUT_ADVICE: &str = "Take the device out of service until what was seen is explained.";
