@@ -91,6 +91,16 @@ pub fn findings_of_traffic(traffic: &TrafficRecord) -> Vec<Finding> {
     findings
 }
 
+/// Whether a proof at the wire, of tunnels, firewall or events has a finding of that name.
+#[cfg(test)]
+pub(crate) fn is_finding(id: &str) -> bool {
+    let of_events = OF_EVENTS.iter().map(|of| of.id).chain(NAMED_EVENTS.iter().map(|named| named.finding));
+    let own = id.strip_prefix("traffic.").unwrap_or_default();
+    of_events.chain([EVENTS]).any(|known| known == id)
+        || TITLES.iter().any(|(class, _)| *class == own)
+        || ["unasked", "tunnels", "firewall"].contains(&own)
+}
+
 /// Kinds of events that are findings of their own, for requirements of their own.
 pub(crate) struct OfEvents {
     /// How the kinds begin.

@@ -150,7 +150,7 @@ mod tests {
         for (id, shown) in &catalogue.shown_by {
             let is_static = catalogue.check(id).unwrap().stage == "static";
             for named in shown.all() {
-                let probe = named.starts_with("attack.") || named.starts_with("traffic.");
+                let probe = named.starts_with("attack.") || crate::traffic::is_finding(named);
                 let there = known.contains(named) || !is_static && (probe || running.contains(named));
                 assert!(there, "`{id}`: no layer has the check `{named}`");
             }

@@ -92,7 +92,7 @@ fn every_check_and_attack_that_the_catalogue_names_is_shipped() {
                     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../attacks/{name}.yaml")).is_file()
                 });
                 assert!(
-                    attack.unwrap_or(proof.starts_with("traffic.") || known.contains(proof)),
+                    attack.unwrap_or(crate::traffic::is_finding(proof) || known.contains(proof)),
                     "{id}: {proof}"
                 );
             }
