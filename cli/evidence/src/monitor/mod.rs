@@ -9,6 +9,8 @@ mod binaries;
 pub mod layer;
 mod rules;
 mod sandbox;
+#[cfg(test)]
+mod scripts_tests;
 mod table;
 pub mod terminal;
 #[cfg(test)]

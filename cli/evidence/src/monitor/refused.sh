@@ -4,8 +4,9 @@
 # runs is on the list. It leaves nothing behind.
 set -u
 export LC_ALL=C
-probe=/var/lib/fastness/monitor-probe
 log=/var/log/audit/audit.log
+# A name of its own: the log has those of earlier starts, too.
+probe=$(mktemp /var/lib/fastness/monitor-probe.XXXXXX) || exit 1
 trap 'rm -f "$probe"' EXIT
 if ! cp /usr/bin/true "$probe" || ! chmod 0755 "$probe"; then
 	printf 'no copy could be made'
@@ -22,14 +23,15 @@ for loader in /lib/ld-linux* /lib/ld-musl-* /lib64/ld-linux*; do
 		exit 1
 	fi
 done
-# The record: a system call that failed, of the event that names the copy.
+# The record: a system call that failed, of one of the events that name the copy. Where the kernel appraises programs
+# (layer exec-policy), its own record of the loader is an event without such a call.
 record=
 tries=0
 while [ -z "$record" ] && [ "$tries" -lt 20 ]; do
-	event=$(grep -F "name=\"$probe\"" "$log" | tail -n 1 | sed -n 's/.*\(audit([0-9.]*:[0-9]*)\).*/\1/p')
-	if [ -n "$event" ]; then
+	for event in $(grep -F "name=\"$probe\"" "$log" | sed -n 's/.*\(audit([0-9.]*:[0-9]*)\).*/\1/p' | uniq); do
 		record=$(grep -F "$event" "$log" | grep -F 'type=SYSCALL' | grep -E 'success=no.*key="(monitor-refused|data-exec)"' | tail -n 1)
-	fi
+		[ -z "$record" ] || break
+	done
 	[ -n "$record" ] || sleep 1
 	tries=$((tries + 1))
 done
