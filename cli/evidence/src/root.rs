@@ -108,6 +108,11 @@ impl Root {
         self.nodes.iter().map(|(path, node)| (path.as_str(), node))
     }
 
+    /// Takes a file out of the tree, as if the image had none there.
+    pub fn forget(&mut self, path: &str) {
+        self.nodes.remove(path);
+    }
+
     /// Proves that this is a whole root file system, so that "nothing found" means something.
     ///
     /// # Errors

@@ -223,6 +223,38 @@ fn the_layer_loads_and_its_rules_stand_before_the_lock() {
 }
 
 #[test]
+fn an_image_that_is_monitored_already_gives_the_same_layer_again() {
+    let quiet = compiled("int main(void) { return 0; }", &[]);
+    let monitoring = look(&tree(&quiet, UNIT).root(), "test").unwrap();
+    let made = files(&monitoring, "monitoring-test", Bounds::default());
+    let rules: String = monitoring.rules.iter().map(|rule| format!("{}\n", rule.rule)).collect();
+    let monitored = || {
+        tree(&quiet, UNIT)
+            .file(
+                "/etc/systemd/system/x.service.d/50-monitoring-test.conf",
+                0o644,
+                &made["templates/monitoring-test/x.service.hbs"],
+            )
+            .file("/etc/systemd/system/x.service.d/10-own.conf", 0o644, "[Service]\nProtectClock=yes\n")
+            .file("/etc/audit/audit.rules", 0o640, &rules)
+            .root()
+    };
+    let mut root = monitored();
+    assert!(look(&root, "test").unwrap().services[0].given.is_empty(), "the drop-in has it all");
+    forget_own(&mut root).unwrap();
+    let again = look(&root, "test").unwrap();
+    assert_eq!(again.rules, monitoring.rules);
+    // What somebody else gave the unit stays theirs.
+    let lines = |found: &Monitoring| {
+        found.services[0].given.iter().map(|given| given.line.clone()).collect::<Vec<_>>()
+    };
+    let expected: Vec<String> =
+        lines(&monitoring).into_iter().filter(|line| line != "ProtectClock=yes").collect();
+    assert!(lines(&monitoring).len() > expected.len());
+    assert_eq!(lines(&again), expected);
+}
+
+#[test]
 fn a_monitoring_that_is_not_this_image_s_is_told() {
     let quiet = compiled("int main(void) { return 0; }", &[]);
     let monitoring = look(&tree(&quiet, UNIT).root(), "test").unwrap();

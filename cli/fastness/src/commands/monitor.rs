@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use diag::{ExitStatus, Failure, Outcome};
 use evidence::monitor::layer::{Bounds, FIRST, files};
-use evidence::monitor::{Monitoring, look, terminal};
+use evidence::monitor::{Monitoring, forget_own, look, terminal};
 use spec::library::{Area, Library};
 
 use crate::output::Output;
@@ -102,7 +102,7 @@ fn refuse_foreign(folder: &Path, name: &str, made: &BTreeMap<String, String>) ->
 }
 
 fn of(image: &Path) -> Outcome<Monitoring> {
-    let subject = evidence::open::open(image)?;
+    let mut subject = evidence::open::open(image)?;
     let shown = match Built::open(image) {
         Ok(built) => {
             format!("{} {} on {}", built.plan.product.name, built.plan.product.version, built.plan.board.name)
@@ -113,6 +113,9 @@ fn of(image: &Path) -> Outcome<Monitoring> {
         Failure::error(ExitStatus::Input, "no-root", format!("no monitoring can be derived: {why}"))
             .hint("name an image with a whole root file system")
     };
+    if let Some(Ok(root)) = &mut subject.root {
+        forget_own(root).map_err(broken)?;
+    }
     let root = subject.root().map_err(broken)?;
     look(root, &shown).map_err(broken)
 }
