@@ -104,9 +104,9 @@ fn schemas_are_listed_and_printed() {
     let place = Place::new();
     assert_eq!(
         place.run(&["schema"]).out,
-        "product\nboard\nlayer\nprotocol\nalgorithms\nopcua\nbuildroot-package\nyocto-package\nimage-differences\nknown-keys\nthreats\nreport\nfacts\ncomparison\nanalysis\nanalysis-comparison\nthreat-model\nthreat-comparison\n"
+        "product\nboard\nlayer\nprotocol\nalgorithms\nopcua\nbuildroot-package\nyocto-package\nimage-differences\nknown-keys\nthreats\nreport\nfacts\ncomparison\nanalysis\nanalysis-comparison\nthreat-model\nthreat-comparison\nevent\n"
     );
-    for name in ["product", "board", "layer", "report"] {
+    for name in ["product", "board", "layer", "report", "event"] {
         let schema = place.run(&["schema", name]).json();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
     }
