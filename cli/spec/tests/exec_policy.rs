@@ -72,7 +72,7 @@ impl Device {
     fn run(&self, script: &str) -> (String, Option<i32>) {
         let own = script
             .replace("/sys/kernel/security/ima/policy", &self.path("policy").display().to_string())
-            .replace("/run/fastness-exec", &self.path("place").display().to_string());
+            .replace("-p /run fastness-exec", &format!("-p {} place", self.folder.path().display()));
         fs::write(self.path("script"), own).unwrap();
         let places =
             format!("{}:{}", self.path("stubs").display(), std::env::var("PATH").unwrap_or_default());

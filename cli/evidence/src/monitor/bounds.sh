@@ -23,15 +23,16 @@ used() {
 	done
 	printf '%s' "$all"
 }
-# At rest: what the start itself records is still being worked through, so the first of these seconds that is within the bound counts.
+# At rest: what the start itself records is still being worked through, so it is waited until the bound holds twice in a row.
 window=0
-share=
-while [ -z "$share" ] || [ "$share" -gt THOUSANDTHS ] && [ "$window" -lt "$windows" ]; do
+held=0
+while [ "$held" -lt 2 ] && [ "$window" -lt "$windows" ]; do
 	before=$(used)
 	sleep "$seconds"
 	after=$(used)
 	share=$(((after - before) / (seconds * 1000)))
 	window=$((window + 1))
+	if [ "$share" -le THOUSANDTHS ]; then held=$((held + 1)); else held=0; fi
 done
 memory=0
 for unit in $units; do
@@ -48,4 +49,4 @@ for unit in $units; do
 done
 logs=$(du -sk /var/log | cut -f1)
 printf 'together %s KiB of ALL_MIB MiB; %s of THOUSANDTHS thousandths of a core in %s s (the %s. of at most %s times); %s KiB of logs' "$memory" "$share" "$seconds" "$window" "$windows" "$logs"
-[ "$share" -le THOUSANDTHS ] && [ "$memory" -le $((ALL_MIB * 1024)) ]
+[ "$held" -eq 2 ] && [ "$memory" -le $((ALL_MIB * 1024)) ]

@@ -6,7 +6,10 @@ set -u
 export LC_ALL=C
 log=/var/log/audit/audit.log
 # A name of its own: the log has those of earlier starts, too.
-probe=$(mktemp /var/lib/fastness/monitor-probe.XXXXXX) || exit 1
+if ! probe=$(mktemp -p /var/lib/fastness monitor-probe.XXXXXXXX); then
+	printf 'no file could be made in /var/lib/fastness'
+	exit 1
+fi
 trap 'rm -f "$probe"' EXIT
 if ! cp /usr/bin/true "$probe" || ! chmod 0755 "$probe"; then
 	printf 'no copy could be made'

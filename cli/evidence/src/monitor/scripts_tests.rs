@@ -108,11 +108,22 @@ fn what_the_start_takes_is_waited_for_and_what_goes_on_fails() {
         device.run(include_str!("bounds.sh"))
     };
     let (said, code) = busy(2);
-    assert!(said.contains("; 0 of 30 thousandths of a core in 5 s (the 3. of at most 12 times)"), "{said}");
+    assert!(said.contains("; 0 of 30 thousandths of a core in 5 s (the 4. of at most 12 times)"), "{said}");
     assert_eq!(code, Some(0));
     let (said, code) = busy(99);
     assert!(said.contains("; 93 of 30 thousandths of a core in 5 s (the 12. of at most 12 times)"), "{said}");
     assert_eq!(code, Some(1));
+    // Once quiet is not at rest.
+    device.stub(
+        "sleep",
+        &format!(
+            "sed -i '$a x' {times}; n=$(wc -l <{times}); echo usage_usec $((n / 2 * 465000)) >{usage}",
+            times = device.path("times").display()
+        ),
+    );
+    device.put("times", "x\n");
+    device.put(&group("cpu.stat"), "usage_usec 0\n");
+    assert_eq!(device.run(include_str!("bounds.sh")).1, Some(1));
     device.put(&group("memory.current"), "52428800\n");
     let (said, code) = busy(0);
     assert!(said.contains("together 51200 KiB of 40 MiB"), "{said}");
